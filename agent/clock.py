@@ -1,0 +1,19 @@
+"""Arithmetic on `now`: milliseconds that wrap at 2**30, so that an instant stays a small int on every board.
+
+No instant may be compared with < or >: an instant just after the wrap is later, though smaller.
+"""
+
+from agent.compat import const
+
+_MASK = const(0x3FFFFFFF)
+_HALF = const(0x20000000)
+
+
+def later(now: int, delay_ms: int) -> int:
+    """Return the instant delay_ms (below 2**29, which is 6.2 days) after now."""
+    return (now + delay_ms) & _MASK
+
+
+def until(deadline: int, now: int) -> int:
+    """Return the ms from now to deadline: negative once it has passed, right for 6.2 days either way."""
+    return (((deadline - now) & _MASK) ^ _HALF) - _HALF
