@@ -1,4 +1,9 @@
-"""What the core hands back: things that happened, and things the shell has to do, in the order to do them."""
+"""What the core hands back: things that happened, and things the shell has to do, in the order to do them.
+
+A flow is where bytes come from and go to: a tuple (transport, host, port, ...) such as (b"UDP", b"192.0.2.7", 5060).
+The host has no brackets; where the core made the flow from a URI it may be a name, which the shell resolves. What a
+shell appends (the local socket, say) comes back to it with every answer. A stream's flow names the connection.
+"""
 
 
 class Event:
@@ -12,12 +17,10 @@ class Event:
             setattr(self, slots[i], values[i])
 
     def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return False
-        for name in self.__slots__:  # noqa: SIM110 (no generator object on a board)
-            if getattr(self, name) != getattr(other, name):
-                return False
-        return True
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def __repr__(self) -> str:
         return "%s(%s)" % (type(self).__name__, ", ".join([repr(getattr(self, name)) for name in self.__slots__]))
@@ -28,7 +31,7 @@ class Transmit(Event):
 
     __slots__ = ("data", "flow")
     data: bytes
-    flow: tuple  # type: ignore[type-arg]  # (transport, host, port, whatever the shell appended)
+    flow: tuple
 
 
 class Outcome(Event):
@@ -44,13 +47,15 @@ class Outcome(Event):
 class MessageReceived(Event):
     """A MESSAGE for us has come. Take care of it (store it), then call UserAgent.respond with this event."""
 
-    __slots__ = ("message", "flow", "expired", "stale", "date", "key")
+    __slots__ = ("message", "flow", "sender", "call_id", "date", "expired", "stale", "key")
     message: "Message"  # type: ignore[name-defined]  # noqa: F821  # agent.message.Message
-    flow: tuple  # type: ignore[type-arg]
-    expired: "bool | None"  # its Expires has run out; None when that can't be known without a clock
-    stale: "bool | None"  # its Date is minutes off our clock (RFC 3428 section 11); None as above
-    date: "int | None"  # Unix seconds of its Date header field
-    key: bytes  # names the server transaction that waits for the answer
+    flow: tuple
+    sender: bytes  # URI of its From field, e.g. b"sip:boiler@example.org"
+    call_id: bytes
+    date: "int | None"  # Unix seconds of its Date field, when there is a valid one
+    expired: "bool | None"  # has its Expires run out? None: not to be known without a clock
+    stale: "bool | None"  # is its Date minutes off our clock (RFC 3428 section 11)? None as above
+    key: bytes  # the server transaction that waits for the answer
 
 
 class Dropped(Event):
@@ -58,11 +63,4 @@ class Dropped(Event):
 
     __slots__ = ("reason", "flow")
     reason: str
-    flow: tuple  # type: ignore[type-arg]
-
-
-class Disconnect(Event):
-    """Close this stream: its framing is lost (RFC 3261 section 18.3)."""
-
-    __slots__ = ("flow",)
-    flow: tuple  # type: ignore[type-arg]
+    flow: tuple

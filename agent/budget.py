@@ -1,0 +1,51 @@
+"""The byte budget: a MESSAGE request is at most 1300 octets long, all headers included (RFC 3428 section 8)."""
+
+from agent.compat import const
+from agent.errors import UsageError
+
+BUDGET = 1300  # octets
+POLICIES = ("refuse", "compact", "split", "truncate")
+_MARK = b"\xe2\x80\xa6"  # an ellipsis ends a truncated text
+_MAX_PARTS = const(99)
+
+
+def fit(body: bytes, room: int, policy: str) -> list:
+    """Return the bodies, each of at most room octets, that a text is to be sent as.
+
+    policy: "split" cuts it in parts that begin with "(1/3) ", "truncate" keeps the beginning and an ellipsis; with
+    "refuse" and "compact" it has to fit as it is. Cuts lie between UTF-8 characters.
+    Raises UsageError that says how many octets are too many.
+    """
+    if len(body) <= room:
+        return [body]
+    if policy == "truncate" and room > len(_MARK):
+        return [body[: _cut(body, 0, room - len(_MARK))] + _MARK]
+    if policy == "split":
+        for digits in (1, 2):
+            parts = _split(body, room - 4 - 2 * digits)
+            if parts and len(parts) < 10**digits:
+                return [b"(%d/%d) %s" % (i + 1, len(parts), parts[i]) for i in range(len(parts))]
+    raise UsageError(
+        "the text of %d octets is %d over the budget: shorten it, or choose the policy split or truncate"
+        % (len(body), len(body) - room)
+    )
+
+
+def _cut(body: bytes, start: int, room: int) -> int:
+    """Return where a piece of at most room octets from start ends, a UTF-8 character never in two."""
+    end = min(start + room, len(body))
+    while start < end < len(body) and body[end] & 0xC0 == 0x80:
+        end -= 1
+    return end if end > start else start + room
+
+
+def _split(body: bytes, room: int) -> list:
+    parts: list = []
+    at = 0
+    while at < len(body):
+        if room < 4 or len(parts) == _MAX_PARTS:
+            return []
+        end = _cut(body, at, room)
+        parts.append(body[at:end])
+        at = end
+    return parts

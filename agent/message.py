@@ -1,0 +1,153 @@
+"""A SIP message is the buffer it came in plus an index: where each header field and the body lie (RFC 3261 section 7).
+
+Fields are decoded when asked for. Names are given in lower case and in full (b"call-id"); compact forms, folded lines
+and odd capitals in the buffer make no difference.
+"""
+
+from agent.headers import split_list
+
+_COMPACT = {
+    b"i": b"call-id",
+    b"m": b"contact",
+    b"e": b"content-encoding",
+    b"l": b"content-length",
+    b"c": b"content-type",
+    b"f": b"from",
+    b"s": b"subject",
+    b"k": b"supported",
+    b"t": b"to",
+    b"v": b"via",
+}
+
+
+class Message:
+    """A request or a response. The constructor never raises: what is wrong with the bytes is kept in `fault`.
+
+    data: the datagram or the stream's buffer; octets behind the body are somebody else's.
+    method, uri: of a request, else b"". status, reason: of a response, else 0 and b"".
+    length: the Content-Length, None without one, -1 when it can't be used.
+    body_at: where the body begins; 0 when the header section has no end.
+    fault: None, or (what was expected, the status that a request like this deserves).
+    """
+
+    __slots__ = ("_folded", "_index", "body_at", "data", "fault", "length", "method", "reason", "status", "uri")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.method = self.uri = self.reason = b""
+        self.status = self.body_at = 0
+        self.fault: "tuple[str, int] | None" = None  # noqa: UP037
+        self.length: "int | None" = None  # noqa: UP037
+        self._folded = False
+        self._index: list = []  # name, start of value, end of value; name, start, end; ...
+        end = data.find(b"\r\n")
+        if end > 0:
+            self._read_start_line(data[:end])
+            self._read_fields(end + 2)
+
+    def _blame(self, detail: str, status: int = 400) -> None:
+        if self.fault is None:
+            self.fault = (detail, status)
+
+    def _read_start_line(self, line: bytes) -> None:
+        if line[:4].upper() == b"SIP/":
+            code = line[8:11]
+            if line[:8].upper() != b"SIP/2.0 " or not code.isdigit() or code[:1] == b"0" or line[11:12] not in b" ":
+                self._blame("a status line SIP/2.0 NNN was expected")
+            else:
+                self.status = int(code)
+                self.reason = line[12:]
+            return
+        words = line.split(b" ")
+        if len(words) != 3 or not words[0] or not words[1]:
+            self._blame("a request line of method, URI and version was expected")
+            self.method = words[0]
+            return
+        self.method = words[0]
+        self.uri = words[1]
+        version = words[2].upper()
+        if version != b"SIP/2.0":
+            self._blame("version SIP/2.0 was expected", 505 if version[:4] == b"SIP/" else 400)
+
+    def _read_fields(self, at: int) -> None:
+        data = self.data
+        find = data.find
+        index = self._index
+        size = len(data)
+        while True:
+            end = find(b"\r\n", at)
+            if end < 0:
+                self._blame("an empty line after the header fields was expected")
+                return
+            if end == at:
+                self.body_at = at + 2
+                break
+            while end + 2 < size and data[end + 2] in b" \t":
+                self._folded = True
+                end = find(b"\r\n", end + 2)
+                if end < 0:
+                    self._blame("an empty line after the header fields was expected")
+                    return
+            colon = find(b":", at, end)
+            name = data[at:colon].rstrip().lower()
+            if colon < 0 or not name or name.find(b" ") >= 0:
+                self._blame("a header field name and a colon were expected")
+            else:
+                index.append(_COMPACT.get(name, name))
+                index.append(colon + 1)
+                index.append(end)
+            at = end + 2
+        lines = data.count(b"\r\n", 0, at)
+        if data.count(b"\n", 0, at) != lines or data.count(b"\r", 0, at) != lines:
+            self._blame("CRLF at each line's end and no CR or LF elsewhere was expected")
+        length = self.get(b"content-length")
+        if length is None:
+            return
+        if length.isdigit() and len(length) < 10 and len(self.all(b"content-length")) == 1:
+            self.length = int(length)
+        else:
+            self.length = -1
+            self._blame("one Content-Length of digits was expected")
+
+    def get(self, name: bytes) -> "bytes | None":
+        """Return the value of the first field of this name, unfolded and stripped; None without one."""
+        index = self._index
+        for i in range(0, len(index), 3):
+            if index[i] == name:
+                return self._value(index[i + 1], index[i + 2])
+        return None
+
+    def all(self, name: bytes) -> list:
+        """Return the values of all fields of this name, in order, one each line."""
+        index = self._index
+        return [self._value(index[i + 1], index[i + 2]) for i in range(0, len(index), 3) if index[i] == name]
+
+    def members(self, name: bytes) -> list:
+        """Return the comma-separated members of all fields of this name; raises ParseError for an empty one."""
+        found = []
+        for value in self.all(name):
+            found += split_list(value)
+        return found
+
+    def names(self) -> list:
+        """Return the name of each field, in order, in full and in lower case."""
+        return [self._index[i] for i in range(0, len(self._index), 3)]
+
+    def _value(self, start: int, end: int) -> bytes:
+        value = self.data[start:end].strip()
+        if self._folded and value.find(b"\r\n") >= 0:
+            value = b" ".join([line.strip() for line in value.split(b"\r\n")])
+        return value
+
+    def missing(self) -> int:
+        """Return how many octets of the body that Content-Length announced are not in the buffer."""
+        return 0 if self.length is None else max(0, self.body_at + self.length - len(self.data))
+
+    @property
+    def body(self) -> bytes:
+        """The octets that Content-Length frames; without it the rest of the buffer (RFC 3261 section 18.3)."""
+        if not self.body_at:
+            return b""
+        if self.length is None or self.length < 0:
+            return self.data[self.body_at :]
+        return self.data[self.body_at : self.body_at + self.length]

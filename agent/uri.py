@@ -1,0 +1,198 @@
+"""URIs of the schemes an instant message meets: sip and sips (RFC 3261 section 19.1), im (RFC 3860), tel (RFC 3966)."""
+
+from binascii import unhexlify
+
+from agent.errors import ParseError
+
+_TRANSPORTS = {b"udp": b"UDP", b"tcp": b"TCP", b"tls": b"TLS"}
+_COMPARED = (b"user", b"ttl", b"method", b"maddr", b"transport")  # differ if only one URI has them
+
+
+class Uri:
+    """A URI in its parts, each as it was written, escapes included.
+
+    scheme: lower case. user: what stands before the "@" (password included), None without one.
+    host: lower case, IPv6 without its brackets; b"" for a scheme that has none (tel).
+    port: int or None. params: list of (lower-case name, value or None). headers: after the "?", b"" without.
+    """
+
+    __slots__ = ("headers", "host", "params", "port", "scheme", "user")
+
+    def __init__(self, scheme: bytes, user: "bytes | None", host: bytes, port: "int | None", params: list) -> None:
+        self.scheme = scheme
+        self.user = user
+        self.host = host
+        self.port = port
+        self.params = params
+        self.headers = b""
+
+    def param(self, name: bytes) -> "bytes | None":
+        """Return the value of a URI parameter: b"" when it has none, None when the parameter is absent."""
+        for found, value in self.params:
+            if found == name:
+                return value or b""
+        return None
+
+    def address_of_record(self) -> bytes:
+        """Return the URI with just the parts that To and From may have (RFC 3261 section 19.1.1, table 1)."""
+        out = self.scheme + b":"
+        if self.user is not None:
+            out += self.user + (b"@" if self.host else b"")
+        return out + bracketed(self.host)
+
+    def request_uri(self) -> bytes:
+        """Return the URI as a Request-URI: no headers part, no method parameter (RFC 3261 section 19.1.1)."""
+        out = self.address_of_record()
+        if self.port is not None:
+            out += b":%d" % self.port
+        for name, value in self.params:
+            if name != b"method":
+                out += b";" + name if value is None else b";" + name + b"=" + value
+        return out
+
+    def key(self) -> bytes:
+        """Return bytes that are equal for URIs that RFC 3261 section 19.1.4 calls equivalent.
+
+        Parameters that the comparison ignores when one URI lacks them are left out, so that two URIs which differ
+        in nothing else share a key, too: for "one pending MESSAGE per URI" that errs on the careful side.
+        """
+        user = b"" if self.user is None else unescape(self.user) + b"@"
+        out = b"%s:%s%s:%s" % (self.scheme, user, self.host, b"" if self.port is None else b"%d" % self.port)
+        for name in _COMPARED:
+            value = self.param(name)
+            if value is not None:
+                out += b";" + name + b"=" + unescape(value).lower()
+        return out
+
+    def flow(self, transport: bytes) -> tuple:
+        """Return the flow (transport, host, port) that a request for this URI goes to (RFC 3263 without DNS SRV).
+
+        transport: used where the URI names none, e.g. b"UDP".
+        Raises ParseError for a scheme without a host or a transport we don't know.
+        """
+        if not self.host or self.scheme not in (b"sip", b"sips"):
+            raise ParseError("a sip: or sips: URI to send to was expected", 416)
+        named = self.param(b"transport")
+        if named is not None:
+            transport = _TRANSPORTS.get(named.lower(), b"")
+            if not transport:
+                raise ParseError("transport udp, tcp or tls was expected")
+        if self.scheme == b"sips":
+            transport = b"TLS"
+        port = self.port
+        if port is None:
+            port = 5061 if transport == b"TLS" else 5060
+        return (transport, self.param(b"maddr") or self.host, port)
+
+
+def bracketed(host: bytes) -> bytes:
+    """Return host as it stands in a URI or a Via: an IPv6 address in brackets."""
+    return b"[" + host + b"]" if host.find(b":") >= 0 else host
+
+
+def unescape(value: bytes) -> bytes:
+    """Decode %HH once; a percent sign that starts no escape stays (RFC 3261 section 19.1.2)."""
+    parts = value.split(b"%")
+    out = parts[0]
+    for part in parts[1:]:
+        try:
+            out += unhexlify(part[:2]) + part[2:] if len(part) > 1 else b"%" + part
+        except ValueError:
+            out += b"%" + part
+    return out
+
+
+def is_token(value: bytes) -> bool:
+    """Is value a token of RFC 3261 section 25.1 (method, header name, parameter name, tag)?"""
+    for c in value:
+        if not (97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57 or c in b"-.!%*_+`'~"):
+            return False
+    return len(value) > 0
+
+
+def parse_host_port(value: bytes) -> "tuple[bytes, int | None]":
+    """Split host[:port] into (lower-case host without brackets, port or None).
+
+    Raises ParseError when the host is no name, IPv4 or bracketed IPv6 address, or the port isn't 0..65535.
+    Source: RFC 3261 section 25.1 (hostport); RFC 5118 for IPv6.
+    """
+    if value[:1] == b"[":
+        end = value.find(b"]")
+        host = value[1:end]
+        rest = value[end + 1 :]
+        fine = end > 0 and host.find(b":") >= 0
+        allowed = b"0123456789abcdef:."
+    else:
+        end = value.find(b":")
+        host = value if end < 0 else value[:end]
+        rest = b"" if end < 0 else value[end:]
+        fine = len(host) > 0
+        allowed = b"abcdefghijklmnopqrstuvwxyz0123456789-._"
+    host = host.lower()
+    for c in host:
+        fine = fine and c in allowed
+    if not fine:
+        raise ParseError("a host name or address was expected")
+    if not rest:
+        return host, None
+    port = rest[1:]
+    if rest[:1] != b":" or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+        raise ParseError("a port in 0..65535 was expected")
+    return host, int(port)
+
+
+def parse_uri(value: bytes) -> Uri:
+    """Take a URI apart.
+
+    value: an addr-spec without angle brackets, e.g. b"sip:bob@[2001:db8::1]:5070;transport=tcp".
+    Raises ParseError(400) when it is no URI. A scheme other than sip, sips, im and tel is taken as it comes, its
+    opaque part as the user: whether we serve it is for the UAS to say (416).
+    Source: RFC 3261 sections 19.1.1 and 25.1.
+    """
+    colon = value.find(b":")
+    scheme = value[:colon].lower()
+    if colon < 1 or not is_token(scheme):
+        raise ParseError("a URI with a scheme was expected")
+    for c in value:
+        if c <= 32 or c == 127 or c == 34 or c == 60 or c == 62:
+            raise ParseError("a URI without spaces, quotes and brackets was expected")
+    rest = value[colon + 1 :]
+    if scheme not in (b"sip", b"sips", b"im"):
+        semicolon = rest.find(b";")
+        if not rest:
+            raise ParseError("something after the scheme of a URI was expected")
+        if scheme != b"tel" or semicolon < 0:
+            return Uri(scheme, rest, b"", None, [])
+        return Uri(scheme, rest[:semicolon], b"", None, _split_uri_params(rest[semicolon + 1 :]))
+    at = rest.find(b"@")  # neither a host nor a parameter may have one unescaped
+    user = None
+    if at >= 0:
+        user = rest[:at]
+        if not user or user[:1] == b":" or rest.find(b"@", at + 1) >= 0:
+            raise ParseError("a user part before one @ was expected")
+        rest = rest[at + 1 :]
+    question = rest.find(b"?")
+    headers = b""
+    if question >= 0:
+        headers = rest[question + 1 :]
+        rest = rest[:question]
+    semicolon = rest.find(b";")
+    params = []
+    if semicolon >= 0:
+        params = _split_uri_params(rest[semicolon + 1 :])
+        rest = rest[:semicolon]
+    host, port = parse_host_port(rest)
+    uri = Uri(scheme, user, host, port, params)
+    uri.headers = headers
+    return uri
+
+
+def _split_uri_params(value: bytes) -> list:
+    params = []
+    for part in value.split(b";"):
+        equals = part.find(b"=")
+        name = (part if equals < 0 else part[:equals]).lower()
+        if not name:
+            raise ParseError("a URI parameter name was expected")
+        params.append((name, None if equals < 0 else part[equals + 1 :]))
+    return params
