@@ -1,4 +1,4 @@
-"""Wall time: how well it is known, the Date header field, and what follows for Expires and replay (RFC 3428 section 7)."""
+"""Wall time: how well it is known, the Date field, and what follows for Expires and replay (RFC 3428 section 7)."""
 
 from agent.clock import until
 from agent.compat import const
@@ -36,7 +36,7 @@ class WallClock:
         self.quality = quality
         return True
 
-    def unix(self, now: int) -> "int | None":
+    def unix(self, now: int) -> int | None:
         """Return the seconds since 1970, or None while nobody has told. To be asked at least every six days."""
         if self.quality == NONE:
             return None
@@ -65,7 +65,7 @@ def format_date(unix: int) -> bytes:
     )
 
 
-def parse_date(value: "bytes | None") -> "int | None":
+def parse_date(value: bytes | None) -> int | None:
     """Return the Unix seconds of a Date value, or None for one that is absent, malformed or not GMT."""
     words = value.split() if value else []
     if len(words) != 6 or words[5] != b"GMT" or not words[1].isdigit() or not words[3].isdigit():
@@ -73,7 +73,14 @@ def parse_date(value: "bytes | None") -> "int | None":
     clock = words[4].split(b":")
     month = _MONTHS.find(words[2])
     day, year = int(words[1][:3]), int(words[3][:5])
-    if len(words[2]) != 3 or month < 0 or month % 3 or len(clock) != 3 or not 1970 <= year <= 9999 or not 1 <= day <= 31:
+    if (
+        len(words[2]) != 3
+        or month < 0
+        or month % 3
+        or len(clock) != 3
+        or not 1970 <= year <= 9999
+        or not 1 <= day <= 31
+    ):
         return None
     for part in clock:
         if len(part) != 2 or not part.isdigit():
@@ -92,7 +99,7 @@ def _days(year: int, month: int, day: int) -> int:
     return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
 
 
-def _civil(days: int) -> "tuple[int, int, int]":
+def _civil(days: int) -> tuple[int, int, int]:
     """(year, month, day) of a day counted from 1970-01-01."""
     year = 1970 + days // 366  # never too late; steps on below
     while _days(year + 1, 1, 1) <= days:
@@ -103,7 +110,7 @@ def _civil(days: int) -> "tuple[int, int, int]":
     return year, month, days - _days(year, month, 1) + 1
 
 
-def expiry(message: Message, received: "int | None") -> "int | None":
+def expiry(message: Message, received: int | None) -> int | None:
     """Return the Unix second at which message expires, or None: never, or not to be known.
 
     received: when it came, in Unix seconds, or None on a board without a clock. Counted from its Date, or from
@@ -116,7 +123,7 @@ def expiry(message: Message, received: "int | None") -> "int | None":
     return None if seconds is None or start is None else start + seconds
 
 
-def judge(message: Message, clock: WallClock, now: int) -> "tuple[int | None, bool | None, bool | None]":
+def judge(message: Message, clock: WallClock, now: int) -> tuple[int | None, bool | None, bool | None]:
     """Return (date, expired, stale) of a message that comes in now.
 
     date: Unix seconds of its Date. expired, stale: None where only a clock could tell. Without Expires nothing

@@ -52,9 +52,9 @@ class MessageReceived(Event):
     flow: tuple
     sender: bytes  # URI of its From field, e.g. b"sip:boiler@example.org"
     call_id: bytes
-    date: "int | None"  # Unix seconds of its Date field, when there is a valid one
-    expired: "bool | None"  # has its Expires run out? None: not to be known without a clock
-    stale: "bool | None"  # is its Date minutes off our clock (RFC 3428 section 11)? None as above
+    date: int | None  # Unix seconds of its Date field, when there is a valid one
+    expired: bool | None  # has its Expires run out? None: not to be known without a clock
+    stale: bool | None  # is its Date minutes off our clock (RFC 3428 section 11)? None as above
     key: bytes  # the server transaction that waits for the answer
 
 

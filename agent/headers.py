@@ -80,7 +80,7 @@ def split_params(value: bytes) -> list:
         start = semicolon + 1
 
 
-def param(params: list, name: bytes) -> "bytes | None":
+def param(params: list, name: bytes) -> bytes | None:
     """Return a value out of split_params: b"" for a parameter without one, None for an absent parameter."""
     for found, content in params:
         if found == name:
@@ -88,7 +88,7 @@ def param(params: list, name: bytes) -> "bytes | None":
     return None
 
 
-def parse_address(value: bytes) -> "tuple[bytes, bytes, list]":
+def parse_address(value: bytes) -> tuple[bytes, bytes, list]:
     """Split a From, To or Contact value into (display name, URI, parameters).
 
     The display name is as written between the quotes, escapes included. Without angle brackets what follows a
@@ -135,7 +135,7 @@ class Via:
 
     __slots__ = ("host", "params", "port", "text", "transport")
 
-    def __init__(self, transport: bytes, host: bytes, port: "int | None", params: list, text: bytes) -> None:
+    def __init__(self, transport: bytes, host: bytes, port: int | None, params: list, text: bytes) -> None:
         self.transport = transport
         self.host = host
         self.port = port
@@ -160,7 +160,7 @@ def parse_via(value: bytes) -> Via:
     return Via(words[0].upper(), host, port, params, value)
 
 
-def parse_cseq(value: bytes) -> "tuple[int, bytes]":
+def parse_cseq(value: bytes) -> tuple[int, bytes]:
     """Split a CSeq value into (number, method).
 
     value: as received, e.g. b"4711 MESSAGE". Returns number in 0..2**32-1 and the method as the peer wrote it.
@@ -178,7 +178,7 @@ def parse_cseq(value: bytes) -> "tuple[int, bytes]":
     return int(number), words[1]
 
 
-def parse_delta(value: "bytes | None") -> "int | None":
+def parse_delta(value: bytes | None) -> int | None:
     """Return delta-seconds 0..2**32-1 (Expires, section 20.19), or None for a value that can't be used."""
     if value is None or not value.isdigit() or len(value) > 10:
         return None

@@ -36,8 +36,8 @@ class Message:
         self.data = data
         self.method = self.uri = self.reason = b""
         self.status = self.body_at = 0
-        self.fault: "tuple[str, int] | None" = None  # noqa: UP037
-        self.length: "int | None" = None  # noqa: UP037
+        self.fault: tuple[str, int] | None = None
+        self.length: int | None = None
         self._folded = False
         self._index: list = []  # name, start of value, end of value; name, start, end; ...
         end = data.find(b"\r\n")
@@ -109,7 +109,7 @@ class Message:
             self.length = -1
             self._blame("one Content-Length of digits was expected")
 
-    def get(self, name: bytes) -> "bytes | None":
+    def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field of this name, unfolded and stripped; None without one."""
         index = self._index
         for i in range(0, len(index), 3):

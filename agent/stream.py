@@ -1,4 +1,4 @@
-"""Cuts a TCP or TLS byte stream into messages and keepalives (RFC 3261 sections 7.5 and 18.3, RFC 5626 section 3.5.1)."""
+"""Cuts a TCP or TLS stream into messages and keepalives (RFC 3261 sections 7.5 and 18.3, RFC 5626 section 3.5.1)."""
 
 from agent.message import Message
 
@@ -17,7 +17,7 @@ class Framer:
     def __init__(self, limit: int = 65535) -> None:
         self._limit = limit
         self._buffer = b""
-        self._message: "Message | None" = None  # noqa: UP037  # its header section is here, its body isn't yet
+        self._message: Message | None = None  # its header section is here, its body isn't yet
         self.lost = False
 
     @property

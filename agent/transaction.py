@@ -62,14 +62,29 @@ class ClientTransaction:
 class ServerTransaction:
     """One request of a peer, from its first copy until nobody can repeat it any more."""
 
-    __slots__ = ("_end_at", "_trying_at", "flow", "next", "reliable", "response", "state")
+    __slots__ = (
+        "_end_at",
+        "_trying_at",
+        "echo",
+        "flow",
+        "key",
+        "merged",
+        "next",
+        "reliable",
+        "response",
+        "state",
+        "timestamp",
+    )
 
     def __init__(self, reliable: bool, flow: tuple, now: int) -> None:
         self.state = TRYING
         self.reliable = reliable
         self.flow = flow  # where responses go
         self.response = b""  # the last one sent
-        self.next: "ServerTransaction | None" = None  # noqa: UP037
+        self.echo = b""  # the header lines that each response copies from the request
+        self.timestamp = b""  # the line a 100 copies
+        self.key = self.merged = b""  # under which the UAS finds it
+        self.next: ServerTransaction | None = None
         self._trying_at = later(now, _TRYING_AFTER)
         self._end_at = later(now, _LIFETIME)
 

@@ -18,7 +18,7 @@ class Uri:
 
     __slots__ = ("headers", "host", "params", "port", "scheme", "user")
 
-    def __init__(self, scheme: bytes, user: "bytes | None", host: bytes, port: "int | None", params: list) -> None:
+    def __init__(self, scheme: bytes, user: bytes | None, host: bytes, port: int | None, params: list) -> None:
         self.scheme = scheme
         self.user = user
         self.host = host
@@ -26,7 +26,7 @@ class Uri:
         self.params = params
         self.headers = b""
 
-    def param(self, name: bytes) -> "bytes | None":
+    def param(self, name: bytes) -> bytes | None:
         """Return the value of a URI parameter: b"" when it has none, None when the parameter is absent."""
         for found, value in self.params:
             if found == name:
@@ -110,7 +110,7 @@ def is_token(value: bytes) -> bool:
     return len(value) > 0
 
 
-def parse_host_port(value: bytes) -> "tuple[bytes, int | None]":
+def parse_host_port(value: bytes) -> tuple[bytes, int | None]:
     """Split host[:port] into (lower-case host without brackets, port or None).
 
     Raises ParseError when the host is no name, IPv4 or bracketed IPv6 address, or the port isn't 0..65535.

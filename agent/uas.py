@@ -1,0 +1,306 @@
+"""The answering half: what RFC 3261 section 8.2 and RFC 3428 section 7 ask of a UAS, in their order.
+
+Loaded when the first request comes. A request that can't be parsed is answered without any state; all others get a
+server transaction, so that a repeated request gets the same octets again. Answers go to where the request came from:
+a maddr in Via is not followed, since a third party's address there would make us its weapon.
+"""
+
+from binascii import crc32
+
+from agent.budget import BUDGET
+from agent.compat import const
+from agent.dates import judge
+from agent.errors import ParseError, UsageError
+from agent.events import Dropped, Event, MessageReceived, Transmit
+from agent.headers import Via, media_type, param, parse_address, parse_cseq, parse_via
+from agent.message import Message
+from agent.transaction import ServerTransaction
+from agent.uri import parse_uri, unescape
+
+_NOTHING: tuple[Event, ...] = ()
+_ALLOW = b"Allow: MESSAGE, OPTIONS\r\n"
+_KNOWN = (b"INVITE", b"BYE", b"REGISTER", b"SUBSCRIBE", b"NOTIFY", b"PUBLISH", b"INFO", b"PRACK", b"UPDATE", b"REFER")
+_ONCE = (b"call-id", b"cseq", b"from", b"to", b"max-forwards", b"content-type", b"date", b"expires")
+_MAX_REASON = const(60)
+
+REASONS = {
+    100: b"Trying",
+    200: b"OK",
+    202: b"Accepted",
+    400: b"Bad Request",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    415: b"Unsupported Media Type",
+    416: b"Unsupported URI Scheme",
+    420: b"Bad Extension",
+    480: b"Temporarily Unavailable",
+    481: b"Call/Transaction Does Not Exist",
+    482: b"Loop Detected",
+    501: b"Not Implemented",
+    503: b"Service Unavailable",
+    603: b"Decline",
+}
+
+
+class Refusal(Exception):
+    """The request gets this final response; fields are whole header lines."""
+
+    def __init__(self, status: int, fields: bytes = b"") -> None:
+        self.status = status
+        self.fields = fields
+
+
+class Uas:
+    """Server transactions and the checks before them; UserAgent owns one and hands it requests."""
+
+    def __init__(self, accept: tuple, users: tuple | None, hosts: tuple | None, keep: int) -> None:
+        self._accept = accept
+        self._users = users
+        self._hosts = hosts
+        self._keep = keep
+        self._transactions: dict[bytes, ServerTransaction] = {}
+        self._merged: dict[bytes, bytes] = {}  # what merged copies share -> transaction key
+        self._waiting: list[ServerTransaction] = []  # no final response yet
+        self._oldest: ServerTransaction | None = None  # of the answered, linked in order
+        self._newest: ServerTransaction | None = None
+
+    def receive(self, message: Message, flow: tuple, token: bytes, clock: object, now: int) -> list[Event]:
+        """Answer a request, or return it as MessageReceived for respond(). token: random, for the To tag."""
+        try:
+            vias = message.members(b"via")
+            via = parse_via(vias[0] if vias else b"")
+        except ParseError:
+            return [Dropped("a request without a usable Via", flow)]
+        if message.method == b"ACK":
+            return [Dropped("an ACK", flow)]
+        answer_flow = flow
+        if flow[0] == b"UDP" and param(via.params, b"rport") is None:
+            answer_flow = (flow[0], flow[1], via.port or 5060) + flow[3:]
+        vias[0] = _stamped(via, flow)
+        try:
+            if message.fault:
+                raise ParseError(message.fault[0], message.fault[1])
+            if message.missing():
+                raise ParseError("a body as long as Content-Length says was expected")
+            sender, from_tag, to_tag, cseq = _check_fields(message)
+        except ParseError as error:
+            # No state: a repeated copy has the same checksum, so it gets the same tag and the same octets.
+            response = _echo(message, vias, b"%08x" % (crc32(message.data) & 0xFFFFFFFF))
+            if not response:
+                return [Dropped(error.detail, flow)]
+            phrase = b"Version Not Supported" if error.status == 505 else error.detail.encode()
+            return [
+                Transmit(_status_line(error.status, phrase) + response + b"Content-Length: 0\r\n\r\n", answer_flow),
+                Dropped(error.detail, flow),
+            ]
+        call_id = message.get(b"call-id") or b""
+        merged = b"%s %s %s" % (from_tag, call_id, cseq)
+        key = self._key(message, via, merged, to_tag, message.method)
+        transaction = self._transactions.get(key)
+        if transaction is not None:  # a repetition: the same octets again, silence while there are none
+            return [Transmit(transaction.response, transaction.flow)] if transaction.response else []
+        self._expire(now)
+        if len(self._transactions) >= self._keep:
+            self._forget_oldest()
+        if len(self._transactions) >= self._keep:
+            return [Dropped("too many requests without an answer", flow)]
+        transaction = ServerTransaction(flow[0] != b"UDP", answer_flow, now)
+        transaction.key = key
+        transaction.merged = merged
+        transaction.echo = _echo(message, vias, b"" if to_tag else token)
+        timestamp = message.get(b"timestamp")
+        if timestamp is not None:
+            transaction.timestamp = b"Timestamp: %s 3.5\r\n" % timestamp
+        is_copy = not to_tag and merged in self._merged
+        self._transactions[key] = transaction
+        self._waiting.append(transaction)
+        try:
+            if message.method == b"CANCEL":
+                known = self._key(message, via, merged, to_tag, b"MESSAGE") in self._transactions
+                raise Refusal(200 if known else 481)
+            self._check_request(message, is_copy)
+            if to_tag:
+                raise Refusal(481)
+            if message.method == b"OPTIONS":
+                raise Refusal(200, _ALLOW + self._accept_fields() + b"Accept-Encoding: identity\r\nSupported:\r\n")
+        except Refusal as refusal:
+            return self._answer(transaction, refusal.status, refusal.fields, now)
+        self._merged[merged] = key
+        date, expired, stale = judge(message, clock, now)  # type: ignore[arg-type]
+        return [MessageReceived(message, flow, sender, call_id, date, expired, stale, key)]
+
+    def respond(self, received: MessageReceived, status: int, fields: bytes, now: int) -> list[Event]:
+        """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent."""
+        if not 200 <= status < 700 or status == 408:
+            raise UsageError("a final response other than 408 answers a MESSAGE (RFC 4320 section 4.2)")
+        transaction = self._transactions.get(received.key)
+        return [] if transaction is None else self._answer(transaction, status, fields, now)
+
+    def wake(self, now: int) -> list[Event]:
+        """Let time pass: 100 for what is still unanswered after 3.5 s, end what nobody can repeat any more."""
+        events: list[Event] = []
+        for transaction in list(self._waiting):
+            if transaction.is_over(now):
+                self._waiting.remove(transaction)
+                self._forget(transaction)
+            elif transaction.owes_trying(now):
+                response = _status_line(100, REASONS[100]) + transaction.echo + transaction.timestamp
+                response += b"Content-Length: 0\r\n\r\n"
+                transaction.respond(response, False, now)
+                events.append(Transmit(response, transaction.flow))
+        self._expire(now)
+        return events
+
+    def wait_ms(self, now: int) -> int | None:
+        """Return the ms until wake() has work, None when nothing is kept."""
+        wait = None if self._oldest is None else self._oldest.wait_ms(now)
+        for transaction in self._waiting:
+            ms = transaction.wait_ms(now)
+            if wait is None or ms < wait:
+                wait = ms
+        return wait
+
+    def _check_request(self, message: Message, is_copy: bool) -> None:
+        """Raise Refusal for the first of the checks of RFC 3261 section 8.2 that fails."""
+        method = message.method
+        if method not in (b"MESSAGE", b"OPTIONS"):
+            raise Refusal(405 if method in _KNOWN else 501, _ALLOW)
+        uri = parse_uri(message.uri)
+        if uri.scheme not in (b"sip", b"sips", b"im"):
+            raise Refusal(416)
+        if self._users is not None and (uri.user is None or unescape(uri.user) not in self._users):
+            raise Refusal(404)
+        if self._hosts is not None and uri.host not in self._hosts:
+            raise Refusal(404)
+        if is_copy:
+            raise Refusal(482)
+        required = message.get(b"require")
+        if required is not None:
+            raise Refusal(420, b"Unsupported: %s\r\n" % b", ".join(message.members(b"require")))
+        if not message.body:
+            return
+        disposition = message.get(b"content-disposition")
+        if disposition is not None and disposition.lower().find(b"handling=optional") >= 0:
+            return
+        encoding = message.get(b"content-encoding")
+        if encoding is not None and encoding.lower() != b"identity":
+            raise Refusal(415, b"Accept-Encoding: identity\r\n")
+        media = media_type(message.get(b"content-type") or b"")
+        for accepted in self._accept:
+            if accepted in (b"*/*", media) or (accepted[-2:] == b"/*" and media.startswith(accepted[:-1])):
+                return
+        raise Refusal(415, self._accept_fields())
+
+    def _accept_fields(self) -> bytes:
+        return b"Accept: %s\r\n" % b", ".join(self._accept)
+
+    def _key(self, message: Message, via: Via, merged: bytes, to_tag: bytes, method: bytes) -> bytes:
+        """What makes two requests the same one (RFC 3261 section 17.2.3)."""
+        branch = (param(via.params, b"branch") or b"").lower()
+        if branch[:7] == b"z9hg4bk" and len(branch) > 7:
+            return b"%s %s %d %s" % (branch, via.host, via.port or 5060, method)
+        return b"%s %s %s %s %s" % (message.uri, to_tag, merged, via.text, method)  # a peer of RFC 2543
+
+    def _answer(self, transaction: ServerTransaction, status: int, fields: bytes, now: int) -> list[Event]:
+        response = _status_line(status, REASONS.get(status, b"")) + transaction.echo + fields
+        response += b"Content-Length: 0\r\n\r\n"
+        if not transaction.respond(response, True, now):
+            return []
+        transaction.echo = b""
+        self._waiting.remove(transaction)
+        if transaction.reliable:
+            self._forget(transaction)
+        else:
+            if self._newest is None:
+                self._oldest = transaction
+            else:
+                self._newest.next = transaction
+            self._newest = transaction
+        return [Transmit(response, transaction.flow)]
+
+    def _expire(self, now: int) -> None:
+        while self._oldest is not None and self._oldest.is_over(now):
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        transaction = self._oldest
+        if transaction is not None:
+            self._oldest = transaction.next
+            if self._oldest is None:
+                self._newest = None
+            self._forget(transaction)
+
+    def _forget(self, transaction: ServerTransaction) -> None:
+        del self._transactions[transaction.key]
+        if self._merged.get(transaction.merged) == transaction.key:
+            del self._merged[transaction.merged]
+
+
+def _check_fields(message: Message) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return (URI of From, From tag, To tag, CSeq) of a request. Raises ParseError when it can't be processed.
+
+    The tags are b"" when absent, as RFC 2543 allowed. Source: RFC 3261 sections 8.1.1, 8.2.2 and 20.
+    """
+    names = message.names()
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise ParseError("one %s only was expected" % name.decode())
+    cseq = message.get(b"cseq")
+    if not message.get(b"call-id") or cseq is None:
+        raise ParseError("Call-ID and CSeq were expected")
+    if parse_cseq(cseq)[1] != message.method:
+        raise ParseError("the same method in CSeq as in the request line was expected")
+    from_tag, sender = _tag_and_uri(message.get(b"from"))
+    to_tag, _ = _tag_and_uri(message.get(b"to"))
+    parse_uri(message.uri)
+    if message.method == b"MESSAGE" and message.body and message.get(b"content-type") is None:
+        raise ParseError("a Content-Type for the body was expected")
+    return sender, from_tag, to_tag, cseq
+
+
+def _tag_and_uri(value: bytes | None) -> tuple[bytes, bytes]:
+    if value is None:
+        raise ParseError("From and To were expected")
+    _, uri, params = parse_address(value)
+    parse_uri(uri)
+    return param(params, b"tag") or b"", uri
+
+
+def _stamped(via: Via, flow: tuple) -> bytes:
+    """Return the top Via with where the request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4)."""
+    semicolon = via.text.find(b";")
+    out = via.text if semicolon < 0 else via.text[:semicolon].rstrip()
+    symmetric = False
+    for name, value in via.params:
+        if name == b"rport":
+            symmetric = True
+        elif name != b"received":  # what the peer says of itself there is worth nothing
+            out += b";" + name if value is None else b";" + name + b"=" + value
+    if symmetric or via.host != flow[1]:
+        out += b";received=" + flow[1]
+    if symmetric:
+        out += b";rport=%d" % flow[2]
+    return out
+
+
+def _echo(message: Message, vias: list, tag: bytes) -> bytes:
+    """Return the fields that a response copies from its request (RFC 3261 section 8.2.6.2).
+
+    tag: added to a To that has none. Returns b"" when the request lacks what every response has to have.
+    """
+    out = b""
+    for value in vias:
+        out += b"Via: %s\r\n" % value
+    for name, title in ((b"from", b"From"), (b"to", b"To"), (b"call-id", b"Call-ID"), (b"cseq", b"CSeq")):
+        value = message.get(name)
+        if value is None or value.find(b"\n") >= 0 or value.find(b"\r") >= 0:
+            return b""
+        if name == b"to" and tag:
+            value += b";tag=" + tag
+        out += b"%s: %s\r\n" % (title, value)
+    return out if len(out) < 6 * BUDGET else b""
+
+
+def _status_line(status: int, reason: bytes) -> bytes:
+    return b"SIP/2.0 %d %s\r\n" % (status, reason[:_MAX_REASON])

@@ -1,0 +1,85 @@
+"""The object a shell drives: bytes and time in, events out. The only file that knows all the others."""
+
+from agent.errors import ParseError
+from agent.events import Dropped, Event, MessageReceived, Transmit
+from agent.message import Message
+from agent.stream import PING
+from agent.uac import Uac
+
+_NOTHING: tuple[Event, ...] = ()
+
+
+class UserAgent(Uac):
+    """A SIP user agent for MESSAGE alone: UAC and UAS in one.
+
+    aor: its address-of-record, a URI. sent_by: host or host:port at which answers reach it; may be set anew.
+    random_bytes: a function of n that returns n random octets. proxy: a URI, the first hop of every request.
+    transport: b"UDP", b"TCP" or b"TLS", for URIs that name none. accept: content types it takes, b"*/*" for all.
+    users, hosts: what the user and the host of a Request-URI must be among (else 404); None for any.
+    keep: server transactions remembered at once; the oldest answered one makes room.
+    Raises UsageError when aor, sent_by or proxy aren't what they should be.
+    """
+
+    def __init__(
+        self,
+        aor: bytes,
+        sent_by: bytes,
+        random_bytes: object,
+        proxy: bytes | None = None,
+        transport: bytes = b"UDP",
+        accept: tuple = (b"text/plain",),
+        users: tuple | None = None,
+        hosts: tuple | None = None,
+        keep: int = 16,
+    ) -> None:
+        Uac.__init__(self, aor, sent_by, random_bytes, proxy, transport)
+        self._serving = (accept, users, hosts, keep)
+        self._uas: Uas | None = None  # type: ignore[name-defined]  # noqa: F821
+
+    def receive(self, data: bytes | Message, flow: tuple, now: int) -> list[Event] | tuple[Event, ...]:
+        """Take a datagram, or what a stream's Framer found; never raises, whatever the octets are."""
+        if not isinstance(data, Message):
+            if not data.strip(b"\r\n\0"):  # a keepalive (RFC 5626 section 3.5.1); only a stream's is answered
+                return [Transmit(b"\r\n", flow)] if data == PING and flow[0] != b"UDP" else _NOTHING
+            data = Message(data)
+        if data.status or not data.method:
+            if not data.status or data.missing():
+                return [Dropped("bytes that are no SIP message", flow)]
+            try:
+                return self.receive_response(data, now)
+            except ParseError as error:
+                return [Dropped(error.detail, flow)]
+        if not data.body_at and flow[0] == b"UDP":
+            return [Dropped("a request without an end of its header fields", flow)]
+        if self._uas is None:
+            from agent.uas import Uas
+
+            self._uas = Uas(*self._serving)
+        events: list[Event] = self._uas.receive(data, flow, self.token(4), self.clock, now)
+        return events
+
+    def respond(self, received: MessageReceived, status: int, now: int, fields: bytes = b"") -> list[Event]:
+        """Answer a MessageReceived: 200 taken, 202 stored for later, or why not (RFC 3428 section 7).
+
+        fields: further header lines, each with its CRLF. Raises UsageError for a status below 200, or 408.
+        """
+        if 200 <= status < 300:
+            from agent.dates import RTC, format_date
+
+            if self.clock.quality >= RTC:  # a board without a clock learns from it
+                fields += b"Date: %s\r\n" % format_date(self.clock.unix(now) or 0)
+        events: list[Event] = self._uas.respond(received, status, fields, now)  # type: ignore[union-attr]
+        return events
+
+    def wake(self, now: int) -> list[Event] | tuple[Event, ...]:
+        """Let time pass: send again what has no answer, give up, forget. Call it when wait_ms() has passed."""
+        events = Uac.wake(self, now)
+        if self._uas is not None:
+            events += self._uas.wake(now)
+        return events
+
+    def wait_ms(self, now: int) -> int | None:
+        """Return the ms until wake() has work, 0 when overdue, None when nothing is under way."""
+        wait = Uac.wait_ms(self, now)
+        other = None if self._uas is None else self._uas.wait_ms(now)
+        return other if wait is None else wait if other is None else min(wait, other)
