@@ -67,33 +67,32 @@ class Uas:
 
     def receive(self, message: Message, flow: tuple, token: bytes, clock: object, now: int) -> list[Event]:
         """Answer a request, or return it as MessageReceived for respond(). token: random, for the To tag."""
-        try:
-            vias = message.members(b"via")
-            via = parse_via(vias[0] if vias else b"")
-        except ParseError:
-            return [Dropped("a request without a usable Via", flow)]
+        vias = message.all(b"via")
+        if not vias:
+            return [Dropped("a request without Via", flow)]
         if message.method == b"ACK":
             return [Dropped("an ACK", flow)]
         answer_flow = flow
-        if flow[0] == b"UDP" and param(via.params, b"rport") is None:
-            answer_flow = (flow[0], flow[1], via.port or 5060) + flow[3:]
-        vias[0] = _stamped(via, flow)
         try:
+            vias = message.members(b"via")
+            via = parse_via(vias[0])
+            vias[0] = _stamped(via, flow)
+            if flow[0] == b"UDP" and param(via.params, b"rport") is None:
+                answer_flow = (flow[0], flow[1], via.port or 5060) + flow[3:]
             if message.fault:
                 raise ParseError(message.fault[0], message.fault[1])
             if message.missing():
                 raise ParseError("a body as long as Content-Length says was expected")
             sender, from_tag, to_tag, cseq = _check_fields(message)
         except ParseError as error:
+            detail, status = message.fault or (error.detail, error.status)
             # No state: a repeated copy has the same checksum, so it gets the same tag and the same octets.
-            response = _echo(message, vias, b"%08x" % (crc32(message.data) & 0xFFFFFFFF))
-            if not response:
-                return [Dropped(error.detail, flow)]
-            phrase = b"Version Not Supported" if error.status == 505 else error.detail.encode()
-            return [
-                Transmit(_status_line(error.status, phrase) + response + b"Content-Length: 0\r\n\r\n", answer_flow),
-                Dropped(error.detail, flow),
-            ]
+            echo = _echo(message, vias, b"%08x" % (crc32(message.data) & 0xFFFFFFFF))
+            if not echo:
+                return [Dropped(detail, flow)]
+            phrase = b"Version Not Supported" if status == 505 else detail.encode()
+            response = _status_line(status, phrase) + echo + b"Content-Length: 0\r\n\r\n"
+            return [Transmit(response, answer_flow), Dropped(detail, flow)]
         call_id = message.get(b"call-id") or b""
         merged = b"%s %s %s" % (from_tag, call_id, cseq)
         key = self._key(message, via, merged, to_tag, message.method)
