@@ -19,12 +19,12 @@ _DATE = const(36)  # octets of "Date:Sat, 13 Nov 2010 23:29:00 GMT" and its line
 _NOTHING: tuple[Event, ...] = ()  # shared, so that silence allocates nothing
 
 _FULL = (
-    b"MESSAGE %s SIP/2.0\r\nVia: %s;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: <%s>;tag=%s\r\n"
-    b"To: <%s>\r\nCall-ID: %s\r\nCSeq: %d MESSAGE\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+    b"MESSAGE %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: <%s>;tag=%s\r\n"
+    b"To: <%s>\r\nCall-ID: %s\r\nCSeq: %d MESSAGE\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
 )
 _COMPACT = (
-    b"MESSAGE %s SIP/2.0\r\nv:%s;branch=%s;rport\r\nMax-Forwards:70\r\nf:<%s>;tag=%s\r\n"
-    b"t:<%s>\r\ni:%s\r\nCSeq:%d MESSAGE\r\n%sc:%s\r\nl:%d\r\n\r\n"
+    b"MESSAGE %s SIP/2.0\r\nv:SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards:70\r\nf:<%s>;tag=%s\r\n"
+    b"t:<%s>\r\ni:%s\r\nCSeq:%d MESSAGE\r\n%sc:%s\r\nl:%d\r\n\r\n%s"
 )
 
 
@@ -43,7 +43,7 @@ class Draft:
     from_tag: bytes
     cseq: int
     branch: bytes
-    sent_by: bytes  # the first half of the Via
+    sent_by: bytes
     request: bytes  # the octets on the air
     transaction: ClientTransaction
 
@@ -202,9 +202,10 @@ class Uac:
             fields += (b"s:%s\r\n" if draft.compact else b"Subject: %s\r\n") % draft.subject
         draft.branch = b"z9hG4bK" + self.token(8)
         draft.cseq += 1
-        draft.sent_by = b"SIP/2.0/%s %s" % (draft.flow[0], self.sent_by)
+        draft.sent_by = self.sent_by
         draft.request = (_COMPACT if draft.compact else _FULL) % (
             draft.uri.request_uri(),
+            draft.flow[0],
             draft.sent_by,
             draft.branch,
             self.aor,
@@ -215,7 +216,8 @@ class Uac:
             fields,
             draft.content_type,
             len(draft.body),
-        ) + draft.body
+            draft.body,
+        )
 
     def _start(self, draft: Draft, now: int) -> list[Event]:
         draft.transaction = ClientTransaction(draft.flow[0] != b"UDP", now)
@@ -239,20 +241,17 @@ class Uac:
     def receive_response(self, message: Message, now: int) -> list[Event] | tuple[Event, ...]:
         """Match a response to its request (RFC 3261 sections 17.1.3 and 18.1.2). Raises ParseError for a stray.
 
-        The one Via of a response to us is what we wrote, with parameters added and perhaps in another order.
+        The one Via of a response to us is the one we wrote, with parameters added and perhaps in another order.
         """
         vias = message.all(b"via")
-        parts = vias[0].split(b";") if len(vias) == 1 else [b""]
-        draft = None
-        for part in parts[1:]:
-            equals = part.find(b"=")
-            if part[:equals].strip().lower() == b"branch":
-                draft = self._pending.get(b"z9hG4bK" + part[equals + 1 :].strip().lower()[7:])
+        via = vias[0] if len(vias) == 1 else b""
+        at = via.find(b"z9hG4bK")
+        draft = self._pending.get(via[at : at + 23])
         if (
             message.fault
             or draft is None
-            or vias[0].find(b",") >= 0
-            or b"".join(parts[0].split()).lower() != b"".join(draft.sent_by.split()).lower()
+            or via.find(b",") >= 0
+            or not via[: via.find(b";")].rstrip().endswith(draft.sent_by)
             or (message.get(b"cseq") or b"").split()[-1:] != [b"MESSAGE"]
         ):
             raise ParseError("a response to a pending request was expected")

@@ -1,0 +1,194 @@
+"""What a sensor's program imports: one object that sends alerts, runs sensors and answers commands.
+
+from mote import Mote
+mote = Mote()
+
+@mote.every(30)
+async def boiler():
+    if read_probe() > 80:
+        await mote.alert("Boiler too hot", expires=600)
+
+mote.run()
+"""
+
+import asyncio
+import os
+
+from agent.clock import until
+from agent.errors import UsageError
+from agent.user_agent import UserAgent
+from mote import clock, settings
+from mote.log import DEBUG, ERROR, INFO, LEVELS, WARNING, Log
+from mote.shell import Shell, now
+
+_HOUSEKEEPING_MS = 3600000
+_FIRST_PAUSE_S = 2
+_LONGEST_PAUSE_S = 60
+
+
+class Mote:
+    """A board as a SIP MESSAGE user agent, configured by /mote.json."""
+
+    def __init__(self) -> None:
+        self.settings = configured = settings.load()
+        aor = configured["aor"].encode()
+        host, _, port = configured["bind"].rpartition(":")
+        self._bind = (host, int(port))
+        proxy = configured["proxy"]
+        self._agent = UserAgent(
+            aor,
+            self._sent_by(host),
+            os.urandom,
+            proxy=proxy.encode() if proxy else None,
+            transport=configured["transport"].upper().encode(),
+            users=(aor[aor.find(b":") + 1 :].split(b"@")[0],),
+        )
+        self.commands = {}
+        self._sensors = []
+        self._log = Log(LEVELS.index(configured["log"]), self._agent.clock, now)
+        self._shell = Shell(self._agent, self._on_message, self._on_drop)
+        self._mark = now()
+        self._uptime_ms = 0
+
+    def every(self, seconds: int) -> object:
+        """Decorate an async function without arguments that is to run now and then every so many seconds."""
+
+        def keep(function: object) -> object:
+            self._sensors.append((seconds * 1000, function))
+            return function
+
+        return keep
+
+    def command(self, word: str) -> object:
+        """Decorate an async function that takes a Command; what it returns is sent back. word: lower case."""
+
+        def keep(function: object) -> object:
+            self.commands[word] = function
+            return function
+
+        return keep
+
+    def uptime(self) -> int:
+        """Return the seconds since the program began."""
+        return self._uptime() // 1000
+
+    def log(self, level: int, event: str, **fields: object) -> None:
+        """Write a log record (levels and field types: mote.log)."""
+        self._log.write(level, event, self._uptime(), fields)
+
+    async def alert(self, text: str, expires: int | None = None, to: str | None = None) -> str:
+        """Send text and return what became of it: delivered, accepted, failed, refused or expired.
+
+        While nobody answers it is sent again, for as long as it is valid; the receiver knows repeated copies by
+        their Call-ID. expires: seconds that it is valid; None for ever. to: a URI, else the configured one.
+        Raises agent.errors.UsageError for a text over the budget, where the policy doesn't allow to change it.
+        """
+        target = (to or self.settings["to"]).encode()
+        body = text.encode()
+        try:
+            return await self._deliver(target, body, expires, False)
+        except UsageError:
+            bodies, compact = self._agent.fit(target, body, self.settings["budget"], expires=expires)
+        name = "delivered"
+        for body in bodies:
+            part = await self._deliver(target, body, expires, compact)
+            if part != "delivered":
+                name = part
+        return name
+
+    async def reply(self, received: object, text: str) -> str:
+        """Send text to the sender of a MessageReceived: by the proxy, or else the way it came."""
+        flow = None if self.settings["proxy"] else received.flow
+        outcome = await self._shell.send(self._agent.new_call_id(), received.sender, text.encode(), flow=flow)
+        self._log_outcome(outcome)
+        return outcome.name
+
+    def answer(self, received: object, status: int) -> None:
+        """Send the final response to a MessageReceived."""
+        self._shell.carry_out(self._agent.respond(received, status, now()))
+
+    def run(self) -> None:
+        """Run sensors and commands until Ctrl-C."""
+        try:
+            asyncio.run(self._main())
+        finally:
+            self._shell.close()
+            asyncio.new_event_loop()
+
+    async def _main(self) -> None:
+        self.log(INFO, "boot", aor=self.settings["aor"], commands=sorted(self.commands))
+        clock.ask_rtc(self._agent.clock)
+        self._shell.open(self._bind[0], self._bind[1], self.settings["transport"] == "tcp")
+        if self.settings["wifi"]:
+            from mote.wifi import keep_up
+
+            asyncio.create_task(keep_up(self.settings["wifi"], self._network_up, self._network_down))
+        else:
+            self._ask_ntp()
+        for period_ms, function in self._sensors:
+            asyncio.create_task(self._repeat(period_ms, function))
+        while True:
+            await asyncio.sleep_ms(_HOUSEKEEPING_MS)
+            self._uptime()
+            self._agent.clock.unix(now())
+            self._ask_ntp()
+
+    async def _repeat(self, period_ms: int, function: object) -> None:
+        while True:
+            try:
+                await function()
+            except Exception as error:
+                self.log(ERROR, "sensor_failed", error=repr(error))
+            await asyncio.sleep_ms(period_ms)
+
+    async def _deliver(self, target: bytes, body: bytes, expires: int | None, compact: bool) -> str:
+        call_id = self._agent.new_call_id()
+        began = self.uptime()
+        left = expires
+        pause = _FIRST_PAUSE_S
+        while True:
+            outcome = await self._shell.send(call_id, target, body, expires=left, compact=compact)
+            self._log_outcome(outcome)
+            if outcome.name != "timeout" and outcome.reason != b"Transport Error":
+                return outcome.name
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            if expires is not None:
+                left = expires - (self.uptime() - began)
+                if left <= 0:
+                    return "expired"
+
+    def _log_outcome(self, outcome: object) -> None:
+        level = INFO if outcome.status < 300 else WARNING
+        self.log(level, "outcome", name=outcome.name, status=outcome.status, call_id=outcome.call_id.decode())
+
+    def _on_message(self, event: object) -> None:
+        from mote.commands import receive
+
+        receive(self, event)
+
+    def _on_drop(self, event: object) -> None:
+        self.log(DEBUG, "dropped", reason=event.reason)
+
+    def _network_up(self, address: str) -> None:
+        self._agent.sent_by = self._sent_by(address)
+        self.log(INFO, "wifi_up", address=address)
+        self._ask_ntp()
+
+    def _network_down(self, ssid: str) -> None:
+        self.log(WARNING, "wifi_down", ssid=ssid)
+
+    def _ask_ntp(self) -> None:
+        server = self.settings["ntp"]
+        if server and not clock.ask_ntp(self._agent.clock, server):
+            self.log(WARNING, "ntp_silent", server=server)
+
+    def _sent_by(self, host: str) -> bytes:
+        """Return our sent-by; where the address isn't known, answers still find us by rport (RFC 3581)."""
+        return b"%s:%d" % (b"mote.invalid" if host == "0.0.0.0" else host.encode(), self._bind[1] or 5060)
+
+    def _uptime(self) -> int:
+        """Return the ms since the program began; to be asked at least every six days."""
+        self._uptime_ms += until(now(), self._mark)
+        self._mark = now()
+        return self._uptime_ms

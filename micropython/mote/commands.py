@@ -1,0 +1,58 @@
+"""What a MESSAGE to the board does: the command its first word names, for senders that are allowed to."""
+
+import asyncio
+
+from agent.errors import AgentError
+from agent.uri import parse_uri
+from mote.log import ERROR, INFO, WARNING
+
+
+class Command:
+    """What a command's function gets. sender: URI; text: the whole message; words: its words, the command first."""
+
+    def __init__(self, sender: str, text: str) -> None:
+        self.sender = sender
+        self.text = text
+        self.words = text.split()
+
+
+def receive(mote: object, event: object) -> None:
+    """Answer a MessageReceived at once and start its command. A word that names none is logged, never answered."""
+    allowed = [parse_uri(uri.encode()).address_of_record() for uri in mote.settings["allow"]]
+    taken = parse_uri(event.sender).address_of_record() in allowed  # a From names no port (RFC 3261 section 19.1.1)
+    mote.answer(event, 200 if taken else 403)
+    try:
+        command = Command(event.sender.decode(), event.message.body.decode())
+    except UnicodeError:
+        taken = False
+    if not taken or event.expired:
+        mote.log(WARNING, "message_ignored", sender=event.sender.decode(), expired=event.expired)
+        return
+    word = command.words[0].lower() if command.words else ""
+    function = mote.commands.get(word)
+    if word == "help" and function is None:
+        function = _help(mote)
+    mote.log(INFO, "command", word=word, sender=command.sender, known=function is not None)
+    if function is not None:
+        asyncio.create_task(_run(mote, function, command, event))
+
+
+def _help(mote: object) -> object:
+    async def answer(command: Command) -> str:
+        return "commands: " + " ".join(sorted(mote.commands))
+
+    return answer
+
+
+async def _run(mote: object, function: object, command: Command, event: object) -> None:
+    try:
+        reply = await function(command)
+    except Exception as error:
+        mote.log(ERROR, "command_failed", word=command.words[0], error=repr(error))
+        reply = "failed: %r" % error
+    if not reply:
+        return
+    try:
+        await mote.reply(event, reply)
+    except AgentError as error:
+        mote.log(ERROR, "reply_failed", error=str(error))

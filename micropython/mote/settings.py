@@ -1,0 +1,33 @@
+"""The board's configuration: /mote.json, which `sipmote deploy` checks and writes."""
+
+import json
+
+PATH = "/mote.json"
+_DEFAULTS = {
+    "proxy": None,
+    "transport": "udp",
+    "bind": "0.0.0.0:5060",
+    "allow": None,
+    "wifi": (),
+    "ntp": None,
+    "budget": "compact",
+    "log": "info",
+}
+
+
+def load(path: str = PATH) -> dict:
+    """Return the settings, defaults filled in. Raises ValueError that says what to do about a file that won't do."""
+    try:
+        with open(path) as file:
+            settings = json.load(file)
+        if not settings["aor"] or not settings["to"]:
+            raise ValueError
+    except (OSError, KeyError, TypeError, ValueError):
+        raise ValueError(
+            "%s: aor and to are needed; write it with sipmote deploy --set aor=sip:... --set to=sip:..." % path
+        )
+    for key in _DEFAULTS:
+        settings.setdefault(key, _DEFAULTS[key])
+    if settings["allow"] is None:
+        settings["allow"] = [settings["to"]]
+    return settings

@@ -1,0 +1,143 @@
+"""Sockets, ticks and tasks around agent.user_agent: everything that a core without I/O leaves to its shell."""
+
+import asyncio
+import gc
+import socket
+import time
+from asyncio import core
+
+from agent.clock import later, until
+from agent.events import Dropped, MessageReceived, Outcome, Transmit
+
+MAX_DATAGRAM = 1500  # octets; a longer one arrives cut short and is answered 400
+
+
+def now() -> int:
+    """Return the ms that the core counts in: they wrap at 2**30 on every port."""
+    return time.ticks_ms() & 0x3FFFFFFF
+
+
+def readable(sock: object) -> object:
+    """Suspend the task until sock has something to read; to be awaited."""
+    yield core._io_queue.queue_read(sock)
+
+
+def address_of(host: bytes, port: int) -> object:
+    """Return what this port's sockets take as an address. Blocks when host is a name. Raises OSError."""
+    return socket.getaddrinfo(host.decode(), port)[0][-1]
+
+
+def host_port_of(address: object) -> tuple:
+    """Return (host, port) of an address as this port's sockets give it: a tuple, or a packed sockaddr (unix)."""
+    if type(address) is tuple:
+        return address[0].encode(), address[1]
+    _, packed, port = socket.sockaddr(address)[:3]
+    if len(packed) == 4:
+        return b"%d.%d.%d.%d" % tuple(packed), port
+    return socket.inet_ntop(socket.AF_INET6, packed).encode(), port
+
+
+class Shell:
+    """Drives one UserAgent. on_message(event) and on_drop(event) are called; an outcome wakes who awaits send()."""
+
+    def __init__(self, user_agent: object, on_message: object, on_drop: object) -> None:
+        self.user_agent = user_agent
+        self._on_message = on_message
+        self._on_drop = on_drop
+        self._udp = None
+        self._tcp = None
+        self._address = (None, 0, None)  # host, port and socket address of the last datagram that left
+        self._waiting = {}  # Call-ID -> [asyncio.Event, Outcome]
+        self._ticker = None
+        self._wake_at = 0
+
+    def open(self, host: str, port: int, tcp: bool) -> None:
+        """Bind the UDP socket, start to read, and listen on TCP if told to. Raises OSError."""
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._udp.bind(address_of(host.encode(), port))
+        self._udp.setblocking(False)
+        asyncio.create_task(self._read_udp())
+        if tcp:
+            asyncio.create_task(self._streams().listen(host, port))
+
+    def _streams(self) -> object:
+        if self._tcp is None:
+            from mote.tcp import Streams
+
+            self._tcp = Streams(self)
+        return self._tcp
+
+    def close(self) -> None:
+        """Close all sockets, so that the next run can bind them again."""
+        if self._udp is not None:
+            self._udp.close()
+        if self._tcp is not None:
+            self._tcp.close()
+
+    async def send(self, call_id: bytes, target: bytes, body: bytes, **options: object) -> object:
+        """Send a MESSAGE and return its Outcome. Raises agent.errors.UsageError."""
+        done = asyncio.Event()
+        events = self.user_agent.send(call_id, target, body, now(), **options)
+        self._waiting[call_id] = waiting = [done, None]
+        self.carry_out(events)
+        await done.wait()
+        return waiting[1]
+
+    def carry_out(self, events: object) -> None:
+        """Do what the core asks for, in its order."""
+        for event in events:
+            kind = type(event)
+            if kind is Transmit:
+                self._transmit(event)
+            elif kind is Outcome:
+                waiting = self._waiting.pop(event.call_id, None)
+                if waiting is not None:
+                    waiting[1] = event
+                    waiting[0].set()
+            elif kind is MessageReceived:
+                self._on_message(event)
+            elif kind is Dropped:
+                self._on_drop(event)
+        self._arm()
+
+    def _transmit(self, event: Transmit) -> None:
+        flow = event.flow
+        try:
+            if flow[0] != b"UDP":
+                self._streams().write(flow, event.data)
+                return
+            known = self._address
+            if known[0] != flow[1] or known[1] != flow[2]:
+                self._address = known = (flow[1], flow[2], address_of(flow[1], flow[2]))
+            self._udp.sendto(event.data, known[2])
+        except OSError:
+            self.carry_out(self.user_agent.failed(flow, now()))
+
+    async def _read_udp(self) -> None:
+        sock = self._udp
+        while True:
+            await readable(sock)
+            try:
+                data, address = sock.recvfrom(MAX_DATAGRAM)
+                flow = (b"UDP",) + host_port_of(address)
+                self.carry_out(self.user_agent.receive(data, flow, now()))
+            except OSError:
+                pass  # an ICMP error of an earlier datagram; its request runs into its timer
+            except MemoryError:
+                gc.collect()  # this datagram is lost; its sender will repeat it
+
+    def _arm(self) -> None:
+        """See to it that wake() is called in time: one task sleeps until the core's next deadline."""
+        wait = self.user_agent.wait_ms(now())
+        if wait is None or (self._ticker is not None and until(self._wake_at, now()) <= wait):
+            return
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._wake_at = later(now(), wait)
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def _tick(self) -> None:
+        await asyncio.sleep_ms(max(0, until(self._wake_at, now())))
+        self._ticker = None
+        self.carry_out(self.user_agent.wake(now()))

@@ -1,0 +1,103 @@
+"""TCP flows: connections that the core asks for and those that peers open. Loaded by a board that uses TCP."""
+
+import asyncio
+
+from agent.compat import const
+from agent.stream import Framer
+from mote.shell import host_port_of, now
+
+_MAX_MESSAGE = const(2048)  # octets
+_MAX_CONNECTIONS = const(4)
+_CONNECT_S = const(10)
+
+
+class Connection:
+    """One flow's stream, and what is still to be written to it."""
+
+    def __init__(self) -> None:
+        self.stream = None  # until it is connected
+        self.unsent = b""
+        self.flushing = False
+
+
+class Streams:
+    """Keeps one connection for each flow, opens it when there is something to send, and reads until it ends."""
+
+    def __init__(self, shell: object) -> None:
+        self._shell = shell
+        self._connections = {}
+        self._server = None
+
+    async def listen(self, host: str, port: int) -> None:
+        """Accept connections at (host, port)."""
+        self._server = await asyncio.start_server(self._accepted, host, port)
+
+    def close(self) -> None:
+        """Close every connection and the listening socket."""
+        if self._server is not None:
+            self._server.close()
+        for connection in self._connections.values():
+            if connection.stream is not None:
+                connection.stream.s.close()
+
+    def write(self, flow: tuple, data: bytes) -> None:
+        """Send data on the flow's connection, opened first if need be; the core hears of a connection that fails."""
+        connection = self._connections.get(flow)
+        if connection is None:
+            self._connections[flow] = connection = Connection()
+            asyncio.create_task(self._connect(flow, connection))
+        connection.unsent += data
+        if connection.stream is not None and not connection.flushing:
+            asyncio.create_task(self._flush(flow, connection))
+
+    async def _connect(self, flow: tuple, connection: Connection) -> None:
+        try:
+            opening = asyncio.open_connection(flow[1].decode(), flow[2])
+            connection.stream, _ = await asyncio.wait_for(opening, _CONNECT_S)
+        except (TimeoutError, OSError):
+            self._lost(flow)
+            return
+        asyncio.create_task(self._read(flow, connection))
+        await self._flush(flow, connection)
+
+    async def _accepted(self, stream: object, _: object) -> None:
+        flow = (b"TCP",) + host_port_of(stream.get_extra_info("peername"))
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            stream.s.close()
+            return
+        self._connections[flow] = connection = Connection()
+        connection.stream = stream
+        await self._read(flow, connection)
+
+    async def _flush(self, flow: tuple, connection: Connection) -> None:
+        connection.flushing = True
+        try:
+            while connection.unsent:
+                data, connection.unsent = connection.unsent, b""
+                connection.stream.write(data)
+                await connection.stream.drain()
+        except OSError:
+            self._lost(flow)
+        connection.flushing = False
+
+    async def _read(self, flow: tuple, connection: Connection) -> None:
+        framer = Framer(_MAX_MESSAGE)
+        try:
+            while not framer.lost:
+                data = await connection.stream.read(512)
+                if not data:
+                    break
+                for item in framer.feed(data):
+                    self._shell.carry_out(self._shell.user_agent.receive(item, flow, now()))
+        except OSError:
+            pass
+        if connection.unsent or connection.flushing:
+            await asyncio.sleep_ms(100)  # the answer that says why
+        self._lost(flow)
+
+    def _lost(self, flow: tuple) -> None:
+        connection = self._connections.pop(flow, None)
+        if connection is not None:
+            if connection.stream is not None:
+                connection.stream.s.close()
+            self._shell.carry_out(self._shell.user_agent.failed(flow, now()))
