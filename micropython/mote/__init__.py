@@ -12,14 +12,28 @@ mote.run()
 """
 
 import asyncio
+import gc
 import os
 
+# What loading a module leaves behind is collected before the next one is loaded: the heap stays in one piece.
 from agent.clock import until
+
+gc.collect()
 from agent.errors import UsageError
+
+gc.collect()
 from agent.user_agent import UserAgent
+
+gc.collect()
 from mote import clock, settings
+
+gc.collect()
 from mote.log import DEBUG, ERROR, INFO, LEVELS, WARNING, Log
+
+gc.collect()
 from mote.shell import Shell, now
+
+gc.collect()
 
 _HOUSEKEEPING_MS = 3600000
 _FIRST_PAUSE_S = 2

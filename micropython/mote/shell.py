@@ -7,9 +7,11 @@ import time
 from asyncio import core
 
 from agent.clock import later, until
+from agent.compat import const
 from agent.events import Dropped, MessageReceived, Outcome, Transmit
 
 MAX_DATAGRAM = 1500  # octets; a longer one arrives cut short and is answered 400
+_SMALL = const(600)  # what is read instead when no 1500 octets in one piece are free: enough for a response
 
 
 def now() -> int:
@@ -119,13 +121,18 @@ class Shell:
         while True:
             await readable(sock)
             try:
-                data, address = sock.recvfrom(MAX_DATAGRAM)
+                try:
+                    data, address = sock.recvfrom(MAX_DATAGRAM)
+                except MemoryError:
+                    gc.collect()
+                    data, address = sock.recvfrom(_SMALL)
                 flow = (b"UDP",) + host_port_of(address)
                 self.carry_out(self.user_agent.receive(data, flow, now()))
             except OSError:
                 pass  # an ICMP error of an earlier datagram; its request runs into its timer
             except MemoryError:
-                gc.collect()  # this datagram is lost; its sender will repeat it
+                self._on_drop(Dropped("no memory for a datagram", ()))
+                await asyncio.sleep_ms(100)  # let others finish; the sender will repeat it
 
     def _arm(self) -> None:
         """See to it that wake() is called in time: one task sleeps until the core's next deadline."""
