@@ -1,0 +1,55 @@
+"""The part of a board's `machine` module that a program without pins asks for."""
+
+import os
+import sys
+
+import ffi
+import time
+from umachine import *  # noqa: F403
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+SOFT_RESET_RAW = 6  # not a board's: the raw REPL was open, and is so again afterwards
+
+_EXIT = 64  # the VM's exit code when it asks for a reset, plus the reset's number; host_tools/board.py starts it anew
+
+leave = ffi.open(None).func("v", "_exit", "i")
+_cause = int(os.getenv("BOARD_RESET_CAUSE") or PWRON_RESET)
+_id = os.getenv("BOARD_ID").encode()
+
+
+def reset_cause():
+    return _cause
+
+
+def unique_id():
+    return _id
+
+
+def leave_for_reset(kind):
+    leave(_EXIT + kind)
+
+
+def reset():
+    """Start again with a fresh VM, at once."""
+    leave_for_reset(HARD_RESET)
+
+
+def soft_reset():
+    """Unwind the program, then start again."""
+    sys.exit()
+
+
+class RTC:
+    def datetime(self, date=None):
+        """Return (year, month, day, weekday, hours, minutes, seconds, subseconds), or set the clock to such a date."""
+        if date is None:
+            year, month, day, hour, minute, second, weekday, _ = time.gmtime()
+            return year, month, day, weekday, hour, minute, second, 0
+        time.set_clock(date[:3] + date[4:7])
+
+    def init(self, date):
+        self.datetime(date)
