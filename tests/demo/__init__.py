@@ -1,0 +1,1 @@
+"""The main job, shown: `make demo` prints it, tests/test_demo.py asserts it."""

@@ -1,0 +1,68 @@
+"""An alert leaves a board and arrives in an inbox; a command typed there is answered by the board."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.tools import Line, Tool
+
+BOILER = Path(__file__).parent / "boiler.py"
+
+
+def run(
+    transport: str,
+    port: str | None,
+    host: str = "127.0.0.1",
+    wifi: Any = None,
+    show: Callable[[str, Line], None] | None = None,
+) -> Line:
+    """Play the main job over "udp" or "tcp"; returns what was seen, for a test to look at.
+
+    port: a board's serial port; None starts a virtual board. host: the address of this machine as the board sees it.
+    """
+    show = show or (lambda who, line: None)
+    seen: Line = {}
+    with tempfile.TemporaryDirectory() as folder:
+        binds = [f"{kind}:{host}:0" for kind in ("udp", "tcp")]
+        arguments = [word for bind in binds for word in ("--bind", bind)]
+        with Tool(
+            "inbox", *arguments, "--db", ":memory:", "--interactive", watch=lambda line: show("inbox", line)
+        ) as inbox:
+            listening = inbox.wait_for(event="ready")["bind"]
+            address = next(bind for bind in listening if bind.startswith(transport)).split(":", 1)[1]
+            config = {
+                "aor": f"sip:boiler@{host}",
+                "to": f"sip:desk@{address};transport={transport}",
+                "transport": transport,
+                "bind": "0.0.0.0:0",
+            }
+            if wifi:
+                config["wifi"] = wifi
+            settings = Path(folder) / "mote.json"
+            settings.write_text(json.dumps(config))
+            if port:
+                _board(seen, inbox, port, settings, show)
+            else:
+                with Tool("board", "start", "virtual", watch=lambda line: show("board", line)) as board:
+                    _board(seen, inbox, board.wait_for(event="ready")["port"], settings, show)
+    return seen
+
+
+def _board(seen: Line, inbox: Tool, port: str, settings: Path, show: Callable[[str, Line], None]) -> None:
+    with Tool(
+        "deploy", str(BOILER), "--port", port, "--config", str(settings), watch=lambda line: show("deploy", line)
+    ) as deploy:
+        code = deploy.wait(300)
+        assert code == 0, deploy.transcript()
+        seen["deployed"] = deploy.lines[-1]
+    with Tool("monitor", "--port", port, watch=lambda line: show("monitor", line)) as monitor:
+        monitor.wait_for(event="ready")
+        seen["alerts"] = [inbox.wait_for(60, event="message", body=f"Boiler at {celsius} C") for celsius in (81, 85)]
+        inbox.type("status")
+        seen["reply_sent"] = inbox.wait_for(event="outcome")
+        seen["command"] = monitor.wait_for(event="log", name="command")
+        seen["outcome"] = monitor.wait_for(event="log", name="outcome")
+        seen["reply"] = inbox.wait_for(event="message", body=lambda text: text.startswith("ok, up"))
+        seen["log"] = list(monitor.lines)

@@ -1,0 +1,105 @@
+"""Runs `sipmote` commands as processes and reads their JSON lines, each wait with a deadline."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+Line = dict[str, Any]
+
+
+class Tool:
+    """One `sipmote ... --json` process. Everything it prints is kept in `lines`; stop() ends it by its own pid."""
+
+    def __init__(self, *arguments: str, watch: Callable[[Line], None] | None = None) -> None:
+        """watch: called with each line as it comes, in a thread of this tool's."""
+        self.lines: list[Line] = []
+        self._watch = watch
+        self._changed = threading.Condition()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "host_tools", *arguments, "--json"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self._complaints: list[str] = []
+        self._readers = [threading.Thread(target=self._read), threading.Thread(target=self._read_complaints)]
+        for reader in self._readers:
+            reader.start()
+
+    def __enter__(self) -> "Tool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def type(self, line: str) -> None:
+        """Write a line to its standard input, as a person would."""
+        assert self._process.stdin
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def wait_for(self, seconds: float = 20, **wanted: Any) -> Line:
+        """Return the first line that has these values; fails with all that was printed when none comes in time.
+
+        wanted: a key's value, or a function that says whether a value will do.
+        """
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                for line in self.lines:
+                    if all(
+                        key in line and (value(line[key]) if callable(value) else line[key] == value)
+                        for key, value in wanted.items()
+                    ):
+                        return line
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    raise AssertionError(f"no line with {wanted} in {seconds} s:\n{self.transcript()}")
+
+    def wait(self, seconds: float = 60) -> int:
+        """Wait for its end; returns the exit code."""
+        code = self._process.wait(seconds)
+        for reader in self._readers:
+            reader.join()
+        return code
+
+    def stop(self) -> None:
+        """End it, politely at first."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self.wait(5)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert stream
+            stream.close()
+
+    def transcript(self) -> str:
+        """Return all that it printed so far."""
+        return "\n".join([json.dumps(line) for line in self.lines] + self._complaints)
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for text in self._process.stdout:
+            line = json.loads(text)
+            with self._changed:
+                self.lines.append(line)
+                self._changed.notify_all()
+            if self._watch:
+                self._watch(line)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _read_complaints(self) -> None:
+        assert self._process.stderr
+        for text in self._process.stderr:
+            self._complaints.append(text.rstrip())
