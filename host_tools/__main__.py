@@ -1,0 +1,57 @@
+"""`sipmote COMMAND`: argument parsing only. A command is a module with `add_arguments(parser)` and `run(args) -> int`."""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from host_tools.errors import ToolError
+
+_COMMANDS = {  # name: (what it does, an example)
+    "board": ("run a virtual board behind a serial port", "sipmote board start virtual --heap 64k"),
+    "ports": ("list the serial ports that boards are behind", "sipmote ports"),
+    "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
+    "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
+    "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
+    "send": ("send one message", 'sipmote send sip:boiler@192.0.2.7 "status"'),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 well, 1 failed (one line on stderr), 2 used wrongly, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except ToolError as error:
+        print(f"sipmote: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output has gone; Python would complain once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Parse the arguments, loading the module of the named command and no other, and run it."""
+    parser = argparse.ArgumentParser(prog="sipmote", description="SIP instant messages from MicroPython boards")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (help_text, example) in _COMMANDS.items():
+        command = commands.add_parser(
+            name, help=help_text, description=help_text.capitalize(), epilog=f"example: {example}"
+        )
+        if name == next((word for word in arguments if not word.startswith("-")), None):
+            module = importlib.import_module(f"host_tools.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    args = parser.parse_args(arguments)
+    code: int = args.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
