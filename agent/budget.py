@@ -1,9 +1,8 @@
-"""The byte budget: a MESSAGE request is at most 1300 octets long, all headers included (RFC 3428 section 8)."""
+"""Four ways to make a text obey the byte budget of RFC 3428 section 8."""
 
 from agent.compat import const
 from agent.errors import UsageError
 
-BUDGET = 1300  # octets
 POLICIES = ("refuse", "compact", "split", "truncate")
 _MARK = b"\xe2\x80\xa6"  # an ellipsis ends a truncated text
 _MAX_PARTS = const(99)

@@ -4,8 +4,6 @@ Fields are decoded when asked for. Names are given in lower case and in full (b"
 and odd capitals in the buffer make no difference.
 """
 
-from agent.headers import split_list
-
 _COMPACT = {
     b"i": b"call-id",
     b"m": b"contact",
@@ -124,6 +122,8 @@ class Message:
 
     def members(self, name: bytes) -> list:
         """Return the comma-separated members of all fields of this name; raises ParseError for an empty one."""
+        from agent.headers import split_list
+
         found = []
         for value in self.all(name):
             found += split_list(value)

@@ -7,14 +7,14 @@ a maddr in Via is not followed, since a third party's address there would make u
 
 from binascii import crc32
 
-from agent.budget import BUDGET
+from agent.clock import WallClock
 from agent.compat import const
-from agent.dates import judge
 from agent.errors import ParseError, UsageError
 from agent.events import Dropped, Event, MessageReceived, Transmit
+from agent.expiry import judge
 from agent.headers import Via, media_type, param, parse_address, parse_cseq, parse_via
 from agent.message import Message
-from agent.transaction import ServerTransaction
+from agent.server_transaction import ServerTransaction
 from agent.uri import parse_uri, unescape
 
 _NOTHING: tuple[Event, ...] = ()
@@ -22,6 +22,7 @@ _ALLOW = b"Allow: MESSAGE, OPTIONS\r\n"
 _KNOWN = (b"INVITE", b"BYE", b"REGISTER", b"SUBSCRIBE", b"NOTIFY", b"PUBLISH", b"INFO", b"PRACK", b"UPDATE", b"REFER")
 _ONCE = (b"call-id", b"cseq", b"from", b"to", b"max-forwards", b"content-type", b"date", b"expires")
 _MAX_REASON = const(60)
+_MAX_ECHO = const(8192)  # octets; who sends more to copy back gets no answer
 
 REASONS = {
     100: b"Trying",
@@ -65,7 +66,7 @@ class Uas:
         self._oldest: ServerTransaction | None = None  # of the answered, linked in order
         self._newest: ServerTransaction | None = None
 
-    def receive(self, message: Message, flow: tuple, token: bytes, clock: object, now: int) -> list[Event]:
+    def receive(self, message: Message, flow: tuple, token: bytes, clock: WallClock, now: int) -> list[Event]:
         """Answer a request, or return it as MessageReceived for respond(). token: random, for the To tag."""
         vias = message.all(b"via")
         if not vias:
@@ -126,7 +127,7 @@ class Uas:
         except Refusal as refusal:
             return self._answer(transaction, refusal.status, refusal.fields, now)
         self._merged[merged] = key
-        date, expired, stale = judge(message, clock, now)  # type: ignore[arg-type]
+        date, expired, stale = judge(message, clock, now)
         return [MessageReceived(message, flow, sender, call_id, date, expired, stale, key)]
 
     def respond(self, received: MessageReceived, status: int, fields: bytes, now: int) -> list[Event]:
@@ -298,7 +299,7 @@ def _echo(message: Message, vias: list, tag: bytes) -> bytes:
         if name == b"to" and tag:
             value += b";tag=" + tag
         out += b"%s: %s\r\n" % (title, value)
-    return out if len(out) < 6 * BUDGET else b""
+    return out if len(out) <= _MAX_ECHO else b""
 
 
 def _status_line(status: int, reason: bytes) -> bytes:

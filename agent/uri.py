@@ -16,8 +16,6 @@ class Uri:
     port: int or None. params: list of (lower-case name, value or None). headers: after the "?", b"" without.
     """
 
-    __slots__ = ("headers", "host", "params", "port", "scheme", "user")
-
     def __init__(self, scheme: bytes, user: bytes | None, host: bytes, port: int | None, params: list) -> None:
         self.scheme = scheme
         self.user = user

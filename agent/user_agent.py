@@ -1,9 +1,9 @@
 """The object a shell drives: bytes and time in, events out. The only file that knows all the others."""
 
+from agent.clock import RTC
 from agent.errors import ParseError
 from agent.events import Dropped, Event, MessageReceived, Transmit
 from agent.message import Message
-from agent.stream import PING
 from agent.uac import Uac
 
 _NOTHING: tuple[Event, ...] = ()
@@ -40,7 +40,7 @@ class UserAgent(Uac):
         """Take a datagram, or what a stream's Framer found; never raises, whatever the octets are."""
         if not isinstance(data, Message):
             if not data.strip(b"\r\n\0"):  # a keepalive (RFC 5626 section 3.5.1); only a stream's is answered
-                return [Transmit(b"\r\n", flow)] if data == PING and flow[0] != b"UDP" else _NOTHING
+                return [Transmit(b"\r\n", flow)] if data == b"\r\n\r\n" and flow[0] != b"UDP" else _NOTHING
             data = Message(data)
         if data.status or not data.method:
             if not data.status or data.missing():
@@ -63,11 +63,10 @@ class UserAgent(Uac):
 
         fields: further header lines, each with its CRLF. Raises UsageError for a status below 200, or 408.
         """
-        if 200 <= status < 300:
-            from agent.dates import RTC, format_date
+        if 200 <= status < 300 and self.clock.quality >= RTC:  # a board without a clock learns from it
+            from agent.dates import format_date
 
-            if self.clock.quality >= RTC:  # a board without a clock learns from it
-                fields += b"Date: %s\r\n" % format_date(self.clock.unix(now) or 0)
+            fields += b"Date: %s\r\n" % format_date(self.clock.unix(now) or 0)
         events: list[Event] = self._uas.respond(received, status, fields, now)  # type: ignore[union-attr]
         return events
 
