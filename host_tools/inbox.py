@@ -1,0 +1,366 @@
+"""`sipmote inbox`: a user agent server that stores, answers and shows messages, and sends what is typed."""
+
+import argparse
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from agent.errors import AgentError
+from agent.events import Dropped, MessageReceived, Outcome
+from agent.headers import parse_address
+from agent.uri import parse_uri
+from agent.user_agent import UserAgent
+from host_tools.console import harmless, write_json
+from host_tools.errors import ToolError
+from host_tools.shell import Flow, Shell, now_ms, parse_bind, user_name
+from host_tools.store import Received, Store, describe
+
+_KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
+_RUNNERS = 4  # commands of --exec at once
+_RUN_S = 60.0  # what one may take
+_MAX_WAITING = 1000  # messages that wait for theirs; all are in the store
+_OK = 200
+_SERVICE_UNAVAILABLE = 503  # "come back later"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sipmote inbox`."""
+    parser.add_argument(
+        "--bind",
+        action="append",
+        type=parse_bind,
+        metavar="udp|tcp:HOST:PORT",
+        help="where to listen, port 0 for a free one; may be repeated (default: udp and tcp at 0.0.0.0:5060)",
+    )
+    parser.add_argument(
+        "--domain", action="append", metavar="D", help="take messages for this host only; may be repeated"
+    )
+    parser.add_argument(
+        "--db", metavar="FILE", help="sqlite file for the messages, or :memory: (default: inbox.db in the data folder)"
+    )
+    parser.add_argument(
+        "--accept",
+        action="append",
+        metavar="TYPE",
+        help="content type to take, e.g. image/png or '*/*'; may be repeated (default: text/plain)",
+    )
+    parser.add_argument(
+        "--exec",
+        dest="command",
+        metavar="COMMAND",
+        help="run for each message (not for a duplicate), without a shell: its body on stdin; SIPMOTE_FROM, _TO, "
+        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _SOURCE, _TRANSPORT, _EXPIRED and _STALE in its environment. What it "
+        "prints goes to our stderr: it is no reply",
+    )
+    parser.add_argument(
+        "--interactive",
+        action="store_true",
+        help="send what comes on stdin, line by line, also when that is no terminal: 'TEXT' answers the last message, "
+        "'sip:... TEXT' goes to that URI",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line instead of text for people")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    store = Store(args.db or str(_default_path()))
+    try:
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_serve(args, store))
+    finally:
+        store.close()
+    return 0
+
+
+async def _serve(args: argparse.Namespace, store: Store) -> None:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _end, ended)
+    loop.set_exception_handler(lambda loop, context: _on_exception(loop, context, ended))
+    domains = tuple(domain.lower().encode() for domain in args.domain or ())
+    aor = b"sip:%s@%s" % (user_name(), domains[0] if domains else b"localhost")
+    accept = tuple(kind.lower().encode() for kind in args.accept or ["text/plain"])
+    ua = UserAgent(aor, b"localhost", os.urandom, accept=accept, hosts=domains or None, keep=_KEEP)
+    screen: Screen = JsonScreen() if args.json else Screen()
+    inbox = Inbox(ua, store, screen, _Runners(args.command, screen) if args.command else None)
+    shell = inbox.shell = Shell(ua, inbox)
+    try:
+        bound = await shell.open(args.bind or [parse_bind("udp:0.0.0.0:5060"), parse_bind("tcp:0.0.0.0:5060")])
+        screen.ready([str(bind) for bind in bound])
+        if args.interactive or sys.stdin.isatty():
+            inbox.listen_to_stdin()
+        await ended
+    finally:
+        await shell.close()
+        await inbox.close()
+
+
+def _end(ended: asyncio.Future[None], error: BaseException | None = None) -> None:
+    if not ended.done():
+        ended.set_result(None) if error is None else ended.set_exception(error)
+
+
+def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any], ended: asyncio.Future[None]) -> None:
+    """End when nobody reads our stdout any more, as any program in a pipe; let asyncio tell of anything else."""
+    if isinstance(context.get("exception"), BrokenPipeError):
+        _end(ended, context["exception"])
+    else:
+        loop.default_exception_handler(context)
+
+
+class Screen:
+    """Shows what happens to people."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def ready(self, bound: Sequence[str]) -> None:
+        """We listen."""
+        self._console.print(Text(f"listening at {', '.join(bound)}; stop with Ctrl-C", "dim"))
+
+    def messages(self, batch: Sequence[Received]) -> None:
+        """These have come, and are stored and answered."""
+        for one in batch:
+            text, encoding_error = one.text()
+            line = Text(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")
+            line.append(harmless(one.sender), "bold")
+            for mark, shown in (("expired", one.expired), ("stale", one.stale), ("duplicate", one.duplicate)):
+                if shown:
+                    line.append(f" [{mark}]", "bold red")
+            if encoding_error:
+                line.append(" [damaged text]", "red")
+            if one.subject:
+                line.append(f" {harmless(one.subject)}:", "italic")
+            if text is None:
+                line.append(f" {len(one.body)} octets of {harmless(one.content_type)}", "dim")
+            else:
+                line.append(" " + harmless(text.rstrip(), lines=True).replace("\n", "\n         "))
+            line.append(f"  {one.transport} {one.source}", "dim")
+            self._console.print(line)
+
+    def outcome(self, event: Outcome, reason: str) -> None:
+        """A message that was typed has its result."""
+        style = "green" if event.name in ("delivered", "accepted") else "red"
+        self._console.print(Text(f"         {event.name} ({event.status} {harmless(reason)})", style))
+
+    def dropped(self, counts: Counter[str]) -> None:
+        """Bytes came in the last second that led to nothing."""
+        self.warning("; ".join(f"{count} times {reason}" for reason, count in counts.items()) + ": dropped")
+
+    def warning(self, text: str, **more: Any) -> None:
+        """Something went wrong that needs a person; we go on."""
+        print(f"sipmote: {harmless(text)}", file=sys.stderr, flush=True)
+
+
+class JsonScreen(Screen):
+    """Shows what happens to programs, one JSON object a line."""
+
+    def ready(self, bound: Sequence[str]) -> None:
+        write_json([{"event": "ready", "bind": bound}])
+
+    def messages(self, batch: Sequence[Received]) -> None:
+        write_json([one.line() for one in batch])
+
+    def outcome(self, event: Outcome, reason: str) -> None:
+        call_id = event.call_id.decode()
+        outcome = {"event": "outcome", "call_id": call_id, "outcome": event.name, "status": event.status}
+        write_json([{**outcome, "reason": reason}])
+
+    def dropped(self, counts: Counter[str]) -> None:
+        write_json([{"event": "dropped", "count": sum(counts.values()), "reasons": counts}])
+
+    def warning(self, text: str, **more: Any) -> None:
+        write_json([{"event": "warning", "text": text, **more}])
+
+
+class Inbox:
+    """The application behind the shell."""
+
+    shell: Shell
+
+    def __init__(self, ua: UserAgent, store: Store, screen: Screen, runners: "_Runners | None") -> None:
+        self._ua = ua
+        self._store = store
+        self._screen = screen
+        self._runners = runners
+        self._loop = asyncio.get_running_loop()
+        self._last: MessageReceived | None = None
+        self._store_failed = False
+        self._dropped: Counter[str] = Counter()
+        self._lines: asyncio.Queue[str] = asyncio.Queue(100)
+        self._typist: asyncio.Task[None] | None = None
+
+    def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:
+        """Store a batch; it is shown when the answers have left."""
+        received = time.time()
+        records = [describe(event, received) for event in batch]
+        try:
+            self._store.add(records)
+        except sqlite3.Error as error:
+            if not self._store_failed:
+                self._screen.warning(f"can't store messages, senders are asked to come back later: {error}")
+            self._store_failed = True
+            return [_SERVICE_UNAVAILABLE] * len(batch)
+        if self._store_failed:
+            self._store_failed = False
+            self._screen.warning("messages are stored again")
+        self._last = batch[-1]
+        self._loop.call_soon(self._show, records)
+        return [_OK] * len(batch)
+
+    def _show(self, records: list[Received]) -> None:
+        self._screen.messages(records)
+        if self._runners:
+            for one in records:
+                if not one.duplicate:
+                    self._runners.start(one)
+
+    def outcome(self, event: Outcome, trouble: str) -> None:
+        """Show the result of a line that was typed."""
+        self._screen.outcome(event, trouble or event.reason.decode("utf-8", "backslashreplace"))
+
+    def dropped(self, event: Dropped) -> None:
+        """Count; said once a second at most."""
+        if not self._dropped:
+            self._loop.call_later(1.0, self._show_dropped)
+        self._dropped[event.reason] += 1
+
+    def _show_dropped(self) -> None:
+        self._screen.dropped(self._dropped)
+        self._dropped = Counter()
+
+    # Typed lines
+
+    def listen_to_stdin(self) -> None:
+        """Send what is typed. A thread waits for it: a terminal shared with others must not be made non-blocking."""
+        self._typist = self._loop.create_task(self._send_lines())
+        threading.Thread(target=self._read_stdin, daemon=True).start()
+
+    def _read_stdin(self) -> None:
+        with open(os.dup(0), errors="replace") as lines:  # not sys.stdin, whose lock would be held when we exit
+            for line in lines:
+                asyncio.run_coroutine_threadsafe(self._lines.put(line), self._loop).result()
+
+    async def _send_lines(self) -> None:
+        while True:
+            line = (await self._lines.get()).strip()
+            if line:
+                try:
+                    await self._send(line)
+                except (AgentError, OSError) as error:
+                    self._screen.warning(f"not sent: {error}", line=line)
+
+    async def _send(self, line: str) -> None:
+        ua = self._ua
+        flow: Flow | None = None
+        if line.startswith(("sip:", "sips:")):
+            uri, _, text = line.partition(" ")
+            target = uri.encode()
+            await self.shell.approach(parse_uri(target).flow(b"UDP"))
+        elif self._last is None:
+            self._screen.warning("nobody to answer yet: type sip:user@host TEXT", line=line)
+            return
+        else:
+            target, flow, text = self._last.sender, self._last.flow, line
+            await self.shell.approach(flow)
+        if self._last is not None:  # who was written to writes back
+            ua.aor = parse_uri(parse_address(self._last.message.get(b"to") or b"")[1]).address_of_record()
+        self.shell.carry_out(ua.send(ua.new_call_id(), target, text.strip().encode(), now_ms(), flow=flow))
+
+    async def close(self) -> None:
+        """Stop what was begun for messages and lines."""
+        if self._typist:
+            self._typist.cancel()
+        if self._runners:
+            await self._runners.close()
+
+
+class _Runners:
+    """Runs the command of --exec, a few at a time."""
+
+    def __init__(self, command: str, screen: Screen) -> None:
+        try:
+            self._command = shlex.split(command)
+        except ValueError as error:
+            raise ToolError(f"--exec {command!r}: {error}") from error
+        if not self._command or not shutil.which(self._command[0]):
+            raise ToolError(f"--exec {command!r}: no such command; name a program on the PATH or with its folder")
+        self._screen = screen
+        self._queue: asyncio.Queue[Received] = asyncio.Queue(_MAX_WAITING)
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(_RUNNERS)]
+
+    def start(self, one: Received) -> None:
+        """Run the command for a message, when one of the runners is free."""
+        try:
+            self._queue.put_nowait(one)
+        except asyncio.QueueFull:
+            self._screen.warning("--exec is too slow: not run for a message", call_id=one.call_id)
+
+    async def _work(self) -> None:
+        while True:
+            one = await self._queue.get()
+            try:
+                problem = await self._run(one)
+            except TimeoutError:
+                problem = f"took more than {_RUN_S:.0f} s and was stopped"
+            except OSError as error:
+                problem = error.strerror or str(error)
+            if problem:
+                self._screen.warning(f"--exec {self._command[0]}: {problem}", call_id=one.call_id)
+
+    async def _run(self, one: Received) -> str:
+        """Run the command; returns what went wrong, or nothing."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=sys.stderr.fileno(),
+            env={**os.environ, **_environment(one)},
+            start_new_session=True,
+        )
+        try:
+            await asyncio.wait_for(process.communicate(one.body), _RUN_S)
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)  # the leader of a session of its own, not yet waited for
+                await process.wait()
+        return f"exit code {process.returncode}" if process.returncode else ""
+
+    async def close(self) -> None:
+        """Stop the runners and what they run."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _environment(one: Received) -> dict[str, str]:
+    values = {
+        "FROM": one.sender,
+        "TO": one.to,
+        "CALL_ID": one.call_id,
+        "CONTENT_TYPE": one.content_type,
+        "SUBJECT": one.subject or "",
+        "SOURCE": one.source,
+        "TRANSPORT": one.transport,
+        "EXPIRED": "1" if one.expired else "0",
+        "STALE": "1" if one.stale else "0",
+    }
+    return {f"SIPMOTE_{name}": value.replace("\0", "\\0") for name, value in values.items()}
+
+
+def _default_path() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "sipmote" / "inbox.db"

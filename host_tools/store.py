@@ -1,0 +1,193 @@
+"""Messages as the inbox keeps them: what is worth knowing of each, and the sqlite file they are in."""
+
+import base64
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent.errors import ParseError
+from agent.events import MessageReceived
+from agent.headers import param, parse_address, parse_cseq, split_params
+from host_tools.errors import ToolError
+from host_tools.shell import place
+
+# The charsets that people send. No others: Python looks an unknown name up in files, and remembers it for ever.
+_CHARSETS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "utf-8",  # and what is wrongly called so
+    "iso-8859-1": "latin-1",
+    "iso-8859-15": "iso-8859-15",
+    "windows-1252": "cp1252",
+    "utf-16": "utf-16",
+}
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL,
+    cseq INTEGER NOT NULL,
+    sender TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    subject TEXT,
+    content_type TEXT NOT NULL,
+    body BLOB NOT NULL,
+    date INTEGER,            -- Unix seconds of the Date header field
+    received REAL NOT NULL,  -- Unix seconds
+    expired INTEGER,         -- when it came; NULL: not known
+    stale INTEGER,
+    transport TEXT NOT NULL,
+    source TEXT NOT NULL,
+    UNIQUE (call_id, cseq)
+);
+"""
+_INSERT = """
+INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, content_type, body, date, received, expired,
+    stale, transport, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+@dataclass(slots=True)
+class Received:
+    """A message that came in, as text for people and machines; only its body is still octets."""
+
+    call_id: str
+    cseq: int
+    sender: str
+    to: str
+    subject: str | None
+    content_type: str
+    body: bytes
+    date: int | None
+    received: float
+    expired: bool | None
+    stale: bool | None
+    transport: str
+    source: str
+    duplicate: bool = False
+
+    def text(self) -> tuple[str | None, bool]:
+        """Return the body as text, None for a type that isn't text, and whether some octets were no characters."""
+        if not self.content_type.lower().startswith("text/") and self.body:
+            return None, False
+        charset = _charset(self.content_type)
+        try:
+            return self.body.decode(charset or "utf-8"), charset is None and not self.body.isascii()
+        except UnicodeDecodeError:
+            return self.body.decode(charset or "utf-8", "replace"), True
+
+    def line(self) -> dict[str, Any]:
+        """Return the event line for machines."""
+        text, encoding_error = self.text()
+        line: dict[str, Any] = {
+            "event": "message",
+            "from": self.sender,
+            "to": self.to,
+            "call_id": self.call_id,
+            "content_type": self.content_type,
+            "body": text,
+            "transport": self.transport,
+            "source": self.source,
+            "date": None if self.date is None else rfc3339(self.date),
+            "received": rfc3339(self.received),
+            "expired": self.expired,
+            "stale": self.stale,
+            "duplicate": self.duplicate,
+        }
+        if self.subject is not None:
+            line["subject"] = self.subject
+        if text is None:
+            line["body_base64"] = base64.b64encode(self.body).decode()
+        if encoding_error:
+            line["encoding_error"] = True
+        return line
+
+
+def describe(event: MessageReceived, received: float) -> Received:
+    """Read what we keep out of a message that came at received (Unix seconds)."""
+    message = event.message
+    subject = message.get(b"subject")
+    transport, host, port = event.flow[:3]
+    return Received(
+        call_id=_readable(event.call_id),
+        cseq=parse_cseq(message.get(b"cseq"))[0],
+        sender=_readable(event.sender),
+        to=_readable(parse_address(message.get(b"to"))[1]),
+        subject=None if subject is None else _readable(subject),
+        content_type=_readable(message.get(b"content-type")),
+        body=message.body,
+        date=event.date,
+        received=received,
+        expired=event.expired,
+        stale=event.stale,
+        transport=transport.decode().lower(),
+        source=place(host.decode(), port),
+    )
+
+
+def rfc3339(unix: float) -> str:
+    """Return a point in time for machines, e.g. "2010-11-13T23:29:00Z"; milliseconds where it has any."""
+    precision = "seconds" if isinstance(unix, int) else "milliseconds"
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _readable(value: bytes | None) -> str:
+    """Decode a header field value; octets that are no UTF-8 become escapes, so that no two values become one."""
+    return (value or b"").decode("utf-8", "backslashreplace")
+
+
+def _charset(content_type: str) -> str | None:
+    """Return Python's name of the charset parameter (UTF-8 without one), None for one we don't read."""
+    _, semicolon, params = content_type.partition(";")
+    try:
+        name = param(split_params(params.encode()), b"charset") if semicolon else None
+    except ParseError:
+        return None
+    return "utf-8" if name is None else _CHARSETS.get(name.decode(errors="replace").strip('"').lower())
+
+
+class Store:
+    """The sqlite file. What add() has returned from is on the disk, a power cut included."""
+
+    def __init__(self, path: str) -> None:
+        """Open path, made if missing, or ":memory:"; raises ToolError if that can't be."""
+        try:
+            if path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA cache_size = -32768")  # KiB
+            self._prepare(path)
+        except (sqlite3.Error, OSError) as error:
+            raise ToolError(f"can't keep messages in {path}: {error}; name another file with --db") from error
+
+    def _prepare(self, path: str) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise ToolError(f"{path} was made by a newer sipmote: update this one or name another file with --db")
+        if version == 0:
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+
+    def add(self, batch: Sequence[Received]) -> None:
+        """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for one in batch:
+                row = (one.call_id, one.cseq, one.sender, one.to, one.subject, one.content_type, one.body, one.date)
+                more = (one.received, one.expired, one.stale, one.transport, one.source)
+                one.duplicate = db.execute(_INSERT, row + more).rowcount == 0
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
