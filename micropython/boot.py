@@ -1,4 +1,5 @@
-# Runs before main.py: an interrupt handler that fails can then still say so.
+# Runs before main.py. With memory set aside for it, an interrupt handler that fails can still say why.
 import micropython
 
-micropython.alloc_emergency_exception_buf(100)
+if hasattr(micropython, "alloc_emergency_exception_buf"):  # a VM without interrupts has none
+    micropython.alloc_emergency_exception_buf(100)
