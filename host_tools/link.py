@@ -90,8 +90,16 @@ class Decoder:
         return self._take()
 
     def flush(self) -> list[Item]:
-        """Return the text held back: nothing came for IDLE_S, or the port has gone."""
+        """Return the text held back: nothing came for IDLE_S."""
         self._release_tail()
+        return self._take()
+
+    def detach(self) -> list[Item]:
+        """Return what is left: the port has gone, and a frame that was begun will not go on."""
+        self._release_tail()
+        if self._frame is not None:
+            self._frame = None
+            self._damaged()
         return self._take()
 
     def _take(self) -> list[Item]:

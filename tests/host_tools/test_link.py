@@ -124,6 +124,14 @@ def test_a_frame_pauses_over_a_flush() -> None:
     assert decoder.feed(frame[20:]) == [ALERT]
 
 
+def test_a_port_that_goes_away_inside_a_frame_costs_it_and_gaps_are_seen_when_it_is_back() -> None:
+    decoder = Decoder()
+    decoder.feed(encode_record(BOOT))
+    assert decoder.feed(b"abc" + encode_record(ALERT)[:20]) == [Console("abc")]
+    assert decoder.detach() == [Damaged(1)]
+    assert decoder.feed(encode_record(Record(4, 5000, None, 0, 1, "tick", {})))[0] == Lost(3)
+
+
 def test_a_frame_without_end_is_given_up_at_its_largest_size() -> None:
     decoder = Decoder()
     assert decoder.feed(b"\x1e" + b"A" * MAX_FRAME) == []
