@@ -237,7 +237,7 @@ def carry_out(plan: Plan, board: Board, survey: Survey, report: Report) -> None:
     left = [path for path in plan.remove if path.endswith(_NEW)]
     stale = [path for path in plan.remove if path not in left]
     if plan.send:
-        _check_space(plan, survey)
+        check_space(plan, survey)
         board.reset()  # what the program had in memory would be in the way
         board.run(_TOOLS + _MAKE_FOLDERS % (("/lib", *_PACKAGES),))
         board.run(_COMMIT % ((), left))
@@ -277,7 +277,7 @@ def _send(board: Board, path: str, data: bytes) -> Iterator[int]:
         raise ToolError(f"{path} did not arrive as it was sent: check the cable and try again")
 
 
-def _check_space(plan: Plan, survey: Survey) -> None:
+def check_space(plan: Plan, survey: Survey) -> None:
     """Old and new lie side by side until all is there. A file takes whole blocks; its folder may take two more."""
     blocks = sum(-(-len(data) // survey.block) for data in plan.send.values()) + 2 * len(_PACKAGES)
     left = sum(octets for path, (octets, _) in survey.files.items() if path.endswith(_NEW))

@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         while not _listen(port, decoder, output, deadline):
             output.note("port_gone", device)
             close_port(port)
+            if device.startswith("/dev/pts/"):  # its number may be another terminal's by now
+                raise ToolError(f"the virtual board at {device} has ended")
             back = wait_for_port(device, deadline - time.monotonic())
             if back is None:
                 break
@@ -172,8 +174,8 @@ def _line(record: Record) -> str:
     date = stamp(record)
     seconds, ms = divmod(record.uptime_ms, 1000)
     when = f"{date} ({QUALITIES[record.quality]})" if date else f"up {seconds}.{ms:03} s"
-    fields = " ".join(f"{_visible(name)}={_visible(json.dumps(_text(value), ensure_ascii=False))}" for name, value in record.fields.items())
-    return f"{when} {LEVELS[record.level]} {_visible(record.event)} {fields}".rstrip()
+    fields = " ".join(f"{name}={json.dumps(_text(value), ensure_ascii=False)}" for name, value in record.fields.items())
+    return _visible(f"{when} {LEVELS[record.level]} {record.event} {fields}".rstrip())
 
 
 def _text(value: Any) -> Any:

@@ -9,6 +9,7 @@ nothing until they see DTR. Not served: boards that wire RTS straight to reset, 
 import contextlib
 import errno
 import io
+import math
 import os
 import stat
 import struct
@@ -124,7 +125,26 @@ class _Transport(SerialTransport):  # type: ignore[misc]
         self.in_raw_repl = False
         self.use_raw_paste = True
         self.mounted = False
-        self.is_pty = True  # read(1) with the port's own timeout; otherwise it sleeps 10 ms before each answer
+
+    def read_until(
+        self,
+        min_num_bytes: int,
+        ending: bytes,
+        timeout: float = 10,
+        data_consumer: None = None,
+        timeout_overall: float = math.inf,
+    ) -> bytes:
+        """As mpremote's own, but it never sleeps, and a board that prints without end can't hold it."""
+        data = bytearray()
+        now = time.monotonic()
+        end_at, quiet_at = now + timeout_overall, now + timeout
+        while not data.endswith(ending) and now < min(end_at, quiet_at):
+            octet = self.serial.read(1)
+            data += octet
+            now = time.monotonic()
+            if octet:
+                quiet_at = now + timeout
+        return bytes(data)
 
 
 class Board:
@@ -163,7 +183,7 @@ class Board:
         """Leave the raw REPL and soft-reset: boot.py and main.py run."""
         with self._spoken():
             self._port.write(RESTART)
-            if not bytes(self._transport.read_until(1, b"soft reboot", timeout=_WRITE_S)).endswith(b"soft reboot"):
+            if not self._transport.read_until(1, b"soft reboot", timeout_overall=_WRITE_S).endswith(b"soft reboot"):
                 raise ToolError(f"the board on {self._port.port} did not restart: press its reset button")
 
     def abandon(self) -> None:

@@ -15,7 +15,7 @@ BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 class FakeBoard:
     """Answers in a thread of its own; scripts run in CPython. received: what came outside of scripts."""
 
-    def __init__(self, raw_paste: bool = True, deaf: bool = False) -> None:
+    def __init__(self, raw_paste: bool = True, deaf: bool = False, chatter: bool = False) -> None:
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         self.port = os.ttyname(self._slave)
@@ -25,20 +25,24 @@ class FakeBoard:
         self._raw = False
         self._names: dict[str, object] = {}
         self._stop_read, self._stop_write = os.pipe()
-        self._thread = threading.Thread(target=lambda: None if deaf else self._serve())
+        self._thread = threading.Thread(target=self._chatter if chatter else self._ignore if deaf else self._serve)
         self._thread.start()
 
     def write(self, data: bytes) -> None:
         os.write(self._master, data)
 
     def pull_cable(self) -> None:
-        """End the terminal: whoever has it open sees the port go."""
+        """End the terminal: whoever has it open sees the port go. Nobody gets its number before close()."""
         if self._master >= 0:
             os.write(self._stop_write, b"x")
             self._thread.join()
-            for end in (self._master, self._slave, self._stop_read, self._stop_write):
-                os.close(end)
+            os.close(self._master)
             self._master = -1
+
+    def close(self) -> None:
+        self.pull_cable()
+        for end in (self._slave, self._stop_read, self._stop_write):
+            os.close(end)
 
     def _serve(self) -> None:
         line = b""
@@ -66,6 +70,17 @@ class FakeBoard:
                     self._paste() if self._raw_paste else self.write(b"R\x00")
                 elif self._raw and octet != b"\r":
                     line += octet
+
+    def _ignore(self) -> None:
+        self._stopping(None)
+
+    def _chatter(self) -> None:
+        while not self._stopping(0):
+            if select.select([], [self._master], [], 0.01)[1]:
+                self.write(b"tick\r\n" * 10)
+
+    def _stopping(self, wait_s: float | None) -> bool:
+        return bool(select.select([self._stop_read], [], [], wait_s)[0])
 
     def _paste(self) -> None:
         self.write(b"R\x01" + WINDOW.to_bytes(2, "little") + b"\x01")
@@ -97,9 +112,9 @@ class FakeBoard:
 
 
 @contextlib.contextmanager
-def fake_board(raw_paste: bool = True, deaf: bool = False) -> Iterator[FakeBoard]:
-    board = FakeBoard(raw_paste, deaf)
+def fake_board(raw_paste: bool = True, deaf: bool = False, chatter: bool = False) -> Iterator[FakeBoard]:
+    board = FakeBoard(raw_paste, deaf, chatter)
     try:
         yield board
     finally:
-        board.pull_cable()
+        board.close()

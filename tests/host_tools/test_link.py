@@ -78,9 +78,9 @@ def test_a_flipped_bit_costs_that_frame_alone(data: st.DataObject) -> None:
     before, after = Record(7, 1, None, 0, 1, "tick", {}), Record(9, 3, None, 0, 1, "tick", {})
     items = decode(encode_record(before) + frame + b"\n" + encode_record(after))
     found = [item for item in items if isinstance(item, Record)]
-    assert [found[0], found[-1]] == [before, after]
-    assert ALERT not in found
-    assert any(isinstance(item, Damaged) for item in items)
+    if ALERT not in found:  # base64 has bits that say nothing
+        assert any(isinstance(item, Damaged) for item in items)
+    assert [record for record in found if record != ALERT] == [before, after]
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,13 @@ def test_stopping_a_board_resets_nothing() -> None:
         assert b"\x04" not in fake.received
 
 
+@pytest.mark.parametrize("chatter", [True, False])
 def test_a_board_that_does_not_answer_is_given_up_soon_and_nothing_is_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    chatter: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(serial_port, "_READ_S", 0.2)
     monkeypatch.setattr(serial_port, "_ENTER_S", (0.2, 0.2))
-    with fake_board(deaf=True) as fake:
+    with fake_board(deaf=True, chatter=chatter) as fake:
         port = open_port(fake.port)
         began = time.monotonic()
         with pytest.raises(ToolError, match=r"no MicroPython prompt on .*: press the board's reset button"):
@@ -72,6 +73,7 @@ def test_mpremote_still_has_the_insides_that_the_adapter_leans_on() -> None:
         ("enter_raw_repl", ["self", "soft_reset", "timeout_overall"]),
         ("exit_raw_repl", ["self"]),
         ("exec", ["self", "command", "data_consumer"]),
+        ("follow", ["self", "timeout", "data_consumer"]),
         ("read_until", ["self", "min_num_bytes", "ending", "timeout", "data_consumer", "timeout_overall"]),
     ):
         assert list(inspect.signature(getattr(SerialTransport, name)).parameters) == parameters
@@ -86,9 +88,9 @@ def test_a_port_that_is_not_there_is_told_with_those_that_are(monkeypatch: pytes
 def test_the_port_of_a_board_that_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial_port, "usb_ports", list)
     with fake_board() as fake:
-        device = fake.port
-    with pytest.raises(ToolError, match=f"no port {device}"):
-        open_port(device)
+        fake.pull_cable()
+        with pytest.raises(ToolError, match=f"no port {fake.port}"):
+            open_port(fake.port)
 
 
 def test_a_port_in_use_is_told() -> None:
