@@ -207,7 +207,8 @@ class VirtualBoard:
     def _restart(self) -> None:
         """Replace the VM that has ended. Raises ToolError when it ended unasked before it got anywhere."""
         code = self._reap()
-        if code not in _RESETS and time.monotonic() - self._started_at < 1:
+        unasked = self._interrupted_at < self._started_at  # Ctrl-C before the shim can take it ends the VM
+        if code not in _RESETS and unasked and time.monotonic() - self._started_at < 1:
             said = self._last_output.decode(errors="replace").split("\n")
             said = [line.strip() for line in said if line.strip()] or [f"exit code {code}"]
             raise ToolError(f"the VM ended at its start: {said[-1]} (is --heap too small?)")

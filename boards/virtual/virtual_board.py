@@ -34,7 +34,7 @@ def start():
     if os.getenv("BOARD_NETWORK") == "0":
         _take_network_away()
     vfs.umount("/")
-    vfs.mount(vfs.VfsPosix(os.getenv("BOARD_FLASH")), "/")
+    vfs.mount(Flash(os.getenv("BOARD_FLASH")), "/")
     os.chdir("/")
     sys.path[:] = ["", ".frozen", "/lib"]
     gc.collect()
@@ -46,6 +46,24 @@ def start():
     except SystemExit:
         print("MPY: soft reboot")
         machine.leave_for_reset(machine.SOFT_RESET_RAW if raw else machine.SOFT_RESET)
+
+
+class Flash:
+    """A folder as a file system, whose VfsPosix puts one absolute path in place of both when it renames (1.26)."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._vfs = vfs.VfsPosix(folder)
+        self._whole = vfs.VfsPosix()  # paths are those of the host
+
+    def __getattr__(self, name):
+        return getattr(self._vfs, name)
+
+    def rename(self, old, new):
+        self._whole.rename(self._folder + self._absolute(old), self._folder + self._absolute(new))
+
+    def _absolute(self, path):
+        return path if path[0] == "/" else self._vfs.getcwd().rstrip("/") + "/" + path
 
 
 def _take_network_away():

@@ -1,0 +1,134 @@
+"""mote.json, the configuration of a board: read, changed and checked here, before a board ever sees it."""
+
+import difflib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from agent.errors import ParseError
+from agent.uri import parse_host_port, parse_uri
+from host_tools.errors import ToolError
+
+Config = dict[str, Any]
+_Check = Callable[[Any], str | None]  # what was expected, None when the value is right
+
+
+def parse_config(text: str | bytes, where: str) -> Config:
+    """Return the object in a JSON text; where names its origin in the error."""
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise ToolError(f"{where} is not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ToolError(f'{where} holds no JSON object: {{"aor": "sip:...", "to": "sip:..."}} was expected')
+    return config
+
+
+def set_keys(config: Config, assignments: list[str]) -> Config:
+    """Return config with each KEY=VALUE put in: a list as values with commas between, nothing to take the key out."""
+    changed = dict(config)
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ToolError(f"--set {assignment}: KEY=VALUE was expected")
+        if key == "wifi":
+            raise ToolError("wifi holds a password, which everyone can read in an argument list: use --wifi SSID")
+        if not value:
+            changed.pop(key, None)
+        else:
+            changed[key] = value.split(",") if key == "allow" else value
+    return changed
+
+
+def add_wifi(config: Config, ssid: str, password: str) -> Config:
+    """Return config with a network put first, in place of what it said about the same one."""
+    others = [network for network in config.get("wifi", []) if network[:1] != [ssid]]
+    return {**config, "wifi": [[ssid, password], *others]}
+
+
+def check_values(config: Config, where: str) -> None:
+    """Raise ToolError for the first key that no board would understand; no value of wifi is ever named in it."""
+    for key, value in config.items():
+        if key not in _CHECKS:
+            close = difflib.get_close_matches(key, _CHECKS, 1) or sorted(_CHECKS)
+            raise ToolError(f"{where}: unknown key {key!r}; is {' or '.join(close)} meant?")
+        expected = _CHECKS[key](value)
+        if expected:
+            found = "" if key == "wifi" else f", not {json.dumps(value)}"
+            raise ToolError(f"{where}: {key} must be {expected}{found}")
+
+
+def check_required(config: Config) -> None:
+    """Raise ToolError when a key that every board needs is not there."""
+    for key in ("aor", "to"):
+        if key not in config:
+            raise ToolError(f"the configuration lacks {key}: add --set {key}=sip:NAME@HOST")
+
+
+def encode_config(config: Config) -> bytes:
+    """Return the octets of mote.json, the same for equal configurations."""
+    return json.dumps(config, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _uri(value: Any) -> str | None:
+    try:
+        if isinstance(value, str) and parse_uri(value.encode()).scheme in (b"sip", b"sips"):
+            return None
+    except ParseError as error:
+        return f"a URI such as sip:boiler@example.org ({error.detail})"
+    return "a URI such as sip:boiler@example.org"
+
+
+def _uris(value: Any) -> str | None:
+    if isinstance(value, list) and all(_uri(uri) is None for uri in value):
+        return None
+    return 'a list of URIs such as ["sip:desk@example.org"]'
+
+
+def _bind(value: Any) -> str | None:
+    try:
+        if isinstance(value, str) and parse_host_port(value.encode())[1] is not None:
+            return None
+    except ParseError:
+        pass
+    return "ADDRESS:PORT such as 0.0.0.0:5060"
+
+
+def _host(value: Any) -> str | None:
+    try:
+        if isinstance(value, str) and parse_host_port(value.encode())[1] is None:
+            return None
+    except ParseError:
+        pass
+    return "the name or address of a server"
+
+
+def _networks(value: Any) -> str | None:
+    if isinstance(value, list) and all(
+        isinstance(network, list)
+        and len(network) == 2
+        and all(isinstance(part, str) for part in network)
+        and 1 <= len(network[0].encode()) <= 32
+        and (not network[1] or 8 <= len(network[1].encode()) <= 64)
+        for network in value
+    ):
+        return None
+    return 'a list of ["ssid", "password"]: 1 to 32 octets, then 8 to 64 or none'
+
+
+def _one_of(*names: str) -> _Check:
+    return lambda value: None if value in names else " or ".join(names)
+
+
+_CHECKS: dict[str, _Check] = {
+    "aor": _uri,
+    "to": _uri,
+    "proxy": _uri,
+    "transport": _one_of("udp", "tcp"),
+    "bind": _bind,
+    "allow": _uris,
+    "wifi": _networks,
+    "ntp": _host,
+    "budget": _one_of("refuse", "compact", "split", "truncate"),
+    "log": _one_of("debug", "info", "warning", "error"),
+}

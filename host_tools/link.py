@@ -1,0 +1,229 @@
+"""The serial link as bytes in, items out: console text and log records told apart on one line. No port, no clock.
+
+A frame is 0x1E, base64 of (CBOR, then its CRC-32 in four octets, big endian), 0x1F, and holds no line end. All else
+is console text. Noise, a board that resets inside a frame and a host that attaches inside one cost that frame alone.
+"""
+
+import base64
+import binascii
+import codecs
+import io
+import string
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import cbor2
+
+MAX_FRAME = 4096  # octets of base64
+IDLE_S = 0.1  # a line silent for so long is not inside a frame: time to flush()
+QUALITIES = ("none", "learned", "rtc", "ntp")
+LEVELS = ("debug", "info", "warning", "error")
+Field = int | str | bytes | bool | None
+
+_START, _END = 0x1E, 0x1F
+_LINE_ENDS = b"\r\n"
+_BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=")
+_LOG_RECORD = 1
+_YEAR_10000 = 253_402_300_800  # unix seconds: no date can be written from here on
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What the board printed: any part of a line or of several."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One log record. unix: seconds, None when the board knows no date; quality, level: indexes of the names above."""
+
+    seq: int
+    uptime_ms: int
+    unix: int | None
+    quality: int
+    level: int
+    event: str
+    fields: dict[str, Field]
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """So many frames could not be read."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """So many records are missing before the one that follows."""
+
+    count: int
+
+
+Item = Console | Record | Damaged | Lost
+
+
+class Decoder:
+    """Cuts what a board sends into items; whatever the bytes are, nothing is raised.
+
+    Text that may still turn out to be the tail of a frame (base64 up to where it ends) is held back until the
+    next octet decides, or until flush().
+    """
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._text = bytearray()  # console text, ready
+        self._tail = bytearray()  # base64 that stands at the end of it: text, or the tail of a frame
+        self._frame: bytearray | None = None  # what stands after 0x1E
+        self._last: Record | None = None
+
+    def feed(self, data: bytes) -> list[Item]:
+        """Return what data (octets as they arrived, split anywhere) completes."""
+        for octet in data:
+            if self._frame is None:
+                self._feed_text(octet)
+            else:
+                self._feed_frame(self._frame, octet)
+        return self._take()
+
+    def flush(self) -> list[Item]:
+        """Return the text held back: nothing came for IDLE_S."""
+        self._release_tail()
+        return self._take()
+
+    def detach(self) -> list[Item]:
+        """Return what is left: the port has gone, and a frame that was begun will not go on."""
+        self._release_tail()
+        if self._frame is not None:
+            self._frame = None
+            self._damaged()
+        return self._take()
+
+    def _take(self) -> list[Item]:
+        self._emit_text()
+        items, self._items = self._items, []
+        return items
+
+    def _feed_text(self, octet: int) -> None:
+        if octet == _START:
+            self._release_tail()
+            self._frame = bytearray()
+        elif octet == _END:
+            self._tail.clear()
+            self._damaged()
+        elif octet in _BASE64:
+            self._tail.append(octet)
+            if len(self._tail) > MAX_FRAME:
+                self._release_tail()
+        else:
+            self._release_tail()
+            self._text.append(octet)
+
+    def _feed_frame(self, frame: bytearray, octet: int) -> None:
+        if octet == _END:
+            self._frame = None
+            self._end_frame(bytes(frame))
+        elif octet == _START:
+            self._damaged()
+            frame.clear()
+        elif octet in _LINE_ENDS or len(frame) == MAX_FRAME:
+            self._damaged()
+            self._frame = None
+            self._feed_text(octet)
+        else:
+            frame.append(octet)
+
+    def _end_frame(self, frame: bytes) -> None:
+        record = decode_frame(frame)
+        if record is None:
+            self._damaged()
+            return
+        self._emit_text()
+        lost = _missing(self._last, record)
+        if lost:
+            self._items.append(Lost(lost))
+        self._items.append(record)
+        self._last = record
+
+    def _release_tail(self) -> None:
+        self._text += self._tail
+        self._tail.clear()
+
+    def _emit_text(self) -> None:
+        text = self._utf8.decode(bytes(self._text))
+        self._text.clear()
+        if text:
+            self._items.append(Console(text))
+
+    def _damaged(self) -> None:
+        self._emit_text()
+        self._items.append(Damaged(1))
+
+
+def decode_frame(frame: bytes) -> Record | None:
+    """Return the record inside a frame (what stands between 0x1E and 0x1F), None when it is not one to the letter."""
+    try:
+        payload = base64.b64decode(frame, validate=True)
+        stream = io.BytesIO(payload[:-4])
+        if crc32(payload[:-4]) != int.from_bytes(payload[-4:], "big"):
+            return None
+        value = cbor2.load(stream, max_depth=2, allow_indefinite=False, allow_duplicate_keys=False)
+    except (binascii.Error, cbor2.CBORError):
+        return None
+    return None if stream.read(1) else _record(value)
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the frame a board writes for a record."""
+    r = record
+    return encode_frame([_LOG_RECORD, r.seq, r.uptime_ms, r.unix, r.quality, r.level, r.event, r.fields])
+
+
+def encode_frame(value: object) -> bytes:
+    """Return the frame around anything CBOR can hold."""
+    payload = cbor2.dumps(value)
+    return b"\x1e" + base64.b64encode(payload + crc32(payload).to_bytes(4, "big")) + b"\x1f"
+
+
+def _record(value: Any) -> Record | None:
+    """Return the record that a decoded payload is, or None."""
+    if type(value) is not list or len(value) != 8:
+        return None
+    kind, seq, uptime_ms, unix, quality, level, event, fields = value
+    if (
+        type(kind) is int
+        and kind == _LOG_RECORD
+        and _below(seq, 0x10000)
+        and _below(uptime_ms, 1 << 63)
+        and (unix is None or _below(unix, _YEAR_10000))
+        and _below(quality, len(QUALITIES))
+        and _below(level, len(LEVELS))
+        and type(event) is str
+        and type(fields) is dict
+        and all(type(name) is str for name in fields)
+        and all(_is_field(field) for field in fields.values())
+    ):
+        return Record(seq, uptime_ms, unix, quality, level, event, fields)
+    return None
+
+
+def _below(value: Any, limit: int) -> bool:
+    return type(value) is int and 0 <= value < limit
+
+
+def _is_field(value: Any) -> bool:
+    if type(value) is int:
+        return -(1 << 63) <= value < 1 << 63
+    return type(value) in (str, bytes, bool, type(None))
+
+
+def _missing(last: Record | None, record: Record) -> int:
+    """Return how many records should stand between two; a board that restarted counts from 0 again."""
+    if last is None:
+        return 0
+    gap = (record.seq - last.seq - 1) & 0xFFFF
+    restarted = gap >= 0x8000 or (gap > 0 and record.uptime_ms < last.uptime_ms)
+    return record.seq if restarted else gap

@@ -1,0 +1,34 @@
+"""`sipmote ports`: the serial ports that have a USB device behind them, and what that device says it is."""
+
+import argparse
+import json
+
+from serial.tools.list_ports_common import ListPortInfo
+
+from host_tools.serial_port import usb_ports
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    ports = usb_ports()
+    for port in ports:
+        if args.json:
+            event = {"event": "port", "port": port.device, "usb": _usb_id(port), "description": _description(port)}
+            print(json.dumps({**event, "serial_number": port.serial_number}))
+        else:
+            print(f"{port.device}  {_usb_id(port)}  {_description(port)}")
+    if not ports and not args.json:
+        print("no serial port with a USB device behind it; `sipmote board start virtual` makes one without")
+    return 0
+
+
+def _usb_id(port: ListPortInfo) -> str:
+    """Return vendor and product as four hex digits each, e.g. 10c4:ea60 (lsusb writes them so)."""
+    return f"{port.vid:04x}:{port.pid:04x}"
+
+
+def _description(port: ListPortInfo) -> str:
+    return " ".join(part for part in (port.manufacturer, port.product) if part) or port.description

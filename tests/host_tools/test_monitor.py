@@ -1,0 +1,113 @@
+"""Watching a board: text and records on one line, the port gone and back, and a clean end."""
+
+import io
+import os
+import signal
+from pathlib import Path
+
+from rich.console import Console as Screen
+
+from host_tools.link import Console, Damaged, Lost, Record, encode_record
+from host_tools.monitor import ScreenOutput, stamp
+from tests.host_tools.fake_board import fake_board
+from tests.host_tools.tool import tool, virtual_board
+
+ALERT = Record(3, 61_250, 1767225600, 3, 1, "alert_sent", {"call_id": b"a@b", "octets": 412})
+
+
+def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) -> None:
+    frames = [encode_record(ALERT), encode_record(Record(6, 61_300, None, 0, 2, "dropped", {}))]
+    (tmp_path / "main.py").write_text(
+        f"print('reads 81', end='')\nfor f in {frames!r}:\n print(f.decode(), end='')\n1/0\n"
+    )
+    with virtual_board(tmp_path) as port, tool("monitor", "--port", port, "--json", "--reset") as monitor:
+        assert monitor.wait_for_event("ready")["port"] == port
+        assert monitor.wait_for_event("log") == {
+            "event": "log",
+            "seq": 3,
+            "uptime_ms": 61_250,
+            "date": "2026-01-01T00:00:00Z",
+            "clock": "ntp",
+            "level": "info",
+            "name": "alert_sent",
+            "fields": {"call_id": "a@b", "octets": 412},
+        }
+        assert monitor.events[-2] == {"event": "console", "text": "reads 81"}
+        assert monitor.wait_for_event("lost") == {"event": "lost", "count": 2}
+        assert monitor.wait_for_event("log")["date"] is None
+        assert monitor.wait_for(lambda event: "ZeroDivisionError" in event["text"])["event"] == "console"
+        assert monitor.end(signal.SIGINT) == 0
+        assert monitor.stderr == b""
+
+
+def test_an_unplugged_board_is_waited_for(tmp_path: Path) -> None:
+    link = tmp_path / "port"
+    with fake_board() as fake:
+        link.symlink_to(fake.port)
+        with tool("monitor", "--port", str(link), "--json") as monitor:
+            monitor.wait_for_event("ready")
+            fake.write(b"half a line" + encode_record(ALERT)[:20])
+            monitor.wait_for_event("console")
+            fake.pull_cable()
+            assert monitor.wait_for_event("damaged")["count"] == 1
+            assert monitor.wait_for_event("port_gone")["port"] == str(link)
+            with fake_board() as again:
+                os.remove(link)
+                link.symlink_to(again.port)
+                monitor.wait_for_event("port_back")
+                again.write(encode_record(ALERT))
+                assert monitor.wait_for_event("log")["seq"] == 3
+                assert monitor.end(signal.SIGINT) == 0
+
+
+def test_the_end_of_a_virtual_board_ends_it() -> None:
+    with fake_board() as fake, tool("monitor", "--port", fake.port, "--json") as monitor:
+        monitor.wait_for_event("ready")
+        fake.pull_cable()
+        monitor.wait_for_event("port_gone")
+        assert monitor.exit_code() == 1
+        assert monitor.stderr == f"sipmote: the virtual board at {fake.port} has ended\n".encode()
+
+
+def test_it_ends_by_itself_after_the_seconds_asked_for() -> None:
+    with fake_board() as fake, tool("monitor", "--port", fake.port, "--json", "--seconds", "0.3") as monitor:
+        assert monitor.exit_code() == 0
+        assert monitor.events == [{"event": "ready", "port": fake.port}]
+
+
+def test_a_port_that_is_not_there_at_the_start_is_an_error(tmp_path: Path) -> None:
+    with tool("monitor", "--port", str(tmp_path / "none")) as monitor:
+        assert monitor.exit_code() == 1
+        assert b"no port" in monitor.stderr
+        assert monitor.stderr.count(b"\n") == 1
+
+
+def shown(*items: Console | Record | Damaged | Lost) -> str:
+    screen = io.StringIO()
+    output = ScreenOutput(Screen(file=screen, width=40))
+    for item in items:
+        output.item(item)
+    return screen.getvalue()
+
+
+def test_a_record_has_a_line_of_its_own_with_its_date_and_how_sure_that_is() -> None:
+    assert shown(Console("[red]reads"), ALERT, Console("81\r\n"), ALERT) == (
+        "[red]reads\n"
+        '2026-01-01T00:00:00Z (ntp) info alert_sent call_id="a@b" octets=412\n'
+        "81\n"
+        '2026-01-01T00:00:00Z (ntp) info alert_sent call_id="a@b" octets=412\n'
+    )
+
+
+def test_a_board_without_a_clock_is_given_no_date() -> None:
+    assert stamp(Record(0, 1, 946684800, 0, 1, "boot", {})) is None
+    assert shown(Record(0, 61_005, 946684800, 0, 3, "boot", {})) == "up 61.005 s error boot\n"
+
+
+def test_a_message_from_the_network_does_not_command_the_terminal() -> None:
+    text = shown(Console("\x1b[2J\u202e\n"), Record(0, 1, None, 0, 1, "x\x1b", {"body\x9b": "\x1b]0;\x9b\nö"}))
+    assert text == '\\x1b[2J\\x202e\nup 0.001 s info x\\x1b body\\x9b="\\u001b]0;\\x9b\\nö"\n'
+
+
+def test_what_was_lost_is_shown() -> None:
+    assert shown(Damaged(1), Lost(3)) == "[1 damaged frame]\n[3 log records lost]\n"
