@@ -37,11 +37,12 @@ class Transmit(Event):
 class Outcome(Event):
     """The one result of a MESSAGE that was sent; nothing more will be said about this Call-ID."""
 
-    __slots__ = ("call_id", "name", "status", "reason")
+    __slots__ = ("call_id", "name", "status", "reason", "retry_after")
     call_id: bytes
     name: str  # "delivered" (2xx), "accepted" (202), "failed" (3xx-5xx), "refused" (6xx), "timeout" (Timer F)
     status: int  # of the final response; 408 for Timer F, 503 for a transport error
     reason: bytes
+    retry_after: bytes | None  # value of the response's Retry-After
 
 
 class MessageReceived(Event):
