@@ -59,7 +59,7 @@ def _answer(uac: Uac, draft: Draft, values: list[bytes], field: bytes) -> bool:
                 changed = True
                 break
     if changed:
-        draft.challenges = uac.challenges[draft.flow[:3]] = challenges
+        draft.challenges = uac.challenges[(draft.method, draft.flow[:3])] = challenges
     return changed
 
 

@@ -75,16 +75,20 @@ class Uac:
         self.credentials: tuple[tuple[bytes, bytes, bytes], ...] = ()  # (realm or b"" for any, user, password)
         self.routes = b""  # Route header lines of each MESSAGE (RFC 3608)
         self._random = random_bytes
-        self._transport = transport
+        self.transport = transport
         self._target = b""  # the last one, and what parse_uri made of it: a board mostly sends to the same
         self._uri: Uri | None = None
         self._queues: dict[bytes, list[Draft]] = {}  # by URI key; the first of each is pending
         self._pending: dict[bytes, Draft] = {}  # by branch
-        self.challenges: dict[tuple, list] = {}  # by flow: a nonce serves for more than one request
+        self.challenges: dict[tuple, list] = {}  # by method and flow: a nonce serves for more than one request
 
     def token(self, octets: int) -> bytes:
         """Return a fresh random token of 2*octets characters."""
         return hexlify(self._random(octets))  # type: ignore[operator]
+
+    def random_octet(self) -> int:
+        """Return a random number 0..255."""
+        return self._random(1)[0]  # type: ignore[operator,no-any-return]
 
     def new_call_id(self) -> bytes:
         """Return a Call-ID that nobody has used: 80 random bits (RFC 3261 section 8.1.1.4)."""
@@ -172,7 +176,7 @@ class Uac:
             if uri is None or target != self._target:
                 uri = parse_uri(target)
             if flow is None:
-                flow = self.proxy_flow or uri.flow(self._transport)
+                flow = self.proxy_flow or uri.flow(self.transport)
         except ParseError as error:
             raise UsageError("target: %s (an im: or tel: URI needs a proxy)" % error.detail)
         if uri.scheme == b"sips" and (flow if isinstance(flow, tuple) else flow[0])[0] != b"TLS":
@@ -207,7 +211,7 @@ class Uac:
         draft.body = draft.extra = b""
         draft.cseq = 0
         draft.from_tag = self.token(4)
-        draft.challenges = self.challenges.get(draft.flow[:3], _NO_CHALLENGES)
+        draft.challenges = self.challenges.get((method, draft.flow[:3]), _NO_CHALLENGES)
         draft.tried = []
         return draft
 
@@ -324,7 +328,7 @@ class Uac:
             name = "delivered" if status < 300 else "failed" if status < 600 else "refused"
         return self._finish(draft, name, status, message.reason, message, now)
 
-    def failed(self, flow: tuple, now: int) -> list[Event] | tuple[Event, ...]:
+    def failed(self, flow: tuple, now: int) -> list[Event]:
         """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
         events: list[Event] = []
         for draft in list(self._pending.values()):
@@ -332,7 +336,7 @@ class Uac:
                 events += self._finish(draft, "failed", 503, b"Transport Error", None, now)
         return events
 
-    def wake(self, now: int) -> list[Event] | tuple[Event, ...]:
+    def wake(self, now: int) -> list[Event]:
         """Let time pass: repeat requests, give up on what stayed unanswered."""
         events: list[Event] = []
         for draft in list(self._pending.values()):
