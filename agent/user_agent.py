@@ -36,7 +36,7 @@ class UserAgent(Uac):
         Uac.__init__(self, aor, sent_by, random_bytes, proxy, transport)
         self._serving = (accept, users, hosts, keep)
         self._uas: Uas | None = None  # type: ignore[name-defined]  # noqa: F821
-        self.registration: "Registration | None" = None  # type: ignore[name-defined]  # noqa: F821
+        self.registration: Registration | None = None  # type: ignore[name-defined]  # noqa: F821
 
     def receive(self, data: bytes | Message, flow: tuple, now: int) -> list[Event] | tuple[Event, ...]:
         """Take a datagram, or what a stream's Framer found; never raises, whatever the octets are."""
