@@ -7,7 +7,7 @@ from agent.clock import later, until
 from agent.compat import const
 from agent.errors import ParseError
 from agent.events import Event, Registered, RegistrationLost, Transmit
-from agent.headers import param, parse_address, parse_delta
+from agent.headers import param, parse_address, parse_delta, parse_via
 from agent.message import Message
 from agent.uac import Draft, Uac
 from agent.uri import Uri, parse_uri
@@ -32,6 +32,8 @@ class Registration:
         self._asked = expires
         self._expires = expires  # what we ask for at the moment; 0 unregisters
         self._instance = instance
+        self._old_contact: Uri | None = None  # to be taken away in the next REGISTER
+        self._has_moved = False
         self._call_id = ua.new_call_id()
         self._cseq = 0
         self._failures = 0
@@ -56,6 +58,9 @@ class Registration:
         contact = b"Contact: <%s>" % self._contact.request_uri()
         if self._instance:
             contact += b';+sip.instance="<%s>";reg-id=1' % self._instance
+        if self._old_contact is not None:
+            contact += b", <%s>;expires=0" % self._old_contact.request_uri()
+            self._old_contact = None
         draft.extra = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: path, outbound\r\n" % (
             contact,
             self._expires,
@@ -77,6 +82,8 @@ class Registration:
         self._under_way = False
         self._cseq = self._draft.cseq
         if message is not None and status < 300:
+            if self._expires and self._move(message):
+                return self.start(now)
             granted = self._granted(message)
             if granted is not None and (granted > 0 or self._expires == 0):
                 return self._bound(granted, message, now)
@@ -88,8 +95,31 @@ class Registration:
                 return self.start(now)
         return self._lost(status, message, now)
 
+    def _move(self, message: Message) -> bool:
+        """Take the address that the registrar saw as our contact, if it is another one: we are behind a NAT.
+
+        Once for each renewal, so that a NAT that changes its mind each time can't keep us busy.
+        """
+        try:
+            via = parse_via(message.get(b"via") or b"")
+        except ParseError:
+            return False
+        port = param(via.params, b"rport") or b""
+        host = param(via.params, b"received") or via.host
+        if self._has_moved or not port.isdigit() or len(port) > 5:
+            return False
+        host = host.strip(b"[]").lower()
+        if (host, int(port)) == (self._contact.host, self._contact.port or 5060):
+            return False
+        self._has_moved = True
+        old = self._contact
+        self._old_contact = old
+        self._contact = Uri(old.scheme, old.user, host, int(port), old.params)
+        return True
+
     def _bound(self, granted: int, message: Message, now: int) -> list[Event]:
         self._failures = 0
+        self._has_moved = False
         self.bound = granted > 0
         if not granted:
             self._next_at = None
