@@ -20,6 +20,7 @@ from agent.clock import until
 
 gc.collect()
 from agent.errors import UsageError
+from agent.events import Dropped, MessageReceived, Registered
 
 gc.collect()
 from agent.user_agent import UserAgent
@@ -60,7 +61,7 @@ class Mote:
         self.commands = {}
         self._sensors = []
         self._log = Log(LEVELS.index(configured["log"]), self._agent.clock, now)
-        self._shell = Shell(self._agent, self._on_message, self._on_drop)
+        self._shell = Shell(self._agent, self._on_event)
         self._mark = now()
         self._uptime_ms = 0
 
@@ -138,7 +139,7 @@ class Mote:
 
             asyncio.create_task(keep_up(self.settings["wifi"], self._network_up, self._network_down))
         else:
-            self._ask_ntp()
+            self._online()
         for period_ms, function in self._sensors:
             asyncio.create_task(self._repeat(period_ms, function))
         while True:
@@ -176,18 +177,32 @@ class Mote:
         level = INFO if outcome.status < 300 else WARNING
         self.log(level, "outcome", name=outcome.name, status=outcome.status, call_id=outcome.call_id.decode())
 
-    def _on_message(self, event: object) -> None:
-        from mote.commands import receive
+    def _on_event(self, event: object) -> None:
+        kind = type(event)
+        if kind is MessageReceived:
+            from mote.commands import receive
 
-        receive(self, event)
+            receive(self, event)
+        elif kind is Dropped:
+            self.log(DEBUG, "dropped", reason=event.reason)
+        elif kind is Registered:
+            self.log(INFO, "registered", expires=event.expires)
+        else:
+            self.log(WARNING, "not_registered", status=event.status, retry_s=event.pause_s)
 
-    def _on_drop(self, event: object) -> None:
-        self.log(DEBUG, "dropped", reason=event.reason)
+    def _online(self) -> None:
+        """The network is there: what needs it can begin."""
+        self._ask_ntp()
+        if self.settings["register"]:
+            from mote.identity import instance
+
+            events = self._agent.register(now(), expires=self.settings["register"], instance=instance())
+            self._shell.carry_out(events)
 
     def _network_up(self, address: str) -> None:
         self._agent.sent_by = self._sent_by(address)
         self.log(INFO, "wifi_up", address=address)
-        self._ask_ntp()
+        self._online()
 
     def _network_down(self, ssid: str) -> None:
         self.log(WARNING, "wifi_down", ssid=ssid)

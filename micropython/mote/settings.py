@@ -9,6 +9,7 @@ _DEFAULTS = {
     "bind": "0.0.0.0:5060",
     "allow": None,
     "wifi": (),
+    "register": 0,  # seconds to ask the registrar for
     "ntp": None,
     "budget": "compact",
     "log": "info",

@@ -8,7 +8,7 @@ from asyncio import core
 
 from agent.clock import later, until
 from agent.compat import const
-from agent.events import Dropped, MessageReceived, Outcome, Transmit
+from agent.events import Dropped, Outcome, Transmit
 
 MAX_DATAGRAM = 1500  # octets; a longer one arrives cut short and is answered 400
 _SMALL = const(600)  # what is read instead when no 1500 octets in one piece are free: enough for a response
@@ -40,12 +40,11 @@ def host_port_of(address: object) -> tuple:
 
 
 class Shell:
-    """Drives one UserAgent. on_message(event) and on_drop(event) are called; an outcome wakes who awaits send()."""
+    """Drives one UserAgent. An outcome wakes who awaits send(); on_event is called with all other events."""
 
-    def __init__(self, user_agent: object, on_message: object, on_drop: object) -> None:
+    def __init__(self, user_agent: object, on_event: object) -> None:
         self.user_agent = user_agent
-        self._on_message = on_message
-        self._on_drop = on_drop
+        self._on_event = on_event
         self._udp = None
         self._tcp = None
         self._address = (None, 0, None)  # host, port and socket address of the last datagram that left
@@ -97,10 +96,8 @@ class Shell:
                 if waiting is not None:
                     waiting[1] = event
                     waiting[0].set()
-            elif kind is MessageReceived:
-                self._on_message(event)
-            elif kind is Dropped:
-                self._on_drop(event)
+            else:
+                self._on_event(event)
         self._arm()
 
     def _transmit(self, event: Transmit) -> None:
@@ -131,7 +128,7 @@ class Shell:
             except OSError:
                 pass  # an ICMP error of an earlier datagram; its request runs into its timer
             except MemoryError:
-                self._on_drop(Dropped("no memory for a datagram", ()))
+                self._on_event(Dropped("no memory for a datagram", ()))
                 await asyncio.sleep_ms(100)  # let others finish; the sender will repeat it
 
     def _arm(self) -> None:
