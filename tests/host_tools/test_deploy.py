@@ -13,7 +13,7 @@ from host_tools.deploy import Survey, check_mpy, make_plan
 from host_tools.errors import ToolError
 from host_tools.serial_port import Board
 from tests.host_tools.fake_board import fake_board
-from tests.host_tools.tool import virtual_board
+from tests.host_tools.virtual import virtual_board
 
 NAMES = ("--set", "aor=sip:boiler@example.org", "--set", "to=sip:desk@example.org")
 
