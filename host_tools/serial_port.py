@@ -115,6 +115,10 @@ def _permission_remedy(device: str) -> str:
     return f"join the group {group} (sudo usermod -aG {group} $USER, then log in again)"
 
 
+class BoardFull(ToolError):
+    """A script did not fit into what the board's program leaves of the heap."""
+
+
 class _Transport(SerialTransport):  # type: ignore[misc]
     """mpremote's raw REPL on a port that is open already; its own __init__ would open one its own way.
 
@@ -174,13 +178,14 @@ class Board:
             self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_RESET_S)
 
     def run(self, script: str) -> str:
-        """Run a script and return what it printed; ToolError with the last line of its traceback."""
+        """Run a script and return what it printed; ToolError (BoardFull) with the last line of its traceback."""
         try:
             with self._spoken():
                 return bytes(self._transport.exec(script)).decode("utf-8", "replace")
         except TransportExecError as error:
             lines = str(error.error_output).strip().splitlines() or ["no traceback"]
-            raise ToolError(f"the board on {self._port.port} reports {lines[-1]}") from None
+            kind = BoardFull if lines[-1].startswith("MemoryError") else ToolError
+            raise kind(f"the board on {self._port.port} reports {lines[-1]}") from None
 
     def restart(self) -> None:
         """Leave the raw REPL and soft-reset: boot.py and main.py run."""
