@@ -37,11 +37,12 @@ class Transmit(Event):
 class Outcome(Event):
     """The one result of a MESSAGE that was sent; nothing more will be said about this Call-ID."""
 
-    __slots__ = ("call_id", "name", "status", "reason")
+    __slots__ = ("call_id", "name", "status", "reason", "retry_after")
     call_id: bytes
     name: str  # "delivered" (2xx), "accepted" (202), "failed" (3xx-5xx), "refused" (6xx), "timeout" (Timer F)
     status: int  # of the final response; 408 for Timer F, 503 for a transport error
     reason: bytes
+    retry_after: bytes | None  # value of the response's Retry-After
 
 
 class MessageReceived(Event):
@@ -56,6 +57,21 @@ class MessageReceived(Event):
     expired: bool | None  # has its Expires run out? None: not to be known without a clock
     stale: bool | None  # is its Date minutes off our clock (RFC 3428 section 11)? None as above
     key: bytes  # the server transaction that waits for the answer
+
+
+class Registered(Event):
+    """The registrar has answered 200: we are reachable for so many seconds, 0 after unregistering."""
+
+    __slots__ = ("expires",)
+    expires: int
+
+
+class RegistrationLost(Event):
+    """There is no binding; the next attempt comes by itself."""
+
+    __slots__ = ("status", "pause_s")
+    status: int  # of the final response; 408 and 503 as in Outcome
+    pause_s: int
 
 
 class Dropped(Event):

@@ -3,6 +3,7 @@
 from agent.message import Message
 
 PING = b"\r\n\r\n"
+PONG = b"\r\n"
 
 
 class Framer:
@@ -12,11 +13,12 @@ class Framer:
     limit: octets that one message may have, header section included.
     """
 
-    __slots__ = ("_buffer", "_limit", "_message", "lost")
+    __slots__ = ("_buffer", "_half", "_limit", "_message", "lost")
 
     def __init__(self, limit: int = 65535) -> None:
         self._limit = limit
         self._buffer = b""
+        self._half = False  # a PONG was handed over that may yet become a PING
         self._message: Message | None = None  # its header section is here, its body isn't yet
         self.lost = False
 
@@ -26,20 +28,26 @@ class Framer:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list:
-        """Take what the stream brought; return a list of Message and of PING for each keepalive."""
+        """Take what the stream brought; return a list of Message, PING and PONG.
+
+        A CRLF is a PONG at once, though it may be the first half of a PING: then the PING follows.
+        """
         found: list = []
         searched = len(self._buffer) - 3
         self._buffer += data
         while self._buffer and not self.lost:
             if self._message is None:
                 if self._buffer[:2] == b"\r\n" or self._buffer == b"\r":
-                    if self._buffer[:4] == PING:
+                    if PING.startswith(self._buffer) and len(self._buffer) < 4:
+                        if len(self._buffer) == 2 and not self._half:
+                            found.append(PONG)
+                            self._half = True
+                        break  # the next octet tells
+                    whole = self._buffer[:4] == PING
+                    if whole:
                         found.append(PING)
-                        self._buffer = self._buffer[4:]
-                    elif PING.startswith(self._buffer):
-                        break  # half a ping, or the CRLF before a start line: the next octet tells
-                    else:
-                        self._buffer = self._buffer[2:]
+                    self._buffer = self._buffer[4 if whole else 2 :]
+                    self._half = False
                     searched = 0
                     continue
                 if self._buffer.find(PING, max(searched, 0)) < 0:

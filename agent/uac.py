@@ -16,29 +16,36 @@ from agent.uri import Uri, parse_host_port, parse_uri
 BUDGET = 1300  # octets of a request, all headers included (RFC 3428 section 8)
 _MAX_QUEUE = const(100)  # messages that may wait behind the one that is pending
 _DATE = const(36)  # octets of "Date:Sat, 13 Nov 2010 23:29:00 GMT" and its line end
+_CREDENTIALS = const(384)  # octets of credentials with SHA-256, beside user and URI; realm and nonce 160 of them
+_NO_CHALLENGES: list = []
 _NOTHING: tuple[Event, ...] = ()  # shared, so that silence allocates nothing
 
 _FULL = (
-    b"MESSAGE %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: <%s>;tag=%s\r\n"
-    b"To: <%s>\r\nCall-ID: %s\r\nCSeq: %d MESSAGE\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
+    b"%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: <%s>;tag=%s\r\n"
+    b"To: <%s>\r\nCall-ID: %s\r\nCSeq: %d %s\r\n%sContent-Length: %d\r\n\r\n%s"
 )
 _COMPACT = (
-    b"MESSAGE %s SIP/2.0\r\nv:SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards:70\r\nf:<%s>;tag=%s\r\n"
-    b"t:<%s>\r\ni:%s\r\nCSeq:%d MESSAGE\r\n%sc:%s\r\nl:%d\r\n\r\n%s"
+    b"%s %s SIP/2.0\r\nv:SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards:70\r\nf:<%s>;tag=%s\r\n"
+    b"t:<%s>\r\ni:%s\r\nCSeq:%d %s\r\n%sl:%d\r\n\r\n%s"
 )
 
 
 class Draft:
-    """One MESSAGE as its sender wants it, and its place in the work."""
+    """One request as its sender wants it, and its place in the work."""
 
-    uri: Uri  # the target
+    method: bytes  # b"MESSAGE", or b"REGISTER" for a registration
+    owner: object | None  # whose finished() hears of the final response; None makes it an Outcome
+    uri: Uri  # the Request-URI
+    to: bytes
     key: bytes  # of the target: what may not be pending twice
     flow: tuple
-    content_type: bytes
+    flows: list[tuple]  # where to turn next when flow leads nowhere
+    content_type: bytes | None
     expires: int | None
     subject: bytes | None
     compact: bool
     body: bytes
+    extra: bytes  # further header lines
     call_id: bytes
     from_tag: bytes
     cseq: int
@@ -46,6 +53,8 @@ class Draft:
     sent_by: bytes
     request: bytes  # the octets on the air
     transaction: ClientTransaction
+    challenges: list  # of agent.digest.Challenge; each is answered in every request from now on
+    tried: list[bytes]  # what agent.retry has done already
 
 
 class Uac:
@@ -57,23 +66,29 @@ class Uac:
         try:
             parse_uri(aor)
             parse_host_port(sent_by)
-            self._proxy_flow = None if proxy is None else parse_uri(proxy).flow(transport)
+            self.proxy_flow = None if proxy is None else parse_uri(proxy).flow(transport)
         except ParseError as error:
             raise UsageError("address-of-record, sent-by or proxy: " + error.detail)
         self.aor = aor
         self.sent_by = sent_by
         self.clock = WallClock()
-        self.reserve = 0  # octets that the answer to a challenge would add to each request
+        self.credentials: tuple[tuple[bytes, bytes, bytes], ...] = ()  # (realm or b"" for any, user, password)
+        self.routes = b""  # Route header lines of each MESSAGE (RFC 3608)
         self._random = random_bytes
-        self._transport = transport
+        self.transport = transport
         self._target = b""  # the last one, and what parse_uri made of it: a board mostly sends to the same
         self._uri: Uri | None = None
         self._queues: dict[bytes, list[Draft]] = {}  # by URI key; the first of each is pending
         self._pending: dict[bytes, Draft] = {}  # by branch
+        self.challenges: dict[tuple, list] = {}  # by method and flow: a nonce serves for more than one request
 
     def token(self, octets: int) -> bytes:
         """Return a fresh random token of 2*octets characters."""
         return hexlify(self._random(octets))  # type: ignore[operator]
+
+    def random_octet(self) -> int:
+        """Return a random number 0..255."""
+        return self._random(1)[0]  # type: ignore[operator,no-any-return]
 
     def new_call_id(self) -> bytes:
         """Return a Call-ID that nobody has used: 80 random bits (RFC 3261 section 8.1.1.4)."""
@@ -87,7 +102,7 @@ class Uac:
         now: int,
         content_type: bytes = b"text/plain",
         expires: int | None = None,
-        flow: tuple | None = None,
+        flow: tuple | list[tuple] | None = None,
         compact: bool = False,
         subject: bytes | None = None,
     ) -> list[Event] | tuple[Event, ...]:
@@ -95,14 +110,15 @@ class Uac:
 
         call_id: from new_call_id(), or the stored one of a message that is sent again after a restart.
         target: a sip:, sips:, im: or tel: URI. expires: seconds that the content stays valid; adds Date if we know it.
-        flow: next hop, instead of the proxy or the target. compact: the short header names of RFC 3261 section 7.3.3.
+        flow: next hop, instead of the proxy or the target; a list has more, to try when the first leads nowhere.
+        compact: the short header names of RFC 3261 section 7.3.3.
         Raises UsageError: what can't be sent by any road, a request over the budget, a Call-ID in use, a full queue.
         """
         _check_text(call_id)
         draft = self._draft(target, content_type, expires, flow, compact, subject)
         draft.call_id = call_id
         draft.body = body
-        self._build(draft, now)
+        self.build(draft, now)
         over = len(draft.request) + self._to_come(draft) - BUDGET
         if over > 0:
             raise UsageError("the request is %d octets over its budget of %d" % (over, BUDGET))
@@ -115,7 +131,7 @@ class Uac:
         if len(queue) > _MAX_QUEUE:
             raise UsageError("too many messages wait for this URI: send more when some have their outcome")
         queue.append(draft)
-        return self._start(draft, now) if len(queue) == 1 else _NOTHING
+        return self.start(draft, now) if len(queue) == 1 else _NOTHING
 
     def fit(
         self,
@@ -124,7 +140,7 @@ class Uac:
         policy: str,
         content_type: bytes = b"text/plain",
         expires: int | None = None,
-        flow: tuple | None = None,
+        flow: tuple | list[tuple] | None = None,
         subject: bytes | None = None,
     ) -> tuple[list[bytes], bool]:
         """Return (bodies, compact): what to send() one after the other so that a text obeys the budget.
@@ -136,7 +152,7 @@ class Uac:
         draft.call_id = b"0" * 20
         draft.body = b"0" * 100  # Content-Length has three digits wherever the budget matters
         while True:
-            self._build(draft, 0)
+            self.build(draft, 0)
             room = BUDGET + 100 - len(draft.request) - self._to_come(draft)
             if len(body) <= room:
                 return [body], draft.compact
@@ -151,7 +167,7 @@ class Uac:
         target: bytes,
         content_type: bytes,
         expires: int | None,
-        flow: tuple | None,
+        flow: tuple | list[tuple] | None,
         compact: bool,
         subject: bytes | None,
     ) -> Draft:
@@ -160,10 +176,10 @@ class Uac:
             if uri is None or target != self._target:
                 uri = parse_uri(target)
             if flow is None:
-                flow = self._proxy_flow or uri.flow(self._transport)
+                flow = self.proxy_flow or uri.flow(self.transport)
         except ParseError as error:
             raise UsageError("target: %s (an im: or tel: URI needs a proxy)" % error.detail)
-        if uri.scheme == b"sips" and flow[0] != b"TLS":
+        if uri.scheme == b"sips" and (flow if isinstance(flow, tuple) else flow[0])[0] != b"TLS":
             raise UsageError("a sips: target is sent over TLS only")
         if expires is not None and not 0 <= expires <= 0xFFFFFFFF:
             raise UsageError("expires: 0 to 4294967295 seconds")
@@ -172,23 +188,41 @@ class Uac:
             _check_text(subject)
         self._target = target
         self._uri = uri
-        draft = Draft()
-        draft.uri = uri
-        draft.key = uri.key()
-        draft.flow = flow
+        draft = self.new_draft(b"MESSAGE", uri, flow)
         draft.content_type = content_type
         draft.expires = expires
         draft.subject = subject
         draft.compact = compact
+        draft.extra = self.routes
+        return draft
+
+    def new_draft(self, method: bytes, uri: Uri, flow: tuple | list[tuple]) -> Draft:
+        """Return a request with nothing in it yet; agent.registration begins here, too."""
+        draft = Draft()
+        draft.method = method
+        draft.owner = None
+        draft.uri = uri
+        draft.to = uri.address_of_record()
+        draft.key = uri.key()
+        draft.flows = list(flow) if isinstance(flow, list) else [flow]
+        draft.flow = draft.flows.pop(0)
+        draft.content_type = draft.subject = draft.expires = None
+        draft.compact = False
+        draft.body = draft.extra = b""
         draft.cseq = 0
         draft.from_tag = self.token(4)
+        draft.challenges = self.challenges.get((method, draft.flow[:3]), _NO_CHALLENGES)
+        draft.tried = []
         return draft
 
     def _to_come(self, draft: Draft) -> int:
         """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
-        return self.reserve + (_DATE if draft.expires and self.clock.quality == NONE else 0)
+        octets = _DATE if draft.expires and self.clock.quality == NONE else 0
+        if self.credentials and not draft.challenges:
+            octets += _CREDENTIALS + len(self.credentials[0][1]) + len(draft.uri.request_uri())
+        return octets
 
-    def _build(self, draft: Draft, now: int) -> None:
+    def build(self, draft: Draft, now: int) -> None:
         """Make the octets of a new transaction: branch and CSeq are fresh, Date is the time of sending."""
         fields = b""
         if draft.expires is not None:
@@ -200,40 +234,62 @@ class Uac:
                 fields += b"Date:%s\r\n" % format_date(unix)
         if draft.subject is not None:
             fields += (b"s:%s\r\n" if draft.compact else b"Subject: %s\r\n") % draft.subject
+        if draft.content_type is not None:
+            fields += (b"c:%s\r\n" if draft.compact else b"Content-Type: %s\r\n") % draft.content_type
+        request_uri = draft.uri.request_uri()
+        for challenge in draft.challenges:
+            fields += challenge.answer(draft.method, request_uri, draft.body, self.token(4))
         draft.branch = b"z9hG4bK" + self.token(8)
         draft.cseq += 1
         draft.sent_by = self.sent_by
         draft.request = (_COMPACT if draft.compact else _FULL) % (
-            draft.uri.request_uri(),
+            draft.method,
+            request_uri,
             draft.flow[0],
             draft.sent_by,
             draft.branch,
             self.aor,
             draft.from_tag,
-            draft.uri.address_of_record(),
+            draft.to,
             draft.call_id,
             draft.cseq,
-            fields,
-            draft.content_type,
+            draft.method,
+            fields + draft.extra,
             len(draft.body),
             draft.body,
         )
 
-    def _start(self, draft: Draft, now: int) -> list[Event]:
+    def start(self, draft: Draft, now: int) -> list[Event]:
+        """Begin the transaction of a request that was built."""
         draft.transaction = ClientTransaction(draft.flow[0] != b"UDP", now)
         self._pending[draft.branch] = draft
         return [Transmit(draft.request, draft.flow)]
 
-    def _finish(self, draft: Draft, name: str, status: int, reason: bytes, now: int) -> list[Event]:
+    def _finish(
+        self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
+    ) -> list[Event]:
+        """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn."""
         del self._pending[draft.branch]
-        events: list[Event] = [Outcome(draft.call_id, name, status, reason)]
+        if status >= 300:
+            from agent.retry import amend
+
+            if amend(self, draft, status, message):
+                self.build(draft, now)
+                if len(draft.request) <= BUDGET:
+                    return self.start(draft, now)
+                reason = b"Over the budget with credentials"
+        if draft.owner is not None:
+            events: list[Event] = draft.owner.finished(status, message, now)  # type: ignore[attr-defined]
+            return events
+        retry_after = None if message is None else message.get(b"retry-after")
+        events = [Outcome(draft.call_id, name, status, reason, retry_after)]
         queue = self._queues[draft.key]
         queue.pop(0)
         if queue:
             draft = queue[0]
             draft.cseq = 0  # it has only been measured so far
-            self._build(draft, now)
-            events += self._start(draft, now)
+            self.build(draft, now)
+            events += self.start(draft, now)
         else:
             del self._queues[draft.key]
         return events
@@ -252,7 +308,7 @@ class Uac:
             or draft is None
             or via.find(b",") >= 0
             or not via[: via.find(b";")].rstrip().endswith(draft.sent_by)
-            or (message.get(b"cseq") or b"").split()[-1:] != [b"MESSAGE"]
+            or (message.get(b"cseq") or b"").split()[-1:] != [draft.method]
         ):
             raise ParseError("a response to a pending request was expected")
         status = message.status
@@ -270,24 +326,24 @@ class Uac:
             name = "accepted"  # by a store or a gateway: not delivered yet (RFC 3428 section 4)
         else:
             name = "delivered" if status < 300 else "failed" if status < 600 else "refused"
-        return self._finish(draft, name, status, message.reason, now)
+        return self._finish(draft, name, status, message.reason, message, now)
 
-    def failed(self, flow: tuple, now: int) -> list[Event] | tuple[Event, ...]:
+    def failed(self, flow: tuple, now: int) -> list[Event]:
         """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
         events: list[Event] = []
         for draft in list(self._pending.values()):
             if draft.flow[:3] == flow[:3]:
-                events += self._finish(draft, "failed", 503, b"Transport Error", now)
+                events += self._finish(draft, "failed", 503, b"Transport Error", None, now)
         return events
 
-    def wake(self, now: int) -> list[Event] | tuple[Event, ...]:
+    def wake(self, now: int) -> list[Event]:
         """Let time pass: repeat requests, give up on what stayed unanswered."""
         events: list[Event] = []
         for draft in list(self._pending.values()):
             if draft.transaction.wake(now):
                 events.append(Transmit(draft.request, draft.flow))
             elif draft.transaction.state == TERMINATED:
-                events += self._finish(draft, "timeout", 408, b"Request Timeout", now)
+                events += self._finish(draft, "timeout", 408, b"Request Timeout", None, now)
         return events
 
     def wait_ms(self, now: int) -> int | None:

@@ -1,10 +1,11 @@
 """The object a shell drives: bytes and time in, events out. The only file that knows all the others."""
 
 from agent.clock import RTC
-from agent.errors import ParseError
+from agent.errors import ParseError, UsageError
 from agent.events import Dropped, Event, MessageReceived, Transmit
 from agent.message import Message
 from agent.uac import Uac
+from agent.uri import Uri, parse_uri
 
 _NOTHING: tuple[Event, ...] = ()
 
@@ -35,11 +36,14 @@ class UserAgent(Uac):
         Uac.__init__(self, aor, sent_by, random_bytes, proxy, transport)
         self._serving = (accept, users, hosts, keep)
         self._uas: Uas | None = None  # type: ignore[name-defined]  # noqa: F821
+        self.registration: Registration | None = None  # type: ignore[name-defined]  # noqa: F821
 
     def receive(self, data: bytes | Message, flow: tuple, now: int) -> list[Event] | tuple[Event, ...]:
         """Take a datagram, or what a stream's Framer found; never raises, whatever the octets are."""
         if not isinstance(data, Message):
             if not data.strip(b"\r\n\0"):  # a keepalive (RFC 5626 section 3.5.1); only a stream's is answered
+                if self.registration is not None:
+                    self.registration.pong(flow)
                 return [Transmit(b"\r\n", flow)] if data == b"\r\n\r\n" and flow[0] != b"UDP" else _NOTHING
             data = Message(data)
         if data.status or not data.method:
@@ -70,15 +74,53 @@ class UserAgent(Uac):
         events: list[Event] = self._uas.respond(received, status, fields, now)  # type: ignore[union-attr]
         return events
 
-    def wake(self, now: int) -> list[Event] | tuple[Event, ...]:
+    def register(
+        self, now: int, registrar: bytes | None = None, expires: int = 3600, instance: bytes = b"", contact: bytes = b""
+    ) -> list[Event]:
+        """Bind our address-of-record to where we are, and keep it so: Registered and RegistrationLost tell of it.
+
+        registrar: a URI, e.g. b"sip:example.org"; None takes the address-of-record's host. expires: seconds to ask for.
+        instance: a URN that stays the same over restarts, e.g. b"urn:uuid:...", for outbound (RFC 5626).
+        contact: our URI as the registrar is to know it; made from sent_by when not given.
+        Raises UsageError for a registrar that can't be reached as a URI.
+        """
+        from agent.registration import Registration
+
+        try:
+            aor = parse_uri(self.aor)
+            uri = Uri(aor.scheme, None, aor.host, aor.port, []) if registrar is None else parse_uri(registrar)
+            flow = self.proxy_flow or uri.flow(self.transport)
+            if not contact:
+                contact = b"%s:%s@%s" % (aor.scheme, aor.user or b"", self.sent_by)
+                if flow[0] != b"UDP" and aor.scheme == b"sip":
+                    contact += b";transport=" + flow[0].lower()
+            self.registration = Registration(self, uri, flow, parse_uri(contact), expires, instance)
+        except ParseError as error:
+            raise UsageError("registrar or contact: " + error.detail)
+        events: list[Event] = self.registration.start(now)
+        return events
+
+    def failed(self, flow: tuple, now: int) -> list[Event]:
+        """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
+        events = Uac.failed(self, flow, now)
+        if self.registration is not None:
+            events += self.registration.flow_failed(flow, now)
+        return events
+
+    def wake(self, now: int) -> list[Event]:
         """Let time pass: send again what has no answer, give up, forget. Call it when wait_ms() has passed."""
         events = Uac.wake(self, now)
         if self._uas is not None:
             events += self._uas.wake(now)
+        if self.registration is not None:
+            events += self.registration.wake(now)
         return events
 
     def wait_ms(self, now: int) -> int | None:
         """Return the ms until wake() has work, 0 when overdue, None when nothing is under way."""
         wait = Uac.wait_ms(self, now)
-        other = None if self._uas is None else self._uas.wait_ms(now)
-        return other if wait is None else wait if other is None else min(wait, other)
+        for part in (self._uas, self.registration):
+            ms = None if part is None else part.wait_ms(now)
+            if wait is None or (ms is not None and ms < wait):
+                wait = ms
+        return wait

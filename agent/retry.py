@@ -1,0 +1,87 @@
+"""What a UAC tries before it gives up: RFC 3261 section 8.1.3. Loaded at the first request that fails."""
+
+from agent.compat import const
+from agent.errors import ParseError
+from agent.headers import parse_address
+from agent.message import Message
+from agent.uac import Draft, Uac
+from agent.uri import parse_uri
+
+_MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
+
+
+def amend(uac: Uac, draft: Draft, status: int, message: Message | None) -> bool:
+    """Change draft so that it is worth another attempt; False when there is none.
+
+    status: of the final response, 408 for a timeout, 503 for a transport error; message: the response, if there is one.
+    """
+    if len(draft.tried) >= _MAX_ATTEMPTS:
+        return False
+    if status in (408, 503) and draft.flows:
+        draft.flow = draft.flows.pop(0)
+        draft.cseq -= 1  # the same request in another transaction (RFC 3263 section 4.3): a receiver knows the twin
+        draft.tried.append(b"flow")
+        return True
+    if message is None:
+        return False
+    if status == 401:
+        return _answer(uac, draft, message.all(b"www-authenticate"), b"Authorization")
+    if status == 407:
+        return _answer(uac, draft, message.all(b"proxy-authenticate"), b"Proxy-Authorization")
+    if status < 400:
+        return _redirect(uac, draft, message)
+    if status == 416 and draft.uri.scheme in (b"im", b"tel") and b"416" not in draft.tried and draft.uri.host:
+        draft.tried.append(b"416")
+        draft.uri.scheme = b"sip"
+        return True
+    return False
+
+
+def _answer(uac: Uac, draft: Draft, values: list[bytes], field: bytes) -> bool:
+    """Take up the challenges we have credentials for (RFC 3261 section 22): each realm once, again only when stale."""
+    from agent.digest import choose
+
+    challenges = list(draft.challenges)
+    changed = False
+    for challenge in choose(values, field):
+        mark = b"%s %s" % (field, challenge.realm)
+        if mark in draft.tried and not (challenge.stale and draft.tried.count(mark) < 2):
+            continue
+        for realm, user, password in uac.credentials:
+            if realm in (b"", challenge.realm):
+                challenge.user = user
+                challenge.password = password
+                old = [known for known in challenges if known.field == field and known.realm == challenge.realm]
+                for known in old:
+                    challenges.remove(known)
+                challenges.append(challenge)
+                draft.tried.append(mark)
+                changed = True
+                break
+    if changed:
+        draft.challenges = uac.challenges[(draft.method, draft.flow[:3])] = challenges
+    return changed
+
+
+def _redirect(uac: Uac, draft: Draft, message: Message) -> bool:
+    """Turn to the next Contact of a 3xx that was not tried yet, never from sips to sip (RFC 3261 section 8.1.3.4)."""
+    if not draft.tried:
+        draft.tried.append(draft.uri.key())
+    try:
+        contacts = message.members(b"contact")
+    except ParseError:
+        return False
+    for contact in contacts:
+        try:
+            uri = parse_uri(parse_address(contact)[1])
+            flow = uac.proxy_flow or uri.flow(draft.flow[0])
+        except ParseError:
+            continue
+        if uri.key() in draft.tried or (draft.uri.scheme == b"sips" and uri.scheme != b"sips"):
+            continue
+        draft.tried.append(uri.key())
+        draft.uri = uri
+        draft.flow = flow
+        draft.flows = []
+        return True
+    return False
