@@ -25,7 +25,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from host_tools.config import Config, add_wifi, check_required, check_values, encode_config, parse_config, set_keys
 from host_tools.errors import ToolError
-from host_tools.serial_port import Board, close_port, find_port, open_port
+from host_tools.serial_port import Board, BoardFull, close_port, find_port, open_port
 
 _HOME = Path(__file__).resolve().parents[1]  # the clone, or where the packages are installed
 _PACKAGES = {"/lib/agent": _HOME / "agent", "/lib/mote": _HOME / "micropython" / "mote"}
@@ -210,8 +210,14 @@ def check_mpy(wanted: dict[str, bytes], survey: Survey) -> None:
 def take_survey(board: Board) -> Survey:
     """Ask the board what it is and what it holds where we put things."""
     places = (*_PACKAGES, *_ROOT_FILES, *(path + _NEW for path in _ROOT_FILES))
+    script = _TOOLS + _SURVEY % (places,)
     try:
-        *files, about = _answers(board.run(_TOOLS + _SURVEY % (places,)))
+        output = board.run(script)
+    except BoardFull:
+        board.reset()
+        output = board.run(script)
+    try:
+        *files, about = _answers(output)
         release, mpy, block, free = about
         return Survey(release, mpy, block, free, {path: (octets, digest) for path, octets, digest in files})
     except (TypeError, ValueError):

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     device = args.port or find_port()
     output: Output = JsonOutput() if args.json else ScreenOutput(Screen(highlight=False))
     decoder = Decoder()
-    port = open_port(device)
+    port = open_port(device, IDLE_S)
     try:
         if args.reset:
             _reset(port)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             close_port(port)
             if device.startswith("/dev/pts/"):  # its number may be another terminal's by now
                 raise ToolError(f"the virtual board at {device} has ended")
-            back = wait_for_port(device, deadline - time.monotonic())
+            back = wait_for_port(device, deadline - time.monotonic(), IDLE_S)
             if back is None:
                 break
             port = back
@@ -72,7 +72,6 @@ def _reset(port: serial.Serial) -> None:
 
 def _listen(port: serial.Serial, decoder: Decoder, output: Output, deadline: float) -> bool:
     """Show what comes until the deadline, then return True; False when the port has gone."""
-    port.timeout = IDLE_S
     try:
         while time.monotonic() < deadline:
             data = port.read(1)

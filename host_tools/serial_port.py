@@ -24,7 +24,7 @@ from serial.tools.list_ports_common import ListPortInfo
 
 from host_tools.errors import ToolError
 
-BAUD = 115200  # bit/s: what every MicroPython image with a UART console speaks; USB consoles ignore it
+_BAUD = 115200  # bit/s: what every MicroPython image with a UART console speaks; USB consoles ignore it
 _READ_S = 2.0  # the longest single read
 _WRITE_S = 5.0  # a board that takes nothing for so long hangs
 _ENTER_S = (2, 5)  # waiting for the raw REPL: a program may be slow to end
@@ -48,11 +48,14 @@ def find_port() -> str:
     raise ToolError(f"more than one serial port: name one with --port ({', '.join(ports)})")
 
 
-def open_port(device: str, baud: int = BAUD) -> serial.Serial:
-    """Open a port for us alone without resetting what is behind it; ToolError says what to do when that fails."""
+def open_port(device: str, read_s: float = _READ_S) -> serial.Serial:
+    """Open a port for us alone without resetting what is behind it; ToolError says what to do when that fails.
+
+    read_s: how long a read may wait for its first octet; changing it later would set up the line anew.
+    """
     try:
         port = serial.serial_for_url(
-            device, baudrate=baud, timeout=_READ_S, write_timeout=_WRITE_S, exclusive=True, do_not_open=True
+            device, baudrate=_BAUD, timeout=read_s, write_timeout=_WRITE_S, exclusive=True, do_not_open=True
         )
         if os.name == "nt":  # the driver would raise one line before the other
             port.dtr = port.rts = False
@@ -76,12 +79,12 @@ def close_port(port: serial.Serial) -> None:
         port.close()
 
 
-def wait_for_port(device: str, seconds: float) -> serial.Serial | None:
+def wait_for_port(device: str, seconds: float, read_s: float = _READ_S) -> serial.Serial | None:
     """Open a port that went away as soon as it is back; None when it was not within so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return open_port(device)
+            return open_port(device, read_s)
         except ToolError:
             if time.monotonic() > deadline:
                 return None
@@ -110,6 +113,10 @@ def _permission_remedy(device: str) -> str:
     except (ImportError, KeyError, OSError):
         return "close the program that has it open, or run as a user who may use serial ports"
     return f"join the group {group} (sudo usermod -aG {group} $USER, then log in again)"
+
+
+class BoardFull(ToolError):
+    """A script did not fit into what the board's program leaves of the heap."""
 
 
 class _Transport(SerialTransport):  # type: ignore[misc]
@@ -171,13 +178,14 @@ class Board:
             self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_RESET_S)
 
     def run(self, script: str) -> str:
-        """Run a script and return what it printed; ToolError with the last line of its traceback."""
+        """Run a script and return what it printed; ToolError (BoardFull) with the last line of its traceback."""
         try:
             with self._spoken():
                 return bytes(self._transport.exec(script)).decode("utf-8", "replace")
         except TransportExecError as error:
             lines = str(error.error_output).strip().splitlines() or ["no traceback"]
-            raise ToolError(f"the board on {self._port.port} reports {lines[-1]}") from None
+            kind = BoardFull if lines[-1].startswith("MemoryError") else ToolError
+            raise kind(f"the board on {self._port.port} reports {lines[-1]}") from None
 
     def restart(self) -> None:
         """Leave the raw REPL and soft-reset: boot.py and main.py run."""

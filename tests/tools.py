@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ Line = dict[str, Any]
 
 
 class Tool:
-    """One `sipmote ... --json` process. Everything it prints is kept in `lines`; stop() ends it by its own pid."""
+    """One `sipmote ... --json` process. What it prints is kept in `lines`, its stderr in `complaints`."""
 
     def __init__(self, *arguments: str, watch: Callable[[Line], None] | None = None) -> None:
         """watch: called with each line as it comes, in a thread of this tool's."""
@@ -28,7 +29,7 @@ class Tool:
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        self._complaints: list[str] = []
+        self.complaints: list[str] = []
         self._readers = [threading.Thread(target=self._read), threading.Thread(target=self._read_complaints)]
         for reader in self._readers:
             reader.start()
@@ -70,6 +71,11 @@ class Tool:
             reader.join()
         return code
 
+    def interrupt(self) -> int:
+        """Press Ctrl-C; returns the exit code."""
+        self._process.send_signal(signal.SIGINT)
+        return self.wait()
+
     def stop(self) -> None:
         """End it, politely at first."""
         if self._process.poll() is None:
@@ -85,7 +91,7 @@ class Tool:
 
     def transcript(self) -> str:
         """Return all that it printed so far."""
-        return "\n".join([json.dumps(line) for line in self.lines] + self._complaints)
+        return "\n".join([json.dumps(line) for line in self.lines] + self.complaints)
 
     def _read(self) -> None:
         assert self._process.stdout
@@ -102,4 +108,4 @@ class Tool:
     def _read_complaints(self) -> None:
         assert self._process.stderr
         for text in self._process.stderr:
-            self._complaints.append(text.rstrip())
+            self.complaints.append(text.rstrip())

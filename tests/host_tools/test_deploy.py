@@ -1,6 +1,7 @@
 """Deploying to a virtual board through mpremote's own raw REPL: what is sent, what is left alone, what survives."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from host_tools.deploy import Survey, check_mpy, make_plan
 from host_tools.errors import ToolError
 from host_tools.serial_port import Board
 from tests.host_tools.fake_board import fake_board
-from tests.host_tools.tool import virtual_board
+from tests.host_tools.virtual import virtual_board
 
 NAMES = ("--set", "aor=sip:boiler@example.org", "--set", "to=sip:desk@example.org")
 
@@ -168,6 +169,23 @@ def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
     actions = run_deploy(port)
     assert actions["/lib/agent/uri.mpy"] == actions["/lib/mote/__init__.mpy"] == "sent"
     assert not list(flash.rglob("*.new"))
+
+
+def test_a_program_that_leaves_no_memory_is_put_out_of_the_way(
+    port: str, flash: Path, tmp_path: Path, run_deploy: Deploy
+) -> None:
+    program = tmp_path / "greedy.py"
+    program.write_text(
+        "kept = []\n"
+        "try:\n    while True:\n        kept.append(bytearray(512))\n"
+        "except MemoryError:\n    del kept[-5:]\n"
+        "open('/started', 'w').close()\n"
+    )
+    run_deploy(port, *NAMES, str(program))
+    deadline = time.monotonic() + 10
+    while not (flash / "started").exists():
+        assert time.monotonic() < deadline
+    assert run_deploy(port)[""]["same"] == 4
 
 
 def test_a_file_that_arrives_damaged_replaces_nothing(

@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 from pathlib import Path
 
 from rich.console import Console as Screen
@@ -10,7 +9,8 @@ from rich.console import Console as Screen
 from host_tools.link import Console, Damaged, Lost, Record, encode_record
 from host_tools.monitor import ScreenOutput, stamp
 from tests.host_tools.fake_board import fake_board
-from tests.host_tools.tool import tool, virtual_board
+from tests.host_tools.virtual import virtual_board
+from tests.tools import Tool
 
 ALERT = Record(3, 61_250, 1767225600, 3, 1, "alert_sent", {"call_id": b"a@b", "octets": 412})
 
@@ -20,9 +20,9 @@ def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) 
     (tmp_path / "main.py").write_text(
         f"print('reads 81', end='')\nfor f in {frames!r}:\n print(f.decode(), end='')\n1/0\n"
     )
-    with virtual_board(tmp_path) as port, tool("monitor", "--port", port, "--json", "--reset") as monitor:
-        assert monitor.wait_for_event("ready")["port"] == port
-        assert monitor.wait_for_event("log") == {
+    with virtual_board(tmp_path) as port, Tool("monitor", "--port", port, "--reset") as monitor:
+        assert monitor.wait_for(event="ready")["port"] == port
+        assert monitor.wait_for(event="log") == {
             "event": "log",
             "seq": 3,
             "uptime_ms": 61_250,
@@ -32,54 +32,54 @@ def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) 
             "name": "alert_sent",
             "fields": {"call_id": "a@b", "octets": 412},
         }
-        assert monitor.events[-2] == {"event": "console", "text": "reads 81"}
-        assert monitor.wait_for_event("lost") == {"event": "lost", "count": 2}
-        assert monitor.wait_for_event("log")["date"] is None
-        assert monitor.wait_for(lambda event: "ZeroDivisionError" in event["text"])["event"] == "console"
-        assert monitor.end(signal.SIGINT) == 0
-        assert monitor.stderr == b""
+        monitor.wait_for(event="console", text="reads 81")
+        assert monitor.wait_for(event="lost") == {"event": "lost", "count": 2}
+        monitor.wait_for(event="log", seq=6, date=None, clock="none", level="warning")
+        monitor.wait_for(event="console", text=lambda text: "ZeroDivisionError" in text)
+        assert monitor.interrupt() == 0
+        assert not monitor.complaints
 
 
 def test_an_unplugged_board_is_waited_for(tmp_path: Path) -> None:
     link = tmp_path / "port"
     with fake_board() as fake:
         link.symlink_to(fake.port)
-        with tool("monitor", "--port", str(link), "--json") as monitor:
-            monitor.wait_for_event("ready")
+        with Tool("monitor", "--port", str(link)) as monitor:
+            monitor.wait_for(event="ready")
             fake.write(b"half a line" + encode_record(ALERT)[:20])
-            monitor.wait_for_event("console")
+            monitor.wait_for(event="console")
             fake.pull_cable()
-            assert monitor.wait_for_event("damaged")["count"] == 1
-            assert monitor.wait_for_event("port_gone")["port"] == str(link)
+            assert monitor.wait_for(event="damaged")["count"] == 1
+            assert monitor.wait_for(event="port_gone")["port"] == str(link)
             with fake_board() as again:
                 os.remove(link)
                 link.symlink_to(again.port)
-                monitor.wait_for_event("port_back")
+                monitor.wait_for(event="port_back")
                 again.write(encode_record(ALERT))
-                assert monitor.wait_for_event("log")["seq"] == 3
-                assert monitor.end(signal.SIGINT) == 0
+                assert monitor.wait_for(event="log")["seq"] == 3
+                assert monitor.interrupt() == 0
 
 
 def test_the_end_of_a_virtual_board_ends_it() -> None:
-    with fake_board() as fake, tool("monitor", "--port", fake.port, "--json") as monitor:
-        monitor.wait_for_event("ready")
+    with fake_board() as fake, Tool("monitor", "--port", fake.port) as monitor:
+        monitor.wait_for(event="ready")
         fake.pull_cable()
-        monitor.wait_for_event("port_gone")
-        assert monitor.exit_code() == 1
-        assert monitor.stderr == f"sipmote: the virtual board at {fake.port} has ended\n".encode()
+        monitor.wait_for(event="port_gone")
+        assert monitor.wait() == 1
+        assert monitor.complaints == [f"sipmote: the virtual board at {fake.port} has ended"]
 
 
 def test_it_ends_by_itself_after_the_seconds_asked_for() -> None:
-    with fake_board() as fake, tool("monitor", "--port", fake.port, "--json", "--seconds", "0.3") as monitor:
-        assert monitor.exit_code() == 0
-        assert monitor.events == [{"event": "ready", "port": fake.port}]
+    with fake_board() as fake, Tool("monitor", "--port", fake.port, "--seconds", "0.3") as monitor:
+        assert monitor.wait() == 0
+        assert monitor.lines == [{"event": "ready", "port": fake.port}]
 
 
 def test_a_port_that_is_not_there_at_the_start_is_an_error(tmp_path: Path) -> None:
-    with tool("monitor", "--port", str(tmp_path / "none")) as monitor:
-        assert monitor.exit_code() == 1
-        assert b"no port" in monitor.stderr
-        assert monitor.stderr.count(b"\n") == 1
+    with Tool("monitor", "--port", str(tmp_path / "none")) as monitor:
+        assert monitor.wait() == 1
+        (complaint,) = monitor.complaints
+        assert "no port" in complaint
 
 
 def shown(*items: Console | Record | Damaged | Lost) -> str:

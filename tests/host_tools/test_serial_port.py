@@ -43,10 +43,9 @@ def test_stopping_a_board_resets_nothing() -> None:
 def test_a_board_that_does_not_answer_is_given_up_soon_and_nothing_is_printed(
     chatter: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(serial_port, "_READ_S", 0.2)
     monkeypatch.setattr(serial_port, "_ENTER_S", (0.2, 0.2))
     with fake_board(deaf=True, chatter=chatter) as fake:
-        port = open_port(fake.port)
+        port = open_port(fake.port, 0.2)
         began = time.monotonic()
         with pytest.raises(ToolError, match=r"no MicroPython prompt on .*: press the board's reset button"):
             Board(port).stop()

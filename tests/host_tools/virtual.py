@@ -1,0 +1,25 @@
+"""A virtual board on a folder, for a test to deploy to."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from host_tools.errors import ToolError
+from host_tools.vm import vm_command
+from tests.tools import Tool
+
+
+@contextlib.contextmanager
+def virtual_board(flash: Path) -> Iterator[str]:
+    """Start a virtual board with this folder as its flash; gives its port. Skips where no VM can be had, but in CI."""
+    try:
+        vm_command()
+    except ToolError as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(str(error))
+    with Tool("board", "start", "virtual", "--dir", str(flash), "--heap", "64k") as board:
+        yield board.wait_for(event="ready")["port"]
