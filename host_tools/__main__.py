@@ -1,4 +1,4 @@
-"""`sipmote COMMAND`: argument parsing only. A command is a module with `add_arguments(parser)` and `run(args) -> int`."""
+"""`sipmote COMMAND`: argument parsing only. A command is a module with add_arguments(parser) and run(args) -> int."""
 
 import argparse
 import importlib
@@ -20,7 +20,7 @@ _COMMANDS = {  # name: (what it does, an example)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 well, 1 failed (one line on stderr), 2 used wrongly, 130 interrupted."""
+    """Run one command; returns its exit code: 0 well, 1 failed (one line on stderr), 2 wrong use, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = _run(arguments)

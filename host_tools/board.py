@@ -14,7 +14,6 @@ import select
 import shutil
 import signal
 import stat
-import sys
 import tempfile
 import termios
 import time
@@ -24,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from host_tools.errors import ToolError
-from host_tools.vm import cache_dir, vm_command
+from host_tools.vm import vm_command
 
 _SHIM = Path(__file__).parent.parent / "boards" / "virtual"
 _RESETS = {66: ("2", "0"), 69: ("5", "0"), 70: ("5", "1")}  # exit code: its reset_cause(), and whether raw REPL follows

@@ -36,7 +36,7 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
         if not value:
             changed.pop(key, None)
         else:
-            changed[key] = value.split(",") if key == "allow" else value
+            changed[key] = value.split(",") if key == "allow" else int(value) if value.isdigit() else value
     return changed
 
 
@@ -116,6 +116,10 @@ def _networks(value: Any) -> str | None:
     return 'a list of ["ssid", "password"]: 1 to 32 octets, then 8 to 64 or none'
 
 
+def _seconds(value: Any) -> str | None:
+    return None if type(value) is int and 0 <= value <= 86400 else "a number of seconds, 0 to 86400"
+
+
 def _one_of(*names: str) -> _Check:
     return lambda value: None if value in names else " or ".join(names)
 
@@ -128,6 +132,7 @@ _CHECKS: dict[str, _Check] = {
     "bind": _bind,
     "allow": _uris,
     "wifi": _networks,
+    "register": _seconds,
     "ntp": _host,
     "budget": _one_of("refuse", "compact", "split", "truncate"),
     "log": _one_of("debug", "info", "warning", "error"),

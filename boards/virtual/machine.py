@@ -2,9 +2,9 @@
 
 import os
 import sys
+import time
 
 import ffi
-import time
 from umachine import *  # noqa: F403
 
 PWRON_RESET = 1

@@ -5,16 +5,17 @@ shared/runtime/pyexec.c and ports/esp32/main.c. Ctrl-C never comes as a byte: th
 KeyboardInterrupt. The terminal turns a newline into CR LF, for sys.stdout.buffer too, which a board leaves alone.
 """
 
+import builtins
 import gc
+import io
 import os
 import sys
 import time  # noqa: F401  # ours, from this folder; loaded before the folder is out of reach
 
-import __main__
-import builtins
-import io
 import machine
 import vfs
+
+import __main__
 
 _CTRL_A = "\x01"
 _CTRL_B = "\x02"

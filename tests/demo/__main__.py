@@ -45,8 +45,9 @@ def main() -> int:
         _console.print(f"\n[bold]An alert over {transport.upper()}[/]")
         seen = main_job.run(transport, None, show=show)
         _console.print(
-            f"[bold]Seen:[/] {len(seen['alerts'])} alerts in the inbox, {seen['outcome']['fields']['name']} at the board; "
-            f'"status" {seen["reply_sent"]["outcome"]}, answered "{seen["reply"]["body"]}"'
+            f"[bold]Seen:[/] {len(seen['alerts'])} alerts in the inbox, "
+            f"{seen['outcome']['fields']['name']} at the board; 'status' {seen['reply_sent']['outcome']}, answered '{seen['reply']['body']}'",
+            soft_wrap=True,
         )
     return 0
 
