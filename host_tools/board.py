@@ -29,6 +29,7 @@ _SHIM = Path(__file__).parent.parent / "boards" / "virtual"
 _RESETS = {66: ("2", "0"), 69: ("5", "0"), 70: ("5", "1")}  # exit code: its reset_cause(), and whether raw REPL follows
 _UNEXPECTED = ("3", "0")  # the VM crashed: what a watchdog would make of it
 _CHUNK = 4096
+_UNREAD_MAX = 65536  # input the VM hasn't taken; more is lost, as when a UART overflows, so that Ctrl-C gets through
 _UNPLUGGED_POLL_MS = 20
 _SAME_KEY_S = 0.05  # a VM that gets a second SIGINT before it has seen the first ends at once
 _2000_01_01 = 946684800
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         if args.link:
             _link(args.link, board.port)
             cleanup.callback(args.link.unlink, missing_ok=True)
-        board.boot("1", "0")
+        board.switch_on()
         if args.json:
             print(json.dumps({"event": "ready", "port": board.port}), flush=True)
         else:
@@ -127,25 +128,37 @@ class VirtualBoard:
         self._environment = environment
         self._pid = 0
         self._console = -1
-        self._interrupted_at = 0.0
-        self._started_at = 0.0
-        self._last_output = b""
+        self._interrupted_at = 0.0  # seconds
+        self._interrupt_waits = False
+        self._up = False
+        self._first_words = b""
         self._port, slave = pty.openpty()
         self.port = os.ttyname(slave)
         tty.setraw(slave)
         os.close(slave)  # from now on POLLHUP says that nobody has the port open
         os.set_blocking(self._port, False)
 
-    def boot(self, reset_cause: str, raw_repl: str) -> None:
+    def switch_on(self) -> None:
+        """Start the first VM and wait until the board is in charge of itself. Raises ToolError when it can't be."""
+        self._boot("1", "0")
+        while not self._up:
+            select.select([self._console], [], [])
+            output = _read(self._console)
+            if output is None:
+                self._restart()
+            else:
+                self._wait_for_shim(output)
+
+    def _boot(self, reset_cause: str, raw_repl: str) -> None:
         """Start a VM on a terminal of its own, whose end is also the VM's end."""
         environment = {**self._environment, "BOARD_RESET_CAUSE": reset_cause, "BOARD_RAW_REPL": raw_repl}
-        self._started_at = time.monotonic()
+        self._up = self._interrupt_waits = False
+        self._first_words = b""
         self._pid, self._console = pty.fork()
         if self._pid == 0:
             try:
                 os.chdir(_SHIM)
                 _make_terminal_raw(0)
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the VM has set its own handler
                 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # how it learns that this process is gone
                 os.execve(self._command[0], self._command, environment)
             finally:
@@ -167,26 +180,25 @@ class VirtualBoard:
             unplugged = self._unplugged()
             if unplugged:
                 to_port = b""
-                to_vm = to_vm or self._take_interrupts(_read(self._port) or b"")  # its last words
+                to_vm += self._take_interrupts(_read(self._port) or b"")  # its last words
             else:
-                poller.register(self._port, (0 if to_vm else select.POLLIN) | (select.POLLOUT if to_port else 0))
+                poller.register(self._port, select.POLLIN | (select.POLLOUT if to_port else 0))
             poller.register(self._console, (0 if to_port else select.POLLIN) | (select.POLLOUT if to_vm else 0))
             if stdin is not None:
                 poller.register(stdin, select.POLLIN)
             ready = dict(poller.poll(_UNPLUGGED_POLL_MS if unplugged else None))
             if stdin in ready and not _read(0):
                 return
-            if self._port in ready and not to_vm:
-                to_vm = self._take_interrupts(_read(self._port) or b"")
+            if self._port in ready:
+                to_vm += self._take_interrupts(_read(self._port) or b"")
             if self._console in ready and not to_port:
                 output = _read(self._console)
                 if output is None:
                     self._restart()
                     to_vm = b""
                     continue
-                self._last_output = (self._last_output + output)[-200:]
-                to_port = output
-            to_vm = _write(self._console, to_vm)
+                to_port = self._wait_for_shim(output)
+            to_vm = _write(self._console, to_vm[:_UNREAD_MAX])
             to_port = _write(self._port, to_port)
 
     def _unplugged(self) -> bool:
@@ -194,24 +206,37 @@ class VirtualBoard:
         poller.register(self._port, 0)
         return any(event & select.POLLHUP for _, event in poller.poll(0))
 
+    def _wait_for_shim(self, output: bytes) -> bytes:
+        """Return what the board has to say; nothing before the shim's 0x00, which says that it is in charge."""
+        if self._up:
+            return output
+        self._first_words += output
+        _, up, output = self._first_words.partition(b"\x00")
+        if up:
+            self._up = True
+            if self._interrupt_waits:
+                os.kill(self._pid, signal.SIGINT)
+        return output
+
     def _take_interrupts(self, data: bytes) -> bytes:
         """Make each Ctrl-C a signal, even when the VM reads nothing; returns the rest."""
         if b"\x03" in data:
             now = time.monotonic()
-            if now - self._interrupted_at > _SAME_KEY_S:
+            if not self._up:
+                self._interrupt_waits = True
+            elif now - self._interrupted_at > _SAME_KEY_S:
                 os.kill(self._pid, signal.SIGINT)
                 self._interrupted_at = now
         return data.replace(b"\x03", b"")
 
     def _restart(self) -> None:
-        """Replace the VM that has ended. Raises ToolError when it ended unasked before it got anywhere."""
+        """Replace the VM that has ended. Raises ToolError when it ended before the shim was in charge."""
         code = self._reap()
-        unasked = self._interrupted_at < self._started_at  # Ctrl-C before the shim can take it ends the VM
-        if code not in _RESETS and unasked and time.monotonic() - self._started_at < 1:
-            said = self._last_output.decode(errors="replace").split("\n")
-            said = [line.strip() for line in said if line.strip()] or [f"exit code {code}"]
-            raise ToolError(f"the VM ended at its start: {said[-1]} (is --heap too small?)")
-        self.boot(*_RESETS.get(code, _UNEXPECTED))
+        if not self._up:
+            lines = self._first_words.decode(errors="replace").split()
+            said = " ".join(lines[-6:]) or f"exit code {code}"
+            raise ToolError(f"the VM ended at its start: {said} (is --heap too small?)")
+        self._boot(*_RESETS.get(code, _UNEXPECTED))
 
     def _reap(self) -> int:
         os.close(self._console)

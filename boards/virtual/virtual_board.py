@@ -40,17 +40,24 @@ def start():
     sys.path[:] = ["", ".frozen", "/lib"]
     gc.collect()
     try:
-        if _run_file("boot.py") and not raw:
-            _run_file("main.py")
+        try:
+            sys.stdout.write("\x00")  # tells the host that all is set up and a Ctrl-C can be taken
+            if _run_file("boot.py") and not raw:
+                _run_file("main.py")
+        except KeyboardInterrupt:
+            pass  # before a program or after it
         while True:
-            raw = _friendly_repl() if not raw else _raw_repl()
+            try:
+                raw = _raw_repl() if raw else _friendly_repl()
+            except KeyboardInterrupt:
+                pass
     except SystemExit:
         print("MPY: soft reboot")
         machine.leave_for_reset(machine.SOFT_RESET_RAW if raw else machine.SOFT_RESET)
 
 
 class Flash:
-    """A folder as a file system, whose VfsPosix puts one absolute path in place of both when it renames (1.26)."""
+    """A folder as a file system: VfsPosix, which mixes up two absolute paths when it renames, and lists no sizes."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -62,6 +69,10 @@ class Flash:
 
     def rename(self, old, new):
         self._whole.rename(self._folder + self._absolute(old), self._folder + self._absolute(new))
+
+    def ilistdir(self, path):
+        for name, kind, inode in self._vfs.ilistdir(path):
+            yield name, kind, inode, self._vfs.stat(path.rstrip("/") + "/" + name if path else name)[6]
 
     def _absolute(self, path):
         return path if path[0] == "/" else self._vfs.getcwd().rstrip("/") + "/" + path
@@ -220,6 +231,8 @@ def _friendly_repl():
                 _run_source(_read_rest(line), "single")
         except KeyboardInterrupt:
             print()
+        except MemoryError:
+            print("\nMemoryError: line too long")
 
 
 def _print_banner():
