@@ -46,7 +46,8 @@ def main() -> int:
         seen = main_job.run(transport, None, show=show)
         _console.print(
             f"[bold]Seen:[/] {len(seen['alerts'])} alerts in the inbox, "
-            f"{seen['outcome']['fields']['name']} at the board; 'status' {seen['reply_sent']['outcome']}, answered '{seen['reply']['body']}'",
+            f"{seen['outcome']['fields']['name']} at the board; 'status' {seen['reply_sent']['outcome']}, "
+            f"answered '{seen['reply']['body']}'",
             soft_wrap=True,
         )
     return 0
