@@ -78,8 +78,10 @@ for p in %r:
 _COMMIT = """
 for p in %r:
  os.rename(p+'.new',p)
+ print('.',end='')
 for p in %r:
  os.remove(p)
+ print('.',end='')
 if hasattr(os,'sync'):
  os.sync()
 """

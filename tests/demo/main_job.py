@@ -25,13 +25,13 @@ def run(
     show = show or (lambda who, line: None)
     seen: Line = {}
     with tempfile.TemporaryDirectory() as folder:
-        binds = [f"{kind}:{host}:0" for kind in ("udp", "tcp")]
+        binds = [f"{kind}:{'127.0.0.1' if port is None else '0.0.0.0'}:0" for kind in ("udp", "tcp")]
         arguments = [word for bind in binds for word in ("--bind", bind)]
         with Tool(
             "inbox", *arguments, "--db", ":memory:", "--interactive", watch=lambda line: show("inbox", line)
         ) as inbox:
             listening = inbox.wait_for(event="ready")["bind"]
-            address = next(bind for bind in listening if bind.startswith(transport)).split(":", 1)[1]
+            address = f"{host}:{next(bind for bind in listening if bind.startswith(transport)).rpartition(':')[2]}"
             config = {
                 "aor": f"sip:boiler@{host}",
                 "to": f"sip:desk@{address};transport={transport}",
