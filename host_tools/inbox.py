@@ -23,6 +23,7 @@ from agent.events import Dropped, MessageReceived, Outcome
 from agent.headers import parse_address
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
+from host_tools import tls
 from host_tools.console import harmless, write_json
 from host_tools.errors import ToolError
 from host_tools.shell import Flow, Shell, now_ms, parse_bind, user_name
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bind",
         action="append",
         type=parse_bind,
-        metavar="udp|tcp:HOST:PORT",
+        metavar="udp|tcp|tls:HOST:PORT",
         help="where to listen, port 0 for a free one; may be repeated (default: udp and tcp at 0.0.0.0:5060)",
     )
     parser.add_argument(
@@ -71,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="send what comes on stdin, line by line, also when that is no terminal: 'TEXT' answers the last message, "
         "'sip:... TEXT' goes to that URI",
     )
+    tls.add_arguments(parser)
+    parser.add_argument("--tls-clients", action="store_true", help="only clients with a certificate of --tls-ca")
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of text for people")
 
 
@@ -97,7 +100,7 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     ua = UserAgent(aor, b"localhost", os.urandom, accept=accept, hosts=domains or None, keep=_KEEP)
     screen: Screen = JsonScreen() if args.json else Screen()
     inbox = Inbox(ua, store, screen, _Runners(args.command, screen) if args.command else None)
-    shell = inbox.shell = Shell(ua, inbox)
+    shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients))
     try:
         bound = await shell.open(args.bind or [parse_bind("udp:0.0.0.0:5060"), parse_bind("tcp:0.0.0.0:5060")])
         screen.ready([str(bind) for bind in bound])

@@ -12,6 +12,7 @@ from agent.errors import AgentError
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.uri import bracketed, parse_uri
 from agent.user_agent import UserAgent
+from host_tools import tls
 from host_tools.console import harmless, write_json
 from host_tools.shell import Shell, now_ms, parse_bind, reason_of, user_name
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from stdin")
     parser.add_argument("--from", dest="sender", metavar="URI", help="who it is from (default: sip:USER@this host)")
     parser.add_argument("--proxy", metavar="URI", help="the server to send it to first, e.g. sip:192.0.2.1")
-    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp", help="if the URI names none")
+    parser.add_argument("--transport", choices=("udp", "tcp", "tls"), default="udp", help="if the URI names none")
     parser.add_argument("--expires", type=int, metavar="S", help="seconds after which it is no longer of interest")
     parser.add_argument("--subject", metavar="S")
     parser.add_argument("--content-type", default="text/plain", metavar="T", help="default: %(default)s")
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bind", action="append", type=parse_bind, metavar="udp|tcp:HOST:PORT", help="the address to send from"
     )
+    tls.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line; the last one has the result")
 
 
@@ -61,6 +63,7 @@ class _Sender:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
+        self._tls = tls.from_arguments(args)
         self._outcome: asyncio.Future[tuple[Outcome, str]]
 
     async def send(self, text: bytes) -> int:
@@ -76,7 +79,7 @@ class _Sender:
         how["subject"] = subject
         ua.fit(target, b"", "refuse", **how)  # says what is wrong before anything is opened
         flow = parse_uri(proxy or target).flow(transport)
-        shell = Shell(ua, self)
+        shell = Shell(ua, self, self._tls)
         try:
             await shell.open(args.bind or ())
             host = await shell.approach(flow)

@@ -5,7 +5,7 @@ buffer and carried a third to a tenth of it. Streams are asyncio protocols, so t
 in during one turn of the loop reaches the application as one batch, to be stored in one commit and then answered.
 
 The flow of a datagram is (b"UDP", host, port, local socket), for IPv6 with flow label and scope behind, so that an
-answer leaves from where its request came to. The flow of a stream is (b"TCP", host, port).
+answer leaves from where its request came to. The flow of a stream is (b"TCP" or b"TLS", host, port).
 """
 
 import argparse
@@ -13,6 +13,7 @@ import asyncio
 import getpass
 import os
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -26,7 +27,9 @@ from agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
 from agent.stream import Framer
 from agent.uri import bracketed, parse_host_port
 from agent.user_agent import UserAgent
+from host_tools import tls
 from host_tools.errors import ToolError
+from host_tools.tls import Tls
 
 Flow = tuple[Any, ...]
 
@@ -40,7 +43,8 @@ _MAX_UNSENT = 262144  # octets that a slow reader may leave with us
 _MAX_CONNECTIONS = 1000
 _RECEIVE_BUFFER = 4 << 20  # asked of the kernel: what comes while a commit waits for the disk
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # of linux/in.h and linux/in6.h: tell an unconnected socket of ICMP errors
-_STREAMS = (b"TCP",)
+_STREAMS = (b"TCP", b"TLS")
+_HANDSHAKE_S = 10.0
 
 
 class Application(Protocol):
@@ -58,7 +62,7 @@ class Application(Protocol):
 
 @dataclass(frozen=True)
 class Bind:
-    """A place to listen at: transport b"UDP" or b"TCP", host without brackets, port (0: any free one)."""
+    """A place to listen at: transport b"UDP", b"TCP" or b"TLS", host without brackets, port (0: any free one)."""
 
     transport: bytes
     host: str
@@ -69,14 +73,16 @@ class Bind:
 
 
 def parse_bind(text: str) -> Bind:
-    """Read "udp:HOST:PORT" or "tcp:HOST:PORT", IPv6 in brackets: the type of a --bind argument."""
+    """Read "udp:HOST:PORT", "tcp:HOST:PORT" or "tls:HOST:PORT", IPv6 in brackets: the type of a --bind argument."""
     transport, _, rest = text.partition(":")
     try:
         host, port = parse_host_port(rest.encode())
     except ParseError:
         port = None
-    if transport not in ("udp", "tcp") or port is None:
-        raise argparse.ArgumentTypeError(f"{text}: udp:HOST:PORT or tcp:HOST:PORT was expected, IPv6 in brackets")
+    if transport not in ("udp", "tcp", "tls") or port is None:
+        raise argparse.ArgumentTypeError(
+            f"{text}: udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT was expected, IPv6 in brackets"
+        )
     return Bind(transport.upper().encode(), host.decode(), port)
 
 
@@ -102,14 +108,17 @@ def now_ms() -> int:
 class Shell:
     """Owns the sockets of one UserAgent and carries out what it says."""
 
-    def __init__(self, user_agent: UserAgent, application: Application, idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self, user_agent: UserAgent, application: Application, tls: Tls | None = None, idle_s: float = IDLE_S
+    ) -> None:
         """Make a shell with nothing open; call it within the running loop that is to serve it."""
         self._ua = user_agent
         self._application = application
+        self._tls = tls
         self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
         self._udp: list[socket.socket] = []
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[tuple[bytes, asyncio.Server]] = []
         self._connections: dict[Flow, _Connection] = {}
         self._max_connections = _connections_allowed()
         self.stream_buffer = bytearray(_STREAM_READ)
@@ -131,7 +140,11 @@ class Shell:
         """
         opened: list[Bind] = []
         for bind in binds:
-            twin = next((b.port for b in opened if bind.port == 0 and b.transport != bind.transport), 0)
+            if bind.transport == b"TLS" and not (self._tls and self._tls.server):
+                raise ToolError(f"can't listen at {bind} without a certificate: add --tls-cert FILE")
+            twin = next(
+                (b.port for b in opened if bind.port == 0 and {b.transport, bind.transport} == {b"UDP", b"TCP"}), 0
+            )
             try:
                 opened.append(await self._listen(bind, twin or bind.port))
             except OSError as error:
@@ -148,8 +161,14 @@ class Shell:
             sock = self._open_udp(family, address)
         else:
             sock = _bound_socket(family, kind, address)
-            server = await self._loop.create_server(lambda: _Connection(self, None), sock=sock, backlog=256)
-            self._listeners.append(server)
+            security: dict[str, Any] = {}
+            if bind.transport == b"TLS":
+                assert self._tls and self._tls.server, "open() has seen to it"
+                security = {"ssl": self._tls.server, "ssl_handshake_timeout": _HANDSHAKE_S}
+            server = await self._loop.create_server(
+                lambda: _Connection(self, None, bind.transport), sock=sock, backlog=256, **security
+            )
+            self._listeners.append((bind.transport, server))
         host, port = sock.getsockname()[:2]
         return Bind(bind.transport, host, port)
 
@@ -171,7 +190,7 @@ class Shell:
         self._sweeper.cancel()
         for task in self._tasks:  # names to resolve, connections to open
             task.cancel()
-        for server in self._listeners:
+        for _, server in self._listeners:
             server.close()
         for connection in list(self._connections.values()):
             connection.close()
@@ -316,7 +335,7 @@ class Shell:
         else:
             found = await self._loop.getaddrinfo(flow[1].decode(), flow[2], type=socket.SOCK_STREAM)
             host = _local_host(found[0][4])
-            ports = [server.sockets[0].getsockname()[1] for server in self._listeners]
+            ports = [server.sockets[0].getsockname()[1] for kind, server in self._listeners if kind == flow[0]]
         self._ua.sent_by = bracketed(host.encode()) + (b":%d" % ports[0] if ports else b"")
         return host
 
@@ -358,14 +377,23 @@ class Shell:
         return connection
 
     async def _connect(self, connection: "_Connection") -> None:
-        _, host, port = connection.flow[:3]
+        transport, host, port = connection.flow[:3]
+        security: dict[str, Any] = {}
+        if transport == b"TLS":
+            client = self._tls.client if self._tls else ssl.create_default_context()
+            security = {"ssl": client, "server_hostname": host.decode(), "ssl_handshake_timeout": _HANDSHAKE_S}
+        opening = self._loop.create_connection(
+            lambda: connection, host.decode(), port, happy_eyeballs_delay=0.25, **security
+        )
         try:
-            await asyncio.wait_for(
-                self._loop.create_connection(lambda: connection, host.decode(), port, happy_eyeballs_delay=0.25),
-                _CONNECT_S,
-            )
+            await asyncio.wait_for(opening, _CONNECT_S)
         except OSError as error:  # a TimeoutError among them
             self.lost(connection, reason_of(error))
+
+    def check_server(self, transport: asyncio.Transport) -> str:
+        """Return why the server at the other end is not the one that is pinned, or nothing."""
+        certificate: bytes = transport.get_extra_info("ssl_object").getpeercert(True)
+        return self._tls.check(certificate) if self._tls else ""
 
     def opened(self, connection: "_Connection") -> None:
         """Keep a connection; over the limit the one that was silent for longest has to go."""
@@ -404,8 +432,11 @@ class Shell:
 class _Connection(asyncio.BufferedProtocol):
     """One stream, accepted (flow None) or opened by us, with its framer."""
 
-    def __init__(self, shell: Shell, flow: Flow | None) -> None:
+    def __init__(self, shell: Shell, flow: Flow | None, kind: bytes = b"") -> None:
+        """kind: the transport of a stream that was accepted."""
         self._shell = shell
+        self._kind = kind
+        self._refusal = ""
         self.flow: Flow = flow or ()
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
@@ -417,8 +448,13 @@ class _Connection(asyncio.BufferedProtocol):
         self._transport = transport
         if not self.flow:
             host, port = transport.get_extra_info("peername")[:2]
-            self.flow = (b"TCP", _plain(host), port)
+            self.flow = (self._kind, _plain(host), port)
             self._shell.opened(self)
+        elif self.flow[0] == b"TLS":
+            self._refusal = self._shell.check_server(transport)
+        if self._refusal:
+            transport.abort()
+            return
         for data in self._unsent:
             transport.write(data)
         self._unsent = []
@@ -444,7 +480,7 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._shell.lost(self, reason_of(exc) if exc else "the peer closed the connection")
+        self._shell.lost(self, self._refusal or (reason_of(exc) if exc else "the peer closed the connection"))
 
     def write(self, data: bytes) -> None:
         if self._transport is None:
@@ -467,6 +503,8 @@ class _Connection(asyncio.BufferedProtocol):
 
 def reason_of(error: BaseException) -> str:
     """Return what went wrong, in the operating system's words and without Python's."""
+    if isinstance(error, ssl.SSLError):
+        return tls.reason_of(error)
     if isinstance(error, TimeoutError):
         return "no connection in time"
     if isinstance(error, ConnectionRefusedError):

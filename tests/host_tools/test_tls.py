@@ -1,0 +1,119 @@
+"""Messages over TLS between `sipmote send` and `sipmote inbox`, and what each says of a certificate it refuses."""
+
+import datetime
+import hashlib
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.tools import Tool
+
+_EXPIRED = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+
+class Certificates:
+    """A CA, and files with what it has signed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority = trustme.CA()
+        self.ca = str(folder / "ca.pem")
+        self._authority.cert_pem.write_to_path(self.ca)
+        self.server = self.issue("server")
+        self.client = self.issue("client")
+        self.expired = self.issue("expired", _EXPIRED)
+
+    def issue(self, name: str, until: datetime.datetime | None = None) -> str:
+        path = str(self._folder / f"{name}.pem")
+        self._authority.issue_cert("127.0.0.1", not_after=until).private_key_and_cert_chain_pem.write_to_path(path)
+        return path
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def inbox(certificates: Certificates) -> Iterator[Tool]:
+    arguments = ["--bind", "tls:127.0.0.1:0", "--db", ":memory:", "--tls-cert", certificates.server]
+    with Tool("inbox", *arguments) as tool:
+        yield tool
+
+
+def _send(inbox: Tool, *arguments: str) -> tuple[int, str, str]:
+    """Send over TLS to inbox; returns exit code, reason and what was said on stderr."""
+    place = inbox.wait_for(event="ready")["bind"][0].removeprefix("tls:")
+    with Tool("send", f"sips:desk@{place}", "over TLS", *arguments) as send:
+        code = send.wait()
+        return code, send.lines[-1]["reason"] if send.lines else "", "\n".join(send.complaints)
+
+
+def test_sips_message_arrives_when_the_certificate_is_vouched_for(inbox: Tool, certificates: Certificates) -> None:
+    assert _send(inbox, "--tls-ca", certificates.ca)[:2] == (0, "OK")
+    assert inbox.wait_for(event="message")["transport"] == "tls"
+
+
+def test_a_pinned_certificate_needs_no_ca(inbox: Tool, certificates: Certificates) -> None:
+    der = ssl.PEM_cert_to_DER_cert(_certificate_of(certificates.server))
+    assert _send(inbox, "--tls-fingerprint", hashlib.sha256(der).hexdigest())[0] == 0
+
+
+def test_another_certificate_than_the_pinned_one_gets_no_message(inbox: Tool) -> None:
+    code, reason, _ = _send(inbox, "--tls-fingerprint", "00" * 32)
+    assert (code, reason) == (5, "the server's certificate is not the pinned one")
+    assert not [line for line in inbox.lines if line["event"] == "message"]
+
+
+def test_an_unknown_ca_is_named_as_such(inbox: Tool) -> None:
+    code, reason, _ = _send(inbox)
+    assert code == 5 and "refused" in reason and "issuer" in reason
+
+
+def test_an_expired_certificate_is_named_as_such(certificates: Certificates) -> None:
+    arguments = ["--bind", "tls:127.0.0.1:0", "--db", ":memory:", "--tls-cert", certificates.expired]
+    with Tool("inbox", *arguments) as inbox:
+        code, reason, _ = _send(inbox, "--tls-ca", certificates.ca)
+    assert code == 5 and "certificate has expired" in reason
+
+
+def test_clients_without_a_certificate_are_refused_where_one_is_asked_for(certificates: Certificates) -> None:
+    needed = ["--tls-cert", certificates.server, "--tls-ca", certificates.ca, "--tls-clients"]
+    with Tool("inbox", "--bind", "tls:127.0.0.1:0", "--db", ":memory:", *needed) as inbox:
+        assert _send(inbox, "--tls-ca", certificates.ca)[0] == 5
+        assert _send(inbox, "--tls-ca", certificates.ca, "--tls-cert", certificates.client)[0] == 0
+
+
+def test_plain_bytes_on_a_tls_port_do_no_harm(inbox: Tool, certificates: Certificates) -> None:
+    place = inbox.wait_for(event="ready")["bind"][0].removeprefix("tls:")
+    with Tool("send", f"sip:desk@{place};transport=tcp", "in the clear") as send:
+        assert send.wait() == 5
+    assert _send(inbox, "--tls-ca", certificates.ca)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--tls-ca", "/nowhere"], "--tls-ca"),
+        (["--tls-fingerprint", "12"], "64 hexadecimal digits"),
+    ],
+)
+def test_wrong_arguments_are_named(inbox: Tool, arguments: list[str], complaint: str) -> None:
+    code, _, said = _send(inbox, *arguments)
+    assert code == 1 and complaint in said and "Traceback" not in said
+
+
+def test_a_tls_bind_without_a_certificate_says_what_is_missing() -> None:
+    with Tool("inbox", "--bind", "tls:127.0.0.1:0", "--db", ":memory:") as inbox:
+        assert inbox.wait() == 1
+        assert "--tls-cert" in "\n".join(inbox.complaints)
+
+
+def _certificate_of(path: str) -> str:
+    text = Path(path).read_text()
+    begin = text.index("-----BEGIN CERTIFICATE-----")
+    end = text.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
+    return text[begin:end] + "\n"
