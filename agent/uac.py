@@ -328,12 +328,12 @@ class Uac:
             name = "delivered" if status < 300 else "failed" if status < 600 else "refused"
         return self._finish(draft, name, status, message.reason, message, now)
 
-    def failed(self, flow: tuple, now: int) -> list[Event]:
+    def failed(self, flow: tuple, now: int, reason: bytes = b"Transport Error") -> list[Event]:
         """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
         events: list[Event] = []
         for draft in list(self._pending.values()):
             if draft.flow[:3] == flow[:3]:
-                events += self._finish(draft, "failed", 503, b"Transport Error", None, now)
+                events += self._finish(draft, "failed", 503, reason, None, now)
         return events
 
     def wake(self, now: int) -> list[Event]:

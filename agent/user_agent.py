@@ -100,9 +100,9 @@ class UserAgent(Uac):
         events: list[Event] = self.registration.start(now)
         return events
 
-    def failed(self, flow: tuple, now: int) -> list[Event]:
+    def failed(self, flow: tuple, now: int, reason: bytes = b"Transport Error") -> list[Event]:
         """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
-        events = Uac.failed(self, flow, now)
+        events = Uac.failed(self, flow, now, reason)
         if self.registration is not None:
             events += self.registration.flow_failed(flow, now)
         return events

@@ -116,6 +116,11 @@ def _networks(value: Any) -> str | None:
     return 'a list of ["ssid", "password"]: 1 to 32 octets, then 8 to 64 or none'
 
 
+def _fingerprint(value: Any) -> str | None:
+    fine = isinstance(value, str) and len(value) == 64 and not set(value) - set("0123456789abcdef")
+    return None if fine else "the 64 hexadecimal digits of a certificate's SHA-256, in lower case"
+
+
 def _seconds(value: Any) -> str | None:
     return None if type(value) is int and 0 <= value <= 86400 else "a number of seconds, 0 to 86400"
 
@@ -128,7 +133,8 @@ _CHECKS: dict[str, _Check] = {
     "aor": _uri,
     "to": _uri,
     "proxy": _uri,
-    "transport": _one_of("udp", "tcp"),
+    "transport": _one_of("udp", "tcp", "tls"),
+    "tls_fingerprint": _fingerprint,
     "bind": _bind,
     "allow": _uris,
     "wifi": _networks,

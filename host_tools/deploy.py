@@ -12,6 +12,7 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ from host_tools.serial_port import Board, BoardFull, close_port, find_port, open
 
 _HOME = Path(__file__).resolve().parents[1]  # the clone, or where the packages are installed
 _PACKAGES = {"/lib/agent": _HOME / "agent", "/lib/mote": _HOME / "micropython" / "mote"}
-_ROOT_FILES = ("/boot.py", "/main.py", "/mote.json")
+_ROOT_FILES = ("/boot.py", "/main.py", "/mote.json", "/ca.der", "/client.der", "/client.key.der")
 _NEW = ".new"
 _CHUNK = 1024  # octets a script: 1.4 KB of base64, which a small heap can hold three times
 _DAMAGED = "the board's answer came damaged: check the cable and try again"
@@ -149,6 +150,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wifi", metavar="SSID", help=f"network to join; the password comes from {_PASSWORD_VARIABLE} or a prompt"
     )
+    parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="PEM of the CA that vouches for the SIP server")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM of the board's own certificate")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM of its key (default: in the same file)")
     parser.add_argument("--dry-run", action="store_true", help="show what would be done and do nothing")
     parser.add_argument("--no-start", action="store_true", help="leave the board at its prompt")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -159,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
     changes = _changes(args)  # what is wrong in the arguments shows before the board is disturbed
     config = changes(parse_config(_read(args.config), str(args.config))) if args.config else None
     main = _read(args.main) if args.main else None
-    wanted = {**compile_packages(), "/boot.py": _read(_HOME / "micropython" / "boot.py")}
+    wanted = {**compile_packages(), "/boot.py": _read(_HOME / "micropython" / "boot.py"), **_certificates(args)}
     report = Report(args.json)
     with _stopped_board(args.port or find_port(), start=not args.no_start) as board:
         survey = take_survey(board)
@@ -181,6 +185,28 @@ def run(args: argparse.Namespace) -> int:
     if "/mote.json" not in survey.files and "/mote.json" not in wanted:
         print("sipmote: the board has no mote.json yet: deploy again with --config or --set", file=sys.stderr)
     return 0
+
+
+def _certificates(args: argparse.Namespace) -> dict[str, bytes]:
+    """Return path on the board -> DER of the certificates and the key that the arguments name."""
+    files = {}
+    if args.tls_ca:
+        files["/ca.der"] = _der(args.tls_ca, "CERTIFICATE")
+    if args.tls_cert:
+        files["/client.der"] = _der(args.tls_cert, "CERTIFICATE")
+        files["/client.key.der"] = _der(args.tls_key or args.tls_cert, "PRIVATE KEY")
+    return files
+
+
+def _der(path: Path, kind: str) -> bytes:
+    """Return the first thing of a kind in a PEM file (RFC 7468)."""
+    found = re.search(rf"-----BEGIN [A-Z ]*{kind}-----(.*?)-----END", _read(path).decode("ascii", "replace"), re.DOTALL)
+    try:
+        if found:
+            return base64.b64decode("".join(found[1].split()), validate=True)
+    except ValueError:
+        pass
+    raise ToolError(f"{path} holds no {kind} in PEM form, unencrypted")
 
 
 def compile_packages() -> dict[str, bytes]:

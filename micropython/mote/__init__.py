@@ -61,7 +61,7 @@ class Mote:
         self.commands = {}
         self._sensors = []
         self._log = Log(LEVELS.index(configured["log"]), self._agent.clock, now)
-        self._shell = Shell(self._agent, self._on_event)
+        self._shell = Shell(self._agent, self._on_event, configured)
         self._mark = now()
         self._uptime_ms = 0
 
@@ -133,7 +133,7 @@ class Mote:
     async def _main(self) -> None:
         self.log(INFO, "boot", aor=self.settings["aor"], commands=sorted(self.commands))
         clock.ask_rtc(self._agent.clock)
-        self._shell.open(self._bind[0], self._bind[1], self.settings["transport"] == "tcp")
+        self._shell.open(self._bind[0], self._bind[1], self.settings["transport"] != "udp")
         if self.settings["wifi"]:
             from mote.wifi import keep_up
 
@@ -164,7 +164,7 @@ class Mote:
         while True:
             outcome = await self._shell.send(call_id, target, body, expires=left, compact=compact)
             self._log_outcome(outcome)
-            if outcome.name != "timeout" and outcome.reason != b"Transport Error":
+            if outcome.name != "timeout" and outcome.status != 503:
                 return outcome.name
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -175,7 +175,10 @@ class Mote:
 
     def _log_outcome(self, outcome: object) -> None:
         level = INFO if outcome.status < 300 else WARNING
-        self.log(level, "outcome", name=outcome.name, status=outcome.status, call_id=outcome.call_id.decode())
+        fields = {"name": outcome.name, "status": outcome.status, "call_id": outcome.call_id.decode()}
+        if outcome.status >= 300:
+            fields["reason"] = outcome.reason
+        self.log(level, "outcome", **fields)
 
     def _on_event(self, event: object) -> None:
         kind = type(event)

@@ -8,6 +8,7 @@ _DEFAULTS = {
     "transport": "udp",
     "bind": "0.0.0.0:5060",
     "allow": None,
+    "tls_fingerprint": None,  # SHA-256 of the server's certificate, in hexadecimal
     "wifi": (),
     "register": 0,  # seconds to ask the registrar for
     "ntp": None,

@@ -42,8 +42,9 @@ def host_port_of(address: object) -> tuple:
 class Shell:
     """Drives one UserAgent. An outcome wakes who awaits send(); on_event is called with all other events."""
 
-    def __init__(self, user_agent: object, on_event: object) -> None:
+    def __init__(self, user_agent: object, on_event: object, settings: dict) -> None:
         self.user_agent = user_agent
+        self.settings = settings
         self._on_event = on_event
         self._udp = None
         self._tcp = None

@@ -1,4 +1,4 @@
-"""TCP flows: connections that the core asks for and those that peers open. Loaded by a board that uses TCP."""
+"""Streams: connections that the core asks for and those that peers open. Loaded by a board that uses TCP or TLS."""
 
 import asyncio
 
@@ -51,11 +51,20 @@ class Streams:
             asyncio.create_task(self._flush(flow, connection))
 
     async def _connect(self, flow: tuple, connection: Connection) -> None:
+        host = flow[1].decode()
         try:
-            opening = asyncio.open_connection(flow[1].decode(), flow[2])
-            connection.stream, _ = await asyncio.wait_for(opening, _CONNECT_S)
-        except (TimeoutError, OSError):
-            self._lost(flow)
+            if flow[0] == b"TLS":
+                from mote.tls import connect
+
+                connection.stream = await asyncio.wait_for(connect(host, flow[2], self._shell), _CONNECT_S)
+            else:
+                opening = asyncio.open_connection(host, flow[2])
+                connection.stream, _ = await asyncio.wait_for(opening, _CONNECT_S)
+        except asyncio.TimeoutError:
+            self._lost(flow, b"no connection in time")
+            return
+        except OSError as error:
+            self._lost(flow, str(error).encode())
             return
         asyncio.create_task(self._read(flow, connection))
         await self._flush(flow, connection)
@@ -76,8 +85,8 @@ class Streams:
                 data, connection.unsent = connection.unsent, b""
                 connection.stream.write(data)
                 await connection.stream.drain()
-        except OSError:
-            self._lost(flow)
+        except OSError as error:
+            self._lost(flow, str(error).encode())
         connection.flushing = False
 
     async def _read(self, flow: tuple, connection: Connection) -> None:
@@ -93,11 +102,11 @@ class Streams:
             pass
         if connection.unsent or connection.flushing:
             await asyncio.sleep_ms(100)  # the answer that says why
-        self._lost(flow)
+        self._lost(flow, b"the connection has ended")
 
-    def _lost(self, flow: tuple) -> None:
+    def _lost(self, flow: tuple, reason: bytes) -> None:
         connection = self._connections.pop(flow, None)
         if connection is not None:
             if connection.stream is not None:
                 connection.stream.s.close()
-            self._shell.carry_out(self._shell.user_agent.failed(flow, now()))
+            self._shell.carry_out(self._shell.user_agent.failed(flow, now(), reason))

@@ -1,0 +1,58 @@
+"""TLS to a server whose certificate a CA or a pinned fingerprint vouches for. Loaded by a board that uses TLS.
+
+The files are DER: /ca.der, and /client.der with /client.key.der where the server asks for a certificate of ours.
+"""
+
+import asyncio
+import hashlib
+import os
+from asyncio.stream import Stream
+from binascii import hexlify
+
+import tls
+
+from agent.clock import NONE
+from agent.compat import const
+
+_STEP_MS = const(20)
+
+
+async def connect(host: str, port: int, shell: object) -> object:
+    """Return a Stream to (host, port) after the handshake. Raises OSError that says what was wrong."""
+    settings = shell.settings
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    pinned = settings["tls_fingerprint"]
+    if pinned:
+        context.verify_mode = tls.CERT_NONE  # the fingerprint is compared below
+    else:
+        context.verify_mode = tls.CERT_REQUIRED
+        context.load_verify_locations(_read("/ca.der"))
+    if "client.der" in os.listdir("/"):
+        context.load_cert_chain(_read("/client.der"), _read("/client.key.der"))
+    plain, _ = await asyncio.open_connection(host, port)
+    try:
+        secured = context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
+        secured.setblocking(False)
+        while not secured.getpeercert(True):
+            secured.read(1)  # carries the handshake on; a SIP server says nothing before we do
+            await asyncio.sleep_ms(_STEP_MS)
+        if pinned and hexlify(hashlib.sha256(secured.getpeercert(True)).digest()).decode() != pinned:
+            raise ValueError("the server's certificate is not the pinned one")
+    except ValueError as error:  # how certificates are refused
+        plain.s.close()
+        reason = str(error).strip()
+        if shell.user_agent.clock.quality == NONE and ("expired" in reason or "future" in reason):
+            reason = "the board's clock is not set: the dates of the server's certificate can't be checked"
+        raise OSError(reason)
+    except OSError:
+        plain.s.close()
+        raise
+    return Stream(secured)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        raise OSError("%s is missing: sipmote deploy --tls-ca, --tls-cert or --tls-fingerprint" % path)
