@@ -249,9 +249,9 @@ def test_a_board_without_configuration_is_told_of_it(
         ('{"aor": "sip:a@x"}', "lacks to: add --set to=sip:NAME@HOST"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "bind": "0.0.0.0"}', "bind must be ADDRESS:PORT"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "allow": "sip:a@x"}', "allow must be a list of URIs"),
-        ('{"aor": "sip:a@x", "to": "sip:b@x", "transport": "sctp"}', 'transport must be udp or tcp, not "sctp"'),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "transport": "sctp"}', 'transport must be udp, tcp or tls, not "sctp"'),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "ntp": "a b"}', "ntp must be the name or address of a server"),
-        ('{"aor": "sip:a@x", "to": "sip:b@x", "budget": []}', "budget must be refuse or compact"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "budget": []}', "budget must be refuse, compact, split or truncate"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', 'wifi must be a list of ["ssid"'),
     ],
 )
