@@ -44,4 +44,5 @@ def main(names):
 
 
 if __name__ == "__main__":
+    sys.path[0] = ""  # not this file's folder: it has an `agent`, too
     sys.exit(main(sys.argv[1:]))

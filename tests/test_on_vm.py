@@ -1,6 +1,5 @@
 """The portable tests once more, on MicroPython: each module of tests/agent, on both widths."""
 
-import os
 import subprocess
 
 import pytest
@@ -17,7 +16,6 @@ def test_module_passes_on_micropython(module: str, bits: int) -> None:
     done = subprocess.run(
         [*command(bits), "-X", f"heapsize={_HEAP[bits]}", "tests/run_on_vm.py", f"tests.agent.{module}"],
         cwd=ROOT,
-        env={**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"},
         capture_output=True,
         text=True,
         timeout=100,

@@ -5,7 +5,6 @@ shared/runtime/pyexec.c and ports/esp32/main.c. Ctrl-C never comes as a byte: th
 KeyboardInterrupt. The terminal turns a newline into CR LF, for sys.stdout.buffer too, which a board leaves alone.
 """
 
-import builtins
 import gc
 import io
 import os
