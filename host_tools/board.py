@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `sipmote board`."""
     parser.add_argument("action", choices=["start"])
     parser.add_argument("board", choices=["virtual"])
-    parser.add_argument("--heap", type=_size, default="128k", help="MicroPython's heap, e.g. 64k (default 128k)")
+    parser.add_argument("--heap", type=size, default="128k", help="MicroPython's heap, e.g. 64k (default 128k)")
     parser.add_argument("--bits", type=int, choices=(32, 64), help="width of the VM (default: $VIRTUAL, else 32)")
     parser.add_argument("--dir", type=Path, help="folder that is the board's flash, kept (default: a fresh one)")
     parser.add_argument("--no-clock", action="store_true", help="the clock starts at 2000-01-01, as without an RTC")
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help='print {"event": "ready", "port": ...}')
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
     """Return octets: "65536", "64k" or "1M"."""
     scale = {"k": 1024, "m": 1024 * 1024}.get(text[-1:].lower())
     return int(text[:-1]) * scale if scale else int(text)
