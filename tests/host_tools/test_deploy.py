@@ -276,7 +276,7 @@ def test_a_wrong_configuration_is_told_before_the_board_is_touched(
     [
         ("aor", "--set aor: KEY=VALUE was expected"),
         ("port=5", "unknown key 'port'"),
-        ("log=loud", "log must be debug or info"),
+        ("log=loud", "log must be debug, info, warning or error"),
         ("wifi=home,secret", "use --wifi SSID"),
     ],
 )
