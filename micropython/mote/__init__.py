@@ -131,7 +131,7 @@ class Mote:
             asyncio.new_event_loop()
 
     async def _main(self) -> None:
-        self.log(INFO, "boot", aor=self.settings["aor"], commands=sorted(self.commands))
+        self.log(INFO, "boot", aor=self.settings["aor"], commands=" ".join(sorted(self.commands)))
         clock.ask_rtc(self._agent.clock)
         self._shell.open(self._bind[0], self._bind[1], self.settings["transport"] != "udp")
         if self.settings["wifi"]:
