@@ -35,7 +35,7 @@ def serve(idle_s: float, use: Callable[[UserAgent, Shell, Application, list[int]
     async def run() -> None:
         ua = UserAgent(b"sip:desk@example.org", b"localhost", os.urandom, keep=1000)
         application = Application()
-        shell = Shell(ua, application, idle_s)
+        shell = Shell(ua, application, idle_s=idle_s)
         places = ("udp:127.0.0.1:0", "udp:127.0.0.1:0", "tcp:127.0.0.1:0")
         bound = await shell.open([parse_bind(place) for place in places])
         try:
