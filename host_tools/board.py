@@ -26,7 +26,12 @@ from host_tools.errors import ToolError
 from host_tools.vm import vm_command
 
 _SHIM = Path(__file__).parent.parent / "boards" / "virtual"
-_RESETS = {66: ("2", "0"), 69: ("5", "0"), 70: ("5", "1")}  # exit code: its reset_cause(), and whether raw REPL follows
+_RESETS = {  # exit code of the VM: what reset_cause() says next, and whether the raw REPL follows
+    66: ("2", "0"),
+    69: ("5", "0"),
+    70: ("5", "1"),
+    -signal.SIGINT: ("5", "0"),  # Ctrl-C while it was leaving
+}
 _UNEXPECTED = ("3", "0")  # the VM crashed: what a watchdog would make of it
 _CHUNK = 4096
 _UNREAD_MAX = 65536  # input the VM hasn't taken; more is lost, as when a UART overflows, so that Ctrl-C gets through
@@ -39,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `sipmote board`."""
     parser.add_argument("action", choices=["start"])
     parser.add_argument("board", choices=["virtual"])
-    parser.add_argument("--heap", type=_size, default="128k", help="MicroPython's heap, e.g. 64k (default 128k)")
+    parser.add_argument("--heap", type=size, default="128k", help="MicroPython's heap, e.g. 64k (default 128k)")
     parser.add_argument("--bits", type=int, choices=(32, 64), help="width of the VM (default: $VIRTUAL, else 32)")
     parser.add_argument("--dir", type=Path, help="folder that is the board's flash, kept (default: a fresh one)")
     parser.add_argument("--no-clock", action="store_true", help="the clock starts at 2000-01-01, as without an RTC")
@@ -49,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help='print {"event": "ready", "port": ...}')
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
     """Return octets: "65536", "64k" or "1M"."""
     scale = {"k": 1024, "m": 1024 * 1024}.get(text[-1:].lower())
     return int(text[:-1]) * scale if scale else int(text)
@@ -60,40 +65,42 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
         signal.signal(signal.SIGHUP, _end)
-    with contextlib.ExitStack() as cleanup:
-        work = Path(tempfile.mkdtemp(prefix="sipmote-board-"))
-        cleanup.callback(shutil.rmtree, work, ignore_errors=True)
-        flash = args.dir or work / "flash"
-        try:
-            flash.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ToolError(f"{flash} can't be the board's flash: {error.strerror}") from error
-        ahead = _2000_01_01 - int(time.time()) if args.no_clock else 0
-        (work / "clock").write_text(str(ahead))
-        environment = {
-            "BOARD_FLASH": str(flash.resolve()),
-            "BOARD_CLOCK": str(work / "clock"),
-            "BOARD_EPOCH": str(_2000_01_01 if args.epoch == 2000 else 0),
-            "BOARD_NETWORK": "0" if args.no_network else "1",
-            "BOARD_ID": f"{zlib.crc32(bytes(flash.resolve())):08x}",
-            "TZ": "UTC",
-        }
-        command = [*vm_command(args.bits), "-X", f"heapsize={args.heap}", "-c", "import virtual_board"]
-        board = VirtualBoard(command, environment)
-        cleanup.callback(board.close)
-        if args.link:
-            _link(args.link, board.port)
-            cleanup.callback(args.link.unlink, missing_ok=True)
-        board.switch_on()
-        if args.json:
-            print(json.dumps({"event": "ready", "port": board.port}), flush=True)
-        else:
-            print(f"virtual board at {board.port}; its flash is {flash}; Ctrl-C ends it", flush=True)
-        try:
-            board.serve(_stdin_pipe())
-        except KeyboardInterrupt:
-            return 0
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as cleanup:
+        _run(args, cleanup)
     return 0
+
+
+def _run(args: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
+    stdin = _stdin_pipe()
+    work = Path(tempfile.mkdtemp(prefix="sipmote-board-"))
+    cleanup.callback(shutil.rmtree, work, ignore_errors=True)
+    flash = args.dir or work / "flash"
+    try:
+        flash.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"{flash} can't be the board's flash: {error.strerror}") from error
+    ahead = _2000_01_01 - int(time.time()) if args.no_clock else 0
+    (work / "clock").write_text(str(ahead))
+    environment = {
+        "BOARD_FLASH": str(flash.resolve()),
+        "BOARD_CLOCK": str(work / "clock"),
+        "BOARD_EPOCH": str(_2000_01_01 if args.epoch == 2000 else 0),
+        "BOARD_NETWORK": "0" if args.no_network else "1",
+        "BOARD_ID": f"{zlib.crc32(bytes(flash.resolve())):08x}",
+        "TZ": "UTC",
+    }
+    command = [*vm_command(args.bits), "-X", f"heapsize={args.heap}", "-c", "import virtual_board"]
+    board = VirtualBoard(command, environment)
+    cleanup.callback(board.close)
+    board.switch_on()
+    if args.link:
+        _link(args.link, board.port)
+        cleanup.callback(args.link.unlink, missing_ok=True)
+    if args.json:
+        print(json.dumps({"event": "ready", "port": board.port}), flush=True)
+    else:
+        print(f"virtual board at {board.port}; its flash is {flash}; Ctrl-C ends it", flush=True)
+    board.serve(stdin)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -128,7 +135,7 @@ class VirtualBoard:
         self._environment = environment
         self._pid = 0
         self._console = -1
-        self._interrupted_at = 0.0  # seconds
+        self._interrupted_at = 0.0  # seconds; 0: long ago
         self._interrupt_waits = False
         self._up = False
         self._first_words = b""
@@ -147,12 +154,12 @@ class VirtualBoard:
             if output is None:
                 self._restart()
             else:
-                self._wait_for_shim(output)
+                self._hear(output)
 
     def _boot(self, reset_cause: str, raw_repl: str) -> None:
         """Start a VM on a terminal of its own, whose end is also the VM's end."""
         environment = {**self._environment, "BOARD_RESET_CAUSE": reset_cause, "BOARD_RAW_REPL": raw_repl}
-        self._up = self._interrupt_waits = False
+        self._up = False
         self._first_words = b""
         self._pid, self._console = pty.fork()
         if self._pid == 0:
@@ -197,7 +204,7 @@ class VirtualBoard:
                     self._restart()
                     to_vm = b""
                     continue
-                to_port = self._wait_for_shim(output)
+                to_port = self._hear(output)
             to_vm = _write(self._console, to_vm[:_UNREAD_MAX])
             to_port = _write(self._port, to_port)
 
@@ -206,8 +213,9 @@ class VirtualBoard:
         poller.register(self._port, 0)
         return any(event & select.POLLHUP for _, event in poller.poll(0))
 
-    def _wait_for_shim(self, output: bytes) -> bytes:
+    def _hear(self, output: bytes) -> bytes:
         """Return what the board has to say; nothing before the shim's 0x00, which says that it is in charge."""
+        self._interrupted_at = 0.0  # a VM that speaks has taken the last Ctrl-C
         if self._up:
             return output
         self._first_words += output
@@ -216,6 +224,7 @@ class VirtualBoard:
             self._up = True
             if self._interrupt_waits:
                 os.kill(self._pid, signal.SIGINT)
+                self._interrupt_waits = False
         return output
 
     def _take_interrupts(self, data: bytes) -> bytes:
@@ -236,6 +245,8 @@ class VirtualBoard:
             lines = self._first_words.decode(errors="replace").split()
             said = " ".join(lines[-6:]) or f"exit code {code}"
             raise ToolError(f"the VM ended at its start: {said} (is --heap too small?)")
+        if 0 < self._interrupted_at > time.monotonic() - 1:
+            self._interrupt_waits = True  # it came while the VM was leaving
         self._boot(*_RESETS.get(code, _UNEXPECTED))
 
     def _reap(self) -> int:

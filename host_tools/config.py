@@ -126,7 +126,7 @@ def _seconds(value: Any) -> str | None:
 
 
 def _one_of(*names: str) -> _Check:
-    return lambda value: None if value in names else " or ".join(names)
+    return lambda value: None if value in names else " or ".join([", ".join(names[:-1]), names[-1]])
 
 
 _CHECKS: dict[str, _Check] = {

