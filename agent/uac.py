@@ -150,10 +150,12 @@ class Uac:
         """
         draft = self._draft(target, content_type, expires, flow, False, subject)
         draft.call_id = b"0" * 20
-        draft.body = b"0" * 100  # Content-Length has three digits wherever the budget matters
+        draft.body = b"0" * 100  # a Content-Length of three digits
         while True:
             self.build(draft, 0)
             room = BUDGET + 100 - len(draft.request) - self._to_come(draft)
+            if room > 999:
+                room -= 1  # for its fourth digit
             if len(body) <= room:
                 return [body], draft.compact
             if draft.compact or policy == "refuse":

@@ -138,20 +138,20 @@ class Shell:
 
         Raises ToolError for a port that is in use or an address that isn't ours.
         """
-        opened: list[Bind] = []
-        for bind in binds:
+        opened: dict[int, Bind] = {}  # by position in binds; streams first, for TCP's free ports are the scarcer
+        for i, bind in sorted(enumerate(binds), key=lambda place: place[1].transport == b"UDP"):
             if bind.transport == b"TLS" and not (self._tls and self._tls.server):
                 raise ToolError(f"can't listen at {bind} without a certificate: add --tls-cert FILE")
-            twin = next(
-                (b.port for b in opened if bind.port == 0 and {b.transport, bind.transport} == {b"UDP", b"TCP"}), 0
-            )
+            pair = {b"UDP", b"TCP"}
+            twins = [b.port for b in opened.values() if bind.port == 0 and {b.transport, bind.transport} == pair]
+            twin = twins[0] if twins else 0
             try:
-                opened.append(await self._listen(bind, twin or bind.port))
+                opened[i] = await self._listen(bind, twin or bind.port)
             except OSError as error:
                 if not twin:
                     raise ToolError(f"can't listen at {bind}: {reason_of(error)}; {_remedy(bind)}") from error
-                opened.append(await self._listen(bind, 0))
-        return opened
+                opened[i] = await self._listen(bind, 0)
+        return [opened[i] for i in range(len(binds))]
 
     async def _listen(self, bind: Bind, port: int) -> Bind:
         kind = socket.SOCK_DGRAM if bind.transport == b"UDP" else socket.SOCK_STREAM

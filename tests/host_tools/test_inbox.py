@@ -1,0 +1,375 @@
+"""`sipmote inbox` as a process, over loopback, judged by its answers, its JSON lines and its file."""
+
+import base64
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from tests.host_tools.peers import (
+    PATIENCE,
+    Running,
+    RunningInbox,
+    answer,
+    has_ipv6,
+    header,
+    inbox,
+    message,
+    read_messages,
+    sipmote,
+    until,
+)
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6() and not os.environ.get("CI"), reason="no ::1 here")
+
+
+def ask(running: RunningInbox, request: bytes) -> bytes:
+    """Send a datagram and return the answer."""
+    with running.udp() as sock:
+        sock.send(request)
+        return sock.recv(65535)
+
+
+def status(response: bytes) -> int:
+    return int(response.split()[1])
+
+
+def test_ready_line_names_one_port_for_both_transports() -> None:
+    with inbox() as running:
+        port = running.ports["udp"]
+        assert running.bound == [f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_message_is_answered_and_shown(host: str, transport: str) -> None:
+    with inbox(host=host) as running, running.udp() if transport == "udp" else running.tcp() as sock:
+        fields = ("Subject: Boiler", f"Date: {formatdate(time.time(), usegmt=True)}", "Expires: 600")
+        sock.send(message("a", "Wörld".encode(), fields, transport=transport.upper()))
+        response = sock.recv(65535)
+        event = running.event("message")
+        local, port = sock.getsockname()[:2]
+    assert status(response) == 200
+    assert header(response, "Content-Length") == "0"
+    assert b"Contact" not in response
+    assert header(response, "Via").endswith(f"received={local};rport={port}")
+    assert event.pop("received")[:4].isdigit()
+    assert event.pop("date")[-1] == "Z"
+    assert event == {
+        "event": "message",
+        "from": "sip:boiler@example.org",
+        "to": "sip:desk@example.org",
+        "call_id": "a",
+        "content_type": "text/plain",
+        "body": "Wörld",
+        "transport": transport,
+        "source": f"[{local}]:{port}" if ":" in local else f"{local}:{port}",
+        "expired": False,
+        "stale": False,
+        "duplicate": False,
+        "subject": "Boiler",
+    }
+
+
+def test_retransmission_is_answered_byte_for_byte_and_shown_once() -> None:
+    with inbox() as running, running.udp() as sock:
+        responses = []
+        for call_id in ("a", "a", "b"):
+            sock.send(message(call_id))
+            responses.append(sock.recv(65535))
+        shown = [running.event("message")["call_id"] for _ in range(2)]
+    assert [header(response, "Call-ID") for response in responses] == ["a", "a", "b"]
+    assert responses[0] == responses[1]
+    assert shown == ["a", "b"]
+
+
+def test_message_sent_anew_is_answered_marked_and_stored_once(tmp_path: Path) -> None:
+    with inbox(db=str(tmp_path / "inbox.db")) as running:
+        for tag in ("1", "2"):  # as a sender does that lost power before our answer came
+            assert status(ask(running, message("a", branch=tag, tag=tag))) == 200
+        assert [running.event("message")["duplicate"] for _ in range(2)] == [False, True]
+    with contextlib.closing(sqlite3.connect(tmp_path / "inbox.db")) as db:
+        assert db.execute("SELECT call_id, cseq, body FROM message").fetchall() == [("a", 1, b"Watson, come here.")]
+
+
+def test_duplicates_are_known_after_a_restart(tmp_path: Path) -> None:
+    for expected in (False, True):
+        with inbox(db=str(tmp_path / "inbox.db")) as running:
+            ask(running, message("a"))
+            assert running.event("message")["duplicate"] is expected
+
+
+def test_old_message_is_marked_expired_and_stale() -> None:
+    date = f"Date: {formatdate(time.time() - 3600, usegmt=True)}"
+    with inbox() as running:
+        for call_id, fields in (("a", [date, "Expires: 60"]), ("b", [date]), ("c", ["Expires: 60"])):
+            assert status(ask(running, message(call_id, fields=fields))) == 200
+        events = [running.event("message") for _ in range(3)]
+    assert [(event["expired"], event["stale"]) for event in events] == [(True, True), (False, True), (False, False)]
+
+
+def test_stream_is_cut_wherever_the_octets_are() -> None:
+    request = message("a", transport="TCP")
+    with inbox() as running, running.tcp() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(len(request)):
+            sock.send(request[i : i + 1])
+        assert status(read_messages(sock, 1)[0]) == 200
+        sock.send(b"\r\n\r\n")
+        assert sock.recv(100) == b"\r\n"
+        sock.send(message("b", transport="TCP") + message("c", transport="TCP"))
+        assert [header(response, "Call-ID") for response in read_messages(sock, 2)] == ["b", "c"]
+        assert [running.event("message")["call_id"] for _ in range(3)] == ["a", "b", "c"]
+
+
+def test_stream_without_framing_is_closed_after_what_came_before_is_answered() -> None:
+    broken = message("b", transport="TCP").replace(b"Content-Length: 18\r\n", b"")
+    with inbox() as running, running.tcp() as sock:
+        sock.send(message("a", transport="TCP") + broken)
+        answers = read_messages(sock, 2)
+        assert {header(response, "Call-ID"): status(response) for response in answers} == {"a": 200, "b": 400}
+        assert sock.recv(100) == b""
+
+
+def test_peer_that_closes_its_half_at_once_gets_its_answer() -> None:
+    with inbox() as running, running.tcp() as sock:
+        sock.send(message("a", transport="TCP"))
+        sock.shutdown(socket.SHUT_WR)
+        assert status(read_messages(sock, 1)[0]) == 200
+
+
+def test_garbage_is_dropped_and_said_so() -> None:
+    with inbox() as running, running.udp() as sock:
+        for datagram in (b"", b"\0" * 60000, b"\xff" * 20, b"SIP/2.0 200 OK\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
+            sock.send(datagram)
+        sock.send(message("a"))
+        assert any(status(sock.recv(65535)) == 200 for _ in range(2))  # one for GET is allowed
+        assert running.event("message")["call_id"] == "a"
+        assert running.event("dropped")["count"] >= 2
+
+
+def test_silent_and_slow_streams_hold_up_nobody() -> None:
+    with inbox() as running, contextlib.ExitStack() as stack:
+        for i in range(1100):  # more than are kept at once
+            if i % 100 == 0:
+                assert status(ask(running, message(f"u{i}"))) == 200
+            stack.enter_context(running.tcp()).send(b"MESSAGE sip:a")
+        sock = stack.enter_context(running.tcp())
+        sock.send(message("a", transport="TCP"))
+        assert status(read_messages(sock, 1)[0]) == 200
+
+
+def test_peer_that_reads_no_answers_is_not_read_from_either() -> None:
+    request = message("a", transport="TCP")
+    with inbox() as running, running.tcp() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(0.5)
+        with pytest.raises(OSError):  # a full pipe or a closed one
+            for _ in range(100000):
+                sock.sendall(request.replace(b" MESSAGE", b" OPTIONS").replace(b"MESSAGE sip", b"OPTIONS sip") * 10)
+        assert status(ask(running, message("b"))) == 200
+        if sys.platform == "linux":
+            facts = Path(f"/proc/{running.process.pid}/status").read_text()
+            assert int(facts.partition("VmHWM:")[2].split()[0]) < 100_000  # KiB
+
+
+def test_port_in_use_is_one_line_that_names_it() -> None:
+    with inbox() as running:
+        port = running.ports["udp"]
+        for transport in ("udp", "tcp"):
+            code, out, err = sipmote("inbox", "--db", ":memory:", "--bind", f"{transport}:127.0.0.1:{port}")
+            assert (code, out) == (1, "")
+            assert len(err.splitlines()) == 1
+            assert f"{transport}:127.0.0.1:{port}" in err and "in use" in err and "--bind" in err
+
+
+def test_wrong_bind_is_wrong_use() -> None:
+    for bind in ("5060", "udp:127.0.0.1", "sctp:127.0.0.1:5060", "udp:127.0.0.1:99999", "udp:::1:5060"):
+        code, _, err = sipmote("inbox", "--bind", bind)
+        assert code == 2 and bind in err
+
+
+def test_terminal_escapes_of_a_stranger_reach_no_terminal() -> None:
+    body = b"\x1b]0;owned\x07\x1b[2J\0 \xc2\x9b31m \xe2\x80\xae [bold]now\r\nnext"
+    arguments = ("inbox", "--db", ":memory:", "--bind", "udp:127.0.0.1:0")
+    running = Running(*arguments)
+    try:
+        port = int(running.line().split(b";")[0].rpartition(b":")[2])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(message("a", body, ["Subject: \x1b[2J"]), ("127.0.0.1", port))
+        shown = running.line() + running.line()
+    finally:
+        running.end()
+    assert not [octet for octet in shown if octet < 32 and octet != 10] and b"\xc2\x9b" not in shown
+    assert b"\\x1b]0;owned\\x07" in shown and b"\\u202e [bold]now" in shown and b"sip:boiler@example.org" in shown
+    with inbox() as machine:
+        ask(machine, message("a", body))
+        assert machine.event("message")["body"] == body.decode()
+
+
+def test_body_is_read_by_its_charset_and_never_lost() -> None:
+    cases = (
+        ("text/plain;charset=ISO-8859-1", b"\xfc", "ü", None, False),
+        ('text/plain; Charset="utf-8"', b"\xc3\xbc", "ü", None, False),
+        ("text/plain", b"ok \xff", "ok \ufffd", None, True),
+        ("text/plain;charset=unheard-of", b"plain", "plain", None, False),
+        ("text/plain;charset=unheard-of", b"\xc3\xbc", "ü", None, True),
+        ("image/png", b"\x89PNG\0", None, base64.b64encode(b"\x89PNG\0").decode(), False),
+    )
+    with inbox("--accept", "*/*") as running:
+        for i, (content_type, octets, text, encoded, damaged) in enumerate(cases):
+            assert status(ask(running, message(f"{i}", octets, content_type=content_type))) == 200
+            event = running.event("message")
+            found = (event["body"], event.get("body_base64"), event.get("encoding_error", False))
+            assert found == (text, encoded, damaged), content_type
+
+
+def test_what_is_not_for_us_is_refused() -> None:
+    with inbox("--domain", "Example.org") as running:
+        assert status(ask(running, message("a", uri="sip:desk@example.org"))) == 200
+        assert status(ask(running, message("b", uri="sip:desk@example.com"))) == 404
+        response = ask(running, message("c", content_type="image/png", uri="sip:desk@example.org"))
+        assert (status(response), header(response, "Accept")) == (415, "text/plain")
+
+
+def test_command_is_run_for_each_message_with_its_body_and_facts(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = f"import os, sys; print('not a reply'); open({str(out)!r}, 'a').write(os.environ['SIPMOTE_FROM'] + ' ' + "
+    code += "os.environ['SIPMOTE_CALL_ID'] + ' ' + sys.stdin.read() + chr(10))"
+    with inbox("--exec", shlex.join([sys.executable, "-c", code])) as running:
+        for tag in ("1", "2"):
+            ask(running, message("a;$(b)", b"`c`", branch=f"x{tag}", tag=tag))
+        assert [running.event("message")["duplicate"] for _ in range(2)] == [False, True]
+        until(lambda: out.exists() and out.read_text().endswith("\n"))
+    assert out.read_text() == "sip:boiler@example.org a;$(b) `c`\n"
+    assert b"not a reply" in running.errors
+
+
+def test_command_that_fails_is_a_line_and_no_more() -> None:
+    with inbox("--exec", f"{sys.executable} -c 'exit(7)'") as running:
+        for call_id in ("a", "b"):
+            assert status(ask(running, message(call_id))) == 200
+            running.event("message")
+            warning = running.event("warning")
+            assert warning["call_id"] == call_id and "exit code 7" in warning["text"]
+
+
+def test_command_that_is_not_there_is_said_before_anything_is_received() -> None:
+    code, _, err = sipmote("inbox", "--db", ":memory:", "--bind", "udp:127.0.0.1:0", "--exec", "no-such-program x")
+    assert code == 1 and "no-such-program" in err and len(err.splitlines()) == 1
+
+
+def test_what_was_answered_is_stored_even_if_we_are_killed_then(tmp_path: Path) -> None:
+    with inbox(db=str(tmp_path / "inbox.db")) as running, running.udp() as sock:
+        for i in range(20):
+            sock.send(message(f"{i}"))
+        answered = {header(sock.recv(65535), "Call-ID") for _ in range(5)}
+        running.end(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(tmp_path / "inbox.db")) as db:
+        assert answered <= {call_id for (call_id,) in db.execute("SELECT call_id FROM message")}
+
+
+def test_two_thousand_messages_are_neither_lost_nor_doubled(tmp_path: Path) -> None:
+    wanted = [f"{i}" for i in range(2000)]
+    with inbox(db=str(tmp_path / "inbox.db")) as running, running.udp() as sock:
+        answered: set[str] = set()
+        for start in range(0, 2000, 100):
+            for call_id in wanted[start : start + 100]:
+                sock.send(message(call_id))
+            while len(answered) < start + 100:
+                response = sock.recv(65535)
+                assert status(response) == 200
+                answered.add(header(response, "Call-ID"))
+        events = [running.event("message") for _ in wanted]
+    assert answered == set(wanted)
+    assert [event["call_id"] for event in events] == wanted
+    assert not any(event["duplicate"] for event in events)
+    with contextlib.closing(sqlite3.connect(tmp_path / "inbox.db")) as db:
+        assert [row[0] for row in db.execute("SELECT call_id FROM message ORDER BY id")] == wanted
+
+
+def test_store_that_fails_sends_senders_away_for_a_while(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.db"
+    with inbox(db=str(path)) as running, contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert [status(ask(running, message(call_id))) for call_id in ("a", "b")] == [503, 503]
+        db.execute("ROLLBACK")
+        assert status(ask(running, message("c"))) == 200
+        assert "locked" in running.event("warning")["text"]
+        assert "again" in running.event("warning")["text"]
+        assert running.event("message")["call_id"] == "c"
+
+
+def test_file_that_is_no_store_of_ours_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database " * 200)
+    with contextlib.closing(sqlite3.connect(tmp_path / "newer")) as db:
+        db.execute("PRAGMA user_version = 99")
+    for path in (tmp_path / "text", tmp_path / "newer", tmp_path / "text" / "below"):
+        code, _, err = sipmote("inbox", "--bind", "udp:127.0.0.1:0", "--db", str(path))
+        assert code == 1 and str(path) in err and "--db" in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_typed_line_answers_the_last_message_on_its_flow(transport: str) -> None:
+    with inbox("--interactive") as running, running.udp() if transport == "udp" else running.tcp() as sock:
+        running.type("too early")
+        assert "nobody" in running.event("warning")["text"]
+        sock.send(message("a", transport=transport.upper()))
+        assert status(sock.recv(65535)) == 200
+        running.event("message")
+        running.type("status, bitte ü")
+        request = sock.recv(65535)
+        assert request.startswith(b"MESSAGE sip:boiler@example.org SIP/2.0\r\n")
+        assert header(request, "From").startswith("<sip:desk@example.org>;tag=")
+        assert header(request, "Via").startswith(f"SIP/2.0/{transport.upper()} 127.0.0.1:{running.ports[transport]};")
+        assert request.endswith("\r\n\r\nstatus, bitte ü".encode())
+        sock.send(answer(request, "200 OK"))
+        outcome = running.event("outcome")
+        call_id = header(request, "Call-ID")
+    assert outcome == {"event": "outcome", "call_id": call_id, "outcome": "delivered", "status": 200, "reason": "OK"}
+
+
+def test_typed_uri_is_written_to() -> None:
+    with inbox("--interactive") as running, running.udp() as sock:
+        running.type(f"sip:boiler@127.0.0.1:{sock.getsockname()[1]} status")
+        request = sock.recv(65535)
+        assert request.endswith(b"\r\n\r\nstatus")
+        sock.send(answer(request, "603 Decline"))
+        outcome = running.event("outcome")
+        assert (outcome["outcome"], outcome["status"]) == ("refused", 603)
+        running.type("sip:boiler@127.0.0.1:1;transport=tcp status")
+        outcome = running.event("outcome")
+        assert (outcome["outcome"], outcome["reason"]) == ("failed", "connection refused")
+        for line in ("sip:@@ x", "sip:boiler@127.0.0.1 " + 2000 * "x", "sip:x@127.0.0.1;transport=sctp x"):
+            running.type(line)
+            assert "not sent" in running.event("warning")["text"]
+
+
+def test_signal_ends_it_well(tmp_path: Path) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with inbox(db=str(tmp_path / "inbox.db")) as running, running.tcp():
+            ask(running, message(f"{number}"))
+            assert running.end(number) == 0
+            assert running.errors == b""
+
+
+def test_it_ends_when_nobody_reads_its_lines() -> None:
+    reading, writing = os.pipe()
+    running = Running("inbox", "--db", ":memory:", "--json", "--bind", "udp:127.0.0.1:0", stdout=writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as lines:
+        port = int(lines.readline().split(b":")[-1].split(b'"')[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE)
+        sock.sendto(message("a"), ("127.0.0.1", port))
+        assert status(sock.recv(65535)) == 200
+    assert running.wait() == 128 + signal.SIGPIPE
+    assert running.errors == b""

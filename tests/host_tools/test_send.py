@@ -1,0 +1,175 @@
+"""`sipmote send` as a process, against scripted peers: exit code, JSON lines and what went over the wire."""
+
+import json
+import socket
+import time
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from tests.host_tools.peers import PATIENCE, Peer, Running, answer, header, inbox, sipmote
+
+OUTCOMES = (
+    (["200 OK"], 0, "delivered", 200),
+    (["202 Accepted"], 3, "accepted", 202),
+    (["100 Trying", "200 OK"], 0, "delivered", 200),
+    (["302 Moved Temporarily"], 4, "failed", 302),
+    (["404 Not Found"], 4, "failed", 404),
+    (["503 Service Unavailable"], 4, "failed", 503),
+    (["603 Decline"], 4, "refused", 603),
+)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("answers, code, name, status", OUTCOMES)
+def test_exit_code_and_last_line_tell_the_outcome(
+    transport: str, answers: list[str], code: int, name: str, status: int
+) -> None:
+    with Peer(transport, [answers]) as peer:
+        found, out, err = sipmote("send", f"sip:desk@127.0.0.1:{peer.port};transport={transport}", "hi", "--json")
+    assert (found, err) == (code, "")
+    assert json.loads(out) == {
+        "event": name,
+        "status": status,
+        "reason": answers[-1][4:],
+        "call_id": header(peer.got[0], "Call-ID"),
+    }
+    assert peer.got[0].endswith(b"\r\n\r\nhi")
+    assert header(peer.got[0], "Via").startswith(f"SIP/2.0/{transport.upper()} 127.0.0.1")
+
+
+def test_outcome_is_one_line_for_people() -> None:
+    for line, stream in (("200 OK", 1), ("404 \x1b[2JGone", 2)):
+        with Peer("udp", [[line]]) as peer:
+            result = sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "hi")
+        assert len(result[stream].splitlines()) == 1 and result[3 - stream] == ""
+        assert line[:3] in result[stream] and "\x1b" not in result[stream]
+
+
+def test_unanswered_request_is_sent_again_as_it_was() -> None:
+    with Peer("udp", [[], ["200 OK"]]) as peer:
+        assert sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "hi")[0] == 0
+    assert peer.got[0] == peer.got[1]
+
+
+def test_nobody_there_is_said_at_once() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        tcp.bind(("127.0.0.1", udp.getsockname()[1]))  # bound by us, so that nobody listens there
+        port = udp.getsockname()[1]
+        udp.close()
+        cases = [
+            f"127.0.0.1:{port};transport=tcp",
+            f"127.0.0.1:{port}",
+            "nobody.invalid",
+            "nobody.invalid;transport=tcp",
+        ]
+        started = time.monotonic()
+        for place in cases:
+            code, out, _ = sipmote("send", f"sip:desk@{place}", "hi", "--json")
+            event = json.loads(out)
+            assert (code, event["event"], event["status"]) == (5, "failed", 503), place
+            assert event["reason"]
+        assert time.monotonic() - started < 30  # Timer F alone is 32 s
+
+
+def test_wrong_use_is_one_line_and_code_2() -> None:
+    cases = (
+        ["desk", "hi"],
+        ["sip:desk@127.0.0.1;transport=sctp", "hi"],
+        ["sip:de sk@127.0.0.1", "hi"],
+        ["im:desk@example.org", "hi"],
+        ["sip:desk@127.0.0.1", "hi", "--proxy", "nowhere"],
+        ["sip:desk@127.0.0.1", "hi", "--from", "me"],
+        ["sip:desk@127.0.0.1", "hi", "--subject", "a\r\nContact: <sip:x@y>"],
+        ["sip:desk@127.0.0.1", "hi", "--expires", "-1"],
+        ["sip:desk@127.0.0.1", "\x1b" * 1300],
+    )
+    for arguments in cases:
+        code, out, err = sipmote("send", *arguments)
+        assert (code, out, len(err.splitlines())) == (2, "", 1), (arguments, err)
+
+
+def test_text_over_the_budget_is_told_by_how_many_octets() -> None:
+    with Peer("udp", [["200 OK"]]) as peer:
+        uri = f"sip:desk@127.0.0.1:{peer.port}"
+        code, _, err = sipmote("send", uri, "x" * 1200, "--from", "sip:a@example.org")
+        over = int(err.partition(" over")[0].rpartition(" ")[2])
+        assert code == 2 and "split" in err
+        assert sipmote("send", uri, "x" * (1200 - over), "--from", "sip:a@example.org")[0] == 0
+    assert len(peer.got[0]) == 1300
+
+
+def test_split_text_goes_in_parts_one_after_the_other() -> None:
+    text = "ä" * 1200
+    with Peer("udp", [["202 Accepted"], ["200 OK"], ["200 OK"]]) as peer:
+        arguments = ("--budget", "split", "--json")
+        code, out, _ = sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", text, *arguments)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["event"] for line in lines] == ["part", "part", "part", "accepted"]
+    assert [line.get("part") for line in lines] == [1, 2, 3, None]
+    assert code == 3
+    assert max(map(len, peer.got)) <= 1300
+    bodies = [request.partition(b"\r\n\r\n")[2].decode() for request in peer.got]
+    assert "".join(body.partition(") ")[2] for body in bodies) == text
+
+
+def test_parts_behind_one_that_was_refused_stay_here() -> None:
+    with Peer("udp", [["200 OK"], ["404 Not Found"]]) as peer:
+        arguments = ("--budget", "split", "--json")
+        code, out, _ = sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "x" * 3500, *arguments)
+    last = json.loads(out.splitlines()[-1])
+    assert (code, last["event"], last["status"]) == (4, "failed", 404)
+
+
+def test_compact_and_truncate_make_one_request_of_it() -> None:
+    for policy, length in (("compact", 960), ("truncate", 2000)):
+        with Peer("udp", [["200 OK"]]) as peer:
+            code, _, err = sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "x" * length, "--budget", policy)
+        assert code == 0, err
+        assert len(peer.got[0]) <= 1300
+
+
+def test_what_the_options_say_is_in_the_request() -> None:
+    options = ("--from", "sip:boiler@example.org", "--subject", "Kessel ü", "--expires", "600")
+    more = ("--content-type", "text/html", "--proxy")
+    with Peer("tcp", [["200 OK"]]) as peer:
+        proxy = f"sip:127.0.0.1:{peer.port};transport=tcp"
+        code, _, err = sipmote("send", "sip:desk@example.org", "-", *options, *more, proxy, stdin=b"<b>\xff</b>")
+    request = peer.got[0]
+    assert (code, err) == (0, "")
+    assert request.startswith(b"MESSAGE sip:desk@example.org SIP/2.0\r\n")
+    assert header(request, "To") == "<sip:desk@example.org>"
+    assert header(request, "From").startswith("<sip:boiler@example.org>;tag=")
+    assert header(request, "Subject") == "Kessel ü"
+    assert header(request, "Expires") == "600"
+    assert abs(parsedate_to_datetime(header(request, "Date")).timestamp() - time.time()) < 60
+    assert header(request, "Content-Type") == "text/html"
+    assert request.endswith(b"\r\n\r\n<b>\xff</b>")
+    assert b"Contact" not in request
+
+
+def test_transport_option_is_for_a_uri_that_names_none() -> None:
+    with Peer("tcp", [["200 OK"]]) as peer:
+        assert sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "hi", "--transport", "tcp")[0] == 0
+
+
+def test_bind_gives_the_port_it_is_sent_from() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(PATIENCE)
+        uri = f"sip:desk@127.0.0.1:{sock.getsockname()[1]}"
+        running = Running("send", uri, "hi", "--bind", "udp:127.0.0.1:0")
+        request, (_, port) = sock.recvfrom(65535)
+        sock.sendto(answer(request, "200 OK"), ("127.0.0.1", port))
+        assert running.wait() == 0
+    assert header(request, "Via").startswith(f"SIP/2.0/UDP 127.0.0.1:{port};")
+
+
+def test_name_is_resolved_and_the_inbox_gets_it() -> None:
+    with inbox() as running:
+        for transport in ("udp", "tcp"):
+            uri = f"sip:desk@localhost:{running.ports[transport]};transport={transport}"
+            assert sipmote("send", uri, "grüß dich") == (0, "delivered: 200 OK\n", "")
+            event = running.event("message")
+            assert (event["body"], event["to"], event["transport"]) == ("grüß dich", "sip:desk@localhost", transport)
