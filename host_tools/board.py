@@ -26,12 +26,7 @@ from host_tools.errors import ToolError
 from host_tools.vm import vm_command
 
 _SHIM = Path(__file__).parent.parent / "boards" / "virtual"
-_RESETS = {  # exit code of the VM: what reset_cause() says next, and whether the raw REPL follows
-    66: ("2", "0"),
-    69: ("5", "0"),
-    70: ("5", "1"),
-    -signal.SIGINT: ("5", "0"),  # Ctrl-C while it was leaving
-}
+_RESETS = {66: ("2", "0"), 69: ("5", "0"), 70: ("5", "1")}  # exit code: next reset_cause(), whether raw REPL follows
 _UNEXPECTED = ("3", "0")  # the VM crashed: what a watchdog would make of it
 _CHUNK = 4096
 _UNREAD_MAX = 65536  # input the VM hasn't taken; more is lost, as when a UART overflows, so that Ctrl-C gets through
@@ -201,10 +196,10 @@ class VirtualBoard:
             if self._console in ready and not to_port:
                 output = _read(self._console)
                 if output is None:
-                    self._restart()
+                    to_port = self._restart()
                     to_vm = b""
-                    continue
-                to_port = self._hear(output)
+                else:
+                    to_port = self._hear(output)
             to_vm = _write(self._console, to_vm[:_UNREAD_MAX])
             to_port = _write(self._port, to_port)
 
@@ -238,16 +233,19 @@ class VirtualBoard:
                 self._interrupted_at = now
         return data.replace(b"\x03", b"")
 
-    def _restart(self) -> None:
-        """Replace the VM that has ended. Raises ToolError when it ended before the shim was in charge."""
+    def _restart(self) -> bytes:
+        """Replace the VM that has ended; returns what the board says of it.
+
+        Raises ToolError when it ended before the shim was in charge.
+        """
         code = self._reap()
         if not self._up:
             lines = self._first_words.decode(errors="replace").split()
             said = " ".join(lines[-6:]) or f"exit code {code}"
             raise ToolError(f"the VM ended at its start: {said} (is --heap too small?)")
-        if 0 < self._interrupted_at > time.monotonic() - 1:
-            self._interrupt_waits = True  # it came while the VM was leaving
-        self._boot(*_RESETS.get(code, _UNEXPECTED))
+        cause, raw_repl = _RESETS.get(code, _UNEXPECTED)
+        self._boot(cause, raw_repl)
+        return b"MPY: soft reboot\r\n" if cause == "5" else b""  # not said by the old VM, which may miss a Ctrl-C now
 
     def _reap(self) -> int:
         os.close(self._console)

@@ -15,7 +15,6 @@ import machine
 import vfs
 
 import __main__
-import micropython
 
 _CTRL_A = "\x01"
 _CTRL_B = "\x02"
@@ -53,8 +52,6 @@ def start():
             except KeyboardInterrupt:
                 pass
     except SystemExit:
-        micropython.kbd_intr(-1)  # from here on a Ctrl-C is the next VM's: it ends this one, and the host sees that
-        print("MPY: soft reboot")
         machine.leave_for_reset(machine.SOFT_RESET_RAW if raw else machine.SOFT_RESET)
 
 

@@ -98,8 +98,12 @@ def test_uncaught_exception_of_main_is_shown_as_on_a_board_and_leaves_the_repl(t
 
 
 def test_ctrl_c_ends_a_tight_loop_even_when_input_has_piled_up(tmp_path: Path) -> None:
-    (tmp_path / "main.py").write_text("while True:\n    pass\n")
+    (tmp_path / "main.py").write_text("print('looping')\nwhile True:\n    pass\n")
     with board("--dir", str(tmp_path)) as virtual, terminal(virtual.port) as person:
+        person.write(b"\x03")
+        person.read_until(PROMPT)
+        person.write(b"\x04")
+        person.read_until(b"looping\r\n")
         for _ in range(50):
             person.write(b"# nobody reads this\r" * 10)
         person.write(b"\x03\x03")
