@@ -29,6 +29,7 @@ _READ_S = 2.0  # the longest single read
 _WRITE_S = 5.0  # a board that takes nothing for so long hangs
 _ENTER_S = (2, 5)  # waiting for the raw REPL: a program may be slow to end
 _RESET_S = 20  # a soft reset, boot.py included
+_QUIET_S = 60  # the longest silence of a script: a slow flash is being tidied up
 _RETRY_S = 0.2
 RESTART = b"\r\x03\x03\r\x02\x04"  # interrupt, friendly REPL, soft reset: boot.py and main.py run
 
@@ -181,7 +182,10 @@ class Board:
         """Run a script and return what it printed; ToolError (BoardFull) with the last line of its traceback."""
         try:
             with self._spoken():
-                return bytes(self._transport.exec(script)).decode("utf-8", "replace")
+                output, traceback = self._transport.exec_raw(script, timeout=_QUIET_S)
+                if traceback:
+                    raise TransportExecError(output, traceback.decode("utf-8", "replace"))
+                return bytes(output).decode("utf-8", "replace")
         except TransportExecError as error:
             lines = str(error.error_output).strip().splitlines() or ["no traceback"]
             kind = BoardFull if lines[-1].startswith("MemoryError") else ToolError
