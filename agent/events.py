@@ -30,19 +30,25 @@ class Transmit(Event):
     """Send data on flow; for a stream flow that isn't open, open it."""
 
     __slots__ = ("data", "flow")
-    data: bytes
-    flow: tuple
+
+    def __init__(self, data: bytes, flow: tuple) -> None:  # spelled out for speed: half the instructions on a board
+        self.data = data
+        self.flow = flow
 
 
 class Outcome(Event):
     """The one result of a MESSAGE that was sent; nothing more will be said about this Call-ID."""
 
     __slots__ = ("call_id", "name", "status", "reason", "retry_after")
-    call_id: bytes
-    name: str  # "delivered" (2xx), "accepted" (202), "failed" (3xx-5xx), "refused" (6xx), "timeout" (Timer F)
-    status: int  # of the final response; 408 for Timer F, 503 for a transport error
-    reason: bytes
-    retry_after: bytes | None  # value of the response's Retry-After
+
+    def __init__(self, call_id: bytes, name: str, status: int, reason: bytes, retry_after: bytes | None) -> None:
+        self.call_id = call_id
+        self.name = (
+            name  # "delivered" (2xx), "accepted" (202), "failed" (3xx-5xx), "refused" (6xx), "timeout" (Timer F)
+        )
+        self.status = status  # of the final response; 408 for Timer F, 503 for a transport error
+        self.reason = reason
+        self.retry_after = retry_after  # value of the response's Retry-After
 
 
 class MessageReceived(Event):

@@ -37,7 +37,7 @@ class Message:
         self.fault: tuple[str, int] | None = None
         self.length: int | None = None
         self._folded = False
-        self._index: list = []  # name, start of value, end of value; name, start, end; ...
+        self._index: list[tuple[bytes, int, int]] = []  # name, start and end of the value
         end = data.find(b"\r\n")
         if end > 0:
             self._read_start_line(data[:end])
@@ -50,18 +50,22 @@ class Message:
     def _read_start_line(self, line: bytes) -> None:
         if line[:4].upper() == b"SIP/":
             code = line[8:11]
-            if line[:8].upper() != b"SIP/2.0 " or not code.isdigit() or code[:1] == b"0" or line[11:12] not in b" ":
+            if (
+                line[:8].upper() != b"SIP/2.0 "
+                or not code.isdigit()
+                or not b"100" <= code <= b"699"
+                or line[11:12] not in (b"", b" ")
+            ):
                 self._blame("a status line SIP/2.0 NNN was expected")
             else:
                 self.status = int(code)
                 self.reason = line[12:]
             return
         words = line.split(b" ")
+        self.method = words[0]
         if len(words) != 3 or not words[0] or not words[1]:
             self._blame("a request line of method, URI and version was expected")
-            self.method = words[0]
             return
-        self.method = words[0]
         self.uri = words[1]
         version = words[2].upper()
         if version != b"SIP/2.0":
@@ -69,9 +73,10 @@ class Message:
 
     def _read_fields(self, at: int) -> None:
         data = self.data
-        find = data.find
-        index = self._index
         size = len(data)
+        find = data.find
+        add = self._index.append
+        compact = _COMPACT.get
         while True:
             end = find(b"\r\n", at)
             if end < 0:
@@ -80,47 +85,54 @@ class Message:
             if end == at:
                 self.body_at = at + 2
                 break
-            while end + 2 < size and data[end + 2] in b" \t":
+            following = data[end + 2] if end + 2 < size else 0  # an octet, for a slice would allocate
+            while following == 32 or following == 9:
                 self._folded = True
                 end = find(b"\r\n", end + 2)
                 if end < 0:
                     self._blame("an empty line after the header fields was expected")
                     return
+                following = data[end + 2] if end + 2 < size else 0
             colon = find(b":", at, end)
-            name = data[at:colon].rstrip().lower()
-            if colon < 0 or not name or name.find(b" ") >= 0:
+            name = data[at:colon].lower()
+            if colon > at and data[colon - 1] <= 32:
+                name = name.rstrip()
+            if colon <= at or not name or name.find(b" ") >= 0:
                 self._blame("a header field name and a colon were expected")
             else:
-                index.append(_COMPACT.get(name, name))
-                index.append(colon + 1)
-                index.append(end)
+                add((compact(name, name), colon + 1, end))
             at = end + 2
         lines = data.count(b"\r\n", 0, at)
         if data.count(b"\n", 0, at) != lines or data.count(b"\r", 0, at) != lines:
             self._blame("CRLF at each line's end and no CR or LF elsewhere was expected")
         length = self.get(b"content-length")
-        if length is None:
-            return
-        if length.isdigit() and len(length) < 10 and len(self.all(b"content-length")) == 1:
-            self.length = int(length)
-        else:
+        if length is not None:
             self.length = -1
-            self._blame("one Content-Length of digits was expected")
+            if length.isdigit() and len(length) < 10 and self.count(b"content-length") == 1:
+                self.length = int(length)
+            else:
+                self._blame("one Content-Length of digits was expected")
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field of this name, unfolded and stripped; None without one."""
-        index = self._index
-        for i in range(0, len(index), 3):
-            if index[i] == name:
-                return self._value(index[i + 1], index[i + 2])
+        for found, start, end in self._index:
+            if found == name:
+                return self._value(start, end)
         return None
 
-    def all(self, name: bytes) -> list:
-        """Return the values of all fields of this name, in order, one each line."""
-        index = self._index
-        return [self._value(index[i + 1], index[i + 2]) for i in range(0, len(index), 3) if index[i] == name]
+    def count(self, name: bytes) -> int:
+        """Return how many fields have this name."""
+        number = 0
+        for found, _, _ in self._index:
+            if found == name:
+                number += 1
+        return number
 
-    def members(self, name: bytes) -> list:
+    def all(self, name: bytes) -> list[bytes]:
+        """Return the values of all fields of this name, in order, one each line."""
+        return [self._value(start, end) for found, start, end in self._index if found == name]
+
+    def members(self, name: bytes) -> list[bytes]:
         """Return the comma-separated members of all fields of this name; raises ParseError for an empty one."""
         from agent.headers import split_list
 
@@ -129,9 +141,9 @@ class Message:
             found += split_list(value)
         return found
 
-    def names(self) -> list:
+    def names(self) -> list[bytes]:
         """Return the name of each field, in order, in full and in lower case."""
-        return [self._index[i] for i in range(0, len(self._index), 3)]
+        return [name for name, _, _ in self._index]
 
     def _value(self, start: int, end: int) -> bytes:
         value = self.data[start:end].strip()

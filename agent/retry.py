@@ -5,7 +5,7 @@ from agent.errors import ParseError
 from agent.headers import parse_address
 from agent.message import Message
 from agent.uac import Draft, Uac
-from agent.uri import parse_uri
+from agent.uri import Uri, parse_uri
 
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
 
@@ -32,7 +32,8 @@ def amend(uac: Uac, draft: Draft, status: int, message: Message | None) -> bool:
         return _redirect(uac, draft, message)
     if status == 416 and draft.uri.scheme in (b"im", b"tel") and b"416" not in draft.tried and draft.uri.host:
         draft.tried.append(b"416")
-        draft.uri.scheme = b"sip"
+        old = draft.uri
+        draft.uri = Uri(b"sip", old.user, old.host, old.port, old.params)
         return True
     return False
 

@@ -9,7 +9,7 @@ _COMPARED = (b"user", b"ttl", b"method", b"maddr", b"transport")  # differ if on
 
 
 class Uri:
-    """A URI in its parts, each as it was written, escapes included.
+    """A URI in its parts, each as it was written, escapes included. Not to be changed: what is made of it is kept.
 
     scheme: lower case. user: what stands before the "@" (password included), None without one.
     host: lower case, IPv6 without its brackets; b"" for a scheme that has none (tel).
@@ -23,6 +23,8 @@ class Uri:
         self.port = port
         self.params = params
         self.headers = b""
+        self._aor = self._request_uri = self._key = b""
+        self._flow: tuple | None = None
 
     def param(self, name: bytes) -> bytes | None:
         """Return the value of a URI parameter: b"" when it has none, None when the parameter is absent."""
@@ -33,20 +35,22 @@ class Uri:
 
     def address_of_record(self) -> bytes:
         """Return the URI with just the parts that To and From may have (RFC 3261 section 19.1.1, table 1)."""
-        out = self.scheme + b":"
-        if self.user is not None:
-            out += self.user + (b"@" if self.host else b"")
-        return out + bracketed(self.host)
+        if not self._aor:
+            user = b"" if self.user is None else self.user + (b"@" if self.host else b"")
+            self._aor = b"%s:%s%s" % (self.scheme, user, bracketed(self.host))
+        return self._aor
 
     def request_uri(self) -> bytes:
         """Return the URI as a Request-URI: no headers part, no method parameter (RFC 3261 section 19.1.1)."""
-        out = self.address_of_record()
-        if self.port is not None:
-            out += b":%d" % self.port
-        for name, value in self.params:
-            if name != b"method":
-                out += b";" + name if value is None else b";" + name + b"=" + value
-        return out
+        if not self._request_uri:
+            out = self.address_of_record()
+            if self.port is not None:
+                out += b":%d" % self.port
+            for name, value in self.params:
+                if name != b"method":
+                    out += b";" + name if value is None else b";" + name + b"=" + value
+            self._request_uri = out
+        return self._request_uri
 
     def key(self) -> bytes:
         """Return bytes that are equal for URIs that RFC 3261 section 19.1.4 calls equivalent.
@@ -54,20 +58,24 @@ class Uri:
         Parameters that the comparison ignores when one URI lacks them are left out, so that two URIs which differ
         in nothing else share a key, too: for "one pending MESSAGE per URI" that errs on the careful side.
         """
-        user = b"" if self.user is None else unescape(self.user) + b"@"
-        out = b"%s:%s%s:%s" % (self.scheme, user, self.host, b"" if self.port is None else b"%d" % self.port)
-        for name in _COMPARED:
-            value = self.param(name)
-            if value is not None:
-                out += b";" + name + b"=" + unescape(value).lower()
-        return out
+        if not self._key:
+            user = b"" if self.user is None else unescape(self.user) + b"@"
+            out = b"%s:%s%s:%s" % (self.scheme, user, self.host, b"" if self.port is None else b"%d" % self.port)
+            for name in _COMPARED:
+                value = self.param(name)
+                if value is not None:
+                    out += b";" + name + b"=" + unescape(value).lower()
+            self._key = out
+        return self._key
 
     def flow(self, transport: bytes) -> tuple:
         """Return the flow (transport, host, port) that a request for this URI goes to (RFC 3263 without DNS SRV).
 
-        transport: used where the URI names none, e.g. b"UDP".
+        transport: used where the URI names none, e.g. b"UDP"; the same at each call.
         Raises ParseError for a scheme without a host or a transport we don't know.
         """
+        if self._flow is not None:
+            return self._flow
         if not self.host or self.scheme not in (b"sip", b"sips"):
             raise ParseError("a sip: or sips: URI to send to was expected", 416)
         named = self.param(b"transport")
@@ -80,7 +88,8 @@ class Uri:
         port = self.port
         if port is None:
             port = 5061 if transport == b"TLS" else 5060
-        return (transport, self.param(b"maddr") or self.host, port)
+        self._flow = (transport, self.param(b"maddr") or self.host, port)
+        return self._flow
 
 
 def bracketed(host: bytes) -> bytes:
