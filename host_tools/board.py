@@ -88,6 +88,7 @@ def _run(args: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
     board = VirtualBoard(command, environment)
     cleanup.callback(board.close)
     board.switch_on()
+    (work / "port").write_text(f"{os.getpid()} {board.port}")  # for `sipmote ports`
     if args.link:
         _link(args.link, board.port)
         cleanup.callback(args.link.unlink, missing_ok=True)

@@ -203,8 +203,7 @@ def _record(value: Any) -> Record | None:
         and _below(level, len(LEVELS))
         and type(event) is str
         and type(fields) is dict
-        and all(type(name) is str for name in fields)
-        and all(_is_field(field) for field in fields.values())
+        and _is_field(fields)
     ):
         return Record(seq, uptime_ms, unix, quality, level, event, fields)
     return None
@@ -217,6 +216,10 @@ def _below(value: Any, limit: int) -> bool:
 def _is_field(value: Any) -> bool:
     if type(value) is int:
         return -(1 << 63) <= value < 1 << 63
+    if type(value) is list:
+        return all(_is_field(item) for item in value)
+    if type(value) is dict:
+        return all(type(name) is str and _is_field(item) for name, item in value.items())
     return type(value) in (str, bytes, bool, type(None))
 
 

@@ -1,11 +1,12 @@
-"""`sipmote ports`: the serial ports that have a USB device behind them, and what that device says it is."""
+"""`sipmote ports`: the serial ports that boards may be behind: USB devices, and virtual boards that run."""
 
 import argparse
 import json
 
 from serial.tools.list_ports_common import ListPortInfo
 
-from host_tools.serial_port import usb_ports
+from host_tools.boards import profiles_behind
+from host_tools.serial_port import usb_ports, virtual_ports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +18,17 @@ def run(args: argparse.Namespace) -> int:
     for port in ports:
         if args.json:
             event = {"event": "port", "port": port.device, "usb": _usb_id(port), "description": _description(port)}
-            print(json.dumps({**event, "serial_number": port.serial_number}))
+            print(json.dumps({**event, "serial_number": port.serial_number, "boards": _boards(port)}))
         else:
-            print(f"{port.device}  {_usb_id(port)}  {_description(port)}")
-    if not ports and not args.json:
+            boards = " or ".join(_boards(port))
+            print(f"{port.device}  {_usb_id(port)}  {_description(port)}" + (f"  ({boards}?)" if boards else ""))
+    virtual = virtual_ports()
+    for device in virtual:
+        if args.json:
+            print(json.dumps({"event": "port", "port": device, "description": "virtual board", "boards": ["virtual"]}))
+        else:
+            print(f"{device}  virtual board")
+    if not ports and not virtual and not args.json:
         print("no serial port with a USB device behind it; `sipmote board start virtual` makes one without")
     return 0
 
@@ -32,3 +40,8 @@ def _usb_id(port: ListPortInfo) -> str:
 
 def _description(port: ListPortInfo) -> str:
     return " ".join(part for part in (port.manufacturer, port.product) if part) or port.description
+
+
+def _boards(port: ListPortInfo) -> list[str]:
+    """Return the keys of the profiles that the device may be one of."""
+    return [profile.key for profile in profiles_behind(_usb_id(port))]

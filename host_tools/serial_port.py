@@ -13,8 +13,10 @@ import math
 import os
 import stat
 import struct
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import serial
 from mpremote.transport import TransportError, TransportExecError  # type: ignore[import-untyped]
@@ -39,9 +41,20 @@ def usb_ports() -> list[ListPortInfo]:
     return sorted(port for port in list_ports.comports() if port.vid is not None)
 
 
+def virtual_ports() -> list[str]:
+    """Return the ports of the virtual boards that run on this machine, as each has noted them in its folder."""
+    ports = []
+    for note in sorted(Path(tempfile.gettempdir()).glob("sipmote-board-*/port")):
+        with contextlib.suppress(OSError, ValueError):  # another user's, or one that ends just now
+            pid, port = note.read_text().split()
+            os.kill(int(pid), 0)
+            ports.append(port)
+    return ports
+
+
 def find_port() -> str:
-    """Return the port when there is just one; ToolError otherwise."""
-    ports = [port.device for port in usb_ports()]
+    """Return the port of a board when there is just one; ToolError otherwise. A real board goes before virtual ones."""
+    ports = [port.device for port in usb_ports()] or virtual_ports()
     if len(ports) == 1:
         return ports[0]
     if not ports:

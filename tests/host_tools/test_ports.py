@@ -7,6 +7,7 @@ from serial.tools.list_ports_common import ListPortInfo
 
 from host_tools import ports
 from host_tools.__main__ import main
+from tests.vm import board
 
 
 def esp32() -> ListPortInfo:
@@ -20,8 +21,12 @@ def test_a_port_is_listed_with_the_device_behind_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ports, "usb_ports", lambda: [esp32()])
+    monkeypatch.setattr(ports, "virtual_ports", list)
     assert main(["ports"]) == 0
-    assert capsys.readouterr().out == "/dev/ttyUSB0  10c4:ea60  Silicon Labs CP2102N USB to UART\n"
+    assert (
+        capsys.readouterr().out
+        == "/dev/ttyUSB0  10c4:ea60  Silicon Labs CP2102N USB to UART  (esp32_generic or esp32_generic_c3 or esp32_generic_s3?)\n"
+    )
     assert main(["ports", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "event": "port",
@@ -29,6 +34,7 @@ def test_a_port_is_listed_with_the_device_behind_it(
         "usb": "10c4:ea60",
         "description": "Silicon Labs CP2102N USB to UART",
         "serial_number": "0001",
+        "boards": ["esp32_generic", "esp32_generic_c3", "esp32_generic_s3"],
     }
 
 
@@ -36,7 +42,18 @@ def test_no_port_is_no_error_and_says_how_to_do_without(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ports, "usb_ports", list)
+    monkeypatch.setattr(ports, "virtual_ports", list)
     assert main(["ports"]) == 0
     assert "sipmote board start virtual" in capsys.readouterr().out
     assert main(["ports", "--json"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_a_virtual_board_that_runs_is_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with board() as running:
+        assert main(["ports", "--json"]) == 0
+        assert running.port in [json.loads(line)["port"] for line in capsys.readouterr().out.splitlines()]
+    assert main(["ports", "--json"]) == 0
+    assert running.port not in [json.loads(line)["port"] for line in capsys.readouterr().out.splitlines()]
