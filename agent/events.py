@@ -65,21 +65,6 @@ class MessageReceived(Event):
     key: bytes  # the server transaction that waits for the answer
 
 
-class Registered(Event):
-    """The registrar has answered 200: we are reachable for so many seconds, 0 after unregistering."""
-
-    __slots__ = ("expires",)
-    expires: int
-
-
-class RegistrationLost(Event):
-    """There is no binding; the next attempt comes by itself."""
-
-    __slots__ = ("status", "pause_s")
-    status: int  # of the final response; 408 and 503 as in Outcome
-    pause_s: int
-
-
 class Dropped(Event):
     """Bytes that came and led to nothing."""
 

@@ -5,8 +5,8 @@ Loaded by a user agent that registers. UserAgent.register() makes one; wake() an
 
 from agent.clock import later, until
 from agent.compat import const
-from agent.errors import ParseError
-from agent.events import Event, Registered, RegistrationLost, Transmit
+from agent.errors import ParseError, UsageError
+from agent.events import Event, Transmit
 from agent.headers import param, parse_address, parse_delta, parse_via
 from agent.message import Message
 from agent.uac import Draft, Uac
@@ -19,6 +19,36 @@ _PONG_MS = const(10000)  # in which a stream's ping has to be answered, once it 
 _FIRST_PAUSE_S = const(30)  # RFC 5626 section 4.5: doubled with each failure in a row
 _LONGEST_PAUSE_S = const(1800)
 _HALF_WAY_S = const(1200)  # longer bindings are renewed this long before their end, shorter ones half-way
+
+
+class Registered(Event):
+    """The registrar has answered 200: we are reachable for so many seconds, 0 after unregistering."""
+
+    __slots__ = ("expires",)
+    expires: int
+
+
+class RegistrationLost(Event):
+    """There is no binding; the next attempt comes by itself."""
+
+    __slots__ = ("status", "pause_s")
+    status: int  # of the final response; 408 and 503 as in Outcome
+    pause_s: int
+
+
+def make(ua: Uac, registrar: bytes | None, expires: int, instance: bytes, contact: bytes) -> "Registration":
+    """Return what UserAgent.register() asks for. Raises UsageError for a registrar or contact that won't do."""
+    try:
+        aor = parse_uri(ua.aor)
+        uri = Uri(aor.scheme, None, aor.host, aor.port, []) if registrar is None else parse_uri(registrar)
+        flow = ua.proxy_flow or uri.flow(ua.transport)
+        if not contact:
+            contact = b"%s:%s@%s" % (aor.scheme, aor.user or b"", ua.sent_by)
+            if flow[0] != b"UDP" and aor.scheme == b"sip":
+                contact += b";transport=" + flow[0].lower()
+        return Registration(ua, uri, flow, parse_uri(contact), expires, instance)
+    except ParseError as error:
+        raise UsageError("registrar or contact: " + error.detail)
 
 
 class Registration:

@@ -1,11 +1,10 @@
 """The object a shell drives: bytes and time in, events out. The only file that knows all the others."""
 
 from agent.clock import RTC
-from agent.errors import ParseError, UsageError
+from agent.errors import ParseError
 from agent.events import Dropped, Event, MessageReceived, Transmit
 from agent.message import Message
 from agent.uac import Uac
-from agent.uri import Uri, parse_uri
 
 _NOTHING: tuple[Event, ...] = ()
 
@@ -84,19 +83,9 @@ class UserAgent(Uac):
         contact: our URI as the registrar is to know it; made from sent_by when not given.
         Raises UsageError for a registrar that can't be reached as a URI.
         """
-        from agent.registration import Registration
+        from agent.registration import make
 
-        try:
-            aor = parse_uri(self.aor)
-            uri = Uri(aor.scheme, None, aor.host, aor.port, []) if registrar is None else parse_uri(registrar)
-            flow = self.proxy_flow or uri.flow(self.transport)
-            if not contact:
-                contact = b"%s:%s@%s" % (aor.scheme, aor.user or b"", self.sent_by)
-                if flow[0] != b"UDP" and aor.scheme == b"sip":
-                    contact += b";transport=" + flow[0].lower()
-            self.registration = Registration(self, uri, flow, parse_uri(contact), expires, instance)
-        except ParseError as error:
-            raise UsageError("registrar or contact: " + error.detail)
+        self.registration = make(self, registrar, expires, instance, contact)
         events: list[Event] = self.registration.start(now)
         return events
 

@@ -20,7 +20,7 @@ from agent.clock import until
 
 gc.collect()
 from agent.errors import UsageError
-from agent.events import Dropped, MessageReceived, Registered
+from agent.events import Dropped
 
 gc.collect()
 from agent.user_agent import UserAgent
@@ -181,17 +181,12 @@ class Mote:
         self.log(level, "outcome", **fields)
 
     def _on_event(self, event: object) -> None:
-        kind = type(event)
-        if kind is MessageReceived:
-            from mote.commands import receive
-
-            receive(self, event)
-        elif kind is Dropped:
+        if type(event) is Dropped:
             self.log(DEBUG, "dropped", reason=event.reason)
-        elif kind is Registered:
-            self.log(INFO, "registered", expires=event.expires)
         else:
-            self.log(WARNING, "not_registered", status=event.status, retry_s=event.pause_s)
+            from mote.incoming import take
+
+            take(self, event)
 
     def _online(self) -> None:
         """The network is there: what needs it can begin."""

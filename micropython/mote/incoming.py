@@ -1,8 +1,9 @@
-"""What a MESSAGE to the board does: the command its first word names, for senders that are allowed to."""
+"""What comes to a board: messages, whose first word names a command, and news of its registration."""
 
 import asyncio
 
 from agent.errors import AgentError
+from agent.events import MessageReceived
 from agent.uri import parse_uri
 from mote.log import ERROR, INFO, WARNING
 
@@ -16,7 +17,17 @@ class Command:
         self.words = text.split()
 
 
-def receive(mote: object, event: object) -> None:
+def take(mote: object, event: object) -> None:
+    """Deal with an event of the core that is neither a sending nor an outcome."""
+    if type(event) is MessageReceived:
+        _receive(mote, event)
+    elif hasattr(event, "expires"):
+        mote.log(INFO, "registered", expires=event.expires)
+    else:
+        mote.log(WARNING, "not_registered", status=event.status, retry_s=event.pause_s)
+
+
+def _receive(mote: object, event: MessageReceived) -> None:
     """Answer a MessageReceived at once and start its command. A word that names none is logged, never answered."""
     allowed = [parse_uri(uri.encode()).address_of_record() for uri in mote.settings["allow"]]
     taken = parse_uri(event.sender).address_of_record() in allowed  # a From names no port (RFC 3261 section 19.1.1)
