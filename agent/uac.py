@@ -45,6 +45,7 @@ class Draft:
     subject: bytes | None
     compact: bool
     body: bytes
+    fallback: tuple[bytes, bytes] | None = None  # content type and body for a peer that refuses the first ones
     extra: bytes  # further header lines
     call_id: bytes
     from_tag: bytes
@@ -59,6 +60,8 @@ class Draft:
 
 class Uac:
     """Sends; UserAgent adds receiving."""
+
+    refused: tuple = ()  # (URI key, content type) that peers answered 415, agent.retry keeps the latest
 
     def __init__(
         self, aor: bytes, sent_by: bytes, random_bytes: object, proxy: bytes | None = None, transport: bytes = b"UDP"
@@ -105,6 +108,7 @@ class Uac:
         flow: tuple | list[tuple] | None = None,
         compact: bool = False,
         subject: bytes | None = None,
+        fallback: tuple[bytes, bytes] | None = None,
     ) -> list[Event] | tuple[Event, ...]:
         """Send a MESSAGE, at once or when the one pending for the same URI has its outcome (RFC 3428 section 8).
 
@@ -112,12 +116,17 @@ class Uac:
         target: a sip:, sips:, im: or tel: URI. expires: seconds that the content stays valid; adds Date if we know it.
         flow: next hop, instead of the proxy or the target; a list has more, to try when the first leads nowhere.
         compact: the short header names of RFC 3261 section 7.3.3.
+        fallback: content type and body to send once a peer has refused content_type with 415, from then on at once.
         Raises UsageError: what can't be sent by any road, a request over the budget, a Call-ID in use, a full queue.
         """
         _check_text(call_id)
         draft = self._draft(target, content_type, expires, flow, compact, subject)
         draft.call_id = call_id
         draft.body = body
+        if fallback is not None:
+            draft.fallback = fallback
+            if (draft.key, content_type) in self.refused:
+                draft.content_type, draft.body = fallback
         self.build(draft, now)
         over = len(draft.request) + self._to_come(draft) - BUDGET
         if over > 0:
@@ -142,10 +151,12 @@ class Uac:
         expires: int | None = None,
         flow: tuple | list[tuple] | None = None,
         subject: bytes | None = None,
+        reserve: int = 0,
     ) -> tuple[list[bytes], bool]:
         """Return (bodies, compact): what to send() one after the other so that a text obeys the budget.
 
         policy: of budget.POLICIES. Header names are shortened before a text is; "refuse" does neither.
+        reserve: octets that will be put around each text.
         Raises UsageError that says by how many octets the text is over the budget.
         """
         draft = self._draft(target, content_type, expires, flow, False, subject)
@@ -156,6 +167,7 @@ class Uac:
             room = BUDGET + 100 - len(draft.request) - self._to_come(draft)
             if room > 999:
                 room -= 1  # for its fourth digit
+            room -= reserve
             if len(body) <= room:
                 return [body], draft.compact
             if draft.compact or policy == "refuse":

@@ -134,6 +134,8 @@ class Uas:
         """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent."""
         if not 200 <= status < 700 or status == 408:
             raise UsageError("a final response other than 408 answers a MESSAGE (RFC 4320 section 4.2)")
+        if status == 415 and not fields:
+            fields = self._accept_fields()
         transaction = self._transactions.get(received.key)
         return [] if transaction is None else self._answer(transaction, status, fields, now)
 
