@@ -36,6 +36,7 @@ class Draft:
     method: bytes  # b"MESSAGE", or b"REGISTER" for a registration
     owner: object | None  # whose finished() hears of the final response; None makes it an Outcome
     uri: Uri  # the Request-URI
+    aor: bytes  # whom it is from
     to: bytes
     key: bytes  # of the target: what may not be pending twice
     flow: tuple
@@ -72,7 +73,7 @@ class Uac:
             self.proxy_flow = None if proxy is None else parse_uri(proxy).flow(transport)
         except ParseError as error:
             raise UsageError("address-of-record, sent-by or proxy: " + error.detail)
-        self.aor = aor
+        self.aor = aor  # whom the next message is from
         self.sent_by = sent_by
         self.clock = WallClock()
         self.credentials: tuple[tuple[bytes, bytes, bytes], ...] = ()  # (realm or b"" for any, user, password)
@@ -216,6 +217,7 @@ class Uac:
         draft.method = method
         draft.owner = None
         draft.uri = uri
+        draft.aor = self.aor
         draft.to = uri.address_of_record()
         draft.key = uri.key()
         draft.flows = list(flow) if isinstance(flow, list) else [flow]
@@ -262,7 +264,7 @@ class Uac:
             draft.flow[0],
             draft.sent_by,
             draft.branch,
-            self.aor,
+            draft.aor,
             draft.from_tag,
             draft.to,
             draft.call_id,
