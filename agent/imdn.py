@@ -18,7 +18,6 @@ _KINDS = (b"delivery-notification", b"processing-notification", b"display-notifi
 _MAX_DOCUMENT = const(8192)
 _MAX_ID = const(256)
 _ENTITIES = ((b"<", b"&lt;"), (b">", b"&gt;"), (b'"', b"&quot;"), (b"'", b"&apos;"), (b"&", b"&amp;"))
-_OWN = b"NS: imdn <%s>\r\nimdn.Message-ID: %s\r\n"
 _DOCUMENT = (
     b'<?xml version="1.0" encoding="UTF-8"?>\r\n<imdn xmlns="urn:ietf:params:xml:ns:imdn"><message-id>%s</message-id>'
     b"<datetime>%s</datetime><recipient-uri>%s</recipient-uri><original-recipient-uri>%s</original-recipient-uri>"
@@ -26,9 +25,14 @@ _DOCUMENT = (
 )
 
 
+def identify(message_id: bytes) -> bytes:
+    """Return the message headers that give a message an identity of its own, whatever Call-IDs it travels under."""
+    return b"NS: imdn <%s>\r\nimdn.Message-ID: %s\r\n" % (NAMESPACE, message_id)
+
+
 def ask(message_id: bytes) -> bytes:
     """Return the message headers that ask for a notification of delivery or failure (RFC 5438 section 7.1.1)."""
-    return _OWN % (NAMESPACE, message_id) + b"imdn.Disposition-Notification: positive-delivery, negative-delivery\r\n"
+    return identify(message_id) + b"imdn.Disposition-Notification: positive-delivery, negative-delivery\r\n"
 
 
 def message_id(cpim: Cpim) -> bytes | None:
@@ -62,7 +66,7 @@ def build_notification(original: Cpim, status: bytes, sender: bytes, to: bytes, 
         recipient,
         status,
     )
-    return build_cpim(sender, to, document, XML, unix, extra=_OWN % (NAMESPACE, own_id), disposition=b"notification")
+    return build_cpim(sender, to, document, XML, unix, extra=identify(own_id), disposition=b"notification")
 
 
 def parse_notification(document: bytes) -> tuple[bytes, bytes, bytes]:

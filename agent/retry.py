@@ -2,7 +2,7 @@
 
 from agent.compat import const
 from agent.errors import ParseError
-from agent.headers import media_type, parse_address
+from agent.headers import media_type, parse_address, takes
 from agent.message import Message
 from agent.uac import Draft, Uac
 from agent.uri import Uri, parse_uri
@@ -46,15 +46,13 @@ def _fall_back(uac: Uac, draft: Draft, message: Message) -> bool:
     """
     content_type, body = draft.fallback  # type: ignore[misc]
     draft.fallback = None
-    media = media_type(content_type)
     accepted = [media_type(value) for value in b",".join(message.all(b"accept")).split(b",")]
-    for wanted in (media, media[: media.find(b"/")] + b"/*", b"*/*", b""):  # without an Accept it may take anything
-        if wanted in accepted:
-            uac.refused = uac.refused[1 - _MAX_REFUSED :] + ((draft.key, draft.content_type),)
-            draft.content_type = content_type
-            draft.body = body
-            return True
-    return False
+    if b"" not in accepted and not takes(accepted, media_type(content_type)):  # without an Accept it may take anything
+        return False
+    uac.refused = uac.refused[1 - _MAX_REFUSED :] + ((draft.key, draft.content_type),)
+    draft.content_type = content_type
+    draft.body = body
+    return True
 
 
 def _answer(uac: Uac, draft: Draft, values: list[bytes], field: bytes) -> bool:
