@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from agent import imdn
+from agent import imdn, receipt
 from agent.cpim import Cpim
 from agent.errors import AgentError
 from agent.events import MessageReceived, Outcome
@@ -25,7 +25,7 @@ def wanted(event: MessageReceived, cpim: Cpim | None) -> bool:
     A notification asks for none itself. Auto-Submitted (RFC 3834) marks what other automata have sent.
     """
     automatic = (event.message.get(b"auto-submitted") or b"no").lower() != b"no"
-    return cpim is not None and not automatic and b"positive-delivery" in imdn.asked(cpim)
+    return cpim is not None and not automatic and b"positive-delivery" in receipt.asked(cpim)
 
 
 class Notifier:
@@ -76,8 +76,8 @@ class Notifier:
         call_id = ua.new_call_id()
         await self._shell.approach(event.flow)
         ua.aor = parse_uri(parse_address(event.message.get(b"to") or b"")[1]).address_of_record()
-        body = imdn.build_notification(
-            cpim, imdn.STATUSES[0], ua.aor, cpim.address(b"From") or event.sender, call_id, int(time.time())
+        body = receipt.build_notification(
+            cpim, receipt.STATUSES[0], ua.aor, cpim.address(b"From") or event.sender, call_id, int(time.time())
         )
         events = ua.send(call_id, event.sender, body, now_ms(), content_type=imdn.CPIM, flow=event.flow)
         self._pending[call_id] = peer

@@ -10,7 +10,7 @@ from typing import Any
 
 from agent import imdn
 from agent.budget import POLICIES
-from agent.cpim import build_cpim
+from agent.cpim_writer import build_cpim
 from agent.errors import AgentError, ParseError
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.uri import bracketed, parse_uri
@@ -88,9 +88,8 @@ class _Sender:
         self._tls = tls.from_arguments(args)
         self._outcome: asyncio.Future[tuple[Outcome, str]]
         self._notify = args.notify or args.wait > 0
-        self._told: dict[
-            str | None, asyncio.Future[str]
-        ] = {}  # Call-ID, which is the Message-ID -> status of a notification
+        # by Call-ID, which is the Message-ID, too: what a notification said
+        self._told: dict[str | None, asyncio.Future[str]] = {}
 
     async def send(self, text: bytes) -> int:
         """Send text; returns the exit code. Raises AgentError for what can't be sent as it is."""

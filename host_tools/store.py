@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agent import imdn
+from agent import imdn, receipt
 from agent.cpim import Cpim, parse_cpim
 from agent.errors import ParseError
 from agent.events import MessageReceived
@@ -92,7 +92,7 @@ class Received:
     @property
     def message_id(self) -> str | None:
         """What the sender calls it (RFC 5438), whatever Call-IDs it travels under."""
-        return None if self.cpim is None else _optional(imdn.message_id(self.cpim))
+        return None if self.cpim is None else _optional(receipt.message_id(self.cpim))
 
     @property
     def disguised(self) -> bool:

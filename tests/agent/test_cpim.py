@@ -2,15 +2,13 @@
 
 from agent.cpim import (
     CORE,
-    build_cpim,
-    escape,
-    format_datetime,
     is_utf8,
     parse_address,
     parse_cpim,
     parse_datetime,
     unescape,
 )
+from agent.cpim_writer import build_cpim, escape, format_datetime
 from agent.errors import ParseError
 from tests.helpers import raises
 

@@ -1,7 +1,8 @@
 """R3428-4.3, R3428-4.10: disposition notifications (RFC 5438) asked for, given and read; automata that stay silent."""
 
-from agent import imdn
-from agent.cpim import build_cpim, parse_cpim
+from agent import imdn, receipt
+from agent.cpim import parse_cpim
+from agent.cpim_writer import build_cpim
 from agent.errors import ParseError
 from tests.helpers import raises
 
@@ -22,8 +23,8 @@ def asking(message_id=b"34jk324j", unix=976743600, content_type=b"text/plain"):
 
 def test_a_message_asks_to_be_told_of_its_delivery():
     cpim = asking()
-    assert imdn.message_id(cpim) == b"34jk324j"
-    assert imdn.asked(cpim) == [b"positive-delivery", b"negative-delivery"]
+    assert receipt.message_id(cpim) == b"34jk324j"
+    assert receipt.asked(cpim) == [b"positive-delivery", b"negative-delivery"]
 
 
 def test_the_prefix_of_a_peer_and_its_parameters_make_no_difference():
@@ -31,7 +32,7 @@ def test_the_prefix_of_a_peer_and_its_parameters_make_no_difference():
         b"NS: i <urn:ietf:params:imdn>\r\ni.Message-ID: 1\r\n"
         b"i.Disposition-Notification: Display, positive-delivery;x=y,processing\r\n\r\n\r\nhi"
     )
-    assert imdn.asked(cpim) == [b"display", b"positive-delivery", b"processing"]
+    assert receipt.asked(cpim) == [b"display", b"positive-delivery", b"processing"]
 
 
 def test_nothing_is_asked_without_a_namespace_or_a_sensible_message_id():
@@ -43,32 +44,32 @@ def test_nothing_is_asked_without_a_namespace_or_a_sensible_message_id():
         imdn.ask(b"x" * 257),
         b"NS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: 1\r\n",
     ):
-        assert imdn.asked(parse_cpim(text + b"\r\n\r\nhi")) == []
+        assert receipt.asked(parse_cpim(text + b"\r\n\r\nhi")) == []
 
 
 def test_an_acknowledgement_is_never_acknowledged():
     for content_type in (b"message/imdn+xml", b"Message/IMDN+XML; charset=utf-8", b"application/im-iscomposing+xml"):
-        assert imdn.asked(asking(content_type=content_type)) == []
+        assert receipt.asked(asking(content_type=content_type)) == []
 
 
 def test_a_notification_tells_whose_and_what_became_of_it():
-    for status in imdn.STATUSES:
-        body = imdn.build_notification(asking(b"a<b&c"), status, BOB, ALICE, b"own", 976743700)
+    for status in receipt.STATUSES:
+        body = receipt.build_notification(asking(b"a<b&c"), status, BOB, ALICE, b"own", 976743700)
         cpim = parse_cpim(body)
         assert cpim.address(b"From") == BOB
         assert cpim.address(b"To") == ALICE
         assert cpim.unix() == 976743700
         assert cpim.content_type == b"message/imdn+xml"
         assert cpim.mime[1] == (b"content-disposition", b"notification")
-        assert imdn.message_id(cpim) == b"own"
-        assert imdn.asked(cpim) == []
+        assert receipt.message_id(cpim) == b"own"
+        assert receipt.asked(cpim) == []
         assert imdn.parse_notification(cpim.body) == (b"a<b&c", b"delivery", status)
         assert cpim.body.find(b"<datetime>2000-12-13T21:40:00Z</datetime>") > 0  # the message's, not our own
         assert cpim.body.find(b"<recipient-uri>sip:bob@example.com</recipient-uri>") > 0
 
 
 def test_a_notification_of_a_message_without_a_date_has_the_time_of_its_making():
-    body = imdn.build_notification(asking(unix=None), b"delivered", BOB, ALICE, b"own", 0)
+    body = receipt.build_notification(asking(unix=None), b"delivered", BOB, ALICE, b"own", 0)
     assert body.find(b"<datetime>1970-01-01T00:00:00Z</datetime>") > 0
 
 

@@ -1,91 +1,18 @@
 """R3428-4.3, R3428-7.9, R3428-4.9: message/cpim and notifications through the commands, over loopback."""
 
-import socket
 import sqlite3
 from pathlib import Path
 
-from agent import imdn
-from agent.cpim import Cpim, build_cpim, parse_cpim
+from agent import imdn, receipt
+from agent.cpim import Cpim, parse_cpim
+from agent.cpim_writer import build_cpim
 from agent.message import Message
 from host_tools.store import _STEPS, Store
+from tests.sip_peer import DEADLINE_S, Peer
 from tests.tools import Line, Tool
 
 ALICE = b"sip:alice@example.org"
 DESK = b"sip:desk@127.0.0.1"
-DEADLINE_S = 20
-Address = tuple[str, int]
-
-
-class Peer:
-    """A UDP socket with somebody's name, for SIP said word by word."""
-
-    def __init__(self, name: bytes = ALICE) -> None:
-        self._name = name
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(DEADLINE_S)
-        self.port: int = self._socket.getsockname()[1]
-        self._count = 0
-
-    def __enter__(self) -> "Peer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, port: int, content_type: bytes, body: bytes, fields: bytes = b"") -> None:
-        """Send a MESSAGE."""
-        self._count += 1
-        self._socket.sendto(
-            b"MESSAGE %s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bK%d;rport\r\nMax-Forwards: 70\r\n"
-            b"From: <%s>;tag=1\r\nTo: <%s>\r\nCall-ID: %d-%d\r\nCSeq: 1 MESSAGE\r\n%sContent-Type: %s\r\n"
-            b"Content-Length: %d\r\n\r\n%s"
-            % (
-                DESK,
-                self.port,
-                self._count,
-                self._name,
-                DESK,
-                self.port,
-                self._count,
-                fields,
-                content_type,
-                len(body),
-                body,
-            ),
-            ("127.0.0.1", port),
-        )
-
-    def ask(self, port: int, content_type: bytes, body: bytes, fields: bytes = b"") -> Message:
-        """Send a MESSAGE and return the response, which comes before anything else."""
-        self.send(port, content_type, body, fields)
-        response = self.receive()[0]
-        assert response.status, response.data
-        return response
-
-    def receive(self) -> tuple[Message, Address]:
-        data, address = self._socket.recvfrom(65535)
-        return Message(data), address
-
-    def answer(self, status: int, fields: bytes = b"") -> Message:
-        """Answer the next request and return it."""
-        request, address = self.receive()
-        assert request.method == b"MESSAGE", request.data
-        copied = [b"%s: %s\r\n" % (name, request.get(name)) for name in (b"via", b"from", b"to", b"call-id", b"cseq")]
-        response = b"SIP/2.0 %d X\r\n%s%sContent-Length: 0\r\n\r\n" % (status, b"".join(copied), fields)
-        self._socket.sendto(response, address)
-        return request
-
-    def silent(self) -> bool:
-        """Has nothing come that nobody has read?"""
-        self._socket.setblocking(False)
-        try:
-            self._socket.recv(65535)
-        except BlockingIOError:
-            return True
-        finally:
-            self._socket.settimeout(DEADLINE_S)
-        return False
 
 
 def inbox(*options: str, database: str = ":memory:") -> Tool:
@@ -106,7 +33,7 @@ def wrapped(
 
 def notification(message_id: bytes, status: bytes = b"delivered") -> bytes:
     original = parse_cpim(wrapped(message_id=message_id))
-    return imdn.build_notification(original, status, DESK, ALICE, b"own", 976743700)
+    return receipt.build_notification(original, status, DESK, ALICE, b"own", 976743700)
 
 
 def told(request: Message) -> tuple[bytes, bytes, bytes]:
@@ -279,11 +206,11 @@ def test_a_notification_makes_delivered_of_what_was_accepted() -> None:
         with Peer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "20") as sender:
             request = peer.answer(202)
             cpim = parse_cpim(request.body)
-            assert imdn.asked(cpim) == [b"positive-delivery", b"negative-delivery"]
-            message_id = imdn.message_id(cpim) or b""
+            assert receipt.asked(cpim) == [b"positive-delivery", b"negative-delivery"]
+            message_id = receipt.message_id(cpim) or b""
             assert message_id == request.get(b"call-id")
             sender.wait_for(event="accepted", status=202)
-            port = int((request.get(b"via") or b"").split(b";")[0].rpartition(b":")[2])
+            port = peer.from_port
             assert peer.ask(port, imdn.CPIM, notification(b"somebody else's")).status == 480
             assert peer.ask(port, imdn.XML, b"<imdn>").status == 480
             assert peer.ask(port, imdn.CPIM, notification(message_id, status.encode())).status == 200
