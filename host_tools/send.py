@@ -111,7 +111,7 @@ class _Sender:
             host = await shell.approach(flow)
             if not args.sender:
                 ua.aor = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
-            reserve = 0 if wrap is None else len(wrap(ua, b"0" * 20, b"")["body"]) + 1  # Content-Length has four digits
+            reserve = 0 if wrap is None else len(wrap(ua, b"0" * 20, b"")["body"])
             bodies, compact = ua.fit(target, text, args.budget, **how, reserve=reserve)
             how["compact"] = compact
             return await self._send_parts(ua, shell, target, bodies, how, wrap)

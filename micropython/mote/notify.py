@@ -48,8 +48,7 @@ async def deliver(
 
 def around(agent: object, target: bytes) -> dict:
     """Return what UserAgent.fit has to know of what stands around a text."""
-    reserve = len(_wrap(agent, target, b"0" * 20, b"")) + 1  # Content-Length has four digits
-    return {"content_type": imdn.CPIM, "reserve": reserve}
+    return {"content_type": imdn.CPIM, "reserve": len(_wrap(agent, target, b"0" * 20, b""))}
 
 
 def take(mote: object, event: object) -> bool:
