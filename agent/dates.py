@@ -8,7 +8,7 @@ def format_date(unix: int) -> bytes:
     """Return a Date value, e.g. b"Sat, 13 Nov 2010 23:29:00 GMT" (RFC 3261 section 20.17, RFC 1123)."""
     days = unix // 86400
     seconds = unix - days * 86400
-    year, month, day = _civil(days)
+    year, month, day = civil(days)
     weekday = (days + 3) % 7 * 3
     return b"%s, %02d %s %d %02d:%02d:%02d GMT" % (
         _DAYS[weekday : weekday + 3],
@@ -44,10 +44,10 @@ def parse_date(value: bytes | None) -> int | None:
     hour, minute, second = int(clock[0]), int(clock[1]), int(clock[2])
     if hour > 23 or minute > 59 or second > 60:
         return None
-    return (_days(year, month // 3 + 1, day) * 24 + hour) * 3600 + minute * 60 + second
+    return (day_number(year, month // 3 + 1, day) * 24 + hour) * 3600 + minute * 60 + second
 
 
-def _days(year: int, month: int, day: int) -> int:
+def day_number(year: int, month: int, day: int) -> int:
     """Days from 1970-01-01 to a date of the Gregorian calendar; years are counted from March, so February is last."""
     if month < 3:
         year -= 1
@@ -55,12 +55,12 @@ def _days(year: int, month: int, day: int) -> int:
     return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
 
 
-def _civil(days: int) -> tuple[int, int, int]:
+def civil(days: int) -> tuple[int, int, int]:
     """(year, month, day) of a day counted from 1970-01-01."""
     year = 1970 + days // 366  # never too late; steps on below
-    while _days(year + 1, 1, 1) <= days:
+    while day_number(year + 1, 1, 1) <= days:
         year += 1
     month = 1
-    while month < 12 and _days(year, month + 1, 1) <= days:
+    while month < 12 and day_number(year, month + 1, 1) <= days:
         month += 1
-    return year, month, days - _days(year, month, 1) + 1
+    return year, month, days - day_number(year, month, 1) + 1

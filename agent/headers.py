@@ -190,3 +190,8 @@ def media_type(value: bytes) -> bytes:
     """Return type/subtype of a Content-Type value in lower case without blanks and parameters (section 20.15)."""
     semicolon = value.find(b";")
     return (value if semicolon < 0 else value[:semicolon]).replace(b" ", b"").strip().lower()
+
+
+def takes(accepted: tuple | list, media: bytes) -> bool:
+    """Do these media ranges, such as b"text/plain", b"text/*" or b"*/*", take this type?"""
+    return any(one in (b"*/*", media) or (one[-2:] == b"/*" and media.startswith(one[:-1])) for one in accepted)

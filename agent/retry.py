@@ -2,12 +2,13 @@
 
 from agent.compat import const
 from agent.errors import ParseError
-from agent.headers import parse_address
+from agent.headers import media_type, parse_address, takes
 from agent.message import Message
 from agent.uac import Draft, Uac
 from agent.uri import Uri, parse_uri
 
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
+_MAX_REFUSED = const(64)  # content types of peers that are remembered
 
 
 def amend(uac: Uac, draft: Draft, status: int, message: Message | None) -> bool:
@@ -35,7 +36,23 @@ def amend(uac: Uac, draft: Draft, status: int, message: Message | None) -> bool:
         old = draft.uri
         draft.uri = Uri(b"sip", old.user, old.host, old.port, old.params)
         return True
-    return False
+    return status == 415 and draft.fallback is not None and _fall_back(uac, draft, message)
+
+
+def _fall_back(uac: Uac, draft: Draft, message: Message) -> bool:
+    """Turn to the sender's other content type, unless the peer's Accept leaves that out, too; remember it for the peer.
+
+    Source: RFC 3261 section 8.1.3.5.
+    """
+    content_type, body = draft.fallback  # type: ignore[misc]
+    draft.fallback = None
+    accepted = [media_type(value) for value in b",".join(message.all(b"accept")).split(b",")]
+    if b"" not in accepted and not takes(accepted, media_type(content_type)):  # without an Accept it may take anything
+        return False
+    uac.refused = uac.refused[1 - _MAX_REFUSED :] + ((draft.key, draft.content_type),)
+    draft.content_type = content_type
+    draft.body = body
+    return True
 
 
 def _answer(uac: Uac, draft: Draft, values: list[bytes], field: bytes) -> bool:

@@ -36,6 +36,7 @@ class Draft:
     method: bytes  # b"MESSAGE", or b"REGISTER" for a registration
     owner: object | None  # whose finished() hears of the final response; None makes it an Outcome
     uri: Uri  # the Request-URI
+    aor: bytes  # whom it is from
     to: bytes
     key: bytes  # of the target: what may not be pending twice
     flow: tuple
@@ -45,6 +46,7 @@ class Draft:
     subject: bytes | None
     compact: bool
     body: bytes
+    fallback: tuple[bytes, bytes] | None = None  # content type and body for a peer that refuses the first ones
     extra: bytes  # further header lines
     call_id: bytes
     from_tag: bytes
@@ -60,6 +62,8 @@ class Draft:
 class Uac:
     """Sends; UserAgent adds receiving."""
 
+    refused: tuple = ()  # (URI key, content type) that peers answered 415, agent.retry keeps the latest
+
     def __init__(
         self, aor: bytes, sent_by: bytes, random_bytes: object, proxy: bytes | None = None, transport: bytes = b"UDP"
     ) -> None:
@@ -69,7 +73,7 @@ class Uac:
             self.proxy_flow = None if proxy is None else parse_uri(proxy).flow(transport)
         except ParseError as error:
             raise UsageError("address-of-record, sent-by or proxy: " + error.detail)
-        self.aor = aor
+        self.aor = aor  # whom the next message is from
         self.sent_by = sent_by
         self.clock = WallClock()
         self.credentials: tuple[tuple[bytes, bytes, bytes], ...] = ()  # (realm or b"" for any, user, password)
@@ -105,6 +109,7 @@ class Uac:
         flow: tuple | list[tuple] | None = None,
         compact: bool = False,
         subject: bytes | None = None,
+        fallback: tuple[bytes, bytes] | None = None,
     ) -> list[Event] | tuple[Event, ...]:
         """Send a MESSAGE, at once or when the one pending for the same URI has its outcome (RFC 3428 section 8).
 
@@ -112,12 +117,17 @@ class Uac:
         target: a sip:, sips:, im: or tel: URI. expires: seconds that the content stays valid; adds Date if we know it.
         flow: next hop, instead of the proxy or the target; a list has more, to try when the first leads nowhere.
         compact: the short header names of RFC 3261 section 7.3.3.
+        fallback: content type and body to send once a peer has refused content_type with 415, from then on at once.
         Raises UsageError: what can't be sent by any road, a request over the budget, a Call-ID in use, a full queue.
         """
         _check_text(call_id)
         draft = self._draft(target, content_type, expires, flow, compact, subject)
         draft.call_id = call_id
         draft.body = body
+        if fallback is not None:
+            draft.fallback = fallback
+            if (draft.key, content_type) in self.refused:
+                draft.content_type, draft.body = fallback
         self.build(draft, now)
         over = len(draft.request) + self._to_come(draft) - BUDGET
         if over > 0:
@@ -142,10 +152,12 @@ class Uac:
         expires: int | None = None,
         flow: tuple | list[tuple] | None = None,
         subject: bytes | None = None,
+        reserve: int = 0,
     ) -> tuple[list[bytes], bool]:
         """Return (bodies, compact): what to send() one after the other so that a text obeys the budget.
 
         policy: of budget.POLICIES. Header names are shortened before a text is; "refuse" does neither.
+        reserve: octets that will be put around each text.
         Raises UsageError that says by how many octets the text is over the budget.
         """
         draft = self._draft(target, content_type, expires, flow, False, subject)
@@ -156,6 +168,7 @@ class Uac:
             room = BUDGET + 100 - len(draft.request) - self._to_come(draft)
             if room > 999:
                 room -= 1  # for its fourth digit
+            room -= reserve
             if len(body) <= room:
                 return [body], draft.compact
             if draft.compact or policy == "refuse":
@@ -204,6 +217,7 @@ class Uac:
         draft.method = method
         draft.owner = None
         draft.uri = uri
+        draft.aor = self.aor
         draft.to = uri.address_of_record()
         draft.key = uri.key()
         draft.flows = list(flow) if isinstance(flow, list) else [flow]
@@ -250,7 +264,7 @@ class Uac:
             draft.flow[0],
             draft.sent_by,
             draft.branch,
-            self.aor,
+            draft.aor,
             draft.from_tag,
             draft.to,
             draft.call_id,

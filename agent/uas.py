@@ -12,7 +12,7 @@ from agent.compat import const
 from agent.errors import ParseError, UsageError
 from agent.events import Dropped, Event, MessageReceived, Transmit
 from agent.expiry import judge
-from agent.headers import Via, media_type, param, parse_address, parse_cseq, parse_via
+from agent.headers import Via, media_type, param, parse_address, parse_cseq, parse_via, takes
 from agent.message import Message
 from agent.server_transaction import ServerTransaction
 from agent.uri import parse_uri, unescape
@@ -134,6 +134,8 @@ class Uas:
         """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent."""
         if not 200 <= status < 700 or status == 408:
             raise UsageError("a final response other than 408 answers a MESSAGE (RFC 4320 section 4.2)")
+        if status == 415 and not fields:
+            fields = self._accept_fields()
         transaction = self._transactions.get(received.key)
         return [] if transaction is None else self._answer(transaction, status, fields, now)
 
@@ -186,11 +188,8 @@ class Uas:
         encoding = message.get(b"content-encoding")
         if encoding is not None and encoding.lower() != b"identity":
             raise Refusal(415, b"Accept-Encoding: identity\r\n")
-        media = media_type(message.get(b"content-type") or b"")
-        for accepted in self._accept:
-            if accepted in (b"*/*", media) or (accepted[-2:] == b"/*" and media.startswith(accepted[:-1])):
-                return
-        raise Refusal(415, self._accept_fields())
+        if not takes(self._accept, media_type(message.get(b"content-type") or b"")):
+            raise Refusal(415, self._accept_fields())
 
     def _accept_fields(self) -> bytes:
         return b"Accept: %s\r\n" % b", ".join(self._accept)

@@ -139,6 +139,7 @@ _CHECKS: dict[str, _Check] = {
     "allow": _uris,
     "wifi": _networks,
     "register": _seconds,
+    "notify": _seconds,
     "ntp": _host,
     "budget": _one_of("refuse", "compact", "split", "truncate"),
     "log": _one_of("debug", "info", "warning", "error"),

@@ -18,14 +18,16 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from agent.errors import AgentError
+from agent import imdn
+from agent.errors import AgentError, ParseError
 from agent.events import Dropped, MessageReceived, Outcome
-from agent.headers import parse_address
+from agent.headers import media_type, parse_address, takes
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from host_tools import tls
 from host_tools.console import harmless, write_json
 from host_tools.errors import ToolError
+from host_tools.notifications import Notifier, wanted
 from host_tools.shell import Flow, Shell, now_ms, parse_bind, user_name
 from host_tools.store import Received, Store, describe
 
@@ -33,7 +35,9 @@ _KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyon
 _RUNNERS = 4  # commands of --exec at once
 _RUN_S = 60.0  # what one may take
 _MAX_WAITING = 1000  # messages that wait for theirs; all are in the store
+_ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML, imdn.COMPOSING)
 _OK = 200
+_UNSUPPORTED_MEDIA_TYPE = 415
 _SERVICE_UNAVAILABLE = 503  # "come back later"
 
 
@@ -56,7 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--accept",
         action="append",
         metavar="TYPE",
-        help="content type to take, e.g. image/png or '*/*'; may be repeated (default: text/plain)",
+        help="content type to take, e.g. image/png or '*/*'; may be repeated (default: text/plain, alone or in "
+        "message/cpim, and what chat programs tell of delivery and typing)",
+    )
+    parser.add_argument(
+        "--imdn",
+        action="store_true",
+        help="tell senders that ask for it in message/cpim that their message was delivered (RFC 5438)",
     )
     parser.add_argument(
         "--exec",
@@ -96,11 +106,13 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     loop.set_exception_handler(lambda loop, context: _on_exception(loop, context, ended))
     domains = tuple(domain.lower().encode() for domain in args.domain or ())
     aor = b"sip:%s@%s" % (user_name(), domains[0] if domains else b"localhost")
-    accept = tuple(kind.lower().encode() for kind in args.accept or ["text/plain"])
+    accept = tuple(kind.lower().encode() for kind in args.accept or ()) or _ACCEPT
     ua = UserAgent(aor, b"localhost", os.urandom, accept=accept, hosts=domains or None, keep=_KEEP)
     screen: Screen = JsonScreen() if args.json else Screen()
-    inbox = Inbox(ua, store, screen, _Runners(args.command, screen) if args.command else None)
+    inbox = Inbox(ua, accept, store, screen, _Runners(args.command, screen) if args.command else None)
     shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients))
+    if args.imdn:
+        inbox.notifier = Notifier(ua, shell, screen.warning)
     try:
         bound = await shell.open(args.bind or [parse_bind("udp:0.0.0.0:5060"), parse_bind("tcp:0.0.0.0:5060")])
         screen.ready([str(bind) for bind in bound])
@@ -141,7 +153,9 @@ class Screen:
             text, encoding_error = one.text()
             line = Text(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")
             line.append(harmless(one.sender), "bold")
-            for mark, shown in (("expired", one.expired), ("stale", one.stale), ("duplicate", one.duplicate)):
+            marks = {"expired": one.expired, "stale": one.stale, "duplicate": one.duplicate}
+            marks[f"in the name of {harmless(one.author or '')}"] = one.disguised
+            for mark, shown in marks.items():
                 if shown:
                     line.append(f" [{mark}]", "bold red")
             if encoding_error:
@@ -154,6 +168,11 @@ class Screen:
                 line.append(" " + harmless(text.rstrip(), lines=True).replace("\n", "\n         "))
             line.append(f"  {one.transport} {one.source}", "dim")
             self._console.print(line)
+
+    def notice(self, line: dict[str, Any]) -> None:
+        """A peer's program has told something: what became of a message, or that somebody is typing."""
+        told = f"{line['event']} of {line['message_id']}" if "message_id" in line else line["event"]
+        self._console.print(Text(harmless(f"         {line['from']}: {told}: {line['status']}"), "dim"))
 
     def outcome(self, event: Outcome, reason: str) -> None:
         """A message that was typed has its result."""
@@ -178,6 +197,9 @@ class JsonScreen(Screen):
     def messages(self, batch: Sequence[Received]) -> None:
         write_json([one.line() for one in batch])
 
+    def notice(self, line: dict[str, Any]) -> None:
+        write_json([line])
+
     def outcome(self, event: Outcome, reason: str) -> None:
         call_id = event.call_id.decode()
         outcome = {"event": "outcome", "call_id": call_id, "outcome": event.name, "status": event.status}
@@ -195,8 +217,13 @@ class Inbox:
 
     shell: Shell
 
-    def __init__(self, ua: UserAgent, store: Store, screen: Screen, runners: "_Runners | None") -> None:
+    notifier: Notifier | None = None
+
+    def __init__(
+        self, ua: UserAgent, accept: Sequence[bytes], store: Store, screen: Screen, runners: "_Runners | None"
+    ) -> None:
         self._ua = ua
+        self._accept = list(accept)
         self._store = store
         self._screen = screen
         self._runners = runners
@@ -210,30 +237,54 @@ class Inbox:
     def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:
         """Store a batch; it is shown when the answers have left."""
         received = time.time()
-        records = [describe(event, received) for event in batch]
+        statuses: list[int] = []
+        records: dict[int, Received] = {}  # by place in the batch
+        for number, event in enumerate(batch):
+            try:
+                one = describe(event, received)
+                notice = one.notice()
+            except ParseError as error:
+                self.dropped(Dropped(error.detail, event.flow))
+                statuses.append(error.status)
+                continue
+            if one.cpim is not None and not takes(self._accept, media_type(one.content_type.encode())):
+                statuses.append(_UNSUPPORTED_MEDIA_TYPE)
+                continue
+            if notice:
+                self._loop.call_soon(self._screen.notice, notice)
+            else:
+                records[number] = one
+            statuses.append(_OK)
         try:
-            self._store.add(records)
+            if records:
+                self._store.add(list(records.values()))
         except sqlite3.Error as error:
             if not self._store_failed:
                 self._screen.warning(f"can't store messages, senders are asked to come back later: {error}")
             self._store_failed = True
-            return [_SERVICE_UNAVAILABLE] * len(batch)
-        if self._store_failed:
-            self._store_failed = False
-            self._screen.warning("messages are stored again")
-        self._last = batch[-1]
-        self._loop.call_soon(self._show, records)
-        return [_OK] * len(batch)
+            return [_SERVICE_UNAVAILABLE if number in records else status for number, status in enumerate(statuses)]
+        if records:
+            if self._store_failed:
+                self._store_failed = False
+                self._screen.warning("messages are stored again")
+            self._last = batch[max(records)]
+            self._loop.call_soon(self._show, [(batch[number], one) for number, one in records.items()])
+        return statuses
 
-    def _show(self, records: list[Received]) -> None:
-        self._screen.messages(records)
-        if self._runners:
-            for one in records:
-                if not one.duplicate:
-                    self._runners.start(one)
+    def _show(self, batch: Sequence[tuple[MessageReceived, Received]]) -> None:
+        self._screen.messages([one for _, one in batch])
+        for event, one in batch:
+            if one.duplicate:
+                continue
+            if self._runners:
+                self._runners.start(one)
+            if self.notifier and one.cpim and wanted(event, one.cpim):
+                self.notifier.delivered(event, one.cpim)
 
     def outcome(self, event: Outcome, trouble: str) -> None:
         """Show the result of a line that was typed."""
+        if self.notifier and self.notifier.finished(event):
+            return
         self._screen.outcome(event, trouble or event.reason.decode("utf-8", "backslashreplace"))
 
     def dropped(self, event: Dropped) -> None:
@@ -290,6 +341,8 @@ class Inbox:
             self._typist.cancel()
         if self._runners:
             await self._runners.close()
+        if self.notifier:
+            await self.notifier.close()
 
 
 class _Runners:

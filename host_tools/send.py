@@ -4,20 +4,29 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from agent import imdn
 from agent.budget import POLICIES
-from agent.errors import AgentError
+from agent.cpim_writer import build_cpim
+from agent.errors import AgentError, ParseError
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.uri import bracketed, parse_uri
 from agent.user_agent import UserAgent
 from host_tools import tls
 from host_tools.console import harmless, write_json
 from host_tools.shell import Shell, now_ms, parse_bind, reason_of, user_name
+from host_tools.store import describe
 
 DELIVERED, USAGE, ACCEPTED, REFUSED, UNANSWERED = 0, 2, 3, 4, 5  # exit codes
+_ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML)
+_MORE_TO_COME = ("processed", "stored")  # of what a notification may say: on its way still
+_OK = 200
 _BAD_USE_OF_THE_SENDER = 480  # for a MESSAGE that comes here while we wait for our answer
+
+_Wrap = Callable[[UserAgent, bytes, bytes], dict[str, Any]]  # of a user agent, a Call-ID and a text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expires", type=int, metavar="S", help="seconds after which it is no longer of interest")
     parser.add_argument("--subject", metavar="S")
     parser.add_argument("--content-type", default="text/plain", metavar="T", help="default: %(default)s")
+    parser.add_argument(
+        "--cpim", action="store_true", help="as message/cpim; who refuses that gets the text without what is around it"
+    )
+    parser.add_argument(
+        "--notify", action="store_true", help="as --cpim, and ask to be told of its delivery (RFC 5438)"
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="as --notify, and when a server has accepted it for later, wait so many seconds to be told",
+    )
     parser.add_argument(
         "--budget",
         choices=POLICIES,
@@ -65,6 +87,9 @@ class _Sender:
         self._args = args
         self._tls = tls.from_arguments(args)
         self._outcome: asyncio.Future[tuple[Outcome, str]]
+        self._notify = args.notify or args.wait > 0
+        # by Call-ID, which is the Message-ID, too: what a notification said
+        self._told: dict[str | None, asyncio.Future[str]] = {}
 
     async def send(self, text: bytes) -> int:
         """Send text; returns the exit code. Raises AgentError for what can't be sent as it is."""
@@ -73,10 +98,11 @@ class _Sender:
         proxy = os.fsencode(args.proxy) if args.proxy else None
         transport: bytes = args.transport.upper().encode()
         aor = os.fsencode(args.sender) if args.sender else b"sip:%s@localhost" % user_name()
-        ua = UserAgent(aor, b"localhost", os.urandom, proxy=proxy, transport=transport)
+        ua = UserAgent(aor, b"localhost", os.urandom, proxy, transport, _ACCEPT)
         subject = None if args.subject is None else os.fsencode(args.subject)
-        how: dict[str, Any] = {"content_type": os.fsencode(args.content_type), "expires": args.expires}
-        how["subject"] = subject
+        wrap = self._wrapper(target, subject) if args.cpim or self._notify else None
+        content_type = os.fsencode(args.content_type) if wrap is None else imdn.CPIM
+        how: dict[str, Any] = {"content_type": content_type, "expires": args.expires, "subject": subject}
         ua.fit(target, b"", "refuse", **how)  # says what is wrong before anything is opened
         flow = parse_uri(proxy or target).flow(transport)
         shell = Shell(ua, self, self._tls)
@@ -85,33 +111,79 @@ class _Sender:
             host = await shell.approach(flow)
             if not args.sender:
                 ua.aor = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
-            bodies, compact = ua.fit(target, text, args.budget, **how)
-            return await self._send_parts(ua, shell, target, bodies, {**how, "compact": compact})
+            reserve = 0 if wrap is None else len(wrap(ua, b"0" * 20, b"")["body"])
+            bodies, compact = ua.fit(target, text, args.budget, **how, reserve=reserve)
+            how["compact"] = compact
+            return await self._send_parts(ua, shell, target, bodies, how, wrap)
         except OSError as error:
             self._say({"event": "failed", "status": 503, "reason": reason_of(error), "call_id": None})
             return UNANSWERED
         finally:
             await shell.close()
 
+    def _wrapper(self, target: bytes, subject: bytes | None) -> _Wrap:
+        """Return a function that makes the options of a message/cpim out of a text."""
+        inner = os.fsencode(self._args.content_type)
+        charset = b"text/plain;charset=UTF-8" if inner == b"text/plain" else inner
+        to = parse_uri(target).address_of_record()
+        headers = imdn.ask if self._notify else imdn.identify
+
+        def wrap(ua: UserAgent, call_id: bytes, text: bytes) -> dict[str, Any]:
+            body = build_cpim(ua.aor, to, text, charset, int(time.time()), subject, headers(call_id))
+            return {"body": body, "fallback": (inner, text)}
+
+        return wrap
+
     async def _send_parts(
-        self, ua: UserAgent, shell: Shell, target: bytes, bodies: Sequence[bytes], how: dict[str, Any]
+        self,
+        ua: UserAgent,
+        shell: Shell,
+        target: bytes,
+        texts: Sequence[bytes],
+        how: dict[str, Any],
+        wrap: _Wrap | None,
     ) -> int:
         """Send the parts until one isn't taken; the last line and the exit code are those of the worst."""
-        worst: tuple[int, dict[str, Any]] = (DELIVERED, {})
-        for number, body in enumerate(bodies, 1):
+        results: list[tuple[int, dict[str, Any]]] = []
+        for number, text in enumerate(texts, 1):
+            call_id = ua.new_call_id()
             self._outcome = asyncio.get_running_loop().create_future()
-            shell.carry_out(ua.send(ua.new_call_id(), target, body, now_ms(), **how))
+            self._told[call_id.decode()] = asyncio.get_running_loop().create_future()
+            content = {"body": text} if wrap is None else wrap(ua, call_id, text)
+            shell.carry_out(ua.send(call_id, target, now=now_ms(), **content, **how))
             code, line = self._read(*await self._outcome)
-            if len(bodies) > 1:
-                line["parts"] = len(bodies)
+            if len(texts) > 1:
+                line["parts"] = len(texts)
                 if self._args.json:
                     write_json([{**line, "event": "part", "outcome": line["event"], "part": number}])
-            if code >= worst[0]:
-                worst = (code, line)
+            results.append((code, line))
             if code not in (DELIVERED, ACCEPTED):
                 break
-        self._say(worst[1])
-        return worst[0]
+        if (parse_uri(target).key(), imdn.CPIM) not in ua.refused:
+            results = await self._wait(results)
+        worst: int = max(code for code, _ in results)
+        self._say(next(line for code, line in reversed(results) if code == worst))
+        return worst
+
+    async def _wait(self, results: list[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
+        """Give those who will get what was only accepted the time to tell of it; returns what is known then."""
+        waiting = [self._told[line["call_id"]] for code, line in results if code == ACCEPTED]
+        if not waiting or not self._args.wait:
+            return results
+        self._say(results[-1][1])
+        await asyncio.wait(waiting, timeout=self._args.wait)
+        return [self._as_told(code, line) if code == ACCEPTED else (code, line) for code, line in results]
+
+    def _as_told(self, code: int, line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        told = self._told[line["call_id"]]
+        if not told.done():
+            return code, {**line, "notification": None}
+        line = {**line, "notification": told.result()}
+        if told.result() in ("delivered", "displayed"):
+            return DELIVERED, {**line, "event": "delivered"}
+        if told.result() == "failed":
+            return REFUSED, {**line, "event": "failed"}
+        return code, line  # forbidden or error: we are not to know, or nobody knows
 
     def _read(self, outcome: Outcome, trouble: str) -> tuple[int, dict[str, Any]]:
         """Return exit code and line of an outcome."""
@@ -132,8 +204,20 @@ class _Sender:
             print(f"sipmote: {self._args.uri}: {text}", file=sys.stderr)
 
     def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:
-        """Nobody is here to read messages."""
-        return [_BAD_USE_OF_THE_SENDER] * len(batch)
+        """Nobody is here to read messages; notifications of ours are taken."""
+        return [self._take(event) for event in batch]
+
+    def _take(self, event: MessageReceived) -> int:
+        try:
+            notice = describe(event, time.time()).notice() or {}
+        except ParseError:
+            return _BAD_USE_OF_THE_SENDER
+        told = self._told.get(notice.get("message_id"))
+        if told is None:
+            return _BAD_USE_OF_THE_SENDER
+        if not told.done() and notice["status"] not in _MORE_TO_COME:
+            told.set_result(notice["status"])
+        return _OK
 
     def outcome(self, event: Outcome, trouble: str) -> None:
         """What send() waits for."""

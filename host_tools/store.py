@@ -1,6 +1,7 @@
 """Messages as the inbox keeps them: what is worth knowing of each, and the sqlite file they are in."""
 
 import base64
+import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agent import imdn, receipt
+from agent.cpim import Cpim, parse_cpim
 from agent.errors import ParseError
 from agent.events import MessageReceived
-from agent.headers import param, parse_address, parse_cseq, split_params
+from agent.headers import media_type, param, parse_address, parse_cseq, split_params
+from agent.uri import parse_uri, unescape
 from host_tools.errors import ToolError
 from host_tools.shell import place
 
@@ -25,8 +29,10 @@ _CHARSETS = {
     "utf-16": "utf-16",
 }
 
-_VERSION = 1
-_SCHEMA = """
+_STATE = re.compile(rb"<(?:\w+:)?state>\s*(\w+)")  # of an isComposing document (RFC 3994)
+
+_STEPS = (  # PRAGMA user_version counts how many of them a file has had
+    """
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
     call_id TEXT NOT NULL,
@@ -44,16 +50,27 @@ CREATE TABLE message (
     source TEXT NOT NULL,
     UNIQUE (call_id, cseq)
 );
-"""
+""",
+    """
+ALTER TABLE message ADD COLUMN cpim BLOB;  -- the octets of a message/cpim before its content, which is the body
+ALTER TABLE message ADD COLUMN author TEXT;  -- its From
+ALTER TABLE message ADD COLUMN message_id TEXT;
+CREATE UNIQUE INDEX message_twin ON message (author, message_id) WHERE message_id IS NOT NULL;
+""",
+)
 _INSERT = """
 INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, content_type, body, date, received, expired,
-    stale, transport, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    stale, transport, source, cpim, author, message_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
 @dataclass(slots=True)
 class Received:
-    """A message that came in, as text for people and machines; only its body is still octets."""
+    """A message that came in, as text for people and machines; only its body is still octets.
+
+    Of a message/cpim, content_type and body are those of its content.
+    """
 
     call_id: str
     cseq: int
@@ -69,6 +86,18 @@ class Received:
     transport: str
     source: str
     duplicate: bool = False
+    cpim: Cpim | None = None
+    author: str | None = None  # who message/cpim says it is from
+
+    @property
+    def message_id(self) -> str | None:
+        """What the sender calls it (RFC 5438), whatever Call-IDs it travels under."""
+        return None if self.cpim is None else _optional(receipt.message_id(self.cpim))
+
+    @property
+    def disguised(self) -> bool:
+        """Does it say that it is from somebody else than the SIP request does?"""
+        return self.author is not None and _person(self.author) not in (_person(self.sender), "anonymous.invalid")
 
     def text(self) -> tuple[str | None, bool]:
         """Return the body as text, None for a type that isn't text, and whether some octets were no characters."""
@@ -100,16 +129,57 @@ class Received:
         }
         if self.subject is not None:
             line["subject"] = self.subject
+        if self.cpim is not None:
+            line["cpim"] = self._cpim_line(self.cpim)
         if text is None:
             line["body_base64"] = base64.b64encode(self.body).decode()
         if encoding_error:
             line["encoding_error"] = True
         return line
 
+    def notice(self) -> dict[str, Any] | None:
+        """Return the event line of what a program tells, not a person: a notification, or that somebody is typing.
+
+        None for a message. Raises ParseError for a notification that says nothing.
+        """
+        media = self.content_type.lower().encode()
+        if media.startswith(imdn.XML):
+            message_id, _, status = imdn.parse_notification(self.body)
+            told = {"event": "notification", "message_id": _readable(message_id), "status": _readable(status)}
+        elif media.startswith(imdn.COMPOSING):
+            state = _STATE.search(self.body)
+            told = {"event": "composing", "status": _readable(state[1]) if state else "active"}
+        else:
+            return None
+        return {**told, "from": self.sender, "to": self.to, "call_id": self.call_id}
+
+    def _cpim_line(self, cpim: Cpim) -> dict[str, Any]:
+        unix = cpim.unix()
+        line = {
+            "from": self.author,
+            "to": _optional(cpim.address(b"To")),
+            "datetime": None if unix is None else rfc3339(unix),
+            "subject": _optional(cpim.get(b"Subject")),
+            "message_id": self.message_id,
+        }
+        found: dict[str, Any] = {key: value for key, value in line.items() if value is not None}
+        if self.disguised:
+            found["from_differs"] = True
+        return found
+
 
 def describe(event: MessageReceived, received: float) -> Received:
-    """Read what we keep out of a message that came at received (Unix seconds)."""
+    """Read what we keep out of a message that came at received (Unix seconds).
+
+    Raises ParseError for a message/cpim that breaks the rules of RFC 3862 or requires what we don't know.
+    """
     message = event.message
+    content_type: bytes | None = message.get(b"content-type")
+    body: bytes = message.body
+    cpim = None
+    if content_type is not None and media_type(content_type) == imdn.CPIM:
+        cpim = parse_cpim(body, (imdn.NAMESPACE,))
+        content_type, body = cpim.content_type, cpim.body
     subject = message.get(b"subject")
     transport, host, port = event.flow[:3]
     return Received(
@@ -118,14 +188,16 @@ def describe(event: MessageReceived, received: float) -> Received:
         sender=_readable(event.sender),
         to=_readable(parse_address(message.get(b"to"))[1]),
         subject=None if subject is None else _readable(subject),
-        content_type=_readable(message.get(b"content-type")),
-        body=message.body,
+        content_type=_readable(content_type),
+        body=body,
         date=event.date,
         received=received,
         expired=event.expired,
         stale=event.stale,
         transport=transport.decode().lower(),
         source=place(host.decode(), port),
+        cpim=cpim,
+        author=None if cpim is None else _optional(cpim.address(b"From")),
     )
 
 
@@ -138,6 +210,20 @@ def rfc3339(unix: float) -> str:
 def _readable(value: bytes | None) -> str:
     """Decode a header field value; octets that are no UTF-8 become escapes, so that no two values become one."""
     return (value or b"").decode("utf-8", "backslashreplace")
+
+
+def _optional(value: bytes | None) -> str | None:
+    return None if value is None else _readable(value)
+
+
+def _person(uri: str) -> str:
+    """Return user and host of a URI, whatever its scheme: one person has im: and sip: URIs. Of nobody, the host."""
+    try:
+        parsed = parse_uri(uri.encode())
+    except ParseError:
+        return uri
+    host = parsed.host.decode()
+    return host if host == "anonymous.invalid" else f"{unescape(parsed.user or b'')!r}@{host}"
 
 
 def _charset(content_type: str) -> str | None:
@@ -168,10 +254,11 @@ class Store:
 
     def _prepare(self, path: str) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
+        if version > len(_STEPS):
             raise ToolError(f"{path} was made by a newer sipmote: update this one or name another file with --db")
-        if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        if version < len(_STEPS):
+            steps = "".join(_STEPS[version:])
+            self._db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_STEPS)}; COMMIT;")
 
     def add(self, batch: Sequence[Received]) -> None:
         """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none."""
@@ -181,7 +268,10 @@ class Store:
             for one in batch:
                 row = (one.call_id, one.cseq, one.sender, one.to, one.subject, one.content_type, one.body, one.date)
                 more = (one.received, one.expired, one.stale, one.transport, one.source)
-                one.duplicate = db.execute(_INSERT, row + more).rowcount == 0
+                cpim: tuple[bytes | None, str | None, str | None] = (None, None, None)
+                if one.cpim is not None:
+                    cpim = (one.cpim.data[: one.cpim.body_at], one.author or one.sender, one.message_id)
+                one.duplicate = db.execute(_INSERT, row + more + cpim).rowcount == 0
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:

@@ -50,6 +50,9 @@ class Mote:
         host, _, port = configured["bind"].rpartition(":")
         self._bind = (host, int(port))
         proxy = configured["proxy"]
+        accept = (b"text/plain",)
+        if configured["notify"]:
+            from mote.notify import ACCEPT as accept
         self._agent = UserAgent(
             aor,
             self._sent_by(host),
@@ -57,6 +60,7 @@ class Mote:
             proxy=proxy.encode() if proxy else None,
             transport=configured["transport"].upper().encode(),
             users=(aor[aor.find(b":") + 1 :].split(b"@")[0],),
+            accept=accept,
         )
         self.commands = {}
         self._sensors = []
@@ -95,7 +99,8 @@ class Mote:
         """Send text and return what became of it: delivered, accepted, failed, refused or expired.
 
         While nobody answers it is sent again, for as long as it is valid; the receiver knows repeated copies by
-        their Call-ID. expires: seconds that it is valid; None for ever. to: a URI, else the configured one.
+        their Call-ID. With the setting notify, accepted becomes delivered or failed when the receiver tells of it in
+        time. expires: seconds that it is valid; None for ever. to: a URI, else the configured one.
         Raises agent.errors.UsageError for a text over the budget, where the policy doesn't allow to change it.
         """
         target = (to or self.settings["to"]).encode()
@@ -103,7 +108,12 @@ class Mote:
         try:
             return await self._deliver(target, body, expires, False)
         except UsageError:
-            bodies, compact = self._agent.fit(target, body, self.settings["budget"], expires=expires)
+            more = {}
+            if self.settings["notify"]:
+                from mote.notify import around
+
+                more = around(self._agent, target)
+            bodies, compact = self._agent.fit(target, body, self.settings["budget"], expires=expires, **more)
         name = "delivered"
         for body in bodies:
             part = await self._deliver(target, body, expires, compact)
@@ -156,13 +166,21 @@ class Mote:
                 self.log(ERROR, "sensor_failed", error=repr(error))
             await asyncio.sleep_ms(period_ms)
 
-    async def _deliver(self, target: bytes, body: bytes, expires: int | None, compact: bool) -> str:
+    def _deliver(self, target: bytes, body: bytes, expires: int | None, compact: bool) -> object:
         call_id = self._agent.new_call_id()
+        if self.settings["notify"]:
+            from mote.notify import deliver
+
+            return deliver(self, self._agent, call_id, target, body, expires, compact)
+        return self.send(call_id, target, body, expires, compact=compact)
+
+    async def send(self, call_id: bytes, target: bytes, body: bytes, expires: int | None, **options: object) -> str:
+        """Send a message until somebody answers or it has expired; returns its outcome. For options see UserAgent."""
         began = self.uptime()
         left = expires
         pause = _FIRST_PAUSE_S
         while True:
-            outcome = await self._shell.send(call_id, target, body, expires=left, compact=compact)
+            outcome = await self._shell.send(call_id, target, body, expires=left, **options)
             self._log_outcome(outcome)
             if outcome.name != "timeout" and outcome.status != 503:
                 return outcome.name

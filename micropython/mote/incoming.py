@@ -29,6 +29,11 @@ def take(mote: object, event: object) -> None:
 
 def _receive(mote: object, event: MessageReceived) -> None:
     """Answer a MessageReceived at once and start its command. A word that names none is logged, never answered."""
+    if mote.settings["notify"]:
+        from mote.notify import take
+
+        if take(mote, event):
+            return
     allowed = [parse_uri(uri.encode()).address_of_record() for uri in mote.settings["allow"]]
     taken = parse_uri(event.sender).address_of_record() in allowed  # a From names no port (RFC 3261 section 19.1.1)
     mote.answer(event, 200 if taken else 403)

@@ -11,6 +11,7 @@ _DEFAULTS = {
     "tls_fingerprint": None,  # SHA-256 of the server's certificate, in hexadecimal
     "wifi": (),
     "register": 0,  # seconds to ask the registrar for
+    "notify": 0,  # seconds to wait to be told of a delivery, after a 202; 0: alerts don't ask for it
     "ntp": None,
     "budget": "compact",
     "log": "info",

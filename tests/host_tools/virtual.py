@@ -13,7 +13,7 @@ from tests.tools import Tool
 
 
 @contextlib.contextmanager
-def virtual_board(flash: Path) -> Iterator[str]:
+def virtual_board(flash: Path, heap: str = "64k") -> Iterator[str]:
     """Start a virtual board with this folder as its flash; gives its port. Skips where no VM can be had, but in CI."""
     try:
         vm_command()
@@ -21,5 +21,5 @@ def virtual_board(flash: Path) -> Iterator[str]:
         if "CI" in os.environ:
             raise
         pytest.skip(str(error))
-    with Tool("board", "start", "virtual", "--dir", str(flash), "--heap", "64k") as board:
+    with Tool("board", "start", "virtual", "--dir", str(flash), "--heap", heap) as board:
         yield board.wait_for(event="ready")["port"]

@@ -1,0 +1,89 @@
+"""Tells senders that asked for it that their messages were delivered (RFC 5438), without ever feeding a loop."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from agent import imdn, receipt
+from agent.cpim import Cpim
+from agent.errors import AgentError
+from agent.events import MessageReceived, Outcome
+from agent.headers import parse_address
+from agent.uri import parse_uri
+from agent.user_agent import UserAgent
+from host_tools.shell import Shell, now_ms
+
+_PAUSE_S = 0.02  # between two notifications: 50 a second at most
+_MAX_WAITING = 200  # notifications; who asks for more at once isn't told
+_MAX_REFUSED = 1000  # peers that refused one
+_UNSUPPORTED = 415
+
+
+def wanted(event: MessageReceived, cpim: Cpim | None) -> bool:
+    """Is a notification of delivery asked for, by somebody who isn't an automaton that would answer in its turn?
+
+    A notification asks for none itself. Auto-Submitted (RFC 3834) marks what other automata have sent.
+    """
+    automatic = (event.message.get(b"auto-submitted") or b"no").lower() != b"no"
+    return cpim is not None and not automatic and b"positive-delivery" in receipt.asked(cpim)
+
+
+class Notifier:
+    """Sends notifications one after the other, back the way the messages came."""
+
+    def __init__(self, ua: UserAgent, shell: Shell, warn: Callable[[str], None]) -> None:
+        """Begin to work, within the running loop; warn is called with what went wrong."""
+        self._ua = ua
+        self._shell = shell
+        self._warn = warn
+        self._queue: asyncio.Queue[tuple[MessageReceived, Cpim]] = asyncio.Queue(_MAX_WAITING)
+        self._pending: dict[bytes, bytes] = {}  # Call-ID of a notification -> URI key of the peer
+        self._refused: dict[bytes, None] = {}  # peers, in the order they refused
+        self._task = asyncio.create_task(self._work())
+        self._overrun = False
+
+    def delivered(self, event: MessageReceived, cpim: Cpim) -> None:
+        """Tell the sender of this message that it was delivered, when its turn has come."""
+        if self._queue.full() and not self._overrun:
+            self._warn("more notifications are asked for than we give; some senders aren't told")
+        self._overrun = self._queue.full()
+        if not self._overrun:
+            self._queue.put_nowait((event, cpim))
+
+    def finished(self, outcome: Outcome) -> bool:
+        """Take the outcome of a notification; False for that of anything else. Who refuses its type gets no other."""
+        peer = self._pending.pop(outcome.call_id, None)
+        if peer is not None and outcome.status == _UNSUPPORTED:
+            if len(self._refused) >= _MAX_REFUSED:
+                del self._refused[next(iter(self._refused))]
+            self._refused[peer] = None
+        return peer is not None
+
+    async def _work(self) -> None:
+        while True:
+            event, cpim = await self._queue.get()
+            try:
+                await self._send(event, cpim)
+            except (AgentError, OSError) as error:
+                self._warn(f"no notification for {event.sender.decode(errors='replace')}: {error}")
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _send(self, event: MessageReceived, cpim: Cpim) -> None:
+        ua = self._ua
+        peer = parse_uri(event.sender).key()
+        if peer in self._refused:
+            return
+        call_id = ua.new_call_id()
+        await self._shell.approach(event.flow)
+        ua.aor = parse_uri(parse_address(event.message.get(b"to") or b"")[1]).address_of_record()
+        body = receipt.build_notification(
+            cpim, receipt.STATUSES[0], ua.aor, cpim.address(b"From") or event.sender, call_id, int(time.time())
+        )
+        events = ua.send(call_id, event.sender, body, now_ms(), content_type=imdn.CPIM, flow=event.flow)
+        self._pending[call_id] = peer
+        self._shell.carry_out(events)
+
+    async def close(self) -> None:
+        """Stop; what waits is not sent."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)

@@ -1,0 +1,130 @@
+"""R3428-4.3, R3428-T1.3, R3428-T1.6, R3428-7.9: a peer that refuses message/cpim gets the text, and is remembered."""
+
+from agent.errors import UsageError
+from agent.events import MessageReceived, Outcome, Transmit
+from agent.message import Message
+from agent.user_agent import UserAgent
+from tests.helpers import raises
+
+DESK = b"sip:desk@192.0.2.1"
+FLOW = (b"UDP", b"192.0.2.1", 5060)
+CPIM = b"message/cpim"
+FALLBACK = (b"text/plain", b"hot")
+
+
+class Counter:
+    """Octets that are never the same and never by chance."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, n):
+        self.count += 1
+        return self.count.to_bytes(n, "big")
+
+
+def agent():
+    return UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter())
+
+
+def send(ua, call_id, target=DESK, **options):
+    (transmit,) = ua.send(call_id, target, b"wrapped", 0, content_type=CPIM, fallback=FALLBACK, **options)
+    return Message(transmit.data)
+
+
+def answer(ua, request, status, fields=b""):
+    response = b"SIP/2.0 %d X\r\n" % status
+    for name in (b"Via", b"From", b"To", b"Call-ID", b"CSeq"):
+        response += name + b": " + request.get(name.lower()) + b"\r\n"
+    return ua.receive(response + fields + b"Content-Length: 0\r\n\r\n", FLOW, 1)
+
+
+def kind(request):
+    return request.get(b"content-type"), request.body
+
+
+def test_a_415_is_followed_by_one_attempt_with_the_text():
+    for accept in (b"Accept: text/plain\r\n", b"Accept: image/png, Text/*;q=1\r\n", b"Accept: */*\r\n", b""):
+        ua = agent()
+        first = send(ua, b"1")
+        (again,) = answer(ua, first, 415, accept)
+        second = Message(again.data)
+        assert kind(first) == (CPIM, b"wrapped")
+        assert kind(second) == FALLBACK
+        assert second.get(b"call-id") == first.get(b"call-id")
+        assert second.get(b"cseq") == b"2 MESSAGE"
+        assert answer(ua, second, 415, accept) == [Outcome(b"1", "failed", 415, b"X", None)]
+
+
+def test_a_peer_that_takes_neither_is_asked_once():
+    for accept in (b"Accept: image/png\r\n", b"Accept: application/*\r\n"):
+        ua = agent()
+        assert answer(ua, send(ua, b"1"), 415, accept) == [Outcome(b"1", "failed", 415, b"X", None)]
+
+
+def test_the_next_message_to_that_peer_is_text_at_once_and_to_others_it_is_not():
+    ua = agent()
+    answer(ua, Message(answer(ua, send(ua, b"1"), 415)[0].data), 200)
+    assert kind(send(ua, b"2")) == FALLBACK
+    assert kind(send(ua, b"3", b"sip:other@192.0.2.1")) == (CPIM, b"wrapped")
+
+
+def test_what_is_remembered_is_bounded():
+    ua = agent()
+    for i in range(70):
+        peer = b"sip:p%d@192.0.2.1" % i
+        answer(ua, Message(answer(ua, send(ua, b"%d" % i, peer), 415)[0].data), 200)
+    assert len(ua.refused) == 64
+    assert kind(send(ua, b"a", b"sip:p69@192.0.2.1")) == FALLBACK
+    assert kind(send(ua, b"b", b"sip:p0@192.0.2.1")) == (CPIM, b"wrapped")
+
+
+def test_without_something_to_fall_back_to_a_415_is_the_outcome():
+    ua = agent()
+    (transmit,) = ua.send(b"1", DESK, b"x", 0, content_type=CPIM)
+    assert answer(ua, Message(transmit.data), 415)[0].status == 415
+    assert ua.refused == ()
+
+
+def test_other_refusals_are_the_outcome():
+    ua = agent()
+    assert answer(ua, send(ua, b"1"), 488)[0].status == 488
+    assert kind(send(ua, b"2")) == (CPIM, b"wrapped")
+
+
+def test_what_will_stand_around_a_text_counts_for_the_budget():
+    ua = agent()
+    room = 0
+    while True:
+        try:
+            ua.fit(DESK, b"x" * (room + 1), "refuse", content_type=CPIM)
+        except UsageError:
+            break
+        room += 1
+    assert ua.fit(DESK, b"x" * (room - 200), "refuse", content_type=CPIM, reserve=200) == ([b"x" * (room - 200)], False)
+    raises(UsageError, lambda: ua.fit(DESK, b"x" * (room - 199), "refuse", content_type=CPIM, reserve=200))
+
+
+def request(fields, body):
+    return (
+        b"MESSAGE sip:boiler@example.org SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n"
+        b"From: <sip:desk@example.org>;tag=1\r\nTo: <sip:boiler@example.org>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\n"
+        + fields
+        + b"Content-Length: %d\r\n\r\n" % len(body)
+        + body
+    )
+
+
+def test_a_deflated_body_is_refused_with_what_encoding_is_taken():
+    data = request(b"Content-Type: text/plain\r\nContent-Encoding: deflate\r\n", b"x\x9c\xcbH\xcd")
+    (transmit,) = agent().receive(data, FLOW, 0)
+    assert type(transmit) is Transmit
+    assert (Message(transmit.data).status, Message(transmit.data).get(b"accept-encoding")) == (415, b"identity")
+
+
+def test_a_content_type_that_the_application_refuses_is_answered_with_those_it_takes():
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7", Counter(), accept=(b"text/plain", CPIM))
+    (event,) = ua.receive(request(b"Content-Type: message/cpim\r\n", b"x"), FLOW, 0)
+    assert type(event) is MessageReceived
+    (transmit,) = ua.respond(event, 415, 0)
+    assert Message(transmit.data).get(b"accept") == b"text/plain, message/cpim"

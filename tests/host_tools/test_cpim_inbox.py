@@ -1,0 +1,246 @@
+"""R3428-4.3, R3428-7.9, R3428-4.9: message/cpim and notifications through the commands, over loopback."""
+
+import sqlite3
+from pathlib import Path
+
+from agent import imdn, receipt
+from agent.cpim import Cpim, parse_cpim
+from agent.cpim_writer import build_cpim
+from agent.message import Message
+from host_tools.store import _STEPS, Store
+from tests.sip_peer import DEADLINE_S, Peer
+from tests.tools import Line, Tool
+
+ALICE = b"sip:alice@example.org"
+DESK = b"sip:desk@127.0.0.1"
+
+
+def inbox(*options: str, database: str = ":memory:") -> Tool:
+    return Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", database, *options)
+
+
+def port_of(tool: Tool) -> int:
+    bind: str = tool.wait_for(event="ready")["bind"][0]
+    return int(bind.rpartition(":")[2])
+
+
+def wrapped(
+    text: bytes = b"hot", message_id: bytes = b"", sender: bytes = ALICE, inner: bytes = b"text/plain"
+) -> bytes:
+    extra = imdn.ask(message_id) if message_id else b""
+    return build_cpim(sender, DESK, text, inner, 976743600, b"warm", extra)
+
+
+def notification(message_id: bytes, status: bytes = b"delivered") -> bytes:
+    original = parse_cpim(wrapped(message_id=message_id))
+    return receipt.build_notification(original, status, DESK, ALICE, b"own", 976743700)
+
+
+def told(request: Message) -> tuple[bytes, bytes, bytes]:
+    """Return what a request that must be a notification says."""
+    assert request.get(b"content-type") == imdn.CPIM
+    cpim: Cpim = parse_cpim(request.body)
+    assert cpim.content_type == imdn.XML
+    return imdn.parse_notification(cpim.body)
+
+
+def messages(tool: Tool) -> list[Line]:
+    return [line for line in tool.lines if line["event"] == "message"]
+
+
+def test_the_text_inside_is_shown_and_what_stands_around_it() -> None:
+    with inbox() as tool, Peer() as peer:
+        port = port_of(tool)
+        assert peer.ask(port, b"Message/CPIM", wrapped("heiß".encode(), b"id-1")).status == 200
+        line = tool.wait_for(event="message")
+        assert (line["content_type"], line["body"]) == ("text/plain", "heiß")
+        assert line["cpim"] == {
+            "from": "sip:alice@example.org",
+            "to": "sip:desk@127.0.0.1",
+            "datetime": "2000-12-13T21:40:00Z",
+            "subject": "warm",
+            "message_id": "id-1",
+        }
+
+
+def test_a_name_that_differs_from_that_of_the_request_is_flagged() -> None:
+    names = (b"sip:mallory@example.org", b"im:alice@EXAMPLE.org", b"sip:anonymous@anonymous.invalid")
+    with inbox() as tool, Peer() as peer:
+        port = port_of(tool)
+        for name in names:
+            peer.ask(port, imdn.CPIM, wrapped(sender=name))
+        tool.wait_for(event="message", cpim=lambda cpim: cpim["from"] == names[2].decode())
+        assert [line["cpim"].get("from_differs") for line in messages(tool)] == [True, None, None]
+
+
+def test_what_breaks_the_rules_is_refused_and_counted() -> None:
+    with inbox() as tool, Peer() as peer:
+        port = port_of(tool)
+        assert peer.ask(port, imdn.CPIM, b"Subject:no space\r\n\r\n\r\nx").status == 400
+        assert peer.ask(port, imdn.CPIM, b"Require: Magic\r\n\r\n\r\nx").status == 400
+        assert peer.ask(port, imdn.XML, b"<imdn/>").status == 400
+        response = peer.ask(port, imdn.CPIM, wrapped(inner=b"text/html"))
+        assert (response.status, response.get(b"accept")) == (
+            415,
+            b"text/plain, message/cpim, message/imdn+xml, application/im-iscomposing+xml",
+        )
+        assert peer.ask(port, b"text/plain", b"fine").status == 200
+        tool.wait_for(event="message", body="fine")
+        assert tool.wait_for(event="dropped")["count"] == 3
+        assert len(messages(tool)) == 1
+
+
+def test_who_refuses_message_cpim_gets_the_text() -> None:
+    with inbox("--accept", "text/plain") as tool:
+        port = port_of(tool)
+        with Tool("send", f"sip:desk@127.0.0.1:{port}", "hot", "--cpim") as sender:
+            assert sender.wait() == 0
+        line = tool.wait_for(event="message")
+        assert (line["body"], line["content_type"]) == ("hot", "text/plain")
+        assert "cpim" not in line
+
+
+def test_the_same_message_under_another_call_id_is_a_duplicate(tmp_path: Path) -> None:
+    database = str(tmp_path / "inbox.db")
+    with Peer() as peer:
+        with inbox(database=database) as tool:
+            port = port_of(tool)
+            for text in (b"one", b"one"):
+                peer.ask(port, imdn.CPIM, wrapped(text, b"id-1"))
+            peer.ask(port, imdn.CPIM, wrapped(b"two", b"id-2"))
+            tool.wait_for(event="message", body="two")
+            assert [line["duplicate"] for line in messages(tool)] == [False, True, False]
+        with inbox(database=database) as tool:
+            port = port_of(tool)
+            peer.ask(port, imdn.CPIM, wrapped(b"one", b"id-1"))
+            tool.wait_for(event="message", body="one", duplicate=True)
+            with Peer(b"sip:bob@example.org") as other:  # somebody else may call his so, too
+                other.ask(port, imdn.CPIM, wrapped(b"other", b"id-1", b"sip:bob@example.org"))
+            tool.wait_for(event="message", body="other", duplicate=False)
+
+
+def test_a_message_can_be_passed_on_octet_for_octet(tmp_path: Path) -> None:
+    database = str(tmp_path / "inbox.db")
+    body = b"X-Odd:;a=b  \\q\r\n" + wrapped(b"hot\r\n")
+    with inbox(database=database) as tool, Peer() as peer:
+        assert peer.ask(port_of(tool), imdn.CPIM, body).status == 200
+        tool.wait_for(event="message")
+    row = sqlite3.connect(database).execute("SELECT cpim || body FROM message").fetchone()
+    assert row[0].encode() if isinstance(row[0], str) else row[0] == body
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = str(tmp_path / "inbox.db")
+    old = sqlite3.connect(path)
+    old.executescript(_STEPS[0] + "PRAGMA user_version = 1;")
+    old.execute(
+        "INSERT INTO message (call_id, cseq, sender, recipient, content_type, body, received, transport, source) "
+        "VALUES ('1', 1, 'sip:a@b', 'sip:c@d', 'text/plain', 'kept', 0.0, 'udp', 'x')"
+    )
+    old.commit()
+    old.close()
+    for _ in range(2):
+        Store(path).close()
+    new = sqlite3.connect(path)
+    assert new.execute("SELECT body, message_id FROM message").fetchall() == [("kept", None)]
+    assert new.execute("PRAGMA user_version").fetchone() == (len(_STEPS),)
+    new.close()
+
+
+def test_what_programs_tell_is_an_event_and_no_message() -> None:
+    composing = b"<isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state>idle</state></isComposing>"
+    with inbox() as tool, Peer() as peer:
+        port = port_of(tool)
+        assert peer.ask(port, imdn.CPIM, notification(b"id-7", b"failed")).status == 200
+        assert peer.ask(port, imdn.COMPOSING, composing).status == 200
+        assert peer.ask(port, imdn.CPIM, wrapped(composing, inner=imdn.COMPOSING)).status == 200
+        assert peer.ask(port, b"text/plain", b"last").status == 200
+        tool.wait_for(event="message", body="last")
+        line = tool.wait_for(event="notification")
+        assert (line["message_id"], line["status"], line["from"]) == ("id-7", "failed", "sip:alice@example.org")
+        assert [line["status"] for line in tool.lines if line["event"] == "composing"] == ["idle", "idle"]
+        assert len(messages(tool)) == 1
+
+
+def test_who_asks_is_told_of_the_delivery_and_automata_are_not() -> None:
+    with inbox("--imdn") as tool, Peer() as peer:
+        port = port_of(tool)
+        asked_too = imdn.ask(b"of-a-notification")
+        peer.ask(port, imdn.CPIM, wrapped())  # doesn't ask
+        peer.ask(port, imdn.CPIM, notification(b"id-0").replace(b"\r\n\r\n", b"\r\n" + asked_too + b"\r\n", 1))
+        peer.ask(port, imdn.CPIM, wrapped(b"<state>active</state>", b"typing", inner=imdn.COMPOSING))
+        peer.ask(port, imdn.CPIM, wrapped(b"hot", b"of-an-automaton"), b"Auto-Submitted: auto-replied\r\n")
+        peer.ask(port, b"text/plain", wrapped(b"hot", b"not-cpim"))
+        peer.ask(port, imdn.CPIM, wrapped(b"hot", b"id-1"))
+        request = peer.answer(200)
+        assert told(request) == (b"id-1", b"delivery", b"delivered")
+        assert request.get(b"to") == b"<%s>" % ALICE
+        assert (request.get(b"from") or b"").startswith(b"<%s>;tag=" % DESK)
+        peer.ask(port, imdn.CPIM, wrapped(b"hot", b"id-1"))  # a twin: told already
+        peer.ask(port, imdn.CPIM, wrapped(b"hot", b"id-2"))
+        assert told(peer.answer(200)) == (b"id-2", b"delivery", b"delivered")
+
+
+def test_who_refuses_a_notification_is_sent_no_other() -> None:
+    with inbox("--imdn") as tool, Peer() as peer, Peer(b"sip:bob@example.org") as other:
+        port = port_of(tool)
+        peer.ask(port, imdn.CPIM, wrapped(message_id=b"id-1"))
+        assert told(peer.answer(415, b"Accept: text/plain\r\n"))[0] == b"id-1"
+        peer.ask(port, imdn.CPIM, wrapped(message_id=b"id-2"))
+        other.ask(port, imdn.CPIM, wrapped(message_id=b"id-3"))
+        assert told(other.answer(200))[0] == b"id-3"  # they go out in order
+        assert peer.silent()
+        assert not [line for line in tool.lines if line["event"] == "outcome"]
+
+
+def test_nobody_is_told_unless_the_inbox_is_started_so() -> None:
+    with inbox("--interactive") as tool, Peer() as peer:
+        peer.ask(port_of(tool), imdn.CPIM, wrapped(message_id=b"id-1"))
+        tool.wait_for(event="message")
+        tool.type("typed")
+        assert peer.answer(200).body == b"typed"
+
+
+def test_a_notification_makes_delivered_of_what_was_accepted() -> None:
+    for status, event, code in (("delivered", "delivered", 0), ("failed", "failed", 4), ("forbidden", "accepted", 3)):
+        with Peer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "20") as sender:
+            request = peer.answer(202)
+            cpim = parse_cpim(request.body)
+            assert receipt.asked(cpim) == [b"positive-delivery", b"negative-delivery"]
+            message_id = receipt.message_id(cpim) or b""
+            assert message_id == request.get(b"call-id")
+            sender.wait_for(event="accepted", status=202)
+            port = peer.from_port
+            assert peer.ask(port, imdn.CPIM, notification(b"somebody else's")).status == 480
+            assert peer.ask(port, imdn.XML, b"<imdn>").status == 480
+            assert peer.ask(port, imdn.CPIM, notification(message_id, status.encode())).status == 200
+            assert sender.wait() == code
+            assert sender.lines[-1]["event"] == event
+            assert sender.lines[-1]["notification"] == status
+
+
+def test_without_a_notification_accepted_it_stays() -> None:
+    with Peer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "0.3") as sender:
+        peer.answer(202)
+        assert sender.wait() == 3
+        assert (sender.lines[-1]["event"], sender.lines[-1]["notification"]) == ("accepted", None)
+
+
+def test_who_got_the_text_alone_is_not_waited_for() -> None:
+    with Peer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "60") as sender:
+        assert peer.answer(415, b"Accept: text/plain\r\n").get(b"content-type") == imdn.CPIM
+        request = peer.answer(202)
+        assert (request.get(b"content-type"), request.body) == (b"text/plain", b"hot")
+        assert sender.wait(DEADLINE_S) == 3
+        assert len(sender.lines) == 1
+
+
+def test_the_budget_counts_what_stands_around_the_text() -> None:
+    with inbox() as tool:
+        uri = f"sip:desk@127.0.0.1:{port_of(tool)}"
+        with Tool("send", uri, "x" * 1000, "--notify", "--budget", "split") as sender:
+            assert sender.wait() == 0
+            parts = sender.lines[-1]["parts"]
+        assert parts == 2
+        tool.wait_for(event="message", body=lambda text: text.startswith("(2/2) "))
+        assert sum(len(line["body"]) for line in messages(tool)) == 1000 + 2 * len("(1/2) ")

@@ -1,0 +1,114 @@
+"""R3428-4.3, R3428-4.9: alerts of a board that ask to be told of their delivery."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent import imdn, receipt
+from agent.cpim import parse_cpim
+from agent.cpim_writer import build_cpim
+from agent.message import Message
+from tests.host_tools.virtual import virtual_board
+from tests.sip_peer import Peer
+from tests.tools import Tool
+
+BOARD = b"sip:boiler@127.0.0.1"
+DESK = b"sip:desk@127.0.0.1"
+PROGRAM = """
+import asyncio
+from mote import Mote
+mote = Mote()
+@mote.every(3600)
+async def boiler():
+    for text in {texts!r}:
+        print("alert:", await mote.alert(text, expires=600))
+@mote.command("status")
+async def status(message):
+    return "ok"
+mote.run()
+"""
+
+
+@contextmanager
+def board(folder: Path, peer: Peer, *texts: str, **settings: object) -> Iterator[Tool]:
+    """A virtual board that sends these texts to peer, and the tool that watches it."""
+    to = f"sip:desk@127.0.0.1:{peer.port}"
+    config = {"aor": BOARD.decode(), "to": to, "bind": "127.0.0.1:0", "log": "debug", "notify": 60, **settings}
+    program, configuration = folder / "boiler.py", folder / "mote.json"
+    program.write_text(PROGRAM.replace("{texts!r}", repr(texts)))
+    configuration.write_text(json.dumps(config))
+    flash = folder / "flash"
+    flash.mkdir()
+    with virtual_board(flash, "128k") as port:
+        with Tool("deploy", str(program), "--port", port, "--config", str(configuration)) as deploy:
+            assert deploy.wait(120) == 0, deploy.transcript()
+        with Tool("monitor", "--port", port) as monitor:
+            monitor.wait_for(event="ready")
+            yield monitor
+
+
+def notification(request: Message, status: bytes = b"delivered") -> bytes:
+    return receipt.build_notification(parse_cpim(request.body), status, DESK, BOARD, b"own", 0)
+
+
+def test_a_notification_makes_delivered_of_an_accepted_alert(tmp_path: Path) -> None:
+    with Peer() as peer, board(tmp_path, peer, "hot", "hotter") as monitor:
+        request = peer.answer(202)
+        cpim = parse_cpim(request.body)
+        assert (request.get(b"content-type"), cpim.body) == (imdn.CPIM, b"hot")
+        assert cpim.address(b"From") == BOARD
+        assert receipt.message_id(cpim) == request.get(b"call-id")
+        assert peer.ask(peer.from_port, imdn.CPIM, notification(request), to=BOARD).status == 200
+        monitor.wait_for(event="log", name="notification", fields=lambda fields: fields["status"] == "delivered")
+        monitor.wait_for(event="console", text="alert: delivered")
+        request = peer.answer(202)
+        assert peer.ask(peer.from_port, imdn.CPIM, notification(request, b"failed"), to=BOARD).status == 200
+        monitor.wait_for(event="console", text="alert: failed")
+
+
+def test_a_notification_that_comes_late_is_logged(tmp_path: Path) -> None:
+    with Peer() as peer, board(tmp_path, peer, "hot", notify=1) as monitor:
+        request = peer.answer(202)
+        monitor.wait_for(event="console", text="alert: accepted")
+        assert peer.ask(peer.from_port, imdn.CPIM, notification(request), to=BOARD).status == 200
+        line = monitor.wait_for(event="log", name="notification", level="info")
+        assert line["fields"] == {"call_id": (request.get(b"call-id") or b"").decode(), "status": "delivered"}
+        strange = notification(request).replace(request.get(b"call-id") or b"", b"somebody else's")
+        assert peer.ask(peer.from_port, imdn.CPIM, strange, to=BOARD).status == 200
+        monitor.wait_for(event="log", name="notification_ignored", level="debug")
+
+
+def test_who_refuses_message_cpim_gets_the_text_from_then_on(tmp_path: Path) -> None:
+    with Peer() as peer, board(tmp_path, peer, "hot", "hotter") as monitor:
+        peer.answer(415, b"Accept: text/plain\r\n")
+        request = peer.answer(202)
+        assert (request.get(b"content-type"), request.body) == (b"text/plain", b"hot")
+        request = peer.answer(200)  # not waited for, since nobody will tell
+        assert (request.get(b"content-type"), request.body) == (b"text/plain", b"hotter")
+        monitor.wait_for(event="console", text="alert: delivered")
+
+
+def test_the_budget_counts_what_stands_around_the_text(tmp_path: Path) -> None:
+    with Peer() as peer, board(tmp_path, peer, "x" * 1200, budget="truncate"):
+        request = peer.answer(200)
+        assert 1290 < len(request.data) <= 1300
+        assert parse_cpim(request.body).body[:3] == b"xxx"
+
+
+def test_commands_are_taken_as_text_alone(tmp_path: Path) -> None:
+    with Peer(DESK) as peer, board(tmp_path, peer, "hot", allow=[DESK.decode()]) as monitor:
+        peer.answer(200)
+        port = peer.from_port
+        assert peer.ask(port, imdn.CPIM, build_cpim(DESK, BOARD, b"status"), to=BOARD).status == 415
+        assert peer.ask(port, b"text/plain", b"status", to=BOARD).status == 200
+        assert peer.answer(200).body == b"ok"
+        monitor.wait_for(event="log", name="command")
+
+
+def test_alerts_are_plain_text_unless_told_otherwise(tmp_path: Path) -> None:
+    with Peer() as peer, board(tmp_path, peer, "hot", notify=0) as monitor:
+        request = peer.answer(202)
+        assert (request.get(b"content-type"), request.body) == (b"text/plain", b"hot")
+        monitor.wait_for(event="console", text="alert: accepted")
+        assert peer.ask(peer.from_port, imdn.CPIM, b"x", to=BOARD).get(b"accept") == b"text/plain"
