@@ -19,17 +19,18 @@ _LONGEST_TTL = const(86400)  # seconds
 class Search:
     """Finds the flows for one URI. flows: what was found, the best first; ttl: seconds that it may be kept.
 
+    host: the name that the search begins with.
     uri: a sip: or sips: URI. transports: those we have, the preferred one first; a URI that names one has only that.
     Put b"TCP" before b"UDP" to prefer congestion control (RFC 3428 section 8). random_bytes: of n, n random octets.
     Raises ParseError where Uri.flow does.
     """
 
     def __init__(self, uri: Uri, transports: tuple, random_bytes: object) -> None:
-        transport, host, self._port = uri.flow(transports[0])
+        transport, host, _ = uri.flow(transports[0])
         if uri.scheme == b"sips" or uri.param(b"transport") is not None:
             transports = (transport,)
         self._transports = transports
-        self._host = host.strip(b"[]").lower()
+        self.host = host.strip(b"[]").lower()
         self._name = b"" if is_address(uri.host) else uri.host
         self._random = random_bytes
         self._hosts: dict[bytes, list] = {}  # by name, as far as they were looked up
@@ -37,8 +38,8 @@ class Search:
         self.flows: list[tuple] = []
         self.ttl = _LONGEST_TTL
         self._steps: list[tuple]  # (transport, name, port) to look up, port None for SRV
-        if uri.port is None and not is_address(self._host) and self._host.find(b".") > 0:
-            self._steps = [(transport, _SERVICES[transport] + self._host, None) for transport in transports]
+        if uri.port is None and not is_address(self.host) and self.host.find(b".") > 0:
+            self._steps = [(transport, _SERVICES[transport] + self.host, None) for transport in transports]
         else:  # a name without a dot is this network's own, and no domain
             self._steps = self._without_srv(uri.port)
 
@@ -78,7 +79,7 @@ class Search:
         transports = self._transports
         if b"UDP" in transports:
             transports = transports[: transports.index(b"UDP") + 1]
-        return [(kind, self._host, port or (5061 if kind == b"TLS" else 5060)) for kind in transports]
+        return [(kind, self.host, port or (5061 if kind == b"TLS" else 5060)) for kind in transports]
 
 
 def srv_order(records: list, random_bytes: object) -> list:
