@@ -25,6 +25,7 @@ _PREFERENCES = {  # what else may do where a URI names no transport; nothing doe
 }
 _LIFETIME_S = 4.0  # of one question to DNS, repetitions and further servers included
 _SYSTEM_TTL_S = 60  # the system doesn't tell how long its addresses are good for
+_LONGEST_TTL_S = 86400
 _KEPT = 1000  # places
 
 
@@ -76,14 +77,10 @@ class Resolver:
             values: list[Any] = []
             ttl = _SYSTEM_TTL_S
             try:
-                if is_srv and not trouble:
-                    values, ttl = await self._ask(name, "SRV")
-                elif not is_srv and self._server and b"." in name:
-                    for kind in ("AAAA", "A"):
-                        found, ttl_of_kind = await self._ask(name, kind)
-                        values += found
-                        ttl = min(ttl, ttl_of_kind)
-                elif not is_srv:
+                if is_srv or (self._server and b"." in name):
+                    if not trouble:  # a silent server has been waited for once
+                        values, ttl = await self._ask_dns(name, ("SRV",) if is_srv else ("AAAA", "A"))
+                else:
                     values = await self._ask_system(name)
             except OSError as error:
                 trouble = f" ({error.strerror or error})"
@@ -96,27 +93,33 @@ class Resolver:
         found = await loop.getaddrinfo(name.decode(), None, type=socket.SOCK_STREAM)
         return [address[0].encode() for *_, address in found if isinstance(address[0], str)]
 
-    async def _ask(self, name: bytes, kind: str) -> tuple[list[Any], int]:
-        """Return the records of a type that name has, and their TTL. Raises OSError when no server says anything."""
+    async def _ask_dns(self, name: bytes, kinds: tuple[str, ...]) -> tuple[list[Any], int]:
+        """Return the records of these types that name has, and their TTL. Raises OSError when nobody answers."""
         import dns.exception
         import dns.resolver
 
-        try:
-            resolver = self._dns = self._dns or self._make_dns()
-            answer = await resolver.resolve(name.decode(), kind, raise_on_no_answer=False, search=False)
-        except dns.resolver.NXDOMAIN:
-            return [], _SYSTEM_TTL_S
-        except (dns.exception.Timeout, dns.resolver.NoNameservers) as error:
-            where = f" at {self._server[0]} port {self._server[1]}" if self._server else ""
-            raise OSError(f"no answer from the DNS server{where}") from error
-        except dns.exception.DNSException as error:
-            raise OSError(f"DNS: {error}") from error
-        records: list[Any] = list(answer.rrset or ())
-        ttl = answer.rrset.ttl if answer.rrset else _SYSTEM_TTL_S
-        if kind != "SRV":
-            return [record.address.encode() for record in records], ttl
-        values = [(r.priority, r.weight, r.port, r.target.to_text().lower().rstrip(".").encode()) for r in records]
-        return values, ttl
+        values: list[Any] = []
+        ttl = _LONGEST_TTL_S
+        self._dns = self._dns or self._make_dns()
+        for kind in kinds:
+            try:
+                answer = await self._dns.resolve(name.decode(), kind, raise_on_no_answer=False, search=False)
+            except dns.resolver.NXDOMAIN:
+                break
+            except (dns.exception.Timeout, dns.resolver.NoNameservers) as error:
+                where = f" at {self._server[0]} port {self._server[1]}" if self._server else ""
+                raise OSError(f"no answer from the DNS server{where}") from error
+            except dns.exception.DNSException as error:
+                raise OSError(f"DNS: {error}") from error
+            for record in answer.rrset or ():
+                if kind == "SRV":
+                    target = record.target.to_text().lower().rstrip(".").encode()
+                    values.append((record.priority, record.weight, record.port, target))
+                else:
+                    values.append(record.address.encode())
+            if answer.rrset:
+                ttl = min(ttl, answer.rrset.ttl)
+        return values, ttl if values else _SYSTEM_TTL_S
 
     def _make_dns(self) -> "DnsResolver":
         from dns.asyncresolver import Resolver as DnsResolver
