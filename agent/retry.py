@@ -70,14 +70,13 @@ def _turn(draft: Draft) -> bool:
 
 def _add_udp(uac: Uac, draft: Draft) -> None:
     """Let UDP be next where our preference alone has led to TCP, and the peer has none (RFC 3261 section 18.1.1)."""
-    uri = draft.uri
-    if draft.flow[0] != b"TCP" or draft.flow == uac.proxy_flow or uri.param(b"transport") is not None or not uri.host:
+    flow = draft.flow
+    if flow[0] != b"TCP" or flow == uac.proxy_flow or draft.uri.param(b"transport") is not None or not draft.uri.host:
         return
     from agent.locate import is_address
 
-    udp = uri.flow(b"UDP")
-    if draft.flow[1:] == udp[1:] and is_address(udp[1]):
-        draft.flows.append(udp)
+    if flow == draft.uri.flow(b"TCP") and is_address(flow[1]):
+        draft.flows.append((b"UDP",) + flow[1:])
 
 
 def _answer(uac: Uac, draft: Draft, values: list[bytes], field: bytes) -> bool:

@@ -23,10 +23,9 @@ def test_a_port_is_listed_with_the_device_behind_it(
     monkeypatch.setattr(ports, "usb_ports", lambda: [esp32()])
     monkeypatch.setattr(ports, "virtual_ports", list)
     assert main(["ports"]) == 0
-    assert (
-        capsys.readouterr().out
-        == "/dev/ttyUSB0  10c4:ea60  Silicon Labs CP2102N USB to UART  (esp32_generic or esp32_generic_c3 or esp32_generic_s3?)\n"
-    )
+    seen = capsys.readouterr().out
+    assert seen.startswith("/dev/ttyUSB0  10c4:ea60  Silicon Labs CP2102N USB to UART  ")
+    assert seen.endswith("(esp32_generic or esp32_generic_c3 or esp32_generic_s3?)\n")
     assert main(["ports", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "event": "port",
