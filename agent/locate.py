@@ -38,9 +38,9 @@ class Search:
         self.flows: list[tuple] = []
         self.ttl = _LONGEST_TTL
         self._steps: list[tuple]  # (transport, name, port) to look up, port None for SRV
-        if uri.port is None and not is_address(self.host) and self.host.find(b".") > 0:
+        if uri.port is None and not is_address(self.host) and not is_local(self.host):
             self._steps = [(transport, _SERVICES[transport] + self.host, None) for transport in transports]
-        else:  # a name without a dot is this network's own, and no domain
+        else:
             self._steps = self._without_srv(uri.port)
 
     def question(self) -> tuple[bytes, bool] | None:
@@ -101,6 +101,11 @@ def srv_order(records: list, random_bytes: object) -> list:
 def is_address(host: bytes) -> bool:
     """Is host an IP address, and not a name?"""
     return host.find(b":") >= 0 or host.replace(b".", b"").isdigit()
+
+
+def is_local(name: bytes) -> bool:
+    """Is a name this network's own, without SRV records: one without a dot, or one for mDNS (RFC 6762)?"""
+    return name.find(b".") < 0 or name.endswith(b".local")
 
 
 def place_of(uac: Uac, flow: tuple, proxy: bytes | None) -> Uri | None:

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import ParseError
-from agent.locate import Search, is_address
+from agent.locate import Search, is_address, is_local
 from agent.uri import Uri, parse_host_port
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Resolver:
             values: list[Any] = []
             ttl = _SYSTEM_TTL_S
             try:
-                if is_srv or (self._server and b"." in name):
+                if is_srv or (self._server and not is_local(name)):
                     if not trouble:  # a silent server has been waited for once
                         values, ttl = await self._ask_dns(name, ("SRV",) if is_srv else ("AAAA", "A"))
                 else:

@@ -135,7 +135,8 @@ def test_maddr_takes_the_place_of_the_host():
     assert _search(b"sip:desk@example.org;maddr=[2001:db8::1]", {})[0] == [(b"UDP", b"2001:db8::1", 5060)]
 
 
-def test_name_without_a_dot_is_no_domain_with_services():
+def test_name_of_this_network_is_no_domain_with_services():
+    assert _search(b"sip:desk@pi.local", {b"pi.local": [b"192.0.2.1"]}) == ([_ONE], [b"pi.local"])
     assert _search(b"sip:desk@pbx", {b"pbx": [b"192.0.2.1"]}) == ([_ONE], [b"pbx"])
 
 
