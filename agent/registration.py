@@ -57,7 +57,8 @@ class Registration:
     def __init__(self, ua: Uac, registrar: Uri, flow: tuple, contact: Uri, expires: int, instance: bytes) -> None:
         self._ua = ua
         self._registrar = registrar
-        self._flow = flow
+        self._first_flow = flow  # where to ask for a binding; a name may lead to other places each time
+        self._flow = flow  # where we have one
         self._contact = contact
         self._asked = expires
         self._expires = expires  # what we ask for at the moment; 0 unregisters
@@ -80,7 +81,8 @@ class Registration:
         """Send a REGISTER, unless one is on its way."""
         if self._under_way:
             return []
-        draft = self._ua.new_draft(b"REGISTER", self._registrar, self._flow)
+        flows = [self._flow, self._first_flow] if self.bound and self._flow != self._first_flow else self._first_flow
+        draft = self._ua.new_draft(b"REGISTER", self._registrar, flows)
         draft.owner = self
         draft.to = self._ua.aor
         draft.call_id = self._call_id
@@ -150,6 +152,7 @@ class Registration:
     def _bound(self, granted: int, message: Message, now: int) -> list[Event]:
         self._failures = 0
         self._has_moved = False
+        self._flow = self._draft.flow
         self.bound = granted > 0
         if not granted:
             self._next_at = None
@@ -191,10 +194,10 @@ class Registration:
         """Try again later: the longer, the more attempts in a row have failed; not before Retry-After."""
         pause_s = min(_FIRST_PAUSE_S << min(self._failures, 6), _LONGEST_PAUSE_S)
         pause_s -= pause_s * self._ua.random_octet() // 512  # 50 to 100 % of it
-        after = b"" if message is None else message.get(b"retry-after") or b""
-        retry_after = parse_delta(after.split(b";")[0].split(b"(")[0].strip())
-        if retry_after is not None:
-            pause_s = max(pause_s, min(retry_after, 86400))
+        if message is not None:
+            from agent.retry import retry_after_s
+
+            pause_s = max(pause_s, retry_after_s(message.get(b"retry-after")))
         self._failures += 1
         self.bound = False
         self._ping_at = self._pong_at = None

@@ -1,30 +1,40 @@
 """What a UAC tries before it gives up: RFC 3261 section 8.1.3. Loaded at the first request that fails."""
 
+from agent.clock import later, until
 from agent.compat import const
 from agent.errors import ParseError
-from agent.headers import media_type, parse_address, takes
+from agent.headers import media_type, parse_address, parse_delta, takes
 from agent.message import Message
 from agent.uac import Draft, Uac
 from agent.uri import Uri, parse_uri
 
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
 _MAX_REFUSED = const(64)  # content types of peers that are remembered
+_DEAD_S = const(30)  # how long a flow that led nowhere is put behind others
+_MAX_DEAD = const(16)  # flows remembered as such
+_LONGEST_PAUSE_S = const(3600)
 
 
-def amend(uac: Uac, draft: Draft, status: int, message: Message | None) -> bool:
+def retry_after_s(value: bytes | None) -> int:
+    """Return the seconds to wait that a Retry-After value asks for, an hour at most; 0 when there is none to obey."""
+    if value is None:
+        return 0
+    return min(parse_delta(value.split(b";")[0].split(b"(")[0].strip()) or 0, _LONGEST_PAUSE_S)
+
+
+def amend(uac: Uac, draft: Draft, status: int, message: Message | None, now: int) -> bool:
     """Change draft so that it is worth another attempt; False when there is none.
 
     status: of the final response, 408 for a timeout, 503 for a transport error; message: the response, if there is one.
     """
+    if status == 503 or message is None:
+        _bury(uac, draft.flow, message, now)
     if len(draft.tried) >= _MAX_ATTEMPTS:
         return False
-    if status in (408, 503) and draft.flows:
-        draft.flow = draft.flows.pop(0)
-        draft.cseq -= 1  # the same request in another transaction (RFC 3263 section 4.3): a receiver knows the twin
-        draft.tried.append(b"flow")
-        return True
-    if message is None:
-        return False
+    if status == 503 or message is None:
+        if message is None and status == 503 and not draft.flows:
+            _add_udp(uac, draft)
+        return _turn(draft)
     if status == 401:
         return _answer(uac, draft, message.all(b"www-authenticate"), b"Authorization")
     if status == 407:
@@ -53,6 +63,37 @@ def _fall_back(uac: Uac, draft: Draft, message: Message) -> bool:
     draft.content_type = content_type
     draft.body = body
     return True
+
+
+def _bury(uac: Uac, flow: tuple, message: Message | None, now: int) -> None:
+    """Remember for a while that a flow leads nowhere: for Retry-After, or a time of our own."""
+    dead = uac.dead = getattr(uac, "dead", {})
+    for known in list(dead):
+        if until(dead[known], now) <= 0 or len(dead) >= _MAX_DEAD:
+            del dead[known]
+    seconds = 0 if message is None else retry_after_s(message.get(b"retry-after"))
+    dead[flow[:3]] = later(now, (seconds or _DEAD_S) * 1000)
+
+
+def _turn(draft: Draft) -> bool:
+    """Turn to the next flow: the same request in a new transaction (RFC 3263 section 4.3)."""
+    if not draft.flows:
+        return False
+    draft.flow = draft.flows.pop(0)
+    draft.cseq -= 1
+    draft.tried.append(b"flow")
+    return True
+
+
+def _add_udp(uac: Uac, draft: Draft) -> None:
+    """Let UDP be next where our preference alone has led to TCP, and the peer has none (RFC 3261 section 18.1.1)."""
+    flow = draft.flow
+    if flow[0] != b"TCP" or flow == uac.proxy_flow or draft.uri.param(b"transport") is not None or not draft.uri.host:
+        return
+    from agent.locate import is_address
+
+    if flow == draft.uri.flow(b"TCP") and is_address(flow[1]):
+        draft.flows.append((b"UDP",) + flow[1:])
 
 
 def _answer(uac: Uac, draft: Draft, values: list[bytes], field: bytes) -> bool:

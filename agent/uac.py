@@ -63,6 +63,7 @@ class Uac:
     """Sends; UserAgent adds receiving."""
 
     refused: tuple = ()  # (URI key, content type) that peers answered 415, agent.retry keeps the latest
+    dead: dict[tuple, int]  # made by agent.retry: a flow's first three items -> when to think of it again
 
     def __init__(
         self, aor: bytes, sent_by: bytes, random_bytes: object, proxy: bytes | None = None, transport: bytes = b"UDP"
@@ -83,7 +84,7 @@ class Uac:
         self._target = b""  # the last one, and what parse_uri made of it: a board mostly sends to the same
         self._uri: Uri | None = None
         self._queues: dict[bytes, list[Draft]] = {}  # by URI key; the first of each is pending
-        self._pending: dict[bytes, Draft] = {}  # by branch
+        self.pending: dict[bytes, Draft] = {}  # by branch
         self.challenges: dict[tuple, list] = {}  # by method and flow: a nonce serves for more than one request
 
     def token(self, octets: int) -> bytes:
@@ -278,18 +279,18 @@ class Uac:
     def start(self, draft: Draft, now: int) -> list[Event]:
         """Begin the transaction of a request that was built."""
         draft.transaction = ClientTransaction(draft.flow[0] != b"UDP", now)
-        self._pending[draft.branch] = draft
+        self.pending[draft.branch] = draft
         return [Transmit(draft.request, draft.flow)]
 
     def _finish(
         self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
     ) -> list[Event]:
         """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn."""
-        del self._pending[draft.branch]
+        del self.pending[draft.branch]
         if status >= 300:
             from agent.retry import amend
 
-            if amend(self, draft, status, message):
+            if amend(self, draft, status, message, now):
                 self.build(draft, now)
                 if len(draft.request) <= BUDGET:
                     return self.start(draft, now)
@@ -318,7 +319,7 @@ class Uac:
         vias = message.all(b"via")
         via = vias[0] if len(vias) == 1 else b""
         at = via.find(b"z9hG4bK")
-        draft = self._pending.get(via[at : at + 23])
+        draft = self.pending.get(via[at : at + 23])
         if (
             message.fault
             or draft is None
@@ -347,7 +348,7 @@ class Uac:
     def failed(self, flow: tuple, now: int, reason: bytes = b"Transport Error") -> list[Event]:
         """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
         events: list[Event] = []
-        for draft in list(self._pending.values()):
+        for draft in list(self.pending.values()):
             if draft.flow[:3] == flow[:3]:
                 events += self._finish(draft, "failed", 503, reason, None, now)
         return events
@@ -355,7 +356,7 @@ class Uac:
     def wake(self, now: int) -> list[Event]:
         """Let time pass: repeat requests, give up on what stayed unanswered."""
         events: list[Event] = []
-        for draft in list(self._pending.values()):
+        for draft in list(self.pending.values()):
             if draft.transaction.wake(now):
                 events.append(Transmit(draft.request, draft.flow))
             elif draft.transaction.state == TERMINATED:
@@ -365,7 +366,7 @@ class Uac:
     def wait_ms(self, now: int) -> int | None:
         """Return the ms until wake() has work, 0 when overdue, None when nothing is pending."""
         wait = None
-        for draft in self._pending.values():
+        for draft in self.pending.values():
             ms = draft.transaction.wait_ms(now)
             if wait is None or ms < wait:
                 wait = ms

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.errors import ParseError
+from agent.locate import is_address
 from agent.uri import parse_host_port, parse_uri
 from host_tools.errors import ToolError
 
@@ -94,6 +95,15 @@ def _bind(value: Any) -> str | None:
     return "ADDRESS:PORT such as 0.0.0.0:5060"
 
 
+def _server(value: Any) -> str | None:
+    try:
+        if isinstance(value, str) and is_address(parse_host_port(value.encode())[0]):
+            return None
+    except ParseError:
+        pass
+    return "ADDRESS or ADDRESS:PORT such as 192.0.2.53"
+
+
 def _host(value: Any) -> str | None:
     try:
         if isinstance(value, str) and parse_host_port(value.encode())[1] is None:
@@ -140,6 +150,7 @@ _CHECKS: dict[str, _Check] = {
     "wifi": _networks,
     "register": _seconds,
     "notify": _seconds,
+    "dns": _server,
     "ntp": _host,
     "budget": _one_of("refuse", "compact", "split", "truncate"),
     "log": _one_of("debug", "info", "warning", "error"),

@@ -24,10 +24,11 @@ from agent.events import Dropped, MessageReceived, Outcome
 from agent.headers import media_type, parse_address, takes
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
-from host_tools import tls
+from host_tools import resolver, tls
 from host_tools.console import harmless, write_json
 from host_tools.errors import ToolError
 from host_tools.notifications import Notifier, wanted
+from host_tools.resolver import Resolver
 from host_tools.shell import Flow, Shell, now_ms, parse_bind, user_name
 from host_tools.store import Received, Store, describe
 
@@ -83,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "'sip:... TEXT' goes to that URI",
     )
     tls.add_arguments(parser)
+    resolver.add_arguments(parser)
     parser.add_argument("--tls-clients", action="store_true", help="only clients with a certificate of --tls-ca")
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of text for people")
 
@@ -110,7 +112,7 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     ua = UserAgent(aor, b"localhost", os.urandom, accept=accept, hosts=domains or None, keep=_KEEP)
     screen: Screen = JsonScreen() if args.json else Screen()
     inbox = Inbox(ua, accept, store, screen, _Runners(args.command, screen) if args.command else None)
-    shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients))
+    shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients), Resolver(server=args.dns))
     if args.imdn:
         inbox.notifier = Notifier(ua, shell, screen.warning)
     try:
@@ -324,13 +326,13 @@ class Inbox:
         if line.startswith(("sip:", "sips:")):
             uri, _, text = line.partition(" ")
             target = uri.encode()
-            await self.shell.approach(parse_uri(target).flow(b"UDP"))
+            await self.shell.reach(parse_uri(target))
         elif self._last is None:
             self._screen.warning("nobody to answer yet: type sip:user@host TEXT", line=line)
             return
         else:
             target, flow, text = self._last.sender, self._last.flow, line
-            await self.shell.approach(flow)
+            self.shell.approach(flow)
         if self._last is not None:  # who was written to writes back
             ua.aor = parse_uri(parse_address(self._last.message.get(b"to") or b"")[1]).address_of_record()
         self.shell.carry_out(ua.send(ua.new_call_id(), target, text.strip().encode(), now_ms(), flow=flow))

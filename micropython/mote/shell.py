@@ -29,7 +29,7 @@ def readable(sock: object) -> object:
 
 
 def address_of(host: bytes, port: int) -> object:
-    """Return what this port's sockets take as an address. Blocks when host is a name. Raises OSError."""
+    """Return what this port's sockets take as an address. host: an IP address; a name would block. Raises OSError."""
     return socket.getaddrinfo(host.decode(), port)[0][-1]
 
 
@@ -52,6 +52,7 @@ class Shell:
         self._on_event = on_event
         self._udp = None
         self._tcp = None
+        self._resolver = None
         self._address = (None, 0, None)  # host, port and socket address of the last datagram that left
         self._waiting = {}  # Call-ID -> [asyncio.Event, Outcome]
         self._ticker = None
@@ -117,10 +118,23 @@ class Shell:
                 return
             known = self._address
             if known[0] != flow[1] or known[1] != flow[2]:
+                if self.locate(flow):
+                    return
                 self._address = known = (flow[1], flow[2], address_of(flow[1], flow[2]))
             self._udp.sendto(event.data, known[2])
         except OSError as error:
             self.carry_out(self.user_agent.failed(flow, now(), str(error).encode()))
+
+    def locate(self, flow: tuple) -> bool:
+        """Have the host of a flow looked up if it is a name; the core turns to where it leads when that is known."""
+        if flow[1].find(b":") >= 0 or flow[1].replace(b".", b"").isdigit():
+            return False
+        if self._resolver is None:
+            from mote.resolver import Resolver
+
+            self._resolver = Resolver(self)
+        self._resolver.locate(flow)
+        return True
 
     async def _read_udp(self) -> None:
         sock = self._udp

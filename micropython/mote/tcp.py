@@ -44,6 +44,8 @@ class Streams:
         """Send data on the flow's connection, opened first if need be; the core hears of a connection that fails."""
         connection = self._connections.get(flow)
         if connection is None:
+            if self._shell.locate(flow):
+                return
             self._connections[flow] = connection = Connection()
             asyncio.create_task(self._connect(flow, connection))
         connection.unsent += data
@@ -51,14 +53,13 @@ class Streams:
             asyncio.create_task(self._flush(flow, connection))
 
     async def _connect(self, flow: tuple, connection: Connection) -> None:
-        host = flow[1].decode()
         try:
             if flow[0] == b"TLS":
                 from mote.tls import connect
 
-                connection.stream = await asyncio.wait_for(connect(host, flow[2], self._shell), _CONNECT_S)
+                connection.stream = await asyncio.wait_for(connect(flow, self._shell), _CONNECT_S)
             else:
-                opening = asyncio.open_connection(host, flow[2])
+                opening = asyncio.open_connection(flow[1].decode(), flow[2])
                 connection.stream, _ = await asyncio.wait_for(opening, _CONNECT_S)
         except asyncio.TimeoutError:
             self._lost(flow, b"no connection in time")

@@ -17,8 +17,11 @@ from agent.compat import const
 _STEP_MS = const(20)
 
 
-async def connect(host: str, port: int, shell: object) -> object:
-    """Return a Stream to (host, port) after the handshake. Raises OSError that says what was wrong."""
+async def connect(flow: tuple, shell: object) -> object:
+    """Return a Stream to the end of a flow, after the handshake. Raises OSError that says what was wrong.
+
+    A fourth item of the flow is the name that the certificate has to be for, in place of the host.
+    """
     settings = shell.settings
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     pinned = settings["tls_fingerprint"]
@@ -29,9 +32,10 @@ async def connect(host: str, port: int, shell: object) -> object:
         context.load_verify_locations(_read("/ca.der"))
     if "client.der" in os.listdir("/"):
         context.load_cert_chain(_read("/client.der"), _read("/client.key.der"))
-    plain, _ = await asyncio.open_connection(host, port)
+    plain, _ = await asyncio.open_connection(flow[1].decode(), flow[2])
     try:
-        secured = context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
+        name = (flow[3] if len(flow) > 3 else flow[1]).decode()
+        secured = context.wrap_socket(plain.s, server_hostname=name, do_handshake_on_connect=False)
         secured.setblocking(False)
         while not secured.getpeercert(True):
             secured.read(1)  # carries the handshake on; a SIP server says nothing before we do

@@ -1,0 +1,142 @@
+"""R3428-3.3, R3261-18-2: a board finds its way by DNS without blocking, and another when one is closed."""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.dns_server import DnsServer, closed_port, points_at_itself
+from tests.host_tools.peers import Peer, header
+from tests.vm import ROOT, command
+
+_PROGRAM = """
+import asyncio, json, os, sys
+from agent.user_agent import UserAgent
+from mote.shell import Shell
+
+settings = json.loads(sys.argv[1])
+proxy = settings["proxy"]
+ua = UserAgent(b"sip:boiler@example.org", b"mote.invalid:5060", os.urandom, proxy and proxy.encode(),
+               settings["transport"].upper().encode())
+shell = Shell(ua, lambda event: None, settings)
+turns = 0
+
+async def tick():
+    global turns
+    while True:
+        await asyncio.sleep_ms(50)
+        turns += 1
+
+async def main():
+    shell.open("127.0.0.1", 0, False)
+    asyncio.create_task(tick())
+    for target in settings["targets"]:
+        began = turns
+        outcome = await shell.send(ua.new_call_id(), target.encode(), b"hot")
+        print(json.dumps([outcome.name, outcome.status, outcome.reason.decode(), turns - began]))
+    print(json.dumps(sorted([name for name in sys.modules if name in ("mote.resolver", "agent.locate", "agent.dns")])))
+
+asyncio.run(main())
+"""
+
+
+class Seen:
+    """outcomes: [name, status, reason, turns of another task meanwhile]; loaded: modules for names, of those there."""
+
+    def __init__(self, lines: Sequence[Any]) -> None:
+        self.outcomes = lines[:-1]
+        self.loaded = lines[-1]
+
+
+def _send(targets: Sequence[str], dns: str | None, transport: str = "udp", proxy: str | None = None) -> Seen:
+    """Send to each target in turn on a VM."""
+    settings = {"dns": dns, "transport": transport, "proxy": proxy, "tls_fingerprint": None, "targets": targets}
+    done = subprocess.run(
+        [*command(32), "-X", "heapsize=192k", "-c", _PROGRAM, json.dumps(settings)],
+        cwd=ROOT,
+        env={**os.environ, "MICROPYPATH": ".:micropython:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Seen([json.loads(line) for line in done.stdout.splitlines()])
+
+
+def _two(first: int, second: int, transport: str = "udp") -> dict[tuple[str, str], list[str]]:
+    records = [f"20 0 {second} b.example.org.", f"10 0 {first} a.example.org."]
+    return {
+        (f"_sip._{transport}.example.org", "SRV"): records,
+        ("a.example.org", "A"): ["127.0.0.1"],
+        ("b.example.org", "CNAME"): ["c.example.org."],
+        ("c.example.org", "A"): ["127.0.0.1"],
+    }
+
+
+def test_second_server_takes_what_the_first_one_has_no_service_for_and_the_next_message_first() -> None:
+    with (
+        Peer("udp", [["503 Service Unavailable"]]) as first,
+        Peer("udp", [["200 OK"]] * 2) as second,
+        DnsServer(_two(first.port, second.port)) as server,
+    ):
+        seen = _send(["sip:desk@example.org", "sip:other@example.org"], server.place)
+    assert [outcome[:2] for outcome in seen.outcomes] == [["delivered", 200]] * 2
+    assert (len(first.got), len(second.got)) == (1, 2)
+    assert server.asked.count(("a.example.org", "A")) == 1  # it is kept for a minute
+
+
+def test_answers_are_kept_no_longer_than_they_may() -> None:
+    with Peer("udp", [["200 OK"]] * 2) as peer, DnsServer(_two(peer.port, peer.port), ttl=0) as server:
+        _send(["sip:desk@example.org"] * 2, server.place)
+    assert server.asked.count(("a.example.org", "A")) == 2
+
+
+def test_second_server_takes_what_the_first_one_refuses_a_connection_for() -> None:
+    with Peer("tcp", [["200 OK"]]) as peer, DnsServer(_two(closed_port(), peer.port, "tcp")) as server:
+        seen = _send(["sip:desk@example.org"], server.place)
+    assert seen.outcomes[0][:2] == ["delivered", 200]
+    assert header(peer.got[0], "Via").startswith("SIP/2.0/TCP")
+
+
+def test_udp_is_next_where_the_preferred_tcp_is_refused() -> None:
+    with Peer("udp", [["200 OK"]]) as peer, DnsServer({("example.org", "A"): ["127.0.0.1"]}) as server:
+        seen = _send([f"sip:desk@example.org:{peer.port}"], server.place, transport="tcp")
+    assert seen.outcomes[0][:2] == ["delivered", 200]
+    assert header(peer.got[0], "Via").startswith("SIP/2.0/UDP")
+
+
+def test_proxy_is_looked_up_in_place_of_the_target() -> None:
+    with Peer("udp", [["200 OK"]]) as proxy, DnsServer(_two(proxy.port, proxy.port)) as server:
+        seen = _send(["sip:desk@nowhere.example"], server.place, proxy="sip:example.org")
+        assert seen.outcomes[0][:2] == ["delivered", 200]
+        assert not [name for name, _ in server.asked if "nowhere" in name]
+
+
+def test_board_that_meets_addresses_alone_loads_nothing_for_names() -> None:
+    with Peer("udp", [["200 OK"]]) as peer:
+        seen = _send([f"sip:desk@127.0.0.1:{peer.port}"], None)
+    assert seen.outcomes[0][:2] == ["delivered", 200] and seen.loaded == []
+
+
+@pytest.mark.parametrize("forge", [None, points_at_itself, bytes])
+def test_silent_and_malicious_servers_end_in_a_failure_while_others_work_on(forge: Any) -> None:
+    with DnsServer(forge=forge or (lambda query: None)) as server:
+        seen = _send(["sip:desk@example.org"], server.place)
+        assert len(server.asked) == 3
+    name, status, reason, turns = seen.outcomes[0]
+    assert (name, status, reason) == ("failed", 503, "no answer from the DNS server at 127.0.0.1")
+    assert turns > 50  # 6 s
+
+
+def test_failure_says_what_is_not_there() -> None:
+    with DnsServer() as server:
+        seen = _send(["sip:desk@example.org", "sip:desk@a..b:5060", "sip:desk@localhost"], server.place)
+    assert [outcome[:3] for outcome in seen.outcomes] == [
+        ["failed", 503, "no address found for example.org"],
+        ["failed", 503, "a name with 1 to 63 octets between its dots was expected"],
+        ["failed", 503, "no address found for localhost"],
+    ]
+    assert _send(["sip:desk@example.org"], None).outcomes[0][2] == "no DNS server: sipmote deploy --set dns=ADDRESS"
