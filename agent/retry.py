@@ -9,6 +9,7 @@ from agent.uri import Uri, parse_uri
 
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
 _MAX_REFUSED = const(64)  # content types of peers that are remembered
+_MAX_FLOWS = const(16)  # with challenges that are remembered
 
 
 def amend(uac: Uac, draft: Draft, status: int, message: Message | None) -> bool:
@@ -25,10 +26,8 @@ def amend(uac: Uac, draft: Draft, status: int, message: Message | None) -> bool:
         return True
     if message is None:
         return False
-    if status == 401:
-        return _answer(uac, draft, message.all(b"www-authenticate"), b"Authorization")
-    if status == 407:
-        return _answer(uac, draft, message.all(b"proxy-authenticate"), b"Proxy-Authorization")
+    if status in (401, 407):
+        return _answer(uac, draft, message)
     if status < 400:
         return _redirect(uac, draft, message)
     if status == 416 and draft.uri.scheme in (b"im", b"tel") and b"416" not in draft.tried and draft.uri.host:
@@ -55,29 +54,39 @@ def _fall_back(uac: Uac, draft: Draft, message: Message) -> bool:
     return True
 
 
-def _answer(uac: Uac, draft: Draft, values: list[bytes], field: bytes) -> bool:
-    """Take up the challenges we have credentials for (RFC 3261 section 22): each realm once, again only when stale."""
-    from agent.digest import choose
+def _answer(uac: Uac, draft: Draft, message: Message) -> bool:
+    """Take up the challenges we have credentials for (RFC 3261 section 22): each realm once, again only when stale.
+
+    A proxy that forks puts the challenges of all branches in one response, so that both fields may be in either status
+    (RFC 3261 section 16.7, step 7).
+    """
+    from agent.digest import choose, unquote
 
     challenges = list(draft.challenges)
     changed = False
-    for challenge in choose(values, field):
-        mark = b"%s %s" % (field, challenge.realm)
+    found = choose(message.all(b"www-authenticate"), b"Authorization")
+    for challenge in found + choose(message.all(b"proxy-authenticate"), b"Proxy-Authorization"):
+        mark = b"%s %s" % (challenge.field, challenge.realm)
         if mark in draft.tried and not (challenge.stale and draft.tried.count(mark) < 2):
             continue
         for realm, user, password in uac.credentials:
-            if realm in (b"", challenge.realm):
+            if realm in (b"", unquote(challenge.realm)):
                 challenge.user = user
                 challenge.password = password
-                old = [known for known in challenges if known.field == field and known.realm == challenge.realm]
-                for known in old:
-                    challenges.remove(known)
+                for known in challenges:
+                    if known.field == challenge.field and known.realm == challenge.realm:
+                        challenges.remove(known)
+                        break
                 challenges.append(challenge)
                 draft.tried.append(mark)
                 changed = True
                 break
     if changed:
+        if len(uac.challenges) >= _MAX_FLOWS:
+            uac.challenges.clear()
         draft.challenges = uac.challenges[(draft.method, draft.flow[:3])] = challenges
+    else:  # the next request begins without credentials that are no good
+        uac.challenges.pop((draft.method, draft.flow[:3]), None)
     return changed
 
 
@@ -101,5 +110,6 @@ def _redirect(uac: Uac, draft: Draft, message: Message) -> bool:
         draft.uri = uri
         draft.flow = flow
         draft.flows = []
+        draft.challenges = uac.challenges.get((draft.method, flow[:3]), [])  # the old ones were others'
         return True
     return False

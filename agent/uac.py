@@ -235,7 +235,8 @@ class Uac:
         """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
         octets = _DATE if draft.expires and self.clock.quality == NONE else 0
         if self.credentials and not draft.challenges:
-            octets += _CREDENTIALS + len(self.credentials[0][1]) + len(draft.uri.request_uri())
+            longest = max([len(user) for _, user, _ in self.credentials])
+            octets += _CREDENTIALS + longest + len(draft.uri.request_uri())
         return octets
 
     def build(self, draft: Draft, now: int) -> None:
@@ -279,6 +280,8 @@ class Uac:
         """Begin the transaction of a request that was built."""
         draft.transaction = ClientTransaction(draft.flow[0] != b"UDP", now)
         self._pending[draft.branch] = draft
+        for challenge in draft.challenges:
+            challenge.count += 1
         return [Transmit(draft.request, draft.flow)]
 
     def _finish(
@@ -291,9 +294,10 @@ class Uac:
 
             if amend(self, draft, status, message):
                 self.build(draft, now)
-                if len(draft.request) <= BUDGET:
+                over = len(draft.request) - BUDGET
+                if over <= 0:
                     return self.start(draft, now)
-                reason = b"Over the budget with credentials"
+                reason = b"%d octets over the budget with what a %d asks for" % (over, status)
         if draft.owner is not None:
             events: list[Event] = draft.owner.finished(status, message, now)  # type: ignore[attr-defined]
             return events
@@ -304,7 +308,12 @@ class Uac:
         if queue:
             draft = queue[0]
             draft.cseq = 0  # it has only been measured so far
+            draft.challenges = self.challenges.get((draft.method, draft.flow[:3]), _NO_CHALLENGES)
             self.build(draft, now)
+            if len(draft.request) > BUDGET:  # it was measured without these
+                draft.challenges = _NO_CHALLENGES
+                draft.cseq = 0
+                self.build(draft, now)
             events += self.start(draft, now)
         else:
             del self._queues[draft.key]

@@ -35,6 +35,7 @@ class UserAgent(Uac):
         Uac.__init__(self, aor, sent_by, random_bytes, proxy, transport)
         self._serving = (accept, users, hosts, keep)
         self._uas: Uas | None = None  # type: ignore[name-defined]  # noqa: F821
+        self.authenticator: Authenticator | None = None  # type: ignore[name-defined]  # noqa: F821
         self.registration: Registration | None = None  # type: ignore[name-defined]  # noqa: F821
 
     def receive(self, data: bytes | Message, flow: tuple, now: int) -> list[Event] | tuple[Event, ...]:
@@ -58,7 +59,7 @@ class UserAgent(Uac):
             from agent.uas import Uas
 
             self._uas = Uas(*self._serving)
-        events: list[Event] = self._uas.receive(data, flow, self.token(4), self.clock, now)
+        events: list[Event] = self._uas.receive(data, flow, self.token(4), self.clock, self.authenticator, now)
         return events
 
     def respond(self, received: MessageReceived, status: int, now: int, fields: bytes = b"") -> list[Event]:
