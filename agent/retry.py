@@ -4,7 +4,7 @@ from agent.compat import const
 from agent.errors import ParseError
 from agent.headers import media_type, parse_address, takes
 from agent.message import Message
-from agent.uac import Draft, Uac
+from agent.uac import BUDGET, Draft, Uac
 from agent.uri import Uri, parse_uri
 
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
@@ -88,6 +88,17 @@ def _answer(uac: Uac, draft: Draft, message: Message) -> bool:
     else:  # the next request begins without credentials that are no good
         uac.challenges.pop((draft.method, draft.flow[:3]), None)
     return changed
+
+
+def recall(uac: Uac, draft: Draft, now: int) -> None:
+    """Let a request that had to wait its turn take up the challenges met meanwhile, if the budget allows for them."""
+    known = uac.challenges.get((draft.method, draft.flow[:3]), draft.challenges)
+    for challenges in (known, draft.challenges):
+        draft.challenges = challenges
+        draft.cseq = 0
+        uac.build(draft, now)
+        if len(draft.request) <= BUDGET:
+            break
 
 
 def _redirect(uac: Uac, draft: Draft, message: Message) -> bool:

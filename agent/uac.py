@@ -235,8 +235,7 @@ class Uac:
         """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
         octets = _DATE if draft.expires and self.clock.quality == NONE else 0
         if self.credentials and not draft.challenges:
-            longest = max([len(user) for _, user, _ in self.credentials])
-            octets += _CREDENTIALS + longest + len(draft.uri.request_uri())
+            octets += _CREDENTIALS + max([len(one[1]) for one in self.credentials]) + len(draft.uri.request_uri())
         return octets
 
     def build(self, draft: Draft, now: int) -> None:
@@ -294,10 +293,9 @@ class Uac:
 
             if amend(self, draft, status, message):
                 self.build(draft, now)
-                over = len(draft.request) - BUDGET
-                if over <= 0:
+                if len(draft.request) <= BUDGET:
                     return self.start(draft, now)
-                reason = b"%d octets over the budget with what a %d asks for" % (over, status)
+                reason = b"Over the budget with what the %d asks for" % status
         if draft.owner is not None:
             events: list[Event] = draft.owner.finished(status, message, now)  # type: ignore[attr-defined]
             return events
@@ -308,12 +306,11 @@ class Uac:
         if queue:
             draft = queue[0]
             draft.cseq = 0  # it has only been measured so far
-            draft.challenges = self.challenges.get((draft.method, draft.flow[:3]), _NO_CHALLENGES)
             self.build(draft, now)
-            if len(draft.request) > BUDGET:  # it was measured without these
-                draft.challenges = _NO_CHALLENGES
-                draft.cseq = 0
-                self.build(draft, now)
+            if self.challenges:
+                from agent.retry import recall
+
+                recall(self, draft, now)
             events += self.start(draft, now)
         else:
             del self._queues[draft.key]

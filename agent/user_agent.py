@@ -17,8 +17,11 @@ class UserAgent(Uac):
     transport: b"UDP", b"TCP" or b"TLS", for URIs that name none. accept: content types it takes, b"*/*" for all.
     users, hosts: what the user and the host of a Request-URI must be among (else 404); None for any.
     keep: server transactions remembered at once; the oldest answered one makes room.
+    authenticator: an attribute to set where senders must authenticate (agent.authenticator).
     Raises UsageError when aor, sent_by or proxy aren't what they should be.
     """
+
+    authenticator: "Authenticator | None" = None  # type: ignore[name-defined]  # noqa: F821
 
     def __init__(
         self,
@@ -35,7 +38,6 @@ class UserAgent(Uac):
         Uac.__init__(self, aor, sent_by, random_bytes, proxy, transport)
         self._serving = (accept, users, hosts, keep)
         self._uas: Uas | None = None  # type: ignore[name-defined]  # noqa: F821
-        self.authenticator: Authenticator | None = None  # type: ignore[name-defined]  # noqa: F821
         self.registration: Registration | None = None  # type: ignore[name-defined]  # noqa: F821
 
     def receive(self, data: bytes | Message, flow: tuple, now: int) -> list[Event] | tuple[Event, ...]:
