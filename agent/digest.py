@@ -1,7 +1,10 @@
 """Digest access authentication for SIP (RFC 3261 section 22, RFC 7616, RFC 8760). Loaded at the first challenge.
 
 Algorithms: SHA-256 and MD5 and their -sess forms, as far as this interpreter's hashlib has them; qop auth, auth-int or
-none (RFC 2069). Basic is never answered.
+none (RFC 2069). Basic is never answered. A realm, nonce or opaque with escapes is hashed and sent back as it stands
+between its quotes. A user's name is hashed as the user writes it and gets escapes on the wire alone; it is UTF-8, which
+SIP's quoted strings may hold, so username* isn't needed. Authentication-Info is ignored: servers get it wrong, and all
+it could save is a round trip after the nonce's end.
 """
 
 import hashlib
@@ -19,24 +22,40 @@ def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     Values keep the escapes that they have between their quotes. A repeated name raises ParseError.
     Source: RFC 3261 section 25.1 (challenge, credentials).
     """
-    value = value.strip()
-    space = value.find(b" ")
-    scheme = value[:space].lower() if space > 0 else b""
+    words = value.split(None, 1)
+    if len(words) != 2:
+        raise ParseError("a scheme and its parameters were expected")
+    rest = words[1]
     found: dict[bytes, bytes] = {}
-    at = space + 1
-    while at > 0:
-        comma = find_outside_quotes(value, b",", at)
-        part = (value[at:] if comma < 0 else value[at:comma]).strip()
+    at = 0
+    while at >= 0:
+        comma = find_outside_quotes(rest, b",", at)
+        part = (rest[at:] if comma < 0 else rest[at:comma]).strip()
+        at = comma if comma < 0 else comma + 1
+        if not part:
+            continue
         equals = part.find(b"=")
-        name = part[:equals].strip().lower()
-        content = part[equals + 1 :].strip()
+        name = part[:equals].rstrip().lower()
+        content = part[equals + 1 :].lstrip()
         if content[:1] == b'"':
+            if content[-1:] != b'"':
+                raise ParseError("a comma after a quoted string was expected")
             content = content[1:-1]
-        if not scheme or equals < 1 or name in found:
-            raise ParseError("a scheme and comma-separated parameters were expected")
+        if equals < 1 or name in found:
+            raise ParseError("parameters, each of them once, were expected")
         found[name] = content
-        at = comma + 1
-    return scheme, found
+    return words[0].lower(), found
+
+
+def quote(text: bytes) -> bytes:
+    """Return what stands for text between quotes (RFC 3261 section 25.1, quoted-pair)."""
+    return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+
+def unquote(text: bytes) -> bytes:
+    """Return the text that stands between quotes, its escapes taken away."""
+    parts = text.split(b"\\\\")
+    return b"\\".join([part.replace(b"\\", b"") for part in parts])
 
 
 def hexhash(algorithm: bytes, data: bytes) -> bytes:
@@ -86,38 +105,48 @@ class Challenge:
         self.algorithm = params.get(b"algorithm", b"")
         self.opaque = params.get(b"opaque")
         self.stale = params.get(b"stale", b"").lower() == b"true"
+        self.hides_user = params.get(b"userhash", b"").lower() == b"true"
         self.field = field  # the header field that takes the answer
         self.qop = qop
-        self.count = 0
+        self.cnonce = b""
+        self.count = 0  # requests that were sent with it; Uac.start counts
 
     def answer(self, method: bytes, uri: bytes, body: bytes, cnonce: bytes) -> bytes:
-        """Return the header line with credentials for one request; each call counts the nonce up.
+        """Return the header line with credentials for one request, the next one to be sent.
 
-        uri: the Request-URI as sent. cnonce: fresh, random, no quotes in it.
+        uri: the Request-URI as sent. cnonce: random, no quotes in it; the first one serves for all requests, since
+        the key of a -sess algorithm is made from it.
         """
-        self.count += 1
+        self.cnonce = cnonce = self.cnonce or cnonce
         params = {b"nonce": self.nonce, b"cnonce": cnonce}
         if self.qop:
             params[b"qop"] = self.qop
-            params[b"nc"] = b"%08x" % self.count
+            params[b"nc"] = b"%08x" % (self.count + 1)
         name = self.algorithm.lower() or b"md5"
-        ha1 = secret(name[:-5] if name[-5:] == b"-sess" else name, self.user, self.realm, self.password)
+        sess = name[-5:] == b"-sess"
+        if sess:
+            name = name[:-5]
+        user = quote(self.user)
+        if self.hides_user:
+            user = hexhash(name, b"%s:%s" % (self.user, self.realm))
         line = b'%s: Digest username="%s", realm="%s", nonce="%s", uri="%s", response="%s"' % (
             self.field,
-            self.user,
+            user,
             self.realm,
             self.nonce,
             uri,
-            response(self.algorithm, ha1, params, method, uri, body),
+            response(self.algorithm, secret(name, self.user, self.realm, self.password), params, method, uri, body),
         )
         if self.algorithm:
             line += b", algorithm=" + self.algorithm
         if self.qop:
             line += b', cnonce="%s", qop=%s, nc=%s' % (cnonce, self.qop, params[b"nc"])
-        elif name[-5:] == b"-sess":
+        elif sess:
             line += b', cnonce="%s"' % cnonce
         if self.opaque is not None:
             line += b', opaque="%s"' % self.opaque
+        if self.hides_user:
+            line += b", userhash=true"
         return line + b"\r\n"
 
 
@@ -139,7 +168,7 @@ def choose(values: list[bytes], field: bytes) -> list[Challenge]:
             scheme != b"digest"
             or b"realm" not in params
             or b"nonce" not in params
-            or (b"qop" in params and not qop and params[b"qop"])
+            or (params.get(b"qop") and not qop)
             or not is_supported(params.get(b"algorithm", b"md5"))
             or params[b"realm"] in [known.realm for known in chosen]
         ):

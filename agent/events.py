@@ -54,7 +54,7 @@ class Outcome(Event):
 class MessageReceived(Event):
     """A MESSAGE for us has come. Take care of it (store it), then call UserAgent.respond with this event."""
 
-    __slots__ = ("message", "flow", "sender", "call_id", "date", "expired", "stale", "key")
+    __slots__ = ("message", "flow", "sender", "call_id", "date", "expired", "stale", "key", "user")
     message: "Message"  # type: ignore[name-defined]  # noqa: F821  # agent.message.Message
     flow: tuple
     sender: bytes  # URI of its From field, e.g. b"sip:boiler@example.org"
@@ -63,6 +63,7 @@ class MessageReceived(Event):
     expired: bool | None  # has its Expires run out? None: not to be known without a clock
     stale: bool | None  # is its Date minutes off our clock (RFC 3428 section 11)? None as above
     key: bytes  # the server transaction that waits for the answer
+    user: bytes | None  # who has authenticated for it, with a UserAgent.authenticator
 
 
 class Dropped(Event):

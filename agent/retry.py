@@ -5,7 +5,7 @@ from agent.compat import const
 from agent.errors import ParseError
 from agent.headers import media_type, parse_address, parse_delta, takes
 from agent.message import Message
-from agent.uac import Draft, Uac
+from agent.uac import BUDGET, Draft, Uac
 from agent.uri import Uri, parse_uri
 
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
@@ -13,6 +13,7 @@ _MAX_REFUSED = const(64)  # content types of peers that are remembered
 _DEAD_S = const(30)  # how long a flow that led nowhere is put behind others
 _MAX_DEAD = const(16)  # flows remembered as such
 _LONGEST_PAUSE_S = const(3600)
+_MAX_FLOWS = const(16)  # with challenges that are remembered
 
 
 def retry_after_s(value: bytes | None) -> int:
@@ -35,10 +36,8 @@ def amend(uac: Uac, draft: Draft, status: int, message: Message | None, now: int
         if message is None and status == 503 and not draft.flows:
             _add_udp(uac, draft)
         return _turn(draft)
-    if status == 401:
-        return _answer(uac, draft, message.all(b"www-authenticate"), b"Authorization")
-    if status == 407:
-        return _answer(uac, draft, message.all(b"proxy-authenticate"), b"Proxy-Authorization")
+    if status in (401, 407):
+        return _answer(uac, draft, message)
     if status < 400:
         return _redirect(uac, draft, message)
     if status == 416 and draft.uri.scheme in (b"im", b"tel") and b"416" not in draft.tried and draft.uri.host:
@@ -96,30 +95,51 @@ def _add_udp(uac: Uac, draft: Draft) -> None:
         draft.flows.append((b"UDP",) + flow[1:])
 
 
-def _answer(uac: Uac, draft: Draft, values: list[bytes], field: bytes) -> bool:
-    """Take up the challenges we have credentials for (RFC 3261 section 22): each realm once, again only when stale."""
-    from agent.digest import choose
+def _answer(uac: Uac, draft: Draft, message: Message) -> bool:
+    """Take up the challenges we have credentials for (RFC 3261 section 22): each realm once, again only when stale.
+
+    A proxy that forks puts the challenges of all branches in one response, so that both fields may be in either status
+    (RFC 3261 section 16.7, step 7).
+    """
+    from agent.digest import choose, unquote
 
     challenges = list(draft.challenges)
     changed = False
-    for challenge in choose(values, field):
-        mark = b"%s %s" % (field, challenge.realm)
+    found = choose(message.all(b"www-authenticate"), b"Authorization")
+    for challenge in found + choose(message.all(b"proxy-authenticate"), b"Proxy-Authorization"):
+        mark = b"%s %s" % (challenge.field, challenge.realm)
         if mark in draft.tried and not (challenge.stale and draft.tried.count(mark) < 2):
             continue
         for realm, user, password in uac.credentials:
-            if realm in (b"", challenge.realm):
+            if realm in (b"", unquote(challenge.realm)):
                 challenge.user = user
                 challenge.password = password
-                old = [known for known in challenges if known.field == field and known.realm == challenge.realm]
-                for known in old:
-                    challenges.remove(known)
+                for known in challenges:
+                    if known.field == challenge.field and known.realm == challenge.realm:
+                        challenges.remove(known)
+                        break
                 challenges.append(challenge)
                 draft.tried.append(mark)
                 changed = True
                 break
     if changed:
+        if len(uac.challenges) >= _MAX_FLOWS:
+            uac.challenges.clear()
         draft.challenges = uac.challenges[(draft.method, draft.flow[:3])] = challenges
+    else:  # the next request begins without credentials that are no good
+        uac.challenges.pop((draft.method, draft.flow[:3]), None)
     return changed
+
+
+def recall(uac: Uac, draft: Draft, now: int) -> None:
+    """Let a request that had to wait its turn take up the challenges met meanwhile, if the budget allows for them."""
+    known = uac.challenges.get((draft.method, draft.flow[:3]), draft.challenges)
+    for challenges in (known, draft.challenges):
+        draft.challenges = challenges
+        draft.cseq = 0
+        uac.build(draft, now)
+        if len(draft.request) <= BUDGET:
+            break
 
 
 def _redirect(uac: Uac, draft: Draft, message: Message) -> bool:
@@ -142,5 +162,6 @@ def _redirect(uac: Uac, draft: Draft, message: Message) -> bool:
         draft.uri = uri
         draft.flow = flow
         draft.flows = []
+        draft.challenges = uac.challenges.get((draft.method, flow[:3]), [])  # the old ones were others'
         return True
     return False

@@ -236,7 +236,7 @@ class Uac:
         """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
         octets = _DATE if draft.expires and self.clock.quality == NONE else 0
         if self.credentials and not draft.challenges:
-            octets += _CREDENTIALS + len(self.credentials[0][1]) + len(draft.uri.request_uri())
+            octets += _CREDENTIALS + max([len(one[1]) for one in self.credentials]) + len(draft.uri.request_uri())
         return octets
 
     def build(self, draft: Draft, now: int) -> None:
@@ -280,6 +280,8 @@ class Uac:
         """Begin the transaction of a request that was built."""
         draft.transaction = ClientTransaction(draft.flow[0] != b"UDP", now)
         self.pending[draft.branch] = draft
+        for challenge in draft.challenges:
+            challenge.count += 1
         return [Transmit(draft.request, draft.flow)]
 
     def _finish(
@@ -294,7 +296,7 @@ class Uac:
                 self.build(draft, now)
                 if len(draft.request) <= BUDGET:
                     return self.start(draft, now)
-                reason = b"Over the budget with credentials"
+                reason = b"Over the budget with what the %d asks for" % status
         if draft.owner is not None:
             events: list[Event] = draft.owner.finished(status, message, now)  # type: ignore[attr-defined]
             return events
@@ -306,6 +308,10 @@ class Uac:
             draft = queue[0]
             draft.cseq = 0  # it has only been measured so far
             self.build(draft, now)
+            if self.challenges:
+                from agent.retry import recall
+
+                recall(self, draft, now)
             events += self.start(draft, now)
         else:
             del self._queues[draft.key]

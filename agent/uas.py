@@ -18,6 +18,7 @@ from agent.server_transaction import ServerTransaction
 from agent.uri import parse_uri, unescape
 
 _NOTHING: tuple[Event, ...] = ()
+_OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
 _ALLOW = b"Allow: MESSAGE, OPTIONS\r\n"
 _KNOWN = (b"INVITE", b"BYE", b"REGISTER", b"SUBSCRIBE", b"NOTIFY", b"PUBLISH", b"INFO", b"PRACK", b"UPDATE", b"REFER")
 _ONCE = (b"call-id", b"cseq", b"from", b"to", b"max-forwards", b"content-type", b"date", b"expires")
@@ -66,8 +67,13 @@ class Uas:
         self._oldest: ServerTransaction | None = None  # of the answered, linked in order
         self._newest: ServerTransaction | None = None
 
-    def receive(self, message: Message, flow: tuple, token: bytes, clock: WallClock, now: int) -> list[Event]:
-        """Answer a request, or return it as MessageReceived for respond(). token: random, for the To tag."""
+    def receive(
+        self, message: Message, flow: tuple, token: bytes, clock: WallClock, authenticator: object | None, now: int
+    ) -> list[Event]:
+        """Answer a request, or return it as MessageReceived for respond(). token: random, for the To tag.
+
+        authenticator: an agent.authenticator.Authenticator that decides whose requests are taken, None for everybody's.
+        """
         vias = message.all(b"via")
         if not vias:
             return [Dropped("a request without Via", flow)]
@@ -87,19 +93,29 @@ class Uas:
             sender, from_tag, to_tag, cseq = _check_fields(message)
         except ParseError as error:
             detail, status = message.fault or (error.detail, error.status)
-            # No state: a repeated copy has the same checksum, so it gets the same tag and the same octets.
-            echo = _echo(message, vias, b"%08x" % (crc32(message.data) & 0xFFFFFFFF))
-            if not echo:
-                return [Dropped(detail, flow)]
             phrase = b"Version Not Supported" if status == 505 else detail.encode()
-            response = _status_line(status, phrase) + echo + b"Content-Length: 0\r\n\r\n"
-            return [Transmit(response, answer_flow), Dropped(detail, flow)]
+            response = _stateless(message, vias, True, status, phrase)
+            return [Transmit(response, answer_flow), Dropped(detail, flow)] if response else [Dropped(detail, flow)]
         call_id = message.get(b"call-id") or b""
         merged = b"%s %s %s" % (from_tag, call_id, cseq)
         key = self._key(message, via, merged, to_tag, message.method)
         transaction = self._transactions.get(key)
         if transaction is not None:  # a repetition: the same octets again, silence while there are none
             return [Transmit(transaction.response, transaction.flow)] if transaction.response else []
+        is_copy = not to_tag and merged in self._merged
+        user = None
+        if authenticator is not None and message.method not in _OPEN and not is_copy:  # a copy is refused in any case
+            try:
+                user, fields = authenticator.check(message, now)  # type: ignore[attr-defined]
+                status, detail = 401, "Unauthorized"
+            except ParseError as error:
+                status, detail, fields = error.status, error.detail, b""
+            if user is None:  # strangers get no state: RFC 3261 section 26.3.2.4
+                response = _stateless(message, vias, not to_tag, status, detail.encode(), fields)
+                events: list[Event] = [Transmit(response, answer_flow)] if response else []
+                if message.get(b"authorization") is not None and fields.find(b"stale=true") < 0:
+                    events.append(Dropped("credentials that were no good", flow))
+                return events
         self._expire(now)
         if len(self._transactions) >= self._keep:
             self._forget_oldest()
@@ -112,7 +128,6 @@ class Uas:
         timestamp = message.get(b"timestamp")
         if timestamp is not None:
             transaction.timestamp = b"Timestamp: %s 3.5\r\n" % timestamp
-        is_copy = not to_tag and merged in self._merged
         self._transactions[key] = transaction
         self._waiting.append(transaction)
         try:
@@ -128,7 +143,7 @@ class Uas:
             return self._answer(transaction, refusal.status, refusal.fields, now)
         self._merged[merged] = key
         date, expired, stale = judge(message, clock, now)
-        return [MessageReceived(message, flow, sender, call_id, date, expired, stale, key)]
+        return [MessageReceived(message, flow, sender, call_id, date, expired, stale, key, user)]
 
     def respond(self, received: MessageReceived, status: int, fields: bytes, now: int) -> list[Event]:
         """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent."""
@@ -299,6 +314,17 @@ def _echo(message: Message, vias: list, tag: bytes) -> bytes:
             value += b";tag=" + tag
         out += b"%s: %s\r\n" % (title, value)
     return out if len(out) <= _MAX_ECHO else b""
+
+
+def _stateless(
+    message: Message, vias: list, has_no_tag: bool, status: int, phrase: bytes, fields: bytes = b""
+) -> bytes:
+    """Return a response that no transaction remembers, b"" when there can't be one.
+
+    A repeated copy has the same checksum, so it gets the same tag and the same octets.
+    """
+    echo = _echo(message, vias, b"%08x" % (crc32(message.data) & 0xFFFFFFFF) if has_no_tag else b"")
+    return _status_line(status, phrase) + echo + fields + b"Content-Length: 0\r\n\r\n" if echo else b""
 
 
 def _status_line(status: int, reason: bytes) -> bytes:

@@ -17,8 +17,11 @@ class UserAgent(Uac):
     transport: b"UDP", b"TCP" or b"TLS", for URIs that name none. accept: content types it takes, b"*/*" for all.
     users, hosts: what the user and the host of a Request-URI must be among (else 404); None for any.
     keep: server transactions remembered at once; the oldest answered one makes room.
+    authenticator: an attribute to set where senders must authenticate (agent.authenticator).
     Raises UsageError when aor, sent_by or proxy aren't what they should be.
     """
+
+    authenticator: "Authenticator | None" = None  # type: ignore[name-defined]  # noqa: F821
 
     def __init__(
         self,
@@ -58,7 +61,7 @@ class UserAgent(Uac):
             from agent.uas import Uas
 
             self._uas = Uas(*self._serving)
-        events: list[Event] = self._uas.receive(data, flow, self.token(4), self.clock, now)
+        events: list[Event] = self._uas.receive(data, flow, self.token(4), self.clock, self.authenticator, now)
         return events
 
     def respond(self, received: MessageReceived, status: int, now: int, fields: bytes = b"") -> list[Event]:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent import imdn
+from agent.authenticator import Authenticator
 from agent.errors import AgentError, ParseError
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.headers import media_type, parse_address, takes
@@ -31,6 +32,7 @@ from host_tools.notifications import Notifier, wanted
 from host_tools.resolver import Resolver
 from host_tools.shell import Flow, Shell, now_ms, parse_bind, user_name
 from host_tools.store import Received, Store, describe
+from host_tools.users import read_users
 
 _KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
 _RUNNERS = 4  # commands of --exec at once
@@ -70,12 +72,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tell senders that ask for it in message/cpim that their message was delivered (RFC 5438)",
     )
     parser.add_argument(
+        "--users",
+        metavar="FILE",
+        help="take messages from these users only, by digest; sipmote passwd makes the file",
+    )
+    parser.add_argument("--realm", metavar="R", help="of --users, when the file has several")
+    parser.add_argument(
         "--exec",
         dest="command",
         metavar="COMMAND",
         help="run for each message (not for a duplicate), without a shell: its body on stdin; SIPMOTE_FROM, _TO, "
-        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _SOURCE, _TRANSPORT, _EXPIRED and _STALE in its environment. What it "
-        "prints goes to our stderr: it is no reply",
+        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _SOURCE, _TRANSPORT, _USER, _EXPIRED and _STALE in its environment. What "
+        "it prints goes to our stderr: it is no reply",
     )
     parser.add_argument(
         "--interactive",
@@ -91,6 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
+    if args.realm and not args.users:
+        raise ToolError("--realm names whose passwords count: add --users FILE")
     store = Store(args.db or str(_default_path()))
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -110,6 +120,9 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     aor = b"sip:%s@%s" % (user_name(), domains[0] if domains else b"localhost")
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or _ACCEPT
     ua = UserAgent(aor, b"localhost", os.urandom, accept=accept, hosts=domains or None, keep=_KEEP)
+    if args.users:
+        realm, users = read_users(args.users, args.realm)
+        ua.authenticator = Authenticator(realm.encode(), users, os.urandom, keep=_KEEP)
     screen: Screen = JsonScreen() if args.json else Screen()
     inbox = Inbox(ua, accept, store, screen, _Runners(args.command, screen) if args.command else None)
     shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients), Resolver(server=args.dns))
@@ -155,6 +168,8 @@ class Screen:
             text, encoding_error = one.text()
             line = Text(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")
             line.append(harmless(one.sender), "bold")
+            if one.user is not None:
+                line.append(f" ({harmless(one.user)})", "dim")
             marks = {"expired": one.expired, "stale": one.stale, "duplicate": one.duplicate}
             marks[f"in the name of {harmless(one.author or '')}"] = one.disguised
             for mark, shown in marks.items():
@@ -413,6 +428,7 @@ def _environment(one: Received) -> dict[str, str]:
         "SUBJECT": one.subject or "",
         "SOURCE": one.source,
         "TRANSPORT": one.transport,
+        "USER": one.user or "",
         "EXPIRED": "1" if one.expired else "0",
         "STALE": "1" if one.stale else "0",
     }

@@ -18,9 +18,11 @@ from agent.uri import bracketed, parse_uri
 from agent.user_agent import UserAgent
 from host_tools import resolver, tls
 from host_tools.console import harmless, write_json
+from host_tools.errors import ToolError
 from host_tools.resolver import Resolver
 from host_tools.shell import Shell, now_ms, parse_bind, reason_of, user_name
 from host_tools.store import describe
+from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name
 
 DELIVERED, USAGE, ACCEPTED, REFUSED, UNANSWERED = 0, 2, 3, 4, 5  # exit codes
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML)
@@ -40,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("uri", metavar="URI", help="who it is for, e.g. 'sip:desk@192.0.2.1;transport=tcp'")
     parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from stdin")
     parser.add_argument("--from", dest="sender", metavar="URI", help="who it is from (default: sip:USER@this host)")
+    parser.add_argument("--user", metavar="NAME", help="whom a server is told that asks for a password")
+    parser.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help=f"its first line is the password (default: {PASSWORD_VARIABLE} or a prompt)",
+    )
     parser.add_argument("--proxy", metavar="URI", help="the server to send it to first, e.g. sip:192.0.2.1")
     parser.add_argument("--transport", choices=("udp", "tcp", "tls"), default="udp", help="if the URI names none")
     parser.add_argument("--expires", type=int, metavar="S", help="seconds after which it is no longer of interest")
@@ -74,20 +82,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send, wait for the outcome, say it."""
+    credentials = _credentials(args)
     text = sys.stdin.buffer.read() if args.text == "-" else os.fsencode(args.text)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         try:
-            return runner.run(_Sender(args).send(text))
+            return runner.run(_Sender(args, credentials).send(text))
         except AgentError as error:
             print(f"sipmote: {harmless(str(error))}", file=sys.stderr)
             return USAGE
 
 
+def _credentials(args: argparse.Namespace) -> tuple[tuple[bytes, bytes, bytes], ...]:
+    """Return what UserAgent.credentials is to be."""
+    if not args.user:
+        if args.password_file:
+            raise ToolError("--password-file: whose password? Add --user NAME")
+        return ()
+    check_name("user", args.user)
+    return ((b"", os.fsencode(args.user), ask_password(args.user, args.password_file)),)
+
+
 class _Sender:
     """The application behind the shell: one message, or its parts one after the other."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, credentials: tuple[tuple[bytes, bytes, bytes], ...]) -> None:
         self._args = args
+        self._credentials = credentials
         self._tls = tls.from_arguments(args)
         self._outcome: asyncio.Future[tuple[Outcome, str]]
         self._notify = args.notify or args.wait > 0
@@ -207,6 +227,8 @@ class _Sender:
         if line["event"] in ("delivered", "accepted"):
             print(text)
         else:
+            if line["status"] in (401, 407):
+                text += " (check the name and the password)" if self._credentials else " (add --user NAME)"
             print(f"sipmote: {self._args.uri}: {text}", file=sys.stderr)
 
     def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:

@@ -85,6 +85,7 @@ class Received:
     stale: bool | None
     transport: str
     source: str
+    user: str | None = None  # who has authenticated for it
     duplicate: bool = False
     cpim: Cpim | None = None
     author: str | None = None  # who message/cpim says it is from
@@ -121,6 +122,7 @@ class Received:
             "body": text,
             "transport": self.transport,
             "source": self.source,
+            "user": self.user,
             "date": None if self.date is None else rfc3339(self.date),
             "received": rfc3339(self.received),
             "expired": self.expired,
@@ -196,6 +198,7 @@ def describe(event: MessageReceived, received: float) -> Received:
         stale=event.stale,
         transport=transport.decode().lower(),
         source=place(host.decode(), port),
+        user=None if event.user is None else _readable(event.user),
         cpim=cpim,
         author=None if cpim is None else _optional(cpim.address(b"From")),
     )

@@ -75,6 +75,7 @@ def test_message_is_answered_and_shown(host: str, transport: str) -> None:
         "expired": False,
         "stale": False,
         "duplicate": False,
+        "user": None,
         "subject": "Boiler",
     }
 

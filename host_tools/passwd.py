@@ -1,0 +1,43 @@
+"""`sipmote passwd`: who may send to an inbox, and with which password."""
+
+import argparse
+import json
+
+from host_tools.errors import ToolError
+from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name, read_users, write_user
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sipmote passwd`."""
+    parser.description = (
+        "Set a user's password in a file for sipmote inbox --users. Only hashes are kept, and the file is readable "
+        f"for its owner alone. The password comes from {PASSWORD_VARIABLE} or a prompt. To take a user away, delete "
+        "the line."
+    )
+    parser.add_argument("file", metavar="FILE", help="made if it isn't there")
+    parser.add_argument("user", metavar="USER")
+    parser.add_argument("--realm", metavar="R", help="what the password is for, e.g. a domain (default: the file's)")
+    parser.add_argument("--md5", action="store_true", help="a hash for clients that know nothing better, too")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask for the password and write the file."""
+    check_name("user", args.user)
+    realm = args.realm
+    if realm is None:
+        try:
+            realm, _ = read_users(args.file, None)
+        except ToolError as error:
+            raise ToolError(f"{error}; for a new file, add --realm R, e.g. your domain") from None
+    check_name("realm", realm)
+    password = ask_password(args.user, twice=True)
+    if not password:
+        raise ToolError("an empty password lets everybody in: nothing was changed")
+    changed = write_user(args.file, args.user, realm, password, args.md5)
+    if args.json:
+        event = {"event": "changed" if changed else "added", "user": args.user, "realm": realm, "file": args.file}
+        print(json.dumps(event), flush=True)
+    else:
+        print(f"{args.user} of {realm}: {'changed' if changed else 'added'} in {args.file}")
+    return 0

@@ -1,0 +1,105 @@
+"""Passwords: asked of people, and kept as hashes in a file of users.
+
+A line of that file is user:realm:algorithm:H(user:realm:password), the hash in hexadecimal, as htdigest has it but for
+the algorithm's name. Who can read the hash can do all that the password allows: the file is its owner's alone.
+"""
+
+import getpass
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from agent.digest import is_supported, secret
+from host_tools.errors import ToolError
+
+PASSWORD_VARIABLE = "SIPMOTE_PASSWORD"
+_DIGITS = {"sha-256": 64, "md5": 32}  # of a hash
+
+Users = dict[bytes, dict[bytes, bytes]]  # as agent.authenticator takes them
+
+
+def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_VARIABLE, twice: bool = False) -> bytes:
+    """Return a password: the first line of file, else from the environment variable, else from a prompt.
+
+    whose: for the prompt and the error, e.g. "alice". twice: a prompt asks for it again, since it is a new one.
+    """
+    if file is not None:
+        try:
+            text = Path(file).read_text().partition("\n")[0].removesuffix("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ToolError(f"can't read a password from {file}: {getattr(error, 'strerror', 'no UTF-8')}") from None
+        return text.encode()
+    text = os.environ.get(variable, "")
+    if variable not in os.environ:
+        if not (sys.stdin.isatty() or sys.stderr.isatty()):
+            raise ToolError(f"no password for {whose}: set {variable}")
+        text = getpass.getpass(f"password of {whose}: ")
+        if twice and getpass.getpass("the same again: ") != text:
+            raise ToolError("the two passwords differ: nothing was changed")
+    return text.encode("utf-8", "surrogateescape")
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raise ToolError for a user or a realm that can't stand in a digest; kind: "user" or "realm"."""
+    if not name or not name.isprintable() or any(c in ':"\\' for c in name):
+        raise ToolError(f"{kind} {name!r}: a name without colons, quotes and backslashes was expected")
+
+
+def read_users(path: str, realm: str | None) -> tuple[str, Users]:
+    """Return the realm and its users; realm None takes the only one that the file has."""
+    lines = [(number, line.strip()) for number, line in enumerate(_lines(Path(path)), 1)]
+    found: dict[str, Users] = {}
+    for number, line in lines:
+        if not line or line.startswith("#"):
+            continue
+        fields = line.split(":")
+        if len(fields) != 4:
+            raise ToolError(f"{path}, line {number}: user:realm:algorithm:hash was expected")
+        user, of, algorithm, ha1 = fields
+        algorithm, ha1 = algorithm.lower(), ha1.lower()
+        if len(ha1) != _DIGITS.get(algorithm) or set(ha1) - set("0123456789abcdef"):
+            raise ToolError(f"{path}, line {number}: SHA-256 or MD5 and such a hash in hexadecimal were expected")
+        check_name(f"{path}, line {number}: user", user)
+        found.setdefault(of, {}).setdefault(user.encode(), {})[algorithm.encode()] = ha1.encode()
+    if realm is None and len(found) == 1:
+        (realm,) = found
+    if realm is None:
+        raise ToolError(f"{path} has users of {len(found)} realms: choose with --realm {' or '.join(found) or 'R'}")
+    if realm not in found:
+        raise ToolError(f"{path} has no user of realm {realm}: add one with sipmote passwd {path} NAME --realm {realm}")
+    check_name("realm", realm)
+    return realm, found[realm]
+
+
+def write_user(path: str, user: str, realm: str, password: bytes, md5: bool) -> bool:
+    """Put a user into the file, in place of all lines it has for the user and the realm; True when there were any.
+
+    md5: a hash for clients that know nothing better, too. The file is made if missing, and swapped in whole.
+    """
+    target = Path(path)
+    old = _lines(target) if target.exists() else []
+    kept = [line for line in old if line.strip().split(":")[:2] != [user, realm]]
+    algorithms = [b"SHA-256", b"MD5"] if md5 else [b"SHA-256"]
+    new = [
+        f"{user}:{realm}:{name.decode()}:{secret(name.lower(), user.encode(), realm.encode(), password).decode()}"
+        for name in algorithms
+        if is_supported(name)
+    ]
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=target.name, dir=target.parent)  # with mode 0600
+        with open(handle, "w") as file:
+            file.write("\n".join([*kept, *new, ""]))
+            file.flush()
+            os.fsync(handle)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise ToolError(f"can't write {path}: {error.strerror}") from None
+    return len(kept) < len(old)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(f"can't read users from {path}: {getattr(error, 'strerror', 'no UTF-8')}") from None
