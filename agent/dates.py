@@ -44,7 +44,10 @@ def parse_date(value: bytes | None) -> int | None:
     hour, minute, second = int(clock[0]), int(clock[1]), int(clock[2])
     if hour > 23 or minute > 59 or second > 60:
         return None
-    return (day_number(year, month // 3 + 1, day) * 24 + hour) * 3600 + minute * 60 + second
+    days = day_number(year, month // 3 + 1, day)
+    if civil(days)[2] != day:  # 31 Feb
+        return None
+    return (days * 24 + hour) * 3600 + minute * 60 + second
 
 
 def day_number(year: int, month: int, day: int) -> int:

@@ -33,43 +33,48 @@ class Framer:
         A CRLF is a PONG at once, though it may be the first half of a PING: then the PING follows.
         """
         found: list = []
-        searched = len(self._buffer) - 3
-        self._buffer += data
-        while self._buffer and not self.lost:
+        buffer = self._buffer + data
+        searched = max(len(self._buffer) - 3, 0)  # no end of a header section before here
+        at = 0
+        size = len(buffer)
+        while at < size and not self.lost:
             if self._message is None:
-                if self._buffer[:2] == b"\r\n" or self._buffer == b"\r":
-                    if PING.startswith(self._buffer) and len(self._buffer) < 4:
-                        if len(self._buffer) == 2 and not self._half:
+                if buffer[at] == 13:
+                    if PING.startswith(buffer[at : at + 4]) and size - at < 4:
+                        if size - at == 2 and not self._half:
                             found.append(PONG)
                             self._half = True
                         break  # the next octet tells
-                    whole = self._buffer[:4] == PING
-                    if whole:
-                        found.append(PING)
-                    self._buffer = self._buffer[4 if whole else 2 :]
-                    self._half = False
-                    searched = 0
-                    continue
-                if self._buffer.find(PING, max(searched, 0)) < 0:
-                    self.lost = len(self._buffer) > self._limit
+                    if buffer[at : at + 2] == PONG:
+                        whole = buffer[at : at + 4] == PING
+                        if whole:
+                            found.append(PING)
+                        at += 4 if whole else 2
+                        self._half = False
+                        continue
+                end = buffer.find(PING, max(searched, at))
+                if end < 0:
+                    self.lost = size - at > self._limit
                     break
-                searched = 0
-                self._begin()
+                self._begin(buffer[at : end + 4])
             message = self._message
             if message is None:
                 break
             total = message.body_at + (message.length or 0)
-            if not self.lost and len(self._buffer) < total:
+            if self.lost:
+                total = message.body_at
+            if size - at < total:
                 break
-            message.data = self._buffer
+            message.data = buffer[at : at + total]
             found.append(message)
             self._message = None
-            self._buffer = self._buffer[total:]
+            at += total
+        self._buffer = b"" if self.lost else buffer[at:]
         return found
 
-    def _begin(self) -> None:
-        """Read the header section and see whether its body can be framed."""
-        message = self._message = Message(self._buffer)
+    def _begin(self, data: bytes) -> None:
+        """Read a header section and see whether the body behind it can be framed."""
+        message = self._message = Message(data)
         if message.length is None:
             message.fault = ("Content-Length on a stream was expected", 400)
         elif message.body_at + message.length > self._limit:

@@ -122,6 +122,10 @@ class Uac:
         Raises UsageError: what can't be sent by any road, a request over the budget, a Call-ID in use, a full queue.
         """
         _check_text(call_id)
+        for queue in self._queues.values():
+            for other in queue:
+                if other.call_id == call_id:
+                    raise UsageError("this Call-ID is being sent already: take a new one")
         draft = self._draft(target, content_type, expires, flow, compact, subject)
         draft.call_id = call_id
         draft.body = body
@@ -133,12 +137,7 @@ class Uac:
         over = len(draft.request) + self._to_come(draft) - BUDGET
         if over > 0:
             raise UsageError("the request is %d octets over its budget of %d" % (over, BUDGET))
-        queue = self._queues.get(draft.key)
-        if queue is None:
-            queue = self._queues[draft.key] = []
-        for other in queue:
-            if other.call_id == call_id:
-                raise UsageError("this Call-ID is being sent already: take a new one")
+        queue = self._queues.setdefault(draft.key, [])
         if len(queue) > _MAX_QUEUE:
             raise UsageError("too many messages wait for this URI: send more when some have their outcome")
         queue.append(draft)
@@ -352,8 +351,16 @@ class Uac:
         return self._finish(draft, name, status, message.reason, message, now)
 
     def failed(self, flow: tuple, now: int, reason: bytes = b"Transport Error") -> list[Event]:
-        """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
+        """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1).
+
+        What waits behind it for the same flow and knows no other ends, too: a shell isn't told a hundred times.
+        """
         events: list[Event] = []
+        for queue in self._queues.values():
+            for draft in queue[1:]:
+                if draft.flow[:3] == flow[:3] and not draft.flows:
+                    queue.remove(draft)
+                    events.append(Outcome(draft.call_id, "failed", 503, reason, None))
         for draft in list(self.pending.values()):
             if draft.flow[:3] == flow[:3]:
                 events += self._finish(draft, "failed", 503, reason, None, now)
@@ -381,5 +388,5 @@ class Uac:
 
 def _check_text(value: bytes) -> None:
     """Nothing a caller gives may end a header field, let alone begin another one."""
-    if value.find(b"\r") >= 0 or value.find(b"\n") >= 0 or value.find(b"\0") >= 0:
+    if not value or value.find(b"\r") >= 0 or value.find(b"\n") >= 0 or value.find(b"\0") >= 0:
         raise UsageError("Call-ID, content type and subject: one line of text each was expected")

@@ -19,10 +19,12 @@ from agent.uri import parse_uri, unescape
 
 _NOTHING: tuple[Event, ...] = ()
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
+_CAPABILITIES = b"Accept-Encoding: identity\r\nAccept-Language: *\r\nSupported:\r\n"
 _ALLOW = b"Allow: MESSAGE, OPTIONS\r\n"
 _KNOWN = (b"INVITE", b"BYE", b"REGISTER", b"SUBSCRIBE", b"NOTIFY", b"PUBLISH", b"INFO", b"PRACK", b"UPDATE", b"REFER")
 _ONCE = (b"call-id", b"cseq", b"from", b"to", b"max-forwards", b"content-type", b"date", b"expires")
 _MAX_REASON = const(60)
+_MAX_VALUE = const(256)  # octets of a value that is given back and kept
 _MAX_ECHO = const(8192)  # octets; who sends more to copy back gets no answer
 
 REASONS = {
@@ -59,7 +61,7 @@ class Uas:
     def __init__(self, accept: tuple, users: tuple | None, hosts: tuple | None, keep: int) -> None:
         self._accept = accept
         self._users = users
-        self._hosts = hosts
+        self._hosts = None if hosts is None else [host.lower() for host in hosts]
         self._keep = keep
         self._transactions: dict[bytes, ServerTransaction] = {}
         self._merged: dict[bytes, bytes] = {}  # what merged copies share -> transaction key
@@ -94,7 +96,8 @@ class Uas:
         except ParseError as error:
             detail, status = message.fault or (error.detail, error.status)
             phrase = b"Version Not Supported" if status == 505 else detail.encode()
-            response = _stateless(message, vias, True, status, phrase)
+            has_no_tag = b"".join((message.get(b"to") or b"").lower().split()).find(b";tag=") < 0
+            response = _stateless(message, vias, has_no_tag, status, phrase)
             return [Transmit(response, answer_flow), Dropped(detail, flow)] if response else [Dropped(detail, flow)]
         call_id = message.get(b"call-id") or b""
         merged = b"%s %s %s" % (from_tag, call_id, cseq)
@@ -127,7 +130,7 @@ class Uas:
         transaction.echo = _echo(message, vias, b"" if to_tag else token)
         timestamp = message.get(b"timestamp")
         if timestamp is not None:
-            transaction.timestamp = b"Timestamp: %s 3.5\r\n" % timestamp
+            transaction.timestamp = b"Timestamp: %s 3.5\r\n" % timestamp.split(b" ")[0][:_MAX_VALUE]
         self._transactions[key] = transaction
         self._waiting.append(transaction)
         try:
@@ -138,9 +141,11 @@ class Uas:
             if to_tag:
                 raise Refusal(481)
             if message.method == b"OPTIONS":
-                raise Refusal(200, _ALLOW + self._accept_fields() + b"Accept-Encoding: identity\r\nSupported:\r\n")
+                raise Refusal(200, _ALLOW + self._accept_fields() + _CAPABILITIES)
         except Refusal as refusal:
             return self._answer(transaction, refusal.status, refusal.fields, now)
+        except ParseError:  # Require is needed to process the request (RFC 3261 section 8.2.2)
+            return self._answer(transaction, 400, b"", now)
         self._merged[merged] = key
         date, expired, stale = judge(message, clock, now)
         return [MessageReceived(message, flow, sender, call_id, date, expired, stale, key, user)]
@@ -186,7 +191,7 @@ class Uas:
         uri = parse_uri(message.uri)
         if uri.scheme not in (b"sip", b"sips", b"im"):
             raise Refusal(416)
-        if self._users is not None and (uri.user is None or unescape(uri.user) not in self._users):
+        if self._users is not None and (uri.user is None or unescape(uri.user.split(b":")[0]) not in self._users):
             raise Refusal(404)
         if self._hosts is not None and uri.host not in self._hosts:
             raise Refusal(404)
@@ -194,7 +199,7 @@ class Uas:
             raise Refusal(482)
         required = message.get(b"require")
         if required is not None:
-            raise Refusal(420, b"Unsupported: %s\r\n" % b", ".join(message.members(b"require")))
+            raise Refusal(420, b"Unsupported: %s\r\n" % b", ".join(message.members(b"require"))[:_MAX_VALUE])
         if not message.body:
             return
         disposition = message.get(b"content-disposition")

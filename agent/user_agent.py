@@ -15,7 +15,7 @@ class UserAgent(Uac):
     aor: its address-of-record, a URI. sent_by: host or host:port at which answers reach it; may be set anew.
     random_bytes: a function of n that returns n random octets. proxy: a URI, the first hop of every request.
     transport: b"UDP", b"TCP" or b"TLS", for URIs that name none. accept: content types it takes, b"*/*" for all.
-    users, hosts: what the user and the host of a Request-URI must be among (else 404); None for any.
+    users, hosts: what user (escapes undone) and host of a Request-URI must be among, else 404; None for any.
     keep: server transactions remembered at once; the oldest answered one makes room.
     authenticator: an attribute to set where senders must authenticate (agent.authenticator).
     Raises UsageError when aor, sent_by or proxy aren't what they should be.
@@ -64,15 +64,16 @@ class UserAgent(Uac):
         events: list[Event] = self._uas.receive(data, flow, self.token(4), self.clock, self.authenticator, now)
         return events
 
-    def respond(self, received: MessageReceived, status: int, now: int, fields: bytes = b"") -> list[Event]:
+    def respond(self, received: MessageReceived, status: int, now: int) -> list[Event]:
         """Answer a MessageReceived: 200 taken, 202 stored for later, or why not (RFC 3428 section 7).
 
-        fields: further header lines, each with its CRLF. Raises UsageError for a status below 200, or 408.
+        Raises UsageError for a status below 200, or 408.
         """
+        fields = b""
         if 200 <= status < 300 and self.clock.quality >= RTC:  # a board without a clock learns from it
             from agent.dates import format_date
 
-            fields += b"Date: %s\r\n" % format_date(self.clock.unix(now) or 0)
+            fields = b"Date: %s\r\n" % format_date(self.clock.unix(now) or 0)
         events: list[Event] = self._uas.respond(received, status, fields, now)  # type: ignore[union-attr]
         return events
 
