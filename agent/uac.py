@@ -21,11 +21,11 @@ _NO_CHALLENGES: list = []
 _NOTHING: tuple[Event, ...] = ()  # shared, so that silence allocates nothing
 
 _FULL = (
-    b"%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: <%s>;tag=%s\r\n"
+    b"%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: %d\r\nFrom: <%s>;tag=%s\r\n"
     b"To: <%s>\r\nCall-ID: %s\r\nCSeq: %d %s\r\n%sContent-Length: %d\r\n\r\n%s"
 )
 _COMPACT = (
-    b"%s %s SIP/2.0\r\nv:SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards:70\r\nf:<%s>;tag=%s\r\n"
+    b"%s %s SIP/2.0\r\nv:SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards:%d\r\nf:<%s>;tag=%s\r\n"
     b"t:<%s>\r\ni:%s\r\nCSeq:%d %s\r\n%sl:%d\r\n\r\n%s"
 )
 
@@ -46,6 +46,8 @@ class Draft:
     subject: bytes | None
     compact: bool
     body: bytes
+    date: int | None = None  # Unix seconds for Date, in place of the time of sending
+    max_forwards = 70
     fallback: tuple[bytes, bytes] | None = None  # content type and body for a peer that refuses the first ones
     extra: bytes  # further header lines
     call_id: bytes
@@ -111,6 +113,8 @@ class Uac:
         compact: bool = False,
         subject: bytes | None = None,
         fallback: tuple[bytes, bytes] | None = None,
+        date: int | None = None,
+        max_forwards: int = 70,
     ) -> list[Event] | tuple[Event, ...]:
         """Send a MESSAGE, at once or when the one pending for the same URI has its outcome (RFC 3428 section 8).
 
@@ -119,6 +123,7 @@ class Uac:
         flow: next hop, instead of the proxy or the target; a list has more, to try when the first leads nowhere.
         compact: the short header names of RFC 3261 section 7.3.3.
         fallback: content type and body to send once a peer has refused content_type with 415, from then on at once.
+        date, max_forwards: of a message that is passed on: the Unix seconds of its own Date, one hop less than it had.
         Raises UsageError: what can't be sent by any road, a request over the budget, a Call-ID in use, a full queue.
         """
         _check_text(call_id)
@@ -129,6 +134,8 @@ class Uac:
         draft = self._draft(target, content_type, expires, flow, compact, subject)
         draft.call_id = call_id
         draft.body = body
+        draft.date = date
+        draft.max_forwards = max_forwards
         if fallback is not None:
             draft.fallback = fallback
             if (draft.key, content_type) in self.refused:
@@ -233,7 +240,7 @@ class Uac:
 
     def _to_come(self, draft: Draft) -> int:
         """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
-        octets = _DATE if draft.expires and self.clock.quality == NONE else 0
+        octets = _DATE if draft.expires and draft.date is None and self.clock.quality == NONE else 0
         if self.credentials and not draft.challenges:
             octets += _CREDENTIALS + max([len(one[1]) for one in self.credentials]) + len(draft.uri.request_uri())
         return octets
@@ -243,11 +250,13 @@ class Uac:
         fields = b""
         if draft.expires is not None:
             fields = b"Expires:%d\r\n" % draft.expires
+        unix = draft.date
+        if unix is None and draft.expires:
             unix = self.clock.unix(now)
-            if draft.expires and unix is not None:
-                from agent.dates import format_date
+        if unix is not None:
+            from agent.dates import format_date
 
-                fields += b"Date:%s\r\n" % format_date(unix)
+            fields += b"Date:%s\r\n" % format_date(unix)
         if draft.subject is not None:
             fields += (b"s:%s\r\n" if draft.compact else b"Subject: %s\r\n") % draft.subject
         if draft.content_type is not None:
@@ -264,6 +273,7 @@ class Uac:
             draft.flow[0],
             draft.sent_by,
             draft.branch,
+            draft.max_forwards,
             draft.aor,
             draft.from_tag,
             draft.to,

@@ -41,6 +41,7 @@ REASONS = {
     480: b"Temporarily Unavailable",
     481: b"Call/Transaction Does Not Exist",
     482: b"Loop Detected",
+    483: b"Too Many Hops",
     501: b"Not Implemented",
     503: b"Service Unavailable",
     603: b"Decline",

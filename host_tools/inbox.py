@@ -29,6 +29,7 @@ from host_tools import resolver, tls
 from host_tools.console import harmless, write_json
 from host_tools.errors import ToolError
 from host_tools.notifications import Notifier, wanted
+from host_tools.relay import POLICIES, Relay, pack
 from host_tools.resolver import Resolver
 from host_tools.shell import Flow, Shell, now_ms, parse_bind, user_name
 from host_tools.store import Received, Store, describe
@@ -40,6 +41,8 @@ _RUN_S = 60.0  # what one may take
 _MAX_WAITING = 1000  # messages that wait for theirs; all are in the store
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML, imdn.COMPOSING)
 _OK = 200
+_ACCEPTED = 202
+_TOO_MANY_HOPS = 483
 _UNSUPPORTED_MEDIA_TYPE = 415
 _SERVICE_UNAVAILABLE = 503  # "come back later"
 
@@ -93,6 +96,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     tls.add_arguments(parser)
     resolver.add_arguments(parser)
+    parser.add_argument(
+        "--relay-to",
+        metavar="URI",
+        help="pass messages on to URI instead of being their end: answer 202, keep and send them until they are taken",
+    )
+    parser.add_argument(
+        "--relay-expired",
+        choices=POLICIES,
+        default=POLICIES[0],
+        help="what becomes of a message that expires while it waits (default: %(default)s)",
+    )
     parser.add_argument("--tls-clients", action="store_true", help="only clients with a certificate of --tls-ca")
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of text for people")
 
@@ -118,7 +132,8 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     loop.set_exception_handler(lambda loop, context: _on_exception(loop, context, ended))
     domains = tuple(domain.lower().encode() for domain in args.domain or ())
     aor = b"sip:%s@%s" % (user_name(), domains[0] if domains else b"localhost")
-    accept = tuple(kind.lower().encode() for kind in args.accept or ()) or _ACCEPT
+    everything = (b"*/*",)
+    accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (everything if args.relay_to else _ACCEPT)
     ua = UserAgent(aor, b"localhost", os.urandom, accept=accept, hosts=domains or None, keep=_KEEP)
     if args.users:
         realm, users = read_users(args.users, args.realm)
@@ -126,6 +141,8 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     screen: Screen = JsonScreen() if args.json else Screen()
     inbox = Inbox(ua, accept, store, screen, _Runners(args.command, screen) if args.command else None)
     shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients), Resolver(server=args.dns))
+    if args.relay_to:
+        inbox.relay = Relay(ua, shell, store.db, args.relay_to, args.relay_expired, screen.relay)
     if args.imdn:
         inbox.notifier = Notifier(ua, shell, screen.warning)
     try:
@@ -196,6 +213,11 @@ class Screen:
         style = "green" if event.name in ("delivered", "accepted") else "red"
         self._console.print(Text(f"         {event.name} ({event.status} {harmless(reason)})", style))
 
+    def relay(self, event: str, call_id: str, **what: Any) -> None:
+        """A message that is passed on has ended ("relayed") or has to wait ("relay_waits")."""
+        told = what.get("outcome") or f"waits {what['retry_s']} s"
+        self._console.print(Text(f"         passed on: {told} {what.get('status') or ''} {call_id}", "dim"))
+
     def dropped(self, counts: Counter[str]) -> None:
         """Bytes came in the last second that led to nothing."""
         self.warning("; ".join(f"{count} times {reason}" for reason, count in counts.items()) + ": dropped")
@@ -222,6 +244,9 @@ class JsonScreen(Screen):
         outcome = {"event": "outcome", "call_id": call_id, "outcome": event.name, "status": event.status}
         write_json([{**outcome, "reason": reason}])
 
+    def relay(self, event: str, call_id: str, **what: Any) -> None:
+        write_json([{"event": event, "call_id": call_id, **what}])
+
     def dropped(self, counts: Counter[str]) -> None:
         write_json([{"event": "dropped", "count": sum(counts.values()), "reasons": counts}])
 
@@ -235,6 +260,7 @@ class Inbox:
     shell: Shell
 
     notifier: Notifier | None = None
+    relay: Relay | None = None
 
     def __init__(
         self, ua: UserAgent, accept: Sequence[bytes], store: Store, screen: Screen, runners: "_Runners | None"
@@ -258,12 +284,17 @@ class Inbox:
         records: dict[int, Received] = {}  # by place in the batch
         for number, event in enumerate(batch):
             try:
-                one = describe(event, received)
-                notice = one.notice()
+                one = describe(event, received, opened=self.relay is None)
+                notice = one.notice() if self.relay is None else None
             except ParseError as error:
                 self.dropped(Dropped(error.detail, event.flow))
                 statuses.append(error.status)
                 continue
+            if self.relay:
+                one.parcel = pack(event, received)
+                if one.parcel is None:
+                    statuses.append(_TOO_MANY_HOPS)
+                    continue
             if one.cpim is not None and not takes(self._accept, media_type(one.content_type.encode())):
                 statuses.append(_UNSUPPORTED_MEDIA_TYPE)
                 continue
@@ -271,7 +302,7 @@ class Inbox:
                 self._loop.call_soon(self._screen.notice, notice)
             else:
                 records[number] = one
-            statuses.append(_OK)
+            statuses.append(_ACCEPTED if self.relay else _OK)
         try:
             if records:
                 self._store.add(list(records.values()))
@@ -290,6 +321,8 @@ class Inbox:
 
     def _show(self, batch: Sequence[tuple[MessageReceived, Received]]) -> None:
         self._screen.messages([one for _, one in batch])
+        if self.relay:
+            self.relay.more()
         for event, one in batch:
             if one.duplicate:
                 continue
@@ -300,7 +333,7 @@ class Inbox:
 
     def outcome(self, event: Outcome, trouble: str) -> None:
         """Show the result of a line that was typed."""
-        if self.notifier and self.notifier.finished(event):
+        if (self.notifier and self.notifier.finished(event)) or (self.relay and self.relay.finished(event)):
             return
         self._screen.outcome(event, trouble or event.reason.decode("utf-8", "backslashreplace"))
 
@@ -356,6 +389,8 @@ class Inbox:
         """Stop what was begun for messages and lines."""
         if self._typist:
             self._typist.cancel()
+        if self.relay:
+            await self.relay.close()
         if self._runners:
             await self._runners.close()
         if self.notifier:

@@ -16,6 +16,7 @@ from agent.events import MessageReceived
 from agent.headers import media_type, param, parse_address, parse_cseq, split_params
 from agent.uri import parse_uri, unescape
 from host_tools.errors import ToolError
+from host_tools.relay import Parcel
 from host_tools.shell import place
 
 # The charsets that people send. No others: Python looks an unknown name up in files, and remembers it for ever.
@@ -57,12 +58,27 @@ ALTER TABLE message ADD COLUMN author TEXT;  -- its From
 ALTER TABLE message ADD COLUMN message_id TEXT;
 CREATE UNIQUE INDEX message_twin ON message (author, message_id) WHERE message_id IS NOT NULL;
 """,
+    """
+CREATE TABLE parcel (        -- a message that is to be passed on, as it came
+    id INTEGER PRIMARY KEY REFERENCES message (id),
+    date INTEGER NOT NULL,   -- Unix seconds it goes out with: its own Date, else when it came
+    expires INTEGER,         -- its Expires, in seconds
+    max_forwards INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    next_at REAL NOT NULL,   -- Unix seconds of the next attempt
+    ended TEXT               -- what became of it; NULL while it waits
+);
+CREATE INDEX parcel_next ON parcel (next_at) WHERE ended IS NULL;
+""",
 )
 _INSERT = """
 INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, content_type, body, date, received, expired,
     stale, transport, source, cpim, author, message_id)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+
+_INSERT_PARCEL = "INSERT INTO parcel (id, date, expires, max_forwards, next_at) VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(slots=True)
@@ -89,6 +105,7 @@ class Received:
     duplicate: bool = False
     cpim: Cpim | None = None
     author: str | None = None  # who message/cpim says it is from
+    parcel: Parcel | None = None  # what passing it on takes
 
     @property
     def message_id(self) -> str | None:
@@ -170,16 +187,17 @@ class Received:
         return found
 
 
-def describe(event: MessageReceived, received: float) -> Received:
+def describe(event: MessageReceived, received: float, opened: bool = True) -> Received:
     """Read what we keep out of a message that came at received (Unix seconds).
 
+    opened: look into a message/cpim; else it stays as it is.
     Raises ParseError for a message/cpim that breaks the rules of RFC 3862 or requires what we don't know.
     """
     message = event.message
     content_type: bytes | None = message.get(b"content-type")
     body: bytes = message.body
     cpim = None
-    if content_type is not None and media_type(content_type) == imdn.CPIM:
+    if opened and content_type is not None and media_type(content_type) == imdn.CPIM:
         cpim = parse_cpim(body, (imdn.NAMESPACE,))
         content_type, body = cpim.content_type, cpim.body
     subject = message.get(b"subject")
@@ -247,25 +265,25 @@ class Store:
         try:
             if path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA cache_size = -32768")  # KiB
+            self.db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = FULL")
+            self.db.execute("PRAGMA cache_size = -32768")  # KiB
             self._prepare(path)
         except (sqlite3.Error, OSError) as error:
             raise ToolError(f"can't keep messages in {path}: {error}; name another file with --db") from error
 
     def _prepare(self, path: str) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        version = self.db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(_STEPS):
             raise ToolError(f"{path} was made by a newer sipmote: update this one or name another file with --db")
         if version < len(_STEPS):
             steps = "".join(_STEPS[version:])
-            self._db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_STEPS)}; COMMIT;")
+            self.db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_STEPS)}; COMMIT;")
 
     def add(self, batch: Sequence[Received]) -> None:
         """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none."""
-        db = self._db
+        db = self.db
         db.execute("BEGIN IMMEDIATE")
         try:
             for one in batch:
@@ -274,7 +292,11 @@ class Store:
                 cpim: tuple[bytes | None, str | None, str | None] = (None, None, None)
                 if one.cpim is not None:
                     cpim = (one.cpim.data[: one.cpim.body_at], one.author or one.sender, one.message_id)
-                one.duplicate = db.execute(_INSERT, row + more + cpim).rowcount == 0
+                inserted = db.execute(_INSERT, row + more + cpim)
+                one.duplicate = inserted.rowcount == 0
+                if one.parcel and not one.duplicate:
+                    parcel = (inserted.lastrowid, one.parcel.date, one.parcel.expires, one.parcel.max_forwards)
+                    db.execute(_INSERT_PARCEL, (*parcel, one.received))
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
@@ -283,4 +305,4 @@ class Store:
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self.db.close()

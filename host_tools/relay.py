@@ -1,0 +1,167 @@
+"""Passing on what the inbox takes: a store-and-forward element (RFC 3428 sections 4, 7 and 11).
+
+The sender hears 202, which promises nothing. What was stored is sent on, one at a time, with its own From, Date,
+Expires and content, octet for octet, until somebody takes it, refuses it, or it has expired.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agent.clock import NTP
+from agent.errors import AgentError, ParseError
+from agent.events import MessageReceived, Outcome
+from agent.headers import parse_delta
+from agent.retry import retry_after_s
+from agent.uri import parse_uri
+from agent.user_agent import UserAgent
+from host_tools.errors import ToolError
+from host_tools.shell import Shell, now_ms
+
+POLICIES = ("drop", "send")  # what becomes of a message that expires while it waits
+_FIRST_PAUSE_S = 15.0
+_LONGEST_PAUSE_S = 3600.0
+_GIVE_UP_S = 3 * 86400.0  # for a message that never expires
+_LOOK_S = 30.0  # how long nothing may be due before the store is asked again
+_TEMPORARY = (408, 480, 486, 491)  # final responses that another attempt may change, and every 5xx but these
+_LASTING = (501, 505, 513)
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a message needs to be passed on, beside what is stored of every message."""
+
+    date: int  # Unix seconds
+    expires: int | None  # seconds
+    max_forwards: int
+
+
+def pack(event: MessageReceived, received: float) -> Parcel | None:
+    """Return the parcel that a message makes; None when it may be passed on no more (Max-Forwards 0)."""
+    message = event.message
+    hops = parse_delta(message.get(b"max-forwards"))
+    hops = 70 if hops is None else min(hops, 70)
+    if hops == 0:
+        return None
+    date = int(received) if event.date is None else event.date
+    return Parcel(date, parse_delta(message.get(b"expires")), hops - 1)
+
+
+class Relay:
+    """Sends parcels on. tell: called with an event line for each that has ended or has to wait."""
+
+    def __init__(
+        self, ua: UserAgent, shell: Shell, db: sqlite3.Connection, target: str, policy: str, tell: Callable[..., None]
+    ) -> None:
+        """Raises ToolError for a target that is no URI one can send to."""
+        self._ua = ua
+        self._shell = shell
+        self._db = db
+        self._target = target.encode()
+        self._policy = policy
+        self._tell = tell
+        self._due = asyncio.Event()
+        self._outcome: asyncio.Future[Outcome] | None = None
+        self._call_id = b""
+        try:
+            parse_uri(self._target).flow(b"UDP")
+        except ParseError as error:
+            raise ToolError(f"--relay-to {target}: {error.detail}") from None
+        ua.clock.set(int(time.time()), NTP, now_ms())
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def more(self) -> None:
+        """Something has been stored."""
+        self._due.set()
+
+    def finished(self, outcome: Outcome) -> bool:
+        """Take an outcome; False if it isn't a parcel's."""
+        if outcome.call_id != self._call_id or self._outcome is None or self._outcome.done():
+            return False
+        self._outcome.set_result(outcome)
+        return True
+
+    async def _work(self) -> None:
+        while True:
+            self._due.clear()
+            parcel = self._next()
+            if parcel is not None and parcel["next_at"] <= time.time():
+                await self._pass_on(parcel)
+                continue
+            pause_s = _LOOK_S if parcel is None else min(parcel["next_at"] - time.time(), _LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), max(pause_s, 0))
+
+    def _next(self) -> dict[str, Any] | None:
+        cursor = self._db.execute(
+            "SELECT parcel.*, call_id, sender, subject, content_type, body, received FROM parcel"
+            " JOIN message USING (id) WHERE ended IS NULL ORDER BY next_at LIMIT 1"
+        )
+        row = cursor.fetchone()
+        return None if row is None else dict(zip([column[0] for column in cursor.description], row, strict=True))
+
+    async def _pass_on(self, parcel: dict[str, Any]) -> None:
+        expires_at = None if parcel["expires"] is None else parcel["date"] + parcel["expires"]
+        if expires_at is not None and time.time() > expires_at and self._policy == "drop":
+            self._end(parcel, "expired", None)
+            return
+        try:
+            outcome = await self._send(parcel)
+        except AgentError as error:
+            self._end(parcel, "failed", None, reason=str(error))
+            return
+        except OSError as error:  # nobody knows the way at the moment
+            self._wait(parcel, 0, 503, error.strerror or str(error))
+            return
+        status = outcome.status
+        if status in _TEMPORARY or (500 <= status < 600 and status not in _LASTING):
+            reason = outcome.reason.decode("utf-8", "backslashreplace")
+            self._wait(parcel, retry_after_s(outcome.retry_after), status, reason)
+        else:
+            self._end(parcel, outcome.name, status)
+
+    async def _send(self, parcel: dict[str, Any]) -> Outcome:
+        ua = self._ua
+        await self._shell.reach(parse_uri(self._target))
+        self._call_id = ua.new_call_id()
+        self._outcome = asyncio.get_running_loop().create_future()
+        ua.aor = parcel["sender"].encode()
+        subject = parcel["subject"]
+        events = ua.send(
+            self._call_id,
+            self._target,
+            parcel["body"],
+            now_ms(),
+            content_type=parcel["content_type"].encode(),
+            expires=parcel["expires"],
+            compact=True,  # what came may have used up the budget already
+            subject=subject.encode() if subject else None,
+            date=parcel["date"],
+            max_forwards=parcel["max_forwards"],
+        )
+        self._shell.carry_out(events)
+        return await self._outcome
+
+    def _wait(self, parcel: dict[str, Any], at_least_s: int, status: int, reason: str) -> None:
+        """Put a parcel back, for longer each time."""
+        if time.time() - parcel["received"] > _GIVE_UP_S:
+            self._end(parcel, "failed", status, reason=reason)
+            return
+        pause_s = max(min(_FIRST_PAUSE_S * 2 ** min(parcel["tries"], 10), _LONGEST_PAUSE_S), at_least_s)
+        self._db.execute(
+            "UPDATE parcel SET tries = tries + 1, next_at = ? WHERE id = ?", (time.time() + pause_s, parcel["id"])
+        )
+        self._tell("relay_waits", parcel["call_id"], status=status, reason=reason, retry_s=round(pause_s))
+
+    def _end(self, parcel: dict[str, Any], outcome: str, status: int | None, **more: Any) -> None:
+        self._db.execute("UPDATE parcel SET ended = ? WHERE id = ?", (outcome, parcel["id"]))
+        self._tell("relayed", parcel["call_id"], outcome=outcome, status=status, **more)
+
+    async def close(self) -> None:
+        """Stop; what waits is in the store."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
