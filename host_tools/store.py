@@ -199,6 +199,9 @@ def describe(event: MessageReceived, received: float, opened: bool = True) -> Re
     cpim = None
     if opened and content_type is not None and media_type(content_type) == imdn.CPIM:
         cpim = parse_cpim(body, (imdn.NAMESPACE,))
+    elif b"Message-ID: " in body:
+        cpim = _unlabelled(body)
+    if cpim is not None:
         content_type, body = cpim.content_type, cpim.body
     subject = message.get(b"subject")
     transport, host, port = event.flow[:3]
@@ -220,6 +223,16 @@ def describe(event: MessageReceived, received: float, opened: bool = True) -> Re
         cpim=cpim,
         author=None if cpim is None else _optional(cpim.address(b"From")),
     )
+
+
+def _unlabelled(body: bytes) -> Cpim | None:
+    """Return a message/cpim that a store has passed on as text, as Kamailio's msilo does; None for any other text."""
+    start = body.find(b"] ") + 2 if body.startswith(b"[Offline message - ") else 0
+    try:
+        cpim = parse_cpim(body[start:], (imdn.NAMESPACE,))
+    except ParseError:
+        return None
+    return cpim if cpim.address(b"From") and receipt.message_id(cpim) else None
 
 
 def rfc3339(unix: float) -> str:

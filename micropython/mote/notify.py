@@ -52,18 +52,21 @@ def around(agent: object, target: bytes) -> dict:
 
 
 def take(mote: object, event: object) -> bool:
-    """Answer a MessageReceived that isn't text/plain; False for one that is.
+    """Answer a MessageReceived that isn't text; False for one that is.
 
     A notification is known by the Message-ID, which only the receiver of our message can know: the headers around it
     aren't read. Anything else gets 415, so that its sender may turn to text.
     """
-    if media_type(event.message.get(b"content-type") or b"") in (b"text/plain", b""):
+    body = event.message.body
+    text = media_type(event.message.get(b"content-type") or b"") in (b"text/plain", b"")
+    if text and body.find(imdn.XML) < 0:  # a store may call a notification so
         return False
     try:
-        message_id, _, status = imdn.parse_notification(event.message.body)
+        message_id, _, status = imdn.parse_notification(body)
     except ParseError:
-        mote.answer(event, 415)
-        return True
+        if not text:
+            mote.answer(event, 415)
+        return not text
     mote.answer(event, 200)
     for alert in _sent:
         if alert[0] == message_id:

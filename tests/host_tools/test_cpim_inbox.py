@@ -119,6 +119,25 @@ def test_the_same_message_under_another_call_id_is_a_duplicate(tmp_path: Path) -
             tool.wait_for(event="message", body="other", duplicate=False)
 
 
+def test_what_a_store_passed_on_as_text_is_still_known() -> None:
+    with inbox() as tool, Peer() as peer:
+        port = port_of(tool)
+        for text in (
+            wrapped(b"one", b"id-1"),
+            b"[Offline message - Tue Nov 24 09:33:37 2026] " + wrapped(b"one", b"id-1"),
+            b"[Offline message - Tue Nov 24 09:33:37 2026] " + notification(b"id-2"),
+            wrapped(b"Message-ID: of nobody"),
+            b"Message-ID: is no more than text",
+        ):
+            assert peer.ask(port, b"text/plain", text).status == 200
+        assert tool.wait_for(event="notification")["message_id"] == "id-2"
+        tool.wait_for(event="message", body="Message-ID: is no more than text")
+        shown = messages(tool)
+        assert [(line["body"], line["duplicate"]) for line in shown[:2]] == [("one", False), ("one", True)]
+        assert shown[2]["body"].startswith("From: <sip:alice@example.org>")
+        assert [line.get("cpim", {}).get("message_id") for line in shown] == ["id-1", "id-1", None, None]
+
+
 def test_a_message_can_be_passed_on_octet_for_octet(tmp_path: Path) -> None:
     database = str(tmp_path / "inbox.db")
     body = b"X-Odd:;a=b  \\q\r\n" + wrapped(b"hot\r\n")
@@ -170,7 +189,6 @@ def test_who_asks_is_told_of_the_delivery_and_automata_are_not() -> None:
         peer.ask(port, imdn.CPIM, notification(b"id-0").replace(b"\r\n\r\n", b"\r\n" + asked_too + b"\r\n", 1))
         peer.ask(port, imdn.CPIM, wrapped(b"<state>active</state>", b"typing", inner=imdn.COMPOSING))
         peer.ask(port, imdn.CPIM, wrapped(b"hot", b"of-an-automaton"), b"Auto-Submitted: auto-replied\r\n")
-        peer.ask(port, b"text/plain", wrapped(b"hot", b"not-cpim"))
         peer.ask(port, imdn.CPIM, wrapped(b"hot", b"id-1"))
         request = peer.answer(200)
         assert told(request) == (b"id-1", b"delivery", b"delivered")

@@ -63,7 +63,8 @@ def test_a_notification_makes_delivered_of_an_accepted_alert(tmp_path: Path) -> 
         monitor.wait_for(event="log", name="notification", fields=lambda fields: fields["status"] == "delivered")
         monitor.wait_for(event="console", text="alert: delivered")
         request = peer.answer(202)
-        assert peer.ask(peer.from_port, imdn.CPIM, notification(request, b"failed"), to=BOARD).status == 200
+        through_a_store = b"[Offline message - Tue Nov 24 09:33:37 2026] " + notification(request, b"failed")
+        assert peer.ask(peer.from_port, b"text/plain", through_a_store, to=BOARD).status == 200
         monitor.wait_for(event="console", text="alert: failed")
 
 
