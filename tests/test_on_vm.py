@@ -21,3 +21,4 @@ def test_module_passes_on_micropython(module: str, bits: int) -> None:
         timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed, 0 failed" in done.stdout and not done.stdout.startswith("0 passed"), done.stdout

@@ -14,6 +14,8 @@ from agent.digest import (
 from agent.errors import ParseError
 from tests.helpers import raises
 
+NEEDS = "md5"  # of hashlib; firmware without TLS has none
+
 RFC_NONCE = b"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
 RFC_CNONCE = b"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
 RFC_OPAQUE = b"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"
