@@ -247,4 +247,4 @@ class Link:
         for other in self.peers:
             if event.flow[1:3] == other.address:
                 for delay in self._fate(self._carried, event.data):
-                    self._under_way.append([self.ms + delay, other, event.data, (event.flow[0],) + peer.address])
+                    self._under_way.append([self.ms + delay, other, event.data, (event.flow[0], peer.address[0], peer.address[1])])
