@@ -31,7 +31,7 @@ def raises(kind, function, *arguments):
         function(*arguments)
     except kind as error:
         return error
-    raise AssertionError("%s was to be raised for %r" % (kind.__name__, arguments))
+    raise AssertionError("%s was not raised" % kind.__name__)
 
 
 def counting():
@@ -247,4 +247,6 @@ class Link:
         for other in self.peers:
             if event.flow[1:3] == other.address:
                 for delay in self._fate(self._carried, event.data):
-                    self._under_way.append([self.ms + delay, other, event.data, (event.flow[0], peer.address[0], peer.address[1])])
+                    self._under_way.append(
+                        [self.ms + delay, other, event.data, (event.flow[0], peer.address[0], peer.address[1])]
+                    )
