@@ -2,10 +2,44 @@
 
 from agent.compat import const
 from agent.errors import UsageError
+from agent.uac import BUDGET, Uac
 
 POLICIES = ("refuse", "compact", "split", "truncate")
 _MARK = b"\xe2\x80\xa6"  # an ellipsis ends a truncated text
 _MAX_PARTS = const(99)
+
+
+def fit_message(
+    ua: Uac,
+    target: bytes,
+    body: bytes,
+    policy: str,
+    content_type: bytes = b"text/plain",
+    expires: int | None = None,
+    flow: tuple | list[tuple] | None = None,
+    subject: bytes | None = None,
+    reserve: int = 0,
+) -> tuple[list[bytes], bool]:
+    """Return (bodies, compact): what to send() one after the other so that a text obeys the budget.
+
+    policy: of budget.POLICIES. Header names are shortened before a text is; "refuse" does neither.
+    reserve: octets that will be put around each text.
+    Raises UsageError that says by how many octets the text is over the budget.
+    """
+    draft = ua.draft(target, content_type, expires, flow, False, subject)
+    draft.call_id = b"0" * 20
+    draft.body = b"0" * 100  # a Content-Length of three digits
+    while True:
+        ua.build(draft, 0)
+        room = BUDGET + 100 - len(draft.request) - ua.to_come(draft)
+        if room > 999:
+            room -= 1  # for its fourth digit
+        room -= reserve
+        if len(body) <= room:
+            return [body], draft.compact
+        if draft.compact or policy == "refuse":
+            return fit(body, room, policy), draft.compact
+        draft.compact = True
 
 
 def fit(body: bytes, room: int, policy: str) -> list:

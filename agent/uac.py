@@ -34,25 +34,25 @@ class Draft:
     """One request as its sender wants it, and its place in the work."""
 
     method: bytes  # b"MESSAGE", or b"REGISTER" for a registration
-    owner: object | None  # whose finished() hears of the final response; None makes it an Outcome
+    owner: object | None = None  # whose finished() hears of the final response; None makes it an Outcome
     uri: Uri  # the Request-URI
     aor: bytes  # whom it is from
     to: bytes
     key: bytes  # of the target: what may not be pending twice
     flow: tuple
     flows: list[tuple]  # where to turn next when flow leads nowhere
-    content_type: bytes | None
-    expires: int | None
-    subject: bytes | None
-    compact: bool
-    body: bytes
+    content_type: bytes | None = None
+    expires: int | None = None
+    subject: bytes | None = None
+    compact = False
+    body = b""
     date: int | None = None  # Unix seconds for Date, in place of the time of sending
     max_forwards = 70
     fallback: tuple[bytes, bytes] | None = None  # content type and body for a peer that refuses the first ones
-    extra: bytes  # further header lines
+    extra = b""  # further header lines
     call_id: bytes
     from_tag: bytes
-    cseq: int
+    cseq = 0
     branch: bytes
     sent_by: bytes
     request: bytes  # the octets on the air
@@ -131,7 +131,7 @@ class Uac:
             for other in queue:
                 if other.call_id == call_id:
                     raise UsageError("this Call-ID is being sent already: take a new one")
-        draft = self._draft(target, content_type, expires, flow, compact, subject)
+        draft = self.draft(target, content_type, expires, flow, compact, subject)
         draft.call_id = call_id
         draft.body = body
         draft.date = date
@@ -141,7 +141,7 @@ class Uac:
             if (draft.key, content_type) in self.refused:
                 draft.content_type, draft.body = fallback
         self.build(draft, now)
-        over = len(draft.request) + self._to_come(draft) - BUDGET
+        over = len(draft.request) + self.to_come(draft) - BUDGET
         if over > 0:
             raise UsageError("the request is %d octets over its budget of %d" % (over, BUDGET))
         queue = self._queues.setdefault(draft.key, [])
@@ -150,41 +150,13 @@ class Uac:
         queue.append(draft)
         return self.start(draft, now) if len(queue) == 1 else _NOTHING
 
-    def fit(
-        self,
-        target: bytes,
-        body: bytes,
-        policy: str,
-        content_type: bytes = b"text/plain",
-        expires: int | None = None,
-        flow: tuple | list[tuple] | None = None,
-        subject: bytes | None = None,
-        reserve: int = 0,
-    ) -> tuple[list[bytes], bool]:
-        """Return (bodies, compact): what to send() one after the other so that a text obeys the budget.
+    def fit(self, *arguments: object, **options: object) -> tuple[list[bytes], bool]:
+        """Return agent.budget.fit_message of this user agent: the bodies to send, and whether with compact names."""
+        from agent.budget import fit_message
 
-        policy: of budget.POLICIES. Header names are shortened before a text is; "refuse" does neither.
-        reserve: octets that will be put around each text.
-        Raises UsageError that says by how many octets the text is over the budget.
-        """
-        draft = self._draft(target, content_type, expires, flow, False, subject)
-        draft.call_id = b"0" * 20
-        draft.body = b"0" * 100  # a Content-Length of three digits
-        while True:
-            self.build(draft, 0)
-            room = BUDGET + 100 - len(draft.request) - self._to_come(draft)
-            if room > 999:
-                room -= 1  # for its fourth digit
-            room -= reserve
-            if len(body) <= room:
-                return [body], draft.compact
-            if draft.compact or policy == "refuse":
-                from agent.budget import fit
+        return fit_message(self, *arguments, **options)  # type: ignore[arg-type]
 
-                return fit(body, room, policy), draft.compact
-            draft.compact = True
-
-    def _draft(
+    def draft(
         self,
         target: bytes,
         content_type: bytes,
@@ -193,6 +165,7 @@ class Uac:
         compact: bool,
         subject: bytes | None,
     ) -> Draft:
+        """Return a MESSAGE without a body yet. Raises UsageError as send() does."""
         try:
             uri = self._uri
             if uri is None or target != self._target:
@@ -222,23 +195,18 @@ class Uac:
         """Return a request with nothing in it yet; agent.registration begins here, too."""
         draft = Draft()
         draft.method = method
-        draft.owner = None
         draft.uri = uri
         draft.aor = self.aor
         draft.to = uri.address_of_record()
         draft.key = uri.key()
         draft.flows = list(flow) if isinstance(flow, list) else [flow]
         draft.flow = draft.flows.pop(0)
-        draft.content_type = draft.subject = draft.expires = None
-        draft.compact = False
-        draft.body = draft.extra = b""
-        draft.cseq = 0
         draft.from_tag = self.token(4)
         draft.challenges = self.challenges.get((method, draft.flow[:3]), _NO_CHALLENGES)
         draft.tried = []
         return draft
 
-    def _to_come(self, draft: Draft) -> int:
+    def to_come(self, draft: Draft) -> int:
         """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
         octets = _DATE if draft.expires and draft.date is None and self.clock.quality == NONE else 0
         if self.credentials and not draft.challenges:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.user_agent import UserAgent
 from tests.bench.peer import Peer
-from tests.bench.vm import ALERT, Flash, missing_tools
+from tests.bench.vm import ALERT, CALLGRIND, Flash, missing_tools
 
 _PEERS = ("sipmessage", "aiosipua", "sippy")
 _VENV = Path(".cache/bench-venv")
@@ -52,6 +52,9 @@ def board(table: Table, flash: Flash) -> None:
         port = str(peer.port)
         table.row("smallest heap: one alert over UDP", flash.smallest_heap("alert", port, "1"), "octets", how)
         table.row("smallest heap: one alert over TCP", flash.smallest_heap("alert", port, "1", "tcp"), "octets", how)
+    with Peer(password=b"wonder") as peer:
+        arguments = (str(peer.port), "1", "tcp", "register=600", "password=wonder")
+        table.row("smallest heap: registration, digest, TCP", flash.smallest_heap("alert", *arguments), "octets", how)
     with Peer(b"status") as peer:
         smallest = flash.smallest_heap("command", str(peer.port))
         table.row("smallest heap: alerts and a command answered", smallest, "octets", how)
@@ -71,6 +74,9 @@ def instructions(table: Table, flash: Flash) -> None:
         table.row(f"instructions of {stage}", flash.instructions("stage", stage), "x86", how)
     with Peer() as peer:
         table.row("instructions of one alert and its 200", flash.instructions("alert", str(peer.port)), "x86", how)
+    with Peer(password=b"wonder", reuse=False) as peer:
+        counted = flash.instructions("alert_digest", str(peer.port))
+        table.row("instructions of one alert, a challenge and its 200", counted, "x86", how)
 
 
 def parsers(table: Table) -> None:
@@ -85,8 +91,7 @@ def parsers(table: Table) -> None:
         counted = []
         for rounds in ("20", "220"):
             done = subprocess.run(
-                ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", python, "tests/bench/parse_once.py"]
-                + [name, rounds],
+                [*CALLGRIND, python, "tests/bench/parse_once.py", name, rounds],
                 capture_output=True,
                 text=True,
                 env={**os.environ, "PYTHONPATH": ".", "PYTHONHASHSEED": "0"},

