@@ -12,32 +12,34 @@ def find_outside_quotes(value: bytes, wanted: bytes, start: int = 0) -> int:
 
     Raises ParseError when a quote or an angle bracket is not closed.
     """
-    at = value.find(wanted, start)
-    if value.find(b'"', start) < 0 and value.find(b"<", start) < 0:
-        return at
-    found = -1
-    target = wanted[0]
-    closing = 0  # the octet that ends what we are in: '"', '>' or nothing
-    i = start
-    n = len(value)
-    while i < n:
-        c = value[i]
-        if closing == 34 and c == 92:
-            i += 1  # a quoted pair
-        elif closing:
-            if c == closing:
-                closing = 0
-        elif c == target:
-            found = i
+    while True:
+        at = value.find(wanted, start)
+        opening = value.find(b'"', start)
+        bracket = value.find(b"<", start)
+        if opening < 0 or 0 <= bracket < opening:
+            opening = bracket
+        if opening < 0 or 0 <= at < opening:
+            return at
+        if opening == bracket:
+            end = value.find(b">", opening)
+        else:
+            end = closing_quote(value, opening)
+        if end < 0:
+            raise ParseError("a closing quote or bracket was expected")
+        start = end + 1
+
+
+def closing_quote(value: bytes, opening: int) -> int:
+    """Return where the quoted string that begins at opening ends, a quoted pair skipped; -1 when it doesn't."""
+    end = value.find(b'"', opening + 1)
+    while end > 0 and value[end - 1] == 92:  # a backslash, which another one may have taken the meaning from
+        slashes = 1
+        while value[end - 1 - slashes] == 92 and end - 1 - slashes > opening:
+            slashes += 1
+        if slashes % 2 == 0:
             break
-        elif c == 34:
-            closing = 34
-        elif c == 60:
-            closing = 62
-        i += 1
-    if closing:
-        raise ParseError("a closing quote or bracket was expected")
-    return found
+        end = value.find(b'"', end + 1)
+    return end
 
 
 def split_list(value: bytes) -> list:
@@ -98,11 +100,9 @@ def parse_address(value: bytes) -> tuple[bytes, bytes, list]:
     value = value.strip()
     display = b""
     if value[:1] == b'"':
-        end = 1
-        while value[end : end + 1] != b'"':
-            if end >= len(value):
-                raise ParseError("a closing quote was expected")
-            end += 2 if value[end : end + 1] == b"\\" else 1
+        end = closing_quote(value, 0)
+        if end < 0:
+            raise ParseError("a closing quote was expected")
         display = value[1:end]
         value = value[end + 1 :].lstrip()
         if value[:1] != b"<":
