@@ -78,7 +78,7 @@ def test_f4_completes_f1():
 
 
 def test_a_message_goes_there_and_its_answer_back():
-    """R3428-4.7, R3428-7.8: on each transport, each datagram once, nothing left to do afterwards"""
+    """R3428-4.7, R3428-7.8, R3428-2.2, R3428-7.3: on each transport one MESSAGE, one answer, no dialog for it"""
     for transport in (b"UDP", b"TCP", b"TLS"):
         link, one, other = pair(transport=transport)
         link.send(one, DESK + (b":5060" if transport == b"TLS" else b""), WATSON)
@@ -87,6 +87,7 @@ def test_a_message_goes_there_and_its_answer_back():
         assert names(one) == ["delivered"]
         assert one.outcomes[0][0] == 0
         assert (len(one.sent), len(other.sent)) == (1, 1)
+        assert one.sent[0][1].startswith(b"MESSAGE ")
 
 
 def test_a_stream_may_cut_a_conversation_anywhere():

@@ -48,10 +48,10 @@ def test_retry_after_comes_with_the_outcome():
 
 
 def test_fields_that_make_no_sense_in_a_response_are_ignored():
-    """R3428-T1.16, R3428-T1.19, R3428-T1.32, R3428-T2.21, R3428-3.5, R3428-4.4: no dialog comes of them"""
+    """R3428-T1.16, R3428-T1.19, R3428-T1.32, R3428-T2.13, R3428-T2.21, R3428-3.5, R3428-4.4: no dialog"""
     fields = (
         b'Contact: <sip:x@192.0.2.1>\r\nRecord-Route: <sip:192.0.2.8>\r\nAuthentication-Info: nextnonce="1"\r\n'
-        b'Call-Info: <http://x>\r\nError-Info: <sip:x>\r\nWarning: 399 x "y"\r\nAccept: <<\r\nX: \xff\r\n'
+        b'Call-Info: <http://x>\r\nError-Info: <sip:x>\r\nWarning: 399 x "y"\r\nAccept: <<\r\nServer: x\r\nX: \xff\r\n'
     )
     ua, request = pending()
     assert only(ua.receive(answer(request, b"200 OK", fields), FLOW, NOW)).name == "delivered"
@@ -59,6 +59,14 @@ def test_fields_that_make_no_sense_in_a_response_are_ignored():
     assert following.uri == DESK
     assert following.get(b"route") is None
     assert following.get(b"to") == b"<sip:desk@example.org>"
+
+
+def test_a_challenge_that_we_cannot_answer_is_a_failure():
+    """R3428-T2.2, R3428-T2.3, R3428-T2.22, R3428-T2.23: either field in either status, or none"""
+    for line in (b"401 Unauthorized", b"407 Proxy Authentication Required"):
+        for field in (b"", b'WWW-Authenticate: Digest realm="a", nonce="b"\r\n', b"Proxy-Authenticate: <<\r\n"):
+            event = outcome_of(line, field)
+            assert (event.name, event.status) == ("failed", int(line[:3]))
 
 
 def test_a_repeated_final_response_is_absorbed():

@@ -20,6 +20,16 @@ from tests.helpers import (
     without,
 )
 
+NEVER_IN_2XX = (
+    b"contact",
+    b"content-type",
+    b"accept",
+    b"accept-encoding",
+    b"accept-language",
+    b"record-route",
+    b"require",
+    b"supported",
+)
 OTHER = changed(MESSAGE, b"776sgdkse", b"other", b"asd88asd77a", b"other")
 
 
@@ -45,14 +55,14 @@ def test_a_message_is_taken_and_answered_at_once():
 
 
 def test_a_2xx_has_no_body_no_contact_and_no_accept():
-    """R3428-7.4, R3428-7.5, R3428-7.6, R3428-T1.2, R3428-T1.5, R3428-T1.8, R3428-T1.22: 200 and 202"""
+    """R3428-7.4, R3428-7.5, R3428-7.6, R3428-T1.2, R3428-T1.5, R3428-T1.8, R3428-T1.22, R3261-8.2-10: 200 and 202"""
     for status, reason in ((200, b"OK"), (202, b"Accepted"), (299, b"")):
         ua = desk()
         ua.clock.set(1289690940, NTP, NOW)
         event = only(ua.receive(with_field(b"Contact: <sip:x@192.0.2.1>\r\nAccept: */*"), UDP, NOW))
         response = sent(ua.respond(event, status, NOW))
         assert (response.status, response.reason) == (status, reason)
-        for name in (b"contact", b"content-type", b"accept", b"accept-encoding", b"accept-language", b"record-route"):
+        for name in NEVER_IN_2XX:
             assert response.get(name) is None
         assert response.get(b"content-length") == b"0"
         assert response.body == b""
@@ -171,7 +181,7 @@ def test_on_a_stream_nothing_is_kept_after_the_answer():
 
 
 def test_a_slow_application_lets_a_100_go_out_at_three_and_a_half_seconds():
-    """R4320-2, R4320-4, R3261-17.2-2, R3261-8.2-13: on UDP and TCP, once, repeated on request, with the Timestamp"""
+    """R4320-2, R4320-3, R4320-4, R3261-17.2-2, R3261-8.2-13, R3428-T2.15: once, with the Timestamp"""
     for flow in (UDP, TCP):
         ua = desk()
         event = only(ua.receive(with_field(b"Timestamp: 54"), flow, NOW))
@@ -260,6 +270,37 @@ def test_what_makes_no_sense_in_a_message_is_ignored():
     ):
         assert deliver(desk(), changed(MESSAGE, old, new))[0] == 200
     assert deliver(desk(), without(b"Max-Forwards"))[0] == 200
+
+
+def test_optional_fields_are_taken():
+    """R3428-T1.12, R3428-T1.17, R3428-T1.19, R3428-T1.25, R3428-T1.26, R3428-T1.27, R3428-T1.35, R3428-T1.37"""
+    for line in (
+        b"Allow: MESSAGE, INVITE",
+        b'Authorization: Digest username="a", realm="b", nonce="c", uri="d", response="e"',
+        b"Call-Info: <http://example.org/>;purpose=icon",
+        b"Content-Disposition: render",
+        b"Content-Encoding: identity",
+        b"Content-Language: fi",
+        b"In-Reply-To: a@b",
+        b"Organization: Boilers Ltd",
+    ):
+        assert deliver(desk(), with_field(line))[0] == 200
+
+
+def test_more_optional_fields_are_taken():
+    """R3428-T2.1, R3428-T2.4, R3428-T2.7, R3428-T2.12, R3428-T2.14, R3428-T2.18: ours to see in the event"""
+    for line in (
+        b"Priority: emergency",
+        b'Proxy-Authorization: Digest username="a", realm="b", nonce="c", uri="d", response="e"',
+        b"Reply-To: <sip:a@b>",
+        b"Route: <sip:192.0.2.9;lr>",
+        b"Subject: heat",
+        b"User-Agent: boiler/1",
+    ):
+        status, received = deliver(desk(), with_field(line))
+        assert status == 200
+        name, value = line.split(b": ", 1)
+        assert received.message.get(name.lower()) == value
 
 
 def test_the_text_is_as_long_as_content_length_says():

@@ -17,7 +17,7 @@ def refusal(data, **options):
 
 
 def test_methods_that_are_known_and_not_served_are_405_with_allow():
-    """R3261-8.2-3, R3428-T1.15: lists MESSAGE"""
+    """R3261-8.2-3, R3428-T1.14, R3428-T1.15: lists MESSAGE"""
     for name in (b"INVITE", b"REGISTER", b"BYE", b"SUBSCRIBE", b"NOTIFY", b"INFO", b"REFER", b"UPDATE", b"PUBLISH"):
         response = refusal(method(name))
         assert response.status == 405
