@@ -41,8 +41,8 @@ hardware: $(READY)  ## the acceptance run on a real board: PORT=... [WIFI=ssid[:
 fuzz: $(READY) $(VMS)
 	$(PY) -m pytest tests/fuzz
 
-conformance: $(READY)
-	$(PY) -m pytest tests/conformance
+conformance: $(READY) $(VMS)  ## which test covers which requirement
+	$(PY) -m tests.conformance.table
 
 clean:
 	rm -rf .cache

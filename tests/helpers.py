@@ -60,14 +60,14 @@ class Dice:
         return bytes([self.roll(256) for _ in range(n)])
 
 
-def board(**options):
+def board(random_bytes=None, **options):
     """Return the user agent that sends in most tests."""
-    return UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", counting(), **options)
+    return UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", random_bytes or counting(), **options)
 
 
-def desk(**options):
+def desk(random_bytes=None, **options):
     """Return the user agent that answers in most tests."""
-    return UserAgent(b"sip:desk@example.org", b"192.0.2.9:5060", counting(), **options)
+    return UserAgent(b"sip:desk@example.org", b"192.0.2.9:5060", random_bytes or counting(), **options)
 
 
 def changed(data, *pairs):

@@ -61,7 +61,7 @@ def outcome(call_id, status):
 
 
 def test_a_challenge_is_answered_with_the_next_cseq_of_the_same_call():
-    """R3261-22-1, R3261-22-2: digest-uri is the Request-URI; RFC 3261 section 8.1.3.5 for the rest."""
+    """R3261-22-1, R3261-22-2, R3261-8.1-5: digest-uri is the Request-URI; RFC 3261 section 8.1.3.5 for the rest."""
     ua = agent()
     one = send(ua, b"1")
     two = answer(ua, one, 401, MD5 % b"n")

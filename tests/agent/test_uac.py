@@ -27,7 +27,7 @@ def send(ua, target=DESK, body=b"Boiler at 81 C", now=NOW, **options):
 
 
 def test_a_message_is_written_field_by_field():
-    """R3428-4.1, R3428-4.2, R3428-9.1, R3428-T2.19, R3261-7.1, R3261-8.1-6, R3261-8.1-7: all its octets"""
+    """R3428-4.1, R3428-4.2, R3428-9.1, R3428-T1.36, R3428-T2.19, R3261-8.1-6, R3261-8.1-7: all its octets"""
     event = only(board().send(b"asd88asd77a", DESK, b"Boiler at 81 C", NOW))
     assert event == Transmit(
         b"MESSAGE sip:desk@example.org SIP/2.0\r\n"
@@ -46,7 +46,7 @@ def test_a_message_is_written_field_by_field():
 
 
 def test_compact_names_mean_the_same():
-    """R3261-7.3: field by field, and shorter"""
+    """R3261-7.3, R3261-7.1, R3428-T2.14: field by field, and shorter"""
     full = send(board(), subject=b"heat", expires=60)
     compact = send(board(), subject=b"heat", expires=60, compact=True)
     assert compact.fault is None
