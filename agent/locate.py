@@ -125,9 +125,12 @@ def relocate(uac: Uac, flow: tuple, flows: list[tuple], now: int) -> list[Event]
             del uac.pending[draft.branch]
             draft.flows = live_first(uac, flows, now) + draft.flows
             draft.flow = draft.flows.pop(0)
-            draft.challenges = draft.challenges or uac.challenges.get((draft.method, draft.flow[:3]), [])
             draft.cseq -= 1  # nothing has been sent yet
             uac.build(draft, now)
+            if uac.challenges:
+                from agent.retry import recall
+
+                recall(uac, draft, now)
             events += uac.start(draft, now)
     return events
 

@@ -35,7 +35,7 @@ def amend(uac: Uac, draft: Draft, status: int, message: Message | None, now: int
     if status == 503 or message is None:
         if message is None and status == 503 and not draft.flows:
             _add_udp(uac, draft)
-        return _turn(draft)
+        return _turn(uac, draft)
     if status in (401, 407):
         return _answer(uac, draft, message)
     if status < 400:
@@ -74,12 +74,17 @@ def _bury(uac: Uac, flow: tuple, message: Message | None, now: int) -> None:
     dead[flow[:3]] = later(now, (seconds or _DEAD_S) * 1000)
 
 
-def _turn(draft: Draft) -> bool:
-    """Turn to the next flow: the same request in a new transaction (RFC 3263 section 4.3)."""
+def _turn(uac: Uac, draft: Draft) -> bool:
+    """Turn to the next flow: the same request in a new transaction (RFC 3263 section 4.3).
+
+    Another server may challenge for the same realms, with nonces of its own.
+    """
     if not draft.flows:
         return False
     draft.flow = draft.flows.pop(0)
     draft.cseq -= 1
+    draft.challenges = uac.challenges.get((draft.method, draft.flow[:3]), [])
+    draft.tried = [b"flow" if mark.find(b" ") > 0 else mark for mark in draft.tried]  # a field and its realm
     draft.tried.append(b"flow")
     return True
 
@@ -132,11 +137,11 @@ def _answer(uac: Uac, draft: Draft, message: Message) -> bool:
 
 
 def recall(uac: Uac, draft: Draft, now: int) -> None:
-    """Let a request that had to wait its turn take up the challenges met meanwhile, if the budget allows for them."""
+    """Let a request that had to wait take up the challenges met meanwhile where it goes, if the budget allows."""
     known = uac.challenges.get((draft.method, draft.flow[:3]), draft.challenges)
     for challenges in (known, draft.challenges):
         draft.challenges = challenges
-        draft.cseq = 0
+        draft.cseq -= 1  # it was built before, and not sent
         uac.build(draft, now)
         if len(draft.request) <= BUDGET:
             break

@@ -265,15 +265,14 @@ class Uac:
         self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
     ) -> list[Event]:
         """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn."""
-        del self.pending[draft.branch]
         if status >= 300:
-            from agent.retry import amend
-
-            if amend(self, draft, status, message, now):
-                self.build(draft, now)
-                if len(draft.request) <= BUDGET:
-                    return self.start(draft, now)
-                reason = b"Over the budget with what the %d asks for" % status
+            from agent.retry import amend  # where memory is short this fails, and nothing has been forgotten yet
+        del self.pending[draft.branch]
+        if status >= 300 and amend(self, draft, status, message, now):
+            self.build(draft, now)
+            if len(draft.request) <= BUDGET:
+                return self.start(draft, now)
+            reason = b"Over the budget with what the %d asks for" % status
         if draft.owner is not None:
             events: list[Event] = draft.owner.finished(status, message, now)  # type: ignore[attr-defined]
             return events

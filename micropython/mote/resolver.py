@@ -4,13 +4,20 @@ getaddrinfo would stop every other task while it waits, and on some boards it wa
 """
 
 import asyncio
+import gc
 import os
 import socket
 
 from agent.compat import const
+
+gc.collect()  # as in mote/__init__.py
 from agent.dns import SRV, A, build_query, parse_response
+
+gc.collect()
 from agent.errors import AgentError, ParseError
 from agent.locate import Search, place_of, relocate
+
+gc.collect()
 from agent.uri import parse_host_port
 from mote.shell import address_of, host_port_of, now, readable
 
@@ -51,9 +58,10 @@ class Resolver:
         try:
             search = Search(uri, _TRANSPORTS[self._shell.settings["transport"]], os.urandom)
             server = self._server()
+            buffer = bytearray(_MAX_RESPONSE)  # one for all responses: it is the most memory in one piece
             question = search.question()
             while question is not None:
-                values, ttl = await _ask(server, question[0], SRV if question[1] else A)
+                values, ttl = await _ask(server, question[0], SRV if question[1] else A, buffer)
                 search.answer(values, ttl)
                 question = search.question()
             if not search.flows:
@@ -87,7 +95,7 @@ class Resolver:
         return host.encode(), _PORT
 
 
-async def _ask(server: tuple, name: bytes, kind: int) -> tuple:
+async def _ask(server: tuple, name: bytes, kind: int, buffer: bytearray) -> tuple:
     """Return (values, seconds to keep them) of the records that name has. Raises OSError when the server is silent."""
     if name.endswith(b".local"):  # mDNS is spoken by the port's own resolver alone; this one look-up blocks
         return [host_port_of(address_of(name, 0))[0]], _LOCAL_TTL_S
@@ -95,11 +103,12 @@ async def _ask(server: tuple, name: bytes, kind: int) -> tuple:
     query = build_query(number, name, kind)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
+        sock.connect(address_of(server[0], server[1]))  # so that nobody else's datagrams are read
         sock.setblocking(False)
         for _ in range(_ATTEMPTS):
-            sock.sendto(query, address_of(server[0], server[1]))
+            sock.send(query)
             try:
-                response = await asyncio.wait_for_ms(_response(sock, server, number, name, kind), _PATIENCE_MS)
+                response = await asyncio.wait_for_ms(_response(sock, number, name, kind, buffer), _PATIENCE_MS)
                 return response.find(name, kind)
             except asyncio.TimeoutError:
                 pass
@@ -108,13 +117,12 @@ async def _ask(server: tuple, name: bytes, kind: int) -> tuple:
     raise OSError("no answer from the DNS server at %s" % server[0].decode())
 
 
-async def _response(sock: object, server: tuple, number: int, name: bytes, kind: int) -> object:
+async def _response(sock: object, number: int, name: bytes, kind: int, buffer: bytearray) -> object:
     """Wait for the response to our question; what isn't that is passed over."""
     while True:
         await readable(sock)
-        data, address = sock.recvfrom(_MAX_RESPONSE)
-        if host_port_of(address) == server:
-            try:
-                return parse_response(data, number, name, kind)
-            except ParseError:
-                pass
+        size = sock.readinto(buffer)
+        try:
+            return parse_response(bytes(memoryview(buffer)[: size or 0]), number, name, kind)
+        except ParseError:
+            pass

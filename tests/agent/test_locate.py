@@ -327,6 +327,35 @@ def test_refused_tcp_that_was_asked_for_is_a_failure():
         assert [event.status for event in ua.failed((b"TCP", b"192.0.2.1", 5060), _NOW)] == [503]
 
 
+_CHALLENGE = b'WWW-Authenticate: Digest realm="example.org", nonce="%s"\r\n'
+
+
+def test_next_flow_may_ask_for_credentials_as_the_first_one_did():
+    ua = _agent()
+    ua.credentials = ((b"", b"boiler", b"secret"),)
+    ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
+    sent = relocate(ua, _NAME, [_ONE, _TWO], _NOW)
+    sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % b"n1"), _ONE, _NOW)
+    assert _sent(sent) == [_ONE] and b'nonce="n1"' in sent[0].data
+    sent = ua.receive(_answer(sent[0].data, 503), _ONE, _NOW)
+    assert _sent(sent) == [_TWO] and b"Authorization" not in sent[0].data
+    sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % b"n2"), _TWO, _NOW)
+    assert _sent(sent) == [_TWO] and b'nonce="n2"' in sent[0].data
+    assert ua.receive(_answer(sent[0].data, 401, _CHALLENGE % b"n3"), _TWO, _NOW)[0].status == 401
+
+
+def test_credentials_are_given_at_once_where_they_were_asked_for_before():
+    ua = _agent()
+    ua.credentials = ((b"", b"boiler", b"secret"),)
+    ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
+    sent = relocate(ua, _NAME, [_ONE], _NOW)
+    sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % b"n1"), _ONE, _NOW)
+    ua.receive(_answer(sent[0].data, 200), _ONE, _NOW)
+    ua.send(b"c2", b"sip:desk@example.org", b"hot", _NOW)
+    sent = relocate(ua, _NAME, [_ONE], _NOW)
+    assert b'nonce="n1"' in sent[0].data and b"\r\nCSeq: 1 MESSAGE" in sent[0].data
+
+
 def test_redirect_to_a_name_is_looked_up_like_any_other():
     ua = _agent()
     sent = ua.send(b"c1", b"sip:desk@192.0.2.1", b"hot", _NOW)

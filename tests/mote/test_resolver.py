@@ -3,13 +3,18 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import sip_peer
 from tests.dns_server import DnsServer, closed_port, points_at_itself
 from tests.host_tools.peers import Peer, header
+from tests.host_tools.virtual import virtual_board
+from tests.tools import Tool
 from tests.vm import ROOT, command
 
 _PROGRAM = """
@@ -40,6 +45,15 @@ async def main():
     print(json.dumps(sorted([name for name in sys.modules if name in ("mote.resolver", "agent.locate", "agent.dns")])))
 
 asyncio.run(main())
+"""
+
+_BOILER = """
+from mote import Mote
+mote = Mote()
+@mote.every(3600)
+async def boiler():
+    print("alert:", await mote.alert("hot", expires=600))
+mote.run()
 """
 
 
@@ -140,3 +154,25 @@ def test_failure_says_what_is_not_there() -> None:
         ["failed", 503, "no address found for localhost"],
     ]
     assert _send(["sip:desk@example.org"], None).outcomes[0][2] == "no DNS server: sipmote deploy --set dns=ADDRESS"
+
+
+def test_deployed_board_finds_its_way_and_comes_back_when_the_server_says(tmp_path: Path) -> None:
+    config = {"aor": "sip:boiler@example.org", "to": "sip:desk@example.org", "bind": "127.0.0.1:0"}
+    program, configuration, flash = tmp_path / "boiler.py", tmp_path / "mote.json", tmp_path / "flash"
+    program.write_text(_BOILER)
+    flash.mkdir()
+    with (
+        sip_peer.Peer() as peer,
+        DnsServer(_two(peer.port, peer.port)) as server,
+        virtual_board(flash, "96k") as port,
+    ):
+        configuration.write_text(json.dumps({**config, "dns": server.place}))
+        with Tool("deploy", str(program), "--port", port, "--config", str(configuration)) as deploy:
+            assert deploy.wait(120) == 0, deploy.transcript()
+        with Tool("monitor", "--port", port) as monitor:
+            monitor.wait_for(event="ready")
+            peer.answer(503, b"Retry-After: 4\r\n")
+            began = time.monotonic()
+            assert peer.answer(200).body == b"hot"
+            assert time.monotonic() - began > 3.9  # of its own accord it would be 2 s
+            monitor.wait_for(event="console", text="alert: delivered")
