@@ -122,7 +122,7 @@ def relocate(uac: Uac, flow: tuple, flows: list[tuple], now: int) -> list[Event]
     events: list[Event] = []
     for draft in list(uac.pending.values()):
         if draft.flow == flow:
-            del uac.pending[draft.branch]
+            del uac.pending[draft.branch.lower()]
             draft.flows = live_first(uac, flows, now) + draft.flows
             draft.flow = draft.flows.pop(0)
             draft.cseq -= 1  # nothing has been sent yet

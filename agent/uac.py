@@ -86,7 +86,7 @@ class Uac:
         self._target = b""  # the last one, and what parse_uri made of it: a board mostly sends to the same
         self._uri: Uri | None = None
         self._queues: dict[bytes, list[Draft]] = {}  # by URI key; the first of each is pending
-        self.pending: dict[bytes, Draft] = {}  # by branch
+        self.pending: dict[bytes, Draft] = {}  # by branch, in lower case
         self.challenges: dict[tuple, list] = {}  # by method and flow: a nonce serves for more than one request
 
     def token(self, octets: int) -> bytes:
@@ -256,7 +256,7 @@ class Uac:
     def start(self, draft: Draft, now: int) -> list[Event]:
         """Begin the transaction of a request that was built."""
         draft.transaction = ClientTransaction(draft.flow[0] != b"UDP", now)
-        self.pending[draft.branch] = draft
+        self.pending[draft.branch.lower()] = draft
         for challenge in draft.challenges:
             challenge.count += 1
         return [Transmit(draft.request, draft.flow)]
@@ -267,7 +267,7 @@ class Uac:
         """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn."""
         if status >= 300:
             from agent.retry import amend  # where memory is short this fails, and nothing has been forgotten yet
-        del self.pending[draft.branch]
+        del self.pending[draft.branch.lower()]
         if status >= 300 and amend(self, draft, status, message, now):
             self.build(draft, now)
             if len(draft.request) <= BUDGET:
@@ -299,14 +299,14 @@ class Uac:
         The one Via of a response to us is the one we wrote, with parameters added and perhaps in another order.
         """
         vias = message.all(b"via")
-        via = vias[0] if len(vias) == 1 else b""
-        at = via.find(b"z9hG4bK")
-        draft = self.pending.get(via[at : at + 23])
+        via = vias[0].lower() if len(vias) == 1 else b""
+        branch = via[via.find(b"z9hg4bk") :].split(b";")[0].rstrip()
+        draft = self.pending.get(branch)
         if (
             message.fault
             or draft is None
             or via.find(b",") >= 0
-            or not via[: via.find(b";")].rstrip().endswith(draft.sent_by)
+            or via.split(b";")[0].split()[-1:] != [draft.sent_by.lower()]
             or (message.get(b"cseq") or b"").split()[-1:] != [draft.method]
         ):
             raise ParseError("a response to a pending request was expected")

@@ -125,10 +125,13 @@ class Uas:
             self._forget_oldest()
         if len(self._transactions) >= self._keep:
             return [Dropped("too many requests without an answer", flow)]
+        echo = _echo(message, vias, b"" if to_tag else token)
+        if not echo:
+            return [Dropped("a request with more to copy than we give back", flow)]
         transaction = ServerTransaction(flow[0] != b"UDP", answer_flow, now)
         transaction.key = key
         transaction.merged = merged
-        transaction.echo = _echo(message, vias, b"" if to_tag else token)
+        transaction.echo = echo
         timestamp = message.get(b"timestamp")
         if timestamp is not None:
             transaction.timestamp = b"Timestamp: %s 3.5\r\n" % timestamp.split(b" ")[0][:_MAX_VALUE]
@@ -200,7 +203,10 @@ class Uas:
             raise Refusal(482)
         required = message.get(b"require")
         if required is not None:
-            raise Refusal(420, b"Unsupported: %s\r\n" % b", ".join(message.members(b"require"))[:_MAX_VALUE])
+            unsupported = message.members(b"require")
+            while len(b", ".join(unsupported)) > _MAX_VALUE and len(unsupported) > 1:
+                unsupported.pop()
+            raise Refusal(420, b"Unsupported: %s\r\n" % b", ".join(unsupported))
         if not message.body:
             return
         disposition = message.get(b"content-disposition")
@@ -309,16 +315,17 @@ def _echo(message: Message, vias: list, tag: bytes) -> bytes:
 
     tag: added to a To that has none. Returns b"" when the request lacks what every response has to have.
     """
-    out = b""
-    for value in vias:
-        out += b"Via: %s\r\n" % value
+    out = b"".join([b"Via: %s\r\n" % value for value in vias])
     for name, title in ((b"from", b"From"), (b"to", b"To"), (b"call-id", b"Call-ID"), (b"cseq", b"CSeq")):
         value = message.get(name)
-        if value is None or value.find(b"\n") >= 0 or value.find(b"\r") >= 0:
+        if value is None:
             return b""
         if name == b"to" and tag:
             value += b";tag=" + tag
         out += b"%s: %s\r\n" % (title, value)
+    lines = out.count(b"\r\n")
+    if out.count(b"\r") != lines or out.count(b"\n") != lines:  # a stray one would end our line for some readers
+        return b""
     return out if len(out) <= _MAX_ECHO else b""
 
 

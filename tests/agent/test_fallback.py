@@ -1,4 +1,4 @@
-"""R3428-4.3, R3428-T1.3, R3428-T1.6, R3428-7.9, R3261-8.1-13: a peer that refuses message/cpim gets the text, and is remembered."""
+"""R3428-4.3, R3428-T1.3, R3428-T1.6, R3428-7.9, R3261-8.1-13: who refuses message/cpim gets text, and is remembered."""
 
 from agent.errors import UsageError
 from agent.events import MessageReceived, Outcome, Transmit
