@@ -122,6 +122,7 @@ class _Sender:
         transport: bytes = args.transport.upper().encode()
         aor = os.fsencode(args.sender) if args.sender else b"sip:%s@localhost" % user_name()
         ua = UserAgent(aor, b"localhost", os.urandom, proxy, transport, _ACCEPT)
+        ua.credentials = self._credentials
         subject = None if args.subject is None else os.fsencode(args.subject)
         wrap = self._wrapper(target, subject) if args.cpim or self._notify else None
         content_type = os.fsencode(args.content_type) if wrap is None else imdn.CPIM
