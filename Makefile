@@ -36,7 +36,7 @@ mpy: $(READY)  ## compiled sizes in octets
 		printf '%6d %s\n' $$(wc -c < .cache/mpy/out.mpy) $$file; done | sort -n | awk '{ sum += $$1; print } END { print sum, "in all" }'
 
 hardware: $(READY)  ## the acceptance run on a real board: PORT=... [WIFI=ssid[:password]] [HOST=address]
-	PORT="$(PORT)" WIFI="$(WIFI)" HOST="$(HOST)" $(PY) -m pytest tests/hardware
+	PORT="$(PORT)" WIFI="$(WIFI)" HOST="$(HOST)" $(PY) -m pytest -o addopts=-q tests/hardware
 
 fuzz: $(READY) $(VMS)
 	$(PY) -m pytest tests/fuzz

@@ -123,6 +123,7 @@ def fake_usb(device: str) -> object:
 
 
 def test_the_port_is_found_when_there_is_just_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial_port, "virtual_ports", list)
     monkeypatch.setattr(serial_port, "usb_ports", lambda: [fake_usb("/dev/ttyACM0")])
     assert find_port() == "/dev/ttyACM0"
     monkeypatch.setattr(serial_port, "usb_ports", lambda: [fake_usb("/dev/ttyACM0"), fake_usb("/dev/ttyACM1")])
