@@ -48,18 +48,15 @@ class Message:
             self.fault = (detail, status)
 
     def _read_start_line(self, line: bytes) -> None:
-        if line[:4].upper() == b"SIP/":
+        begin = line[:8].upper()
+        if begin[:4] == b"SIP/":
             code = line[8:11]
-            if (
-                line[:8].upper() != b"SIP/2.0 "
-                or not code.isdigit()
-                or not b"100" <= code <= b"699"
-                or line[11:12] not in (b"", b" ")
-            ):
-                self._blame("a status line SIP/2.0 NNN was expected")
-            else:
+            # below 100, or not just three digits, is no status; "SIP/2.0 200" without a space is tolerated
+            if begin == b"SIP/2.0 " and code.isdigit() and b"100" <= code <= b"699" and line[11:12] in (b"", b" "):
                 self.status = int(code)
                 self.reason = line[12:]
+            else:
+                self._blame("a status line SIP/2.0 NNN was expected")
             return
         words = line.split(b" ")
         self.method = words[0]
@@ -76,7 +73,6 @@ class Message:
         size = len(data)
         find = data.find
         add = self._index.append
-        compact = _COMPACT.get
         while True:
             end = find(b"\r\n", at)
             if end < 0:
@@ -97,10 +93,12 @@ class Message:
             name = data[at:colon].lower()
             if colon > at and data[colon - 1] <= 32:
                 name = name.rstrip()
+            if len(name) == 1:
+                name = _COMPACT.get(name, name)
             if colon <= at or not name or name.find(b" ") >= 0:
                 self._blame("a header field name and a colon were expected")
             else:
-                add((compact(name, name), colon + 1, end))
+                add((name, colon + 1, end))
             at = end + 2
         lines = data.count(b"\r\n", 0, at)
         if data.count(b"\n", 0, at) != lines or data.count(b"\r", 0, at) != lines:
