@@ -28,15 +28,15 @@ class Message:
     fault: None, or (what was expected, the status that a request like this deserves).
     """
 
-    __slots__ = ("_folded", "_index", "body_at", "data", "fault", "length", "method", "reason", "status", "uri")
+    # Defaults in the class: an instance on a board pays for each attribute that it sets.
+    method = uri = reason = b""
+    status = body_at = 0
+    length: int | None = None
+    fault: tuple[str, int] | None = None
+    _folded = False
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.method = self.uri = self.reason = b""
-        self.status = self.body_at = 0
-        self.fault: tuple[str, int] | None = None
-        self.length: int | None = None
-        self._folded = False
         self._index: list[tuple[bytes, int, int]] = []  # name, start and end of the value
         end = data.find(b"\r\n")
         if end > 0:
@@ -73,17 +73,20 @@ class Message:
         size = len(data)
         find = data.find
         add = self._index.append
+        lines = 1  # the start line
         while True:
             end = find(b"\r\n", at)
             if end < 0:
                 self._blame("an empty line after the header fields was expected")
                 return
+            lines += 1
             if end == at:
                 self.body_at = at + 2
                 break
             following = data[end + 2] if end + 2 < size else 0  # an octet, for a slice would allocate
             while following == 32 or following == 9:
                 self._folded = True
+                lines += 1
                 end = find(b"\r\n", end + 2)
                 if end < 0:
                     self._blame("an empty line after the header fields was expected")
@@ -100,8 +103,7 @@ class Message:
             else:
                 add((name, colon + 1, end))
             at = end + 2
-        lines = data.count(b"\r\n", 0, at)
-        if data.count(b"\n", 0, at) != lines or data.count(b"\r", 0, at) != lines:
+        if data.count(b"\n", 0, end) != lines - 1 or data.count(b"\r", 0, end) != lines - 1:
             self._blame("CRLF at each line's end and no CR or LF elsewhere was expected")
         length = self.get(b"content-length")
         if length is not None:
