@@ -2,13 +2,16 @@
 
 import difflib
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
+from agent.digest import secret
 from agent.errors import ParseError
 from agent.locate import is_address
 from agent.uri import parse_host_port, parse_uri
 from host_tools.errors import ToolError
+from host_tools.users import algorithm_of, is_name
 
 Config = dict[str, Any]
 _Check = Callable[[Any], str | None]  # what was expected, None when the value is right
@@ -32,12 +35,14 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise ToolError(f"--set {assignment}: KEY=VALUE was expected")
-        if key == "wifi":
-            raise ToolError("wifi holds a password, which everyone can read in an argument list: use --wifi SSID")
+        if key in _SECRETS and value:
+            instead = _SECRETS[key]
+            raise ToolError(f"{key} holds a password, which everyone can read in an argument list: use {instead}")
         if not value:
             changed.pop(key, None)
         else:
-            changed[key] = value.split(",") if key == "allow" else int(value) if value.isdigit() else value
+            is_number = value.isdigit() and key != "user"  # many users have a number for a name
+            changed[key] = value.split(",") if key == "allow" else int(value) if is_number else value
     return changed
 
 
@@ -47,15 +52,26 @@ def add_wifi(config: Config, ssid: str, password: str) -> Config:
     return {**config, "wifi": [[ssid, password], *others]}
 
 
+def add_commander(config: Config, user: str, password: str) -> Config:
+    """Return config with one more who may command the board, or another password for him; it needs an aor."""
+    hashed = secret(b"sha-256", user.encode(), realm_of(config).encode(), os.fsencode(password)).decode()
+    return {**config, "commanders": {**config.get("commanders", {}), user: hashed}}
+
+
+def realm_of(config: Config) -> str:
+    """Return what the passwords of commanders are for: the host of the aor."""
+    return parse_uri(config["aor"].encode()).host.decode()
+
+
 def check_values(config: Config, where: str) -> None:
-    """Raise ToolError for the first key that no board would understand; no value of wifi is ever named in it."""
+    """Raise ToolError for the first key that no board would understand; no value of a secret is ever named in it."""
     for key, value in config.items():
         if key not in _CHECKS:
             close = difflib.get_close_matches(key, _CHECKS, 1) or sorted(_CHECKS)
             raise ToolError(f"{where}: unknown key {key!r}; is {' or '.join(close)} meant?")
         expected = _CHECKS[key](value)
         if expected:
-            found = "" if key == "wifi" else f", not {json.dumps(value)}"
+            found = "" if key in _SECRETS else f", not {json.dumps(value)}"
             raise ToolError(f"{where}: {key} must be {expected}{found}")
 
 
@@ -135,10 +151,25 @@ def _seconds(value: Any) -> str | None:
     return None if type(value) is int and 0 <= value <= 86400 else "a number of seconds, 0 to 86400"
 
 
+def _user(value: Any) -> str | None:
+    return None if isinstance(value, str) and is_name(value) else "a name without colons, quotes and backslashes"
+
+
+def _password(value: Any) -> str | None:
+    return None if isinstance(value, str) and value else "a text"
+
+
+def _commanders(value: Any) -> str | None:
+    if isinstance(value, dict) and all(is_name(user) and algorithm_of(ha1) for user, ha1 in value.items()):
+        return None
+    return 'an object of users and hashes such as {"desk": "64 hexadecimal digits"}; --commander NAME makes them'
+
+
 def _one_of(*names: str) -> _Check:
     return lambda value: None if value in names else " or ".join([", ".join(names[:-1]), names[-1]])
 
 
+_SECRETS = {"wifi": "--wifi SSID", "password": "--user NAME", "commanders": "--commander NAME"}
 _CHECKS: dict[str, _Check] = {
     "aor": _uri,
     "to": _uri,
@@ -146,6 +177,9 @@ _CHECKS: dict[str, _Check] = {
     "transport": _one_of("udp", "tcp", "tls"),
     "tls_fingerprint": _fingerprint,
     "bind": _bind,
+    "user": _user,
+    "password": _password,
+    "commanders": _commanders,
     "allow": _uris,
     "wifi": _networks,
     "register": _seconds,

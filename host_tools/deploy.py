@@ -8,10 +8,8 @@ import argparse
 import ast
 import base64
 import contextlib
-import getpass
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -24,9 +22,20 @@ from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from host_tools.config import Config, add_wifi, check_required, check_values, encode_config, parse_config, set_keys
+from host_tools.config import (
+    Config,
+    add_commander,
+    add_wifi,
+    check_required,
+    check_values,
+    encode_config,
+    parse_config,
+    realm_of,
+    set_keys,
+)
 from host_tools.errors import ToolError
 from host_tools.serial_port import Board, BoardFull, close_port, find_port, open_port
+from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name
 
 _HOME = Path(__file__).resolve().parents[1]  # the clone, or where the packages are installed
 _PACKAGES = {"/lib/agent": _HOME / "agent", "/lib/mote": _HOME / "micropython" / "mote"}
@@ -34,7 +43,8 @@ _ROOT_FILES = ("/boot.py", "/main.py", "/mote.json", "/ca.der", "/client.der", "
 _NEW = ".new"
 _CHUNK = 1024  # octets a script: 1.4 KB of base64, which a small heap can hold three times
 _DAMAGED = "the board's answer came damaged: check the cable and try again"
-_PASSWORD_VARIABLE = "SIPMOTE_WIFI_PASSWORD"
+_WIFI_VARIABLE = "SIPMOTE_WIFI_PASSWORD"
+_COMMANDER_VARIABLE = "SIPMOTE_COMMANDER_PASSWORD"
 
 _TOOLS = """
 import os,sys,gc,hashlib
@@ -148,7 +158,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one key of the configuration"
     )
     parser.add_argument(
-        "--wifi", metavar="SSID", help=f"network to join; the password comes from {_PASSWORD_VARIABLE} or a prompt"
+        "--wifi", metavar="SSID", help=f"network to join; the password comes from {_WIFI_VARIABLE} or a prompt"
+    )
+    parser.add_argument(
+        "--user",
+        metavar="NAME",
+        help=f"whom the board is to a server that asks; the password comes from {PASSWORD_VARIABLE} or a prompt",
+    )
+    parser.add_argument(
+        "--commander",
+        metavar="NAME",
+        help="let this user command the board, and nobody without a password; it comes from "
+        f"{_COMMANDER_VARIABLE} or a prompt",
     )
     parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="PEM of the CA that vouches for the SIP server")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM of the board's own certificate")
@@ -172,7 +193,7 @@ def run(args: argparse.Namespace) -> int:
             main = _read(_HOME / "micropython" / "main.py")
         if main is not None:
             wanted["/main.py"] = main
-        if config is None and (args.set or args.wifi):
+        if config is None and (args.set or args.wifi or args.user or args.commander):
             config = changes(_config_on_board(board, survey))
         if config is not None:
             wanted["/mote.json"] = encode_config(config)
@@ -368,19 +389,32 @@ def _compile(source: Path, name: str) -> bytes:
 
 
 def _changes(args: argparse.Namespace) -> Callable[[Config], Config]:
-    """Return what --set and --wifi do to a configuration, which must come out right."""
+    """Return what the arguments do to a configuration, which must come out right. All passwords are asked for here."""
     check_values(set_keys({}, args.set), "--set")
-    password = _wifi_password(args.wifi) if args.wifi else ""
+    wifi = own = commander = ""
     if args.wifi:
-        check_values(add_wifi({}, args.wifi, password), "--wifi")
+        wifi = ask_password(f"{args.wifi} (nothing for an open network)", variable=_WIFI_VARIABLE)
+        check_values(add_wifi({}, args.wifi, wifi), "--wifi")
+    if args.user:
+        own = ask_password(args.user)
+        check_values({"user": args.user, "password": own}, "--user")
+    if args.commander:
+        check_name("--commander", args.commander)
+        commander = ask_password(args.commander, variable=_COMMANDER_VARIABLE, twice=True)
 
     def change(config: Config) -> Config:
         check_values(config, str(args.config or "mote.json on the board"))
-        config = set_keys(config, args.set)
+        changed = set_keys(config, args.set)
         if args.wifi:
-            config = add_wifi(config, args.wifi, password)
-        check_required(config)
-        return config
+            changed = add_wifi(changed, args.wifi, wifi)
+        if args.user:
+            changed = {**changed, "user": args.user, "password": own}
+        check_required(changed)
+        if changed.get("commanders") and realm_of(changed) != realm_of({**changed, **config}):
+            raise ToolError(
+                "the commanders' passwords are for the old host in aor: add --set commanders= and name them anew"
+            )
+        return add_commander(changed, args.commander, commander) if args.commander else changed
 
     return change
 
@@ -390,15 +424,6 @@ def _config_on_board(board: Board, survey: Survey) -> Config:
         return {}
     ((text,),) = _answers(board.run("with open('/mote.json','rb') as f:\n say(f.read())\n"))
     return parse_config(text, "mote.json on the board (send a right one with --config)")
-
-
-def _wifi_password(ssid: str) -> str:
-    password = os.environ.get(_PASSWORD_VARIABLE)
-    if password is not None:
-        return password
-    if not sys.stdin.isatty():
-        raise ToolError(f"no password for {ssid}: set {_PASSWORD_VARIABLE} (empty for an open network)")
-    return getpass.getpass(f"password of {ssid} (nothing for an open network): ")
 
 
 def _read(path: Path) -> bytes:

@@ -32,8 +32,6 @@ def run(args: argparse.Namespace) -> int:
             raise ToolError(f"{error}; for a new file, add --realm R, e.g. your domain") from None
     check_name("realm", realm)
     password = ask_password(args.user, twice=True)
-    if not password:
-        raise ToolError("an empty password lets everybody in: nothing was changed")
     changed = write_user(args.file, args.user, realm, password, args.md5)
     if args.json:
         event = {"event": "changed" if changed else "added", "user": args.user, "realm": realm, "file": args.file}

@@ -99,7 +99,7 @@ def _credentials(args: argparse.Namespace) -> tuple[tuple[bytes, bytes, bytes], 
             raise ToolError("--password-file: whose password? Add --user NAME")
         return ()
     check_name("user", args.user)
-    return ((b"", os.fsencode(args.user), ask_password(args.user, args.password_file)),)
+    return ((b"", os.fsencode(args.user), os.fsencode(ask_password(args.user, args.password_file))),)
 
 
 class _Sender:

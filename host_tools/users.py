@@ -9,27 +9,26 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from agent.digest import is_supported, secret
 from host_tools.errors import ToolError
 
 PASSWORD_VARIABLE = "SIPMOTE_PASSWORD"
-_DIGITS = {"sha-256": 64, "md5": 32}  # of a hash
 
 Users = dict[bytes, dict[bytes, bytes]]  # as agent.authenticator takes them
 
 
-def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_VARIABLE, twice: bool = False) -> bytes:
+def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_VARIABLE, twice: bool = False) -> str:
     """Return a password: the first line of file, else from the environment variable, else from a prompt.
 
-    whose: for the prompt and the error, e.g. "alice". twice: a prompt asks for it again, since it is a new one.
+    whose: for the prompt and the error, e.g. "alice". twice: it is a new one, so a prompt asks for it again.
     """
     if file is not None:
         try:
-            text = Path(file).read_text().partition("\n")[0].removesuffix("\r")
+            return Path(file).read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
         except (OSError, UnicodeDecodeError) as error:
             raise ToolError(f"can't read a password from {file}: {getattr(error, 'strerror', 'no UTF-8')}") from None
-        return text.encode()
     text = os.environ.get(variable, "")
     if variable not in os.environ:
         if not (sys.stdin.isatty() or sys.stderr.isatty()):
@@ -37,12 +36,26 @@ def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_V
         text = getpass.getpass(f"password of {whose}: ")
         if twice and getpass.getpass("the same again: ") != text:
             raise ToolError("the two passwords differ: nothing was changed")
-    return text.encode("utf-8", "surrogateescape")
+    if twice and not text:
+        raise ToolError("an empty password lets everybody in: nothing was changed")
+    return text
+
+
+def is_name(name: str) -> bool:
+    """Can this be a user or a realm in a digest?"""
+    return name != "" and name.isprintable() and not any(c in ':"\\' for c in name)
+
+
+def algorithm_of(ha1: Any) -> str | None:
+    """Return the algorithm whose lower-case hexadecimal hash this may be, None when it is none."""
+    if not isinstance(ha1, str) or set(ha1) - set("0123456789abcdef"):
+        return None
+    return {64: "sha-256", 32: "md5"}.get(len(ha1))
 
 
 def check_name(kind: str, name: str) -> None:
-    """Raise ToolError for a user or a realm that can't stand in a digest; kind: "user" or "realm"."""
-    if not name or not name.isprintable() or any(c in ':"\\' for c in name):
+    """Raise ToolError for a name that can't stand in a digest; kind: what it names."""
+    if not is_name(name):
         raise ToolError(f"{kind} {name!r}: a name without colons, quotes and backslashes was expected")
 
 
@@ -58,7 +71,7 @@ def read_users(path: str, realm: str | None) -> tuple[str, Users]:
             raise ToolError(f"{path}, line {number}: user:realm:algorithm:hash was expected")
         user, of, algorithm, ha1 = fields
         algorithm, ha1 = algorithm.lower(), ha1.lower()
-        if len(ha1) != _DIGITS.get(algorithm) or set(ha1) - set("0123456789abcdef"):
+        if algorithm_of(ha1) != algorithm:
             raise ToolError(f"{path}, line {number}: SHA-256 or MD5 and such a hash in hexadecimal were expected")
         check_name(f"{path}, line {number}: user", user)
         found.setdefault(of, {}).setdefault(user.encode(), {})[algorithm.encode()] = ha1.encode()
@@ -72,7 +85,7 @@ def read_users(path: str, realm: str | None) -> tuple[str, Users]:
     return realm, found[realm]
 
 
-def write_user(path: str, user: str, realm: str, password: bytes, md5: bool) -> bool:
+def write_user(path: str, user: str, realm: str, password: str, md5: bool) -> bool:
     """Put a user into the file, in place of all lines it has for the user and the realm; True when there were any.
 
     md5: a hash for clients that know nothing better, too. The file is made if missing, and swapped in whole.
@@ -81,14 +94,15 @@ def write_user(path: str, user: str, realm: str, password: bytes, md5: bool) -> 
     old = _lines(target) if target.exists() else []
     kept = [line for line in old if line.strip().split(":")[:2] != [user, realm]]
     algorithms = [b"SHA-256", b"MD5"] if md5 else [b"SHA-256"]
+    octets = (user.encode(), realm.encode(), os.fsencode(password))
     new = [
-        f"{user}:{realm}:{name.decode()}:{secret(name.lower(), user.encode(), realm.encode(), password).decode()}"
+        f"{user}:{realm}:{name.decode()}:{secret(name.lower(), *octets).decode()}"
         for name in algorithms
         if is_supported(name)
     ]
     try:
         handle, temporary = tempfile.mkstemp(prefix=target.name, dir=target.parent)  # with mode 0600
-        with open(handle, "w") as file:
+        with open(handle, "w", encoding="utf-8") as file:
             file.write("\n".join([*kept, *new, ""]))
             file.flush()
             os.fsync(handle)
@@ -100,6 +114,6 @@ def write_user(path: str, user: str, realm: str, password: bytes, md5: bool) -> 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ToolError(f"can't read users from {path}: {getattr(error, 'strerror', 'no UTF-8')}") from None

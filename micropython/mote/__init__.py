@@ -62,6 +62,10 @@ class Mote:
             users=(aor[aor.find(b":") + 1 :].split(b"@")[0],),
             accept=accept,
         )
+        if configured["password"] or configured["commanders"]:
+            from mote.passwords import configure
+
+            configure(self._agent, configured, os.urandom)
         self.commands = {}
         self._sensors = []
         self._log = Log(LEVELS.index(configured["log"]), self._agent.clock, now)

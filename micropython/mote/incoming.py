@@ -9,10 +9,15 @@ from mote.log import ERROR, INFO, WARNING
 
 
 class Command:
-    """What a command's function gets. sender: URI; text: the whole message; words: its words, the command first."""
+    """What a command's function gets.
 
-    def __init__(self, sender: str, text: str) -> None:
+    sender: URI; user: who has authenticated, None on a board without commanders; text: the whole message; words: its
+    words, the command first.
+    """
+
+    def __init__(self, sender: str, user: str | None, text: str) -> None:
         self.sender = sender
+        self.user = user
         self.text = text
         self.words = text.split()
 
@@ -34,11 +39,10 @@ def _receive(mote: object, event: MessageReceived) -> None:
 
         if take(mote, event):
             return
-    allowed = [parse_uri(uri.encode()).address_of_record() for uri in mote.settings["allow"]]
-    taken = parse_uri(event.sender).address_of_record() in allowed  # a From names no port (RFC 3261 section 19.1.1)
+    taken = event.user is not None or _is_allowed(mote, event.sender)
     mote.answer(event, 200 if taken else 403)
     try:
-        command = Command(event.sender.decode(), event.message.body.decode())
+        command = Command(event.sender.decode(), event.user and event.user.decode(), event.message.body.decode())
     except UnicodeError:
         taken = False
     if not taken or event.expired:
@@ -48,9 +52,15 @@ def _receive(mote: object, event: MessageReceived) -> None:
     function = mote.commands.get(word)
     if word == "help" and function is None:
         function = _help(mote)
-    mote.log(INFO, "command", word=word, sender=command.sender, known=function is not None)
+    mote.log(INFO, "command", word=word, sender=command.sender, user=command.user, known=function is not None)
     if function is not None:
         asyncio.create_task(_run(mote, function, command, event))
+
+
+def _is_allowed(mote: object, sender: bytes) -> bool:
+    """Is this one of the senders that are believed without a password? A From names no port (RFC 3261 19.1.1)."""
+    allowed = [parse_uri(uri.encode()).address_of_record() for uri in mote.settings["allow"]]
+    return parse_uri(sender).address_of_record() in allowed
 
 
 def _help(mote: object) -> object:

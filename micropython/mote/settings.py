@@ -7,6 +7,9 @@ _DEFAULTS = {
     "proxy": None,
     "transport": "udp",
     "bind": "0.0.0.0:5060",
+    "user": None,  # whose password it is; None: the aor's
+    "password": None,
+    "commanders": None,  # user -> H(user:host of the aor:password), SHA-256 or MD5 by its length
     "allow": None,
     "tls_fingerprint": None,  # SHA-256 of the server's certificate, in hexadecimal
     "wifi": (),

@@ -114,10 +114,10 @@ def inbox(*arguments: str, **more: Any) -> Iterator[RunningInbox]:
         running.end()
 
 
-def sipmote(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+def sipmote(*arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Run a command to its end; returns exit code, stdout, stderr."""
     command = [sys.executable, "-m", "host_tools", *arguments]
-    done = subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, input=stdin, env=env, capture_output=True, timeout=60)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

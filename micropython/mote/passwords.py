@@ -1,0 +1,26 @@
+"""Passwords: the board's own for servers that ask, and those of who may command it. Loaded where one is configured."""
+
+from agent.compat import const
+from agent.uri import parse_uri
+
+_KEEP = const(16)  # used nonces that are remembered, about 100 octets each
+
+
+def configure(agent: object, settings: dict, random_bytes: object) -> None:
+    """Give the user agent the credentials and the commanders of the settings.
+
+    The realm of the commanders' hashes is the host of the board's aor.
+    """
+    aor = parse_uri(settings["aor"].encode())
+    if settings["password"]:
+        user = settings["user"].encode() if settings["user"] else aor.user or b""
+        agent.credentials = ((b"", user, settings["password"].encode()),)
+    commanders = settings["commanders"]
+    if commanders:
+        from agent.authenticator import Authenticator
+
+        users = {}
+        for user in commanders:
+            ha1 = commanders[user].encode()
+            users[user.encode()] = {b"md5" if len(ha1) == 32 else b"sha-256": ha1}
+        agent.authenticator = Authenticator(aor.host, users, random_bytes, keep=_KEEP)
