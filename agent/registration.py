@@ -56,6 +56,7 @@ class Registration:
 
     def __init__(self, ua: Uac, registrar: Uri, flow: tuple, contact: Uri, expires: int, instance: bytes) -> None:
         self._ua = ua
+        self._aor = ua.aor  # whose binding it is, whoever the user agent speaks for later
         self._registrar = registrar
         self._first_flow = flow  # where to ask for a binding; a name may lead to other places each time
         self._flow = flow  # where we have one
@@ -84,7 +85,7 @@ class Registration:
         flows = [self._flow, self._first_flow] if self.bound and self._flow != self._first_flow else self._first_flow
         draft = self._ua.new_draft(b"REGISTER", self._registrar, flows)
         draft.owner = self
-        draft.to = self._ua.aor
+        draft.aor = draft.to = self._aor
         draft.call_id = self._call_id
         draft.cseq = self._cseq
         contact = b"Contact: <%s>" % self._contact.request_uri()

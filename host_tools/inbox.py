@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shlex
 import shutil
@@ -23,6 +24,7 @@ from agent.authenticator import Authenticator
 from agent.errors import AgentError, ParseError
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.headers import media_type, parse_address, takes
+from agent.registration import Registered, RegistrationLost
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from host_tools import resolver, tls
@@ -33,7 +35,7 @@ from host_tools.relay import POLICIES, Relay, pack
 from host_tools.resolver import Resolver
 from host_tools.shell import Flow, Shell, now_ms, parse_bind, user_name
 from host_tools.store import Received, Store, describe
-from host_tools.users import read_users
+from host_tools.users import PASSWORD_VARIABLE, ask_password, read_users
 
 _KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
 _RUNNERS = 4  # commands of --exec at once
@@ -43,6 +45,8 @@ _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML, imdn.COMPOSING)
 _OK = 200
 _ACCEPTED = 202
 _TOO_MANY_HOPS = 483
+_BINDING_S = 600
+_UNREGISTER_S = 2.0
 _UNSUPPORTED_MEDIA_TYPE = 415
 _SERVICE_UNAVAILABLE = 503  # "come back later"
 
@@ -97,6 +101,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tls.add_arguments(parser)
     resolver.add_arguments(parser)
     parser.add_argument(
+        "--register", metavar="URI", help="be reachable as URI at its registrar, e.g. sip:desk@example.org"
+    )
+    parser.add_argument("--proxy", metavar="URI", help="the server to send everything to first, e.g. sip:192.0.2.1")
+    parser.add_argument("--user", metavar="NAME", help="whom a server is told that asks for a password")
+    parser.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help=f"its first line is the password (default: {PASSWORD_VARIABLE} or a prompt)",
+    )
+    parser.add_argument(
         "--relay-to",
         metavar="URI",
         help="pass messages on to URI instead of being their end: answer 202, keep and send them until they are taken",
@@ -115,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     if args.realm and not args.users:
         raise ToolError("--realm names whose passwords count: add --users FILE")
+    args.password = ask_password(args.user, args.password_file) if args.user else None
     store = Store(args.db or str(_default_path()))
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -134,13 +149,20 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     aor = b"sip:%s@%s" % (user_name(), domains[0] if domains else b"localhost")
     everything = (b"*/*",)
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (everything if args.relay_to else _ACCEPT)
-    ua = UserAgent(aor, b"localhost", os.urandom, accept=accept, hosts=domains or None, keep=_KEEP)
+    proxy = os.fsencode(args.proxy) if args.proxy else None
+    aor = os.fsencode(args.register) if args.register else aor
+    try:
+        ua = UserAgent(aor, b"localhost", os.urandom, proxy, accept=accept, hosts=domains or None, keep=_KEEP)
+    except AgentError as error:
+        raise ToolError(f"--register or --proxy: {error}") from None
+    if args.user:
+        ua.credentials = ((b"", os.fsencode(args.user), os.fsencode(args.password)),)
     if args.users:
         realm, users = read_users(args.users, args.realm)
         ua.authenticator = Authenticator(realm.encode(), users, os.urandom, keep=_KEEP)
     screen: Screen = JsonScreen() if args.json else Screen()
     inbox = Inbox(ua, accept, store, screen, _Runners(args.command, screen) if args.command else None)
-    shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients), Resolver(server=args.dns))
+    shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients), Resolver(server=args.dns), proxy)
     if args.relay_to:
         inbox.relay = Relay(ua, shell, store.db, args.relay_to, args.relay_expired, screen.relay)
     if args.imdn:
@@ -148,9 +170,12 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     try:
         bound = await shell.open(args.bind or [parse_bind("udp:0.0.0.0:5060"), parse_bind("tcp:0.0.0.0:5060")])
         screen.ready([str(bind) for bind in bound])
+        if args.register:
+            await inbox.register(proxy or aor)
         if args.interactive or sys.stdin.isatty():
             inbox.listen_to_stdin()
         await ended
+        await inbox.unregister()
     finally:
         await shell.close()
         await inbox.close()
@@ -213,6 +238,10 @@ class Screen:
         style = "green" if event.name in ("delivered", "accepted") else "red"
         self._console.print(Text(f"         {event.name} ({event.status} {harmless(reason)})", style))
 
+    def registration(self, event: str, **what: Any) -> None:
+        """A registrar has us ("registered", for so many seconds) or not ("not_registered")."""
+        self._console.print(Text(f"{event.replace('_', ' ')}: {what}", "dim"))
+
     def relay(self, event: str, call_id: str, **what: Any) -> None:
         """A message that is passed on has ended ("relayed") or has to wait ("relay_waits")."""
         told = what.get("outcome") or f"waits {what['retry_s']} s"
@@ -244,6 +273,9 @@ class JsonScreen(Screen):
         outcome = {"event": "outcome", "call_id": call_id, "outcome": event.name, "status": event.status}
         write_json([{**outcome, "reason": reason}])
 
+    def registration(self, event: str, **what: Any) -> None:
+        write_json([{"event": event, **what}])
+
     def relay(self, event: str, call_id: str, **what: Any) -> None:
         write_json([{"event": event, "call_id": call_id, **what}])
 
@@ -273,6 +305,7 @@ class Inbox:
         self._loop = asyncio.get_running_loop()
         self._last: MessageReceived | None = None
         self._store_failed = False
+        self._unbound = asyncio.Event()
         self._dropped: Counter[str] = Counter()
         self._lines: asyncio.Queue[str] = asyncio.Queue(100)
         self._typist: asyncio.Task[None] | None = None
@@ -336,6 +369,30 @@ class Inbox:
         if (self.notifier and self.notifier.finished(event)) or (self.relay and self.relay.finished(event)):
             return
         self._screen.outcome(event, trouble or event.reason.decode("utf-8", "backslashreplace"))
+
+    async def register(self, server: bytes) -> None:
+        """Bind our address at the registrar behind server, and keep it so. Raises ToolError when nobody knows it."""
+        try:
+            await self.shell.reach(parse_uri(server))
+            self.shell.carry_out(self._ua.register(now_ms(), expires=_BINDING_S))
+        except (AgentError, OSError) as error:
+            raise ToolError(f"can't register at {server.decode(errors='replace')}: {error}") from None
+
+    async def unregister(self) -> None:
+        """Take the binding away, if the registrar answers soon."""
+        if self._ua.registration is not None and self._ua.registration.bound:
+            self.shell.carry_out(self._ua.registration.stop(now_ms()))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._unbound.wait(), _UNREGISTER_S)
+
+    def registration(self, event: Registered | RegistrationLost) -> None:
+        """Tell of our binding."""
+        if type(event) is Registered:
+            if not event.expires:
+                self._unbound.set()
+            self._screen.registration("registered", expires=event.expires)
+        elif type(event) is RegistrationLost:
+            self._screen.registration("not_registered", status=event.status, retry_s=event.pause_s)
 
     def dropped(self, event: Dropped) -> None:
         """Count; said once a second at most."""

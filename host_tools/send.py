@@ -254,3 +254,6 @@ class _Sender:
 
     def dropped(self, event: Dropped) -> None:
         """Noise while we wait."""
+
+    def registration(self, event: object) -> None:
+        """We don't register."""

@@ -27,6 +27,7 @@ from agent.clock import NTP
 from agent.errors import ParseError
 from agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
 from agent.locate import is_address, live_first, place_of, relocate
+from agent.registration import Registered, RegistrationLost
 from agent.stream import Framer
 from agent.uri import Uri, bracketed, parse_host_port
 from agent.user_agent import UserAgent
@@ -62,6 +63,9 @@ class Application(Protocol):
 
     def dropped(self, event: Dropped) -> None:
         """Bytes came that led to nothing."""
+
+    def registration(self, event: Registered | RegistrationLost) -> None:
+        """A registrar has us, or has us no more."""
 
 
 @dataclass(frozen=True)
@@ -287,6 +291,8 @@ class Shell:
                 self._application.outcome(event, trouble)
             elif type(event) is Dropped:
                 self._application.dropped(event)
+            elif type(event) is Registered or type(event) is RegistrationLost:
+                self._application.registration(event)
         if not self._settling:
             self._settling = True
             self._loop.call_soon(self._settle)
