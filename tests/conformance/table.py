@@ -17,8 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 REQUIREMENTS = ROOT.parent / "shared" / "REQUIREMENTS.md"
-_ID = r"R\d+-[A-Z]*\d[\w.-]*\w|R\d+-\d"
-_NAMED = re.compile(rf"(?:(?:{_ID})(?:\.\.(?:{_ID}))?(?:, |: ))+")
+_ID = r"R\d+-[A-Z]*\d+(?:[.-]\d+)*"
+_NAMED = re.compile(rf"({_ID})(?:\.\.({_ID}))?(?:, |: |$)", re.MULTILINE)
 
 
 def rows() -> list[str]:
@@ -28,14 +28,13 @@ def rows() -> list[str]:
 
 def named(docstring: str | None, known: list[str]) -> list[str]:
     """Return the IDs at the beginning of a docstring, ranges written out."""
-    match = _NAMED.match(docstring or "")
+    text = docstring or ""
     found: list[str] = []
-    for part in re.split(r"[,:] ", match[0])[:-1] if match else []:
-        first, _, last = part.partition("..")
-        if last and first in known and last in known:
-            found += known[known.index(first) : known.index(last) + 1]
-        else:
-            found += [first]
+    at = 0
+    while match := _NAMED.match(text, at):
+        first, last = match.groups()
+        found += known[known.index(first) : known.index(last) + 1] if last in known and first in known else [first]
+        at = match.end()
     return found
 
 
