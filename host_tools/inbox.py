@@ -170,6 +170,7 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     try:
         bound = await shell.open(args.bind or [parse_bind("udp:0.0.0.0:5060"), parse_bind("tcp:0.0.0.0:5060")])
         screen.ready([str(bind) for bind in bound])
+        inbox.proxy = proxy
         if args.register:
             await inbox.register(proxy or aor)
         if args.interactive or sys.stdin.isatty():
@@ -293,6 +294,7 @@ class Inbox:
 
     notifier: Notifier | None = None
     relay: Relay | None = None
+    proxy: bytes | None = None
 
     def __init__(
         self, ua: UserAgent, accept: Sequence[bytes], store: Store, screen: Screen, runners: "_Runners | None"
@@ -431,7 +433,7 @@ class Inbox:
         if line.startswith(("sip:", "sips:")):
             uri, _, text = line.partition(" ")
             target = uri.encode()
-            await self.shell.reach(parse_uri(target))
+            await self.shell.reach(parse_uri(self.proxy or target))
         elif self._last is None:
             self._screen.warning("nobody to answer yet: type sip:user@host TEXT", line=line)
             return
