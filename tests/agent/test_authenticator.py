@@ -1,7 +1,8 @@
 """R8760-2, R8760-4, R7616-1, R7616-4, R7616-6, R3261-22-1, R3261-22-2, R3261-8.2-2: digest as a server."""
 
 from agent.authenticator import Authenticator
-from agent.digest import Challenge, choose, hexhash, parse_parameters, secret
+from agent.challenge import Challenge, choose
+from agent.digest import hexhash, parse_parameters, secret
 from agent.errors import ParseError, UsageError
 from agent.events import Dropped, MessageReceived, Outcome, Transmit
 from agent.message import Message
