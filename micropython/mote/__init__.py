@@ -53,7 +53,7 @@ class Mote:
         accept = (b"text/plain",)
         if configured["notify"]:
             from mote.notify import ACCEPT as accept
-        self._agent = UserAgent(
+        self.agent = UserAgent(
             aor,
             self._sent_by(host),
             os.urandom,
@@ -65,11 +65,11 @@ class Mote:
         if configured["password"] or configured["commanders"]:
             from mote.passwords import configure
 
-            configure(self._agent, configured, os.urandom)
+            configure(self.agent, configured, os.urandom)
         self.commands = {}
         self._sensors = []
-        self._log = Log(LEVELS.index(configured["log"]), self._agent.clock, now)
-        self._shell = Shell(self._agent, self._on_event, configured)
+        self._log = Log(LEVELS.index(configured["log"]), self.agent.clock, now)
+        self.shell = Shell(self.agent, self._on_event, configured)
         self._mark = now()
         self._uptime_ms = 0
 
@@ -111,44 +111,24 @@ class Mote:
         target = (to or self.settings["to"]).encode()
         body = text.encode()
         try:
-            return await self._deliver(target, body, expires, False)
+            return await self.deliver(target, body, expires, False)
         except UsageError:
-            more = {}
-            if self.settings["notify"]:
-                from mote.notify import around
+            from mote.parts import deliver
 
-                more = around(self._agent, target)
-            bodies, compact = self._agent.fit(target, body, self.settings["budget"], expires=expires, **more)
-        name = "delivered"
-        for body in bodies:
-            part = await self._deliver(target, body, expires, compact)
-            if part != "delivered":
-                name = part
-        return name
-
-    async def reply(self, received: object, text: str) -> str:
-        """Send text to the sender of a MessageReceived: by the proxy, or else the way it came."""
-        flow = None if self.settings["proxy"] else received.flow
-        outcome = await self._shell.send(self._agent.new_call_id(), received.sender, text.encode(), flow=flow)
-        self._log_outcome(outcome)
-        return outcome.name
-
-    def answer(self, received: object, status: int) -> None:
-        """Send the final response to a MessageReceived."""
-        self._shell.carry_out(self._agent.respond(received, status, now()))
+            return await deliver(self, target, body, expires)
 
     def run(self) -> None:
         """Run sensors and commands until Ctrl-C."""
         try:
             asyncio.run(self._main())
         finally:
-            self._shell.close()
+            self.shell.close()
             asyncio.new_event_loop()
 
     async def _main(self) -> None:
         self.log(INFO, "boot", aor=self.settings["aor"], commands=" ".join(sorted(self.commands)))
-        clock.ask_rtc(self._agent.clock)
-        self._shell.open(self._bind[0], self._bind[1], self.settings["transport"] != "udp")
+        clock.ask_rtc(self.agent.clock)
+        self.shell.open(self._bind[0], self._bind[1], self.settings["transport"] != "udp")
         if self.settings["wifi"]:
             from mote.wifi import keep_up
 
@@ -160,7 +140,7 @@ class Mote:
         while True:
             await asyncio.sleep_ms(_HOUSEKEEPING_MS)
             self._uptime()
-            self._agent.clock.unix(now())
+            self.agent.clock.unix(now())
             self._ask_ntp()
 
     async def _repeat(self, period_ms: int, function: object) -> None:
@@ -171,12 +151,12 @@ class Mote:
                 self.log(ERROR, "sensor_failed", error=repr(error))
             await asyncio.sleep_ms(period_ms)
 
-    def _deliver(self, target: bytes, body: bytes, expires: int | None, compact: bool) -> object:
-        call_id = self._agent.new_call_id()
+    def deliver(self, target: bytes, body: bytes, expires: int | None, compact: bool) -> object:
+        call_id = self.agent.new_call_id()
         if self.settings["notify"]:
             from mote.notify import deliver
 
-            return deliver(self, self._agent, call_id, target, body, expires, compact)
+            return deliver(self, self.agent, call_id, target, body, expires, compact)
         return self.send(call_id, target, body, expires, compact=compact)
 
     async def send(self, call_id: bytes, target: bytes, body: bytes, expires: int | None, **options: object) -> str:
@@ -185,8 +165,8 @@ class Mote:
         left = expires
         pause = _FIRST_PAUSE_S
         while True:
-            outcome = await self._shell.send(call_id, target, body, expires=left, **options)
-            self._log_outcome(outcome)
+            outcome = await self.shell.send(call_id, target, body, expires=left, **options)
+            self.log_outcome(outcome)
             if outcome.name != "timeout" and outcome.status != 503:
                 return outcome.name
             wait = pause
@@ -201,7 +181,7 @@ class Mote:
                     return "expired"
             await asyncio.sleep(wait)
 
-    def _log_outcome(self, outcome: object) -> None:
+    def log_outcome(self, outcome: object) -> None:
         level = INFO if outcome.status < 300 else WARNING
         fields = {"name": outcome.name, "status": outcome.status, "call_id": outcome.call_id.decode()}
         if outcome.status >= 300:
@@ -222,11 +202,11 @@ class Mote:
         if self.settings["register"]:
             from mote.identity import instance
 
-            events = self._agent.register(now(), expires=self.settings["register"], instance=instance())
-            self._shell.carry_out(events)
+            events = self.agent.register(now(), expires=self.settings["register"], instance=instance())
+            self.shell.carry_out(events)
 
     def _network_up(self, address: str) -> None:
-        self._agent.sent_by = self._sent_by(address)
+        self.agent.sent_by = self._sent_by(address)
         self.log(INFO, "wifi_up", address=address)
         self._online()
 
@@ -235,7 +215,7 @@ class Mote:
 
     def _ask_ntp(self) -> None:
         server = self.settings["ntp"]
-        if server and not clock.ask_ntp(self._agent.clock, server):
+        if server and not clock.ask_ntp(self.agent.clock, server):
             self.log(WARNING, "ntp_silent", server=server)
 
     def _sent_by(self, host: str) -> bytes:

@@ -6,6 +6,7 @@ from agent.errors import AgentError
 from agent.events import MessageReceived
 from agent.uri import parse_uri
 from mote.log import ERROR, INFO, WARNING
+from mote.shell import now
 
 
 class Command:
@@ -40,7 +41,7 @@ def _receive(mote: object, event: MessageReceived) -> None:
         if take(mote, event):
             return
     taken = event.user is not None or _is_allowed(mote, event.sender)
-    mote.answer(event, 200 if taken else 403)
+    answer(mote, event, 200 if taken else 403)
     try:
         command = Command(event.sender.decode(), event.user and event.user.decode(), event.message.body.decode())
     except UnicodeError:
@@ -57,6 +58,18 @@ def _receive(mote: object, event: MessageReceived) -> None:
         asyncio.create_task(_run(mote, function, command, event))
 
 
+def answer(mote: object, received: MessageReceived, status: int) -> None:
+    """Send the final response to a MessageReceived."""
+    mote.shell.carry_out(mote.agent.respond(received, status, now()))
+
+
+async def _reply(mote: object, received: MessageReceived, text: str) -> None:
+    """Send text to the sender of a MessageReceived: by the proxy, or else the way it came."""
+    flow = None if mote.settings["proxy"] else received.flow
+    call_id = mote.agent.new_call_id()
+    mote.log_outcome(await mote.shell.send(call_id, received.sender, text.encode(), flow=flow))
+
+
 def _is_allowed(mote: object, sender: bytes) -> bool:
     """Is this one of the senders that are believed without a password? A From names no port (RFC 3261 19.1.1)."""
     allowed = [parse_uri(uri.encode()).address_of_record() for uri in mote.settings["allow"]]
@@ -64,10 +77,10 @@ def _is_allowed(mote: object, sender: bytes) -> bool:
 
 
 def _help(mote: object) -> object:
-    async def answer(command: Command) -> str:
+    async def list_commands(command: Command) -> str:
         return "commands: " + " ".join(sorted(mote.commands))
 
-    return answer
+    return list_commands
 
 
 async def _run(mote: object, function: object, command: Command, event: object) -> None:
@@ -79,6 +92,6 @@ async def _run(mote: object, function: object, command: Command, event: object) 
     if not reply:
         return
     try:
-        await mote.reply(event, reply)
+        await _reply(mote, event, reply)
     except AgentError as error:
         mote.log(ERROR, "reply_failed", error=str(error))

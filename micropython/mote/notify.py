@@ -57,6 +57,8 @@ def take(mote: object, event: object) -> bool:
     A notification is known by the Message-ID, which only the receiver of our message can know: the headers around it
     aren't read. Anything else gets 415, so that its sender may turn to text.
     """
+    from mote.incoming import answer
+
     body = event.message.body
     text = media_type(event.message.get(b"content-type") or b"") in (b"text/plain", b"")
     if text and body.find(imdn.XML) < 0:  # a store may call a notification so
@@ -65,9 +67,9 @@ def take(mote: object, event: object) -> bool:
         message_id, _, status = imdn.parse_notification(body)
     except ParseError:
         if not text:
-            mote.answer(event, 415)
+            answer(mote, event, 415)
         return not text
-    mote.answer(event, 200)
+    answer(mote, event, 200)
     for alert in _sent:
         if alert[0] == message_id:
             mote.log(INFO, "notification", call_id=message_id.decode(), status=status.decode())

@@ -1,6 +1,7 @@
 """Streams: connections that the core asks for and those that peers open. Loaded by a board that uses TCP or TLS."""
 
 import asyncio
+import gc
 
 from agent.compat import const
 from agent.stream import Framer
@@ -97,6 +98,8 @@ class Streams:
                 data = await connection.stream.read(512)
                 if not data:
                     break
+                if data[:9] != b"SIP/2.0 2":
+                    gc.collect()  # as in mote.shell
                 for item in framer.feed(data):
                     self._shell.carry_out(self._shell.user_agent.receive(item, flow, now()))
         except OSError:
