@@ -17,7 +17,6 @@ from agent.message import Message
 from agent.server_transaction import ServerTransaction
 from agent.uri import parse_uri, unescape
 
-_NOTHING: tuple[Event, ...] = ()
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
 _CAPABILITIES = b"Accept-Encoding: identity\r\nAccept-Language: *\r\nSupported:\r\n"
 _ALLOW = b"Allow: MESSAGE, OPTIONS\r\n"

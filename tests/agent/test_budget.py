@@ -1,6 +1,8 @@
 from agent.budget import POLICIES, fit
 from agent.errors import UsageError
-from tests.helpers import raises
+from tests.helpers import NOW, board, only, raises
+
+DESK = b"sip:desk@example.org"
 
 
 def test_a_text_that_fits_stays_as_it_is():
@@ -60,3 +62,52 @@ def test_a_text_of_more_than_99_parts_is_refused():
     fit(b"x" * (99 * 12), 20, "split")
     raises(UsageError, fit, b"x" * (99 * 12 + 1), 20, "split")
     raises(UsageError, fit, b"x" * 50, 8, "split")
+
+
+def test_the_numbers_of_the_parts_have_room_whatever_their_digits():
+    """R3428-8.2: nine parts and ten; a part has room for any character"""
+    for size in range(60, 100):
+        parts = fit(b"x" * size, 14, "split")
+        assert max([len(part) for part in parts]) <= 14
+        assert text_of(parts) == b"x" * size
+        assert parts[0].startswith(b"(1/%d) " % len(parts))
+    assert len(fit(b"x" * 72, 14, "split")) == 9
+    assert len(fit(b"x" * 73, 14, "split")) == 13
+    raises(UsageError, fit, b"x" * 20, 9, "split")
+    assert len(fit(b"x" * 20, 10, "split")) == 5
+
+
+def room(compact, around=0):
+    """Return the octets that a text may have in a request of 1300, beside so many put around it."""
+    message = only(board().send(b"0" * 20, DESK, b"x" * 100, NOW, compact=compact)).data
+    octets = 1300 + 100 - len(message)
+    return octets - (octets > 999) - around  # the fourth digit of Content-Length
+
+
+def test_a_text_that_has_room_leaves_the_names_long():
+    """R3428-8.2: whatever the policy, to the last octet"""
+    for policy in POLICIES:
+        for size in (0, 1, room(False)):
+            assert board().fit(DESK, b"x" * size, policy) == ([b"x" * size], False)
+    assert len(only(board().send(b"0" * 20, DESK, b"x" * room(False), NOW)).data) == 1300
+
+
+def test_names_are_shortened_before_a_text_is():
+    """R3428-8.2: by each policy but refuse, again to the last octet"""
+    raises(UsageError, board().fit, DESK, b"x" * (room(False) + 1), "refuse")
+    for size in (room(False) + 1, room(True)):
+        for policy in POLICIES[1:]:
+            assert board().fit(DESK, b"x" * size, policy) == ([b"x" * size], True)
+    assert len(only(board().send(b"0" * 20, DESK, b"x" * room(True), NOW, compact=True)).data) == 1300
+    size = room(True) + 1
+    text = str(raises(UsageError, board().fit, DESK, b"x" * size, "compact"))
+    assert text.find(" 1 over") >= 0
+    assert board().fit(DESK, b"x" * size, "truncate") == ([b"x" * (size - 4) + b"\xe2\x80\xa6"], True)
+    assert board().fit(DESK, b"x" * size, "split") == ([b"(1/2) " + b"x" * (size - 7), b"(2/2) " + b"x" * 7], True)
+
+
+def test_what_will_be_put_around_a_text_is_room_that_it_does_not_have():
+    """R3428-8.2: the wrapping of message/cpim, for one"""
+    size = room(False, 200)
+    assert board().fit(DESK, b"x" * size, "refuse", reserve=200) == ([b"x" * size], False)
+    raises(UsageError, lambda: board().fit(DESK, b"x" * (size + 1), "refuse", reserve=200))

@@ -77,6 +77,8 @@ def test_what_is_no_address_is_refused():
         b"sip:a,b@c",
         b"sip:a@b?x=y",
         b"<sip:a@b>x",
+        b"<sip:a@b> tag=1",
+        b"<sip:a@b>,tag=1",
         b"<sip:a@b>;",
         b"<sip:a@b>;tag=1;tag=2",
         b"a@b.c <sip:a@b>",

@@ -31,6 +31,7 @@ def test_a_response_has_a_status_and_a_reason():
         (b"SIP/2.0 404 Not Found", 404, b"Not Found"),
         (b"SIP/2.0 100 ", 100, b""),
         (b"SIP/2.0 100", 100, b""),
+        (b"SIP/2.0 699 x", 699, b"x"),
         (b"sip/2.0 603 \xd0\xbd\xd0\xbe", 603, b"\xd0\xbd\xd0\xbe"),
     ):
         message = Message(line + b"\r\nContent-Length: 0\r\n\r\n")
@@ -45,6 +46,10 @@ def test_what_is_no_status_line_has_no_status():
         b"SIP/2.0 099 x",
         b"SIP/3.0 200 OK",
         b"SIP/2.0 abc x",
+        b"SIP/2.0 2x0 OK",
+        b"SIP/2.0 2 0 OK",
+        b"SIP/2.0 700 x",
+        b"SIP/2.0 200OK",
         b"SIP/2.0",
     ):
         message = Message(line + b"\r\n\r\n")
@@ -59,6 +64,8 @@ def test_a_request_line_has_two_spaces():
         b"MESSAGE sip:desk@example.org  SIP/2.0",
         b"MESSAGE sip:desk@example.org SIP/2.0 ",
         b"MESSAGE sip:desk@example.org",
+        b"MESSAGE  SIP/2.0",
+        b" sip:desk@example.org SIP/2.0",
         b"MESSAGE <sip:desk@example.org; lr> SIP/2.0",
         b"MESSAGE sip:desk@example.org; lr SIP/2.0",
         b"MESSAGE",

@@ -8,6 +8,10 @@ def bodies(found):
     return [item if item == PING else item.body for item in found if item != PONG]
 
 
+def octets(found):
+    return [item if item == PING else item.data for item in found if item != PONG]
+
+
 def test_a_message_may_be_split_at_any_octet():
     """R3261-18-12: every cut in two, and octet by octet"""
     for cut in range(len(MESSAGE) + 1):
@@ -26,19 +30,18 @@ def test_several_messages_may_come_at_once():
     """R3261-18-12: pipelined, the last one in two pieces"""
     framer = Framer()
     found = framer.feed(MESSAGE + OTHER + MESSAGE + MESSAGE[:100])
-    assert bodies(found) == [b"Watson, come here.", b"", b"Watson, come here."]
-    assert [item.get(b"call-id")[:5] for item in found] == [b"asd88", b"other", b"asd88"]
+    assert octets(found) == [MESSAGE, OTHER, MESSAGE]
     assert framer.pending == 100
-    assert bodies(framer.feed(MESSAGE[100:])) == [b"Watson, come here."]
+    assert octets(framer.feed(MESSAGE[100:])) == [MESSAGE]
 
 
 def test_line_ends_before_a_start_line_are_nothing():
     """R3261-18-11: a single CRLF is skipped, a double one is a ping"""
     for data, expected in (
-        (b"\r\n" + OTHER, [b""]),
-        (b"\r\n\r\n" + OTHER, [PING, b""]),
-        (b"\r\n\r\n\r\n" + OTHER, [PING, b""]),
-        (OTHER + b"\r\n\r\n" + OTHER + b"\r\n" + OTHER, [b"", PING, b"", b""]),
+        (b"\r\n" + OTHER, [OTHER]),
+        (b"\r\n\r\n" + OTHER, [PING, OTHER]),
+        (b"\r\n\r\n\r\n" + OTHER, [PING, OTHER]),
+        (OTHER + b"\r\n\r\n" + OTHER + b"\r\n" + OTHER, [OTHER, PING, OTHER, OTHER]),
         (b"\r\n\r\n", [PING]),
         (b"\r\n", []),
         (b"\r", []),
@@ -48,7 +51,7 @@ def test_line_ends_before_a_start_line_are_nothing():
             found = []
             for i in range(0, len(data), size):
                 found += framer.feed(data[i : i + size])
-            assert bodies(found) == expected
+            assert octets(found) == expected
             assert not framer.lost
 
 
@@ -57,6 +60,7 @@ def test_a_ping_comes_out_as_soon_as_it_is_whole():
     framer = Framer()
     assert [framer.feed(PING[i : i + 1]) for i in range(4)] == [[], [PONG], [], [PING]]
     assert framer.pending == 0
+    assert [framer.feed(data) for data in (PONG, b"", PONG)] == [[PONG], [], [PING]]  # a PONG is handed over once
     assert [framer.feed(PONG) for i in range(4)] == [[PONG], [PING], [PONG], [PING]]
 
 
@@ -69,7 +73,7 @@ def test_a_body_may_look_like_anything():
             found = []
             for i in range(0, 2 * len(data), size):
                 found += framer.feed((data + data)[i : i + size])
-            assert bodies(found) == [body, body]
+            assert octets(found) == [data, data]
 
 
 def test_framing_is_lost_without_a_content_length_that_can_be_used():
@@ -85,6 +89,7 @@ def test_framing_is_lost_without_a_content_length_that_can_be_used():
         found = framer.feed(data + MESSAGE)
         assert len(found) == 1
         assert found[0].fault[1] == 400
+        assert found[0].data == data[: -len(b"Watson, come here.")]
         assert framer.lost
         assert framer.feed(MESSAGE) == []
 
@@ -96,7 +101,9 @@ def test_a_message_over_the_limit_is_not_waited_for():
     assert [item.fault[1] for item in found] == [513]
     assert framer.lost
     framer = Framer(1000)
-    assert framer.feed(MESSAGE[:200] + b"x" * 801) == []
+    assert framer.feed(MESSAGE[:200] + b"x" * 800) == []
+    assert not framer.lost
+    assert framer.feed(b"x") == []
     assert framer.lost
 
 
@@ -108,6 +115,22 @@ def test_a_message_of_just_the_limit_comes_through():
     framer = Framer(len(MESSAGE) - 1)
     framer.feed(MESSAGE)
     assert framer.lost
+
+
+def test_the_limit_is_each_message_s_own():
+    """R3261-18-12, R3261-18-13: what else comes in the same segment doesn't count"""
+    framer = Framer(len(MESSAGE))
+    assert octets(framer.feed(MESSAGE * 4 + MESSAGE[:100])) == [MESSAGE] * 4
+    assert not framer.lost
+
+
+def test_a_message_may_have_65535_octets():
+    """R3261-18-3: unless the shell says otherwise; one more, and its body is not waited for"""
+    for length, lost in ((65535, False), (65536, True)):
+        head = changed(MESSAGE, b"Length: 18\r\n\r\nWatson, come here.", b"Length: 00000\r\n\r\n")
+        framer = Framer()
+        framer.feed(changed(head, b"Length: 00000", b"Length: %d" % (length - len(head))))
+        assert framer.lost == lost
 
 
 def test_a_sender_that_never_ends_its_header_section_does_not_fill_the_memory():

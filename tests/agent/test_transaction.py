@@ -33,6 +33,26 @@ def test_on_a_stream_nothing_is_repeated_and_timer_f_is_the_same():
     assert transaction.state == TERMINATED
 
 
+def test_a_client_on_a_stream_that_wakes_for_another_reason_repeats_nothing():
+    """R3261-17.1-5: at no time that Timer E would have fired"""
+    transaction = ClientTransaction(True, NOW)
+    for ms in TIMER_E:
+        assert not transaction.wake(later(NOW, ms))
+        assert transaction.wait_ms(later(NOW, ms)) == 32000 - ms
+    assert transaction.state == TRYING
+
+
+def test_waking_a_little_late_each_time_does_not_add_up():
+    """R3261-17.1-1: the timetable is counted from the first sending, not from when we got round to it"""
+    for late in (1, 30, 400):
+        transaction = ClientTransaction(False, NOW)
+        for ms in TIMER_E:
+            assert not transaction.wake(later(NOW, ms - 1))
+            assert transaction.wake(later(NOW, ms + late))
+        assert not transaction.wake(later(NOW, 31999))
+        assert transaction.state == TRYING
+
+
 def test_after_a_provisional_response_timer_e_runs_at_t2():
     """R3261-17.1-2: 100 after 0.6 s; the Timer E that is running fires, then every 4 s; Timer F stays"""
     transaction = ClientTransaction(False, NOW)
@@ -65,6 +85,9 @@ def test_a_client_that_wakes_early_does_nothing():
 
 def test_a_client_that_wakes_late_repeats_once_and_not_in_a_burst():
     """R3261-17.1-1: a board that slept through five repetitions sends one"""
+    transaction = ClientTransaction(False, NOW)
+    assert transaction.wake(later(NOW, 1500))  # just when the next one is due as well
+    assert transaction.wait_ms(later(NOW, 1500)) == 1000
     transaction = ClientTransaction(False, NOW)
     assert transaction.wake(later(NOW, 16000))
     assert not transaction.wake(later(NOW, 16000))

@@ -46,6 +46,8 @@ def test_what_is_no_uri_is_refused():
         b"sip:@example.org",
         b"sip::secret@example.org",
         b"sip:a@b@example.org",
+        b"sip:a@example.org;x=b@c",
+        b"sip:a@example.org?x=b@c",
         b"sip:bob@",
         b"sip:bob@example.org:",
         b"sip:bob@example.org:65536",
@@ -55,6 +57,7 @@ def test_what_is_no_uri_is_refused():
         b"sip:bob@[2001:db8::1",
         b"sip:bob@[example.org]",
         b"sip:bob@[::1]x",
+        b"sip:bob@[::1]15060",
         b"sip:bob@2001:db8::1",
         b"sip:bob@example.org;;lr",
         b"sip:bob@example.org;=x",
@@ -169,6 +172,7 @@ def test_a_host_is_a_name_or_an_address():
         (b"Example.org", b"example.org", None),
         (b"192.0.2.1:5060", b"192.0.2.1", 5060),
         (b"[2001:DB8::9:1]:0", b"2001:db8::9:1", 0),
+        (b"boiler-1.a_b.example:65535", b"boiler-1.a_b.example", 65535),
         (b"h:00080", b"h", 80),
     ):
         assert parse_host_port(value) == (host, port)

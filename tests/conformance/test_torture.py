@@ -10,14 +10,15 @@ import pytest
 from tests.conformance import torture
 from tests.vm import ROOT, command
 
-FOLDER = ROOT.parent / "shared" / "torture" / "rfc4475"
+_PLACES = [ROOT.parent / "shared", *(Path(place) for place in [os.environ.get("SHARED")] if place)]
+FOLDER = next((place for place in _PLACES if place.is_dir()), _PLACES[0]) / "torture" / "rfc4475"
 _ENTRIES = torture.entries(str(FOLDER)) if FOLDER.is_dir() else []
 
 
 def _need_folder() -> None:
     """Skip where the messages are not beside the clone, fail when CI is set."""
     if not FOLDER.is_dir():
-        reason = "the RFC 4475 messages are not in ../shared/torture/rfc4475"
+        reason = "the RFC 4475 messages are neither in ../shared/torture/rfc4475 nor in $SHARED/torture/rfc4475"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

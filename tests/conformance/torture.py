@@ -69,6 +69,8 @@ def _outcome_problems(entry, data, transport, piece):
     for event in events:
         assert type(event) in (Transmit, Dropped), event
     answers = [Message(event.data) for event in events if type(event) is Transmit]
+    for answer in answers:
+        assert answer.status not in entry["assert"].get("forbidden_status", ()), answer.status
     for outcome in allowed:
         if _is_outcome(outcome, answers, lost):
             return []
@@ -117,6 +119,7 @@ def _field_problems(expected, message, whole):
     for name, count in expected["header_lines"].items():
         compare("the number of " + name, message.count(name.lower().encode()), count)
     compare_if("call_id", message.get(b"call-id"))
+    compare_if("cseq_raw", (message.get(b"cseq") or b"").split(b" ")[0])
     if not whole:
         return found
     compare("a fault", message.fault, None)
@@ -132,6 +135,7 @@ def _field_problems(expected, message, whole):
     compare("content_length", message.length, expected.get("content_length"))
     compare("body_length", len(message.body), expected["body_length"])
     compare_if("body_contains_nul", message.body.find(b"\0") >= 0)
+    compare_if("contact_present_in_request", message.count(b"contact") > 0)
     compare_if("max_forwards", parse_delta(message.get(b"max-forwards")))
     compare_if("subject", message.get(b"subject"))
     if "unknown_header" in expected:
