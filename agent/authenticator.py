@@ -14,6 +14,7 @@ from binascii import crc32, hexlify
 from agent.clock import until
 from agent.compat import const
 from agent.digest import hexhash, is_supported, parse_parameters, response, unquote
+from agent.equivalence import equivalent
 from agent.errors import ParseError, UsageError
 from agent.headers import parse_address
 from agent.message import Message
@@ -208,7 +209,7 @@ def _is_about(uri: bytes, message: Message) -> bool:
         return True
     try:
         asked = parse_uri(uri)
-        if asked.key() == parse_uri(message.uri).key():
+        if equivalent(asked, parse_uri(message.uri)):
             return True
         to = parse_uri(parse_address(message.get(b"to") or b"")[1])
         return asked.address_of_record() == to.address_of_record()
