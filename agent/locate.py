@@ -128,7 +128,7 @@ def relocate(uac: Uac, flow: tuple, flows: list[tuple], now: int) -> list[Event]
             draft.cseq -= 1  # nothing has been sent yet
             uac.build(draft, now)
             if uac.challenges:
-                from agent.retry import recall
+                from agent.challenge import recall
 
                 recall(uac, draft, now)
             events += uac.start(draft, now)

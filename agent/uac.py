@@ -265,10 +265,13 @@ class Uac:
         self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
     ) -> list[Event]:
         """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn."""
+        again = False
         if status >= 300:
-            from agent.retry import amend  # where memory is short this fails, and nothing has been forgotten yet
+            from agent.retry import amend
+
+            again = amend(self, draft, status, message, now)  # where memory is short this fails, nothing forgotten yet
         del self.pending[draft.branch.lower()]
-        if status >= 300 and amend(self, draft, status, message, now):
+        if again:
             self.build(draft, now)
             if len(draft.request) <= BUDGET:
                 return self.start(draft, now)
@@ -285,7 +288,7 @@ class Uac:
             draft.cseq = 0  # it has only been measured so far
             self.build(draft, now)
             if self.challenges:
-                from agent.retry import recall
+                from agent.challenge import recall
 
                 recall(self, draft, now)
             events += self.start(draft, now)

@@ -1,7 +1,8 @@
 """R8760-2, R8760-4, R7616-1, R7616-4, R7616-6, R3261-22-1, R3261-22-2, R3261-8.2-2: digest as a server."""
 
 from agent.authenticator import Authenticator
-from agent.digest import Challenge, choose, hexhash, parse_parameters, secret
+from agent.challenge import Challenge, choose
+from agent.digest import hexhash, parse_parameters, response, secret
 from agent.errors import ParseError, UsageError
 from agent.events import Dropped, MessageReceived, Outcome, Transmit
 from agent.message import Message
@@ -159,6 +160,44 @@ def test_wrong_credentials_are_challenged_again():
         assert not is_stale(events), change
         assert type(events[1]) is Dropped
         assert ua.wait_ms(START) is None
+
+
+def test_each_digit_of_a_response_counts():
+    """R7616-6"""
+    ua = server()
+    one = challenge(ua)
+    line = one.answer(b"MESSAGE", DESK, b"status", b"c")
+    start = line.find(b'response="') + 10
+    for at in range(start, start + 64):
+        wrong = line[:at] + (b"1" if line[at : at + 1] == b"0" else b"0") + line[at + 1 :]
+        assert not is_stale(ua.receive(request(b"%d" % at, wrong), FLOW, START))
+    assert accepted(ua.receive(request(b"2", line), FLOW, START)) == b"alice"
+
+
+def test_nobody_is_let_in_for_a_user_that_is_not_there():
+    """R7616-6: whatever stands in for a stranger's hash may be known."""
+    ua = server()
+    for user in (b"eve", b""):
+        nonce = challenge(ua).nonce
+        params = {b"nonce": nonce, b"cnonce": b"c", b"nc": b"00000001", b"qop": b"auth"}
+        for ha1 in (b"0" * 64, b"0" * 32, b""):
+            line = b'Authorization: Digest username="%s", realm="example.org", nonce="%s", uri="%s", response="%s"' % (
+                user,
+                nonce,
+                DESK,
+                response(b"SHA-256", ha1, params, b"MESSAGE", DESK, b""),
+            )
+            line += b', algorithm=SHA-256, qop=auth, nc=00000001, cnonce="c"\r\n'
+            assert not is_stale(ua.receive(request(b"%d" % len(line + ha1), line), FLOW, START))
+
+
+def test_a_nonce_that_was_used_is_offered_to_nobody_else():
+    """R7616-6: not even to a request that comes again."""
+    ua = server()
+    one = challenge(ua, branch=b"1")
+    assert challenge(ua, branch=b"1").nonce == one.nonce
+    assert accepted(ask(ua, one, b"2")) == b"alice"
+    assert challenge(ua, START + 1, branch=b"1").nonce != one.nonce
 
 
 def test_a_nonce_serves_while_its_count_rises():

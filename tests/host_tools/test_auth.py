@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.digest import choose, secret
+from agent.challenge import choose
+from agent.digest import secret
 from tests.host_tools.peers import Peer, RunningInbox, header, inbox, message, sipmote
 
 REALM = "interop.test"

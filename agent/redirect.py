@@ -1,0 +1,63 @@
+"""Turning elsewhere or to something else because the peer says so: 3xx, 415 and 416. Loaded at the first of them."""
+
+from agent.compat import const
+from agent.errors import ParseError
+from agent.headers import media_type, parse_address, takes
+from agent.message import Message
+from agent.uac import Draft, Uac
+from agent.uri import Uri, parse_uri
+
+_MAX_REFUSED = const(64)  # content types of peers that are remembered
+
+
+def turn(uac: Uac, draft: Draft, status: int, message: Message) -> bool:
+    """Change draft as a 3xx, 415 or 416 has it; False when there is no sense in another attempt."""
+    if status < 400:
+        return _redirect(uac, draft, message)
+    if status == 416 and draft.uri.scheme in (b"im", b"tel") and b"416" not in draft.tried and draft.uri.host:
+        draft.tried.append(b"416")
+        old = draft.uri
+        draft.uri = Uri(b"sip", old.user, old.host, old.port, old.params)
+        return True
+    return status == 415 and draft.fallback is not None and _fall_back(uac, draft, message)
+
+
+def _redirect(uac: Uac, draft: Draft, message: Message) -> bool:
+    """Turn to the next Contact of a 3xx that was not tried yet, never from sips to sip (RFC 3261 section 8.1.3.4)."""
+    if not draft.tried:
+        draft.tried.append(draft.uri.key())
+    try:
+        contacts = message.members(b"contact")
+    except ParseError:
+        return False
+    for contact in contacts:
+        try:
+            uri = parse_uri(parse_address(contact)[1])
+            flow = uac.proxy_flow or uri.flow(draft.flow[0])
+        except ParseError:
+            continue
+        if uri.key() in draft.tried or (draft.uri.scheme == b"sips" and uri.scheme != b"sips"):
+            continue
+        draft.tried.append(uri.key())
+        draft.uri = uri
+        draft.flow = flow
+        draft.flows = []
+        draft.challenges = uac.challenges.get((draft.method, flow[:3]), [])  # the old ones were others'
+        return True
+    return False
+
+
+def _fall_back(uac: Uac, draft: Draft, message: Message) -> bool:
+    """Turn to the sender's other content type, unless the peer's Accept leaves that out, too; remember it for the peer.
+
+    Source: RFC 3261 section 8.1.3.5.
+    """
+    content_type, body = draft.fallback  # type: ignore[misc]
+    draft.fallback = None
+    accepted = [media_type(value) for value in b",".join(message.all(b"accept")).split(b",")]
+    if b"" not in accepted and not takes(accepted, media_type(content_type)):  # without an Accept it may take anything
+        return False
+    uac.refused = uac.refused[1 - _MAX_REFUSED :] + ((draft.key, draft.content_type),)
+    draft.content_type = content_type
+    draft.body = body
+    return True
