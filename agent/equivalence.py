@@ -27,7 +27,7 @@ def _decoded(user: bytes | None) -> bytes | None:
     out = parts[0]
     for part in parts[1:]:
         octet = unescape(b"%" + part[:2])
-        out += (b"%" + part[:2].upper() if len(octet) > 1 or octet in _RESERVED else octet) + part[2:]
+        out += (b"%" + part[:2].upper() if octet in _RESERVED else octet) + part[2:]
     return out
 
 

@@ -77,9 +77,9 @@ def test_the_numbers_of_the_parts_have_room_whatever_their_digits():
     assert len(fit(b"x" * 20, 10, "split")) == 5
 
 
-def room(compact, around=0):
+def room(compact, around=0, subject=None):
     """Return the octets that a text may have in a request of 1300, beside so many put around it."""
-    message = only(board().send(b"0" * 20, DESK, b"x" * 100, NOW, compact=compact)).data
+    message = only(board().send(b"0" * 20, DESK, b"x" * 100, NOW, compact=compact, subject=subject)).data
     octets = 1300 + 100 - len(message)
     return octets - (octets > 999) - around  # the fourth digit of Content-Length
 
@@ -90,6 +90,29 @@ def test_a_text_that_has_room_leaves_the_names_long():
         for size in (0, 1, room(False)):
             assert board().fit(DESK, b"x" * size, policy) == ([b"x" * size], False)
     assert len(only(board().send(b"0" * 20, DESK, b"x" * room(False), NOW)).data) == 1300
+
+
+def test_a_subject_takes_its_room():
+    """R3428-8.2: to the last octet, where Content-Length has three digits, too"""
+    for size in range(1, 200, 7):
+        text = b"x" * room(False, 0, b"s" * size)
+        assert board().fit(DESK, text, "refuse", subject=b"s" * size) == ([text], False)
+        raises(UsageError, lambda text=text, size=size: board().fit(DESK, text + b"x", "refuse", subject=b"s" * size))
+
+
+def test_what_may_still_come_has_its_room():
+    """R3428-8.2: a Date that becomes known, the answer to a challenge: what fits is sent, one octet more is not"""
+    for expires, credentials in ((60, ()), (None, ((b"", b"boiler", b"secret"),)), (60, ((b"", b"b", b"s"),))):
+        ua = board()
+        ua.credentials = credentials
+        bodies, compact = ua.fit(DESK, b"x" * 2000, "truncate", expires=expires)
+        raises(
+            UsageError,
+            lambda ua=ua, body=bodies[0], compact=compact, expires=expires: ua.send(
+                b"0" * 20, DESK, body + b"x", NOW, compact=compact, expires=expires
+            ),
+        )
+        assert len(ua.send(b"0" * 20, DESK, bodies[0], NOW, compact=compact, expires=expires)) == 1
 
 
 def test_names_are_shortened_before_a_text_is():
