@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 DEADLINE_S = 20
+_ROOT = Path(__file__).resolve().parents[2]
+_PLACES = [_ROOT.parent / "shared" / "interop", _ROOT.parent.parent / "shared" / "interop"]
 _CONFIGURATION = """#!KAMAILIO
 log_stderror=yes
 debug=0
@@ -72,11 +74,41 @@ _OPTIONS = (
 
 
 def free_port() -> int:
-    """Return a UDP port that nobody has at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that nobody has at the moment, for UDP and TCP, nor the next one for TCP."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            port: int = sock.getsockname()[1]
+            try:
+                for number in (port, port + 1):
+                    socket.create_server(("127.0.0.1", number)).close()
+                return port
+            except (OSError, OverflowError):
+                pass
+
+
+@contextmanager
+def registrar(folder: Path, options: str) -> Iterator[int]:
+    """The registrar, proxy and store of ../shared/interop with these options; gives its port, TLS is on the next one.
+
+    Skips where there is none, but in CI.
+    """
+    script = next((place / "kamailio" / "kamailio.sh" for place in _PLACES if place.exists()), None)
+    if script is None or not shutil.which("kamailio", path="/usr/sbin:/usr/local/sbin:/usr/bin"):
+        assert not os.environ.get("CI"), "Kamailio and ../shared/interop were expected"
+        pytest.skip("no Kamailio or no ../shared/interop here")
+    for attempt in range(3):  # somebody may take the port before Kamailio does
+        port = free_port()
+        environment = {**os.environ, "SIP_PORT": str(port), "TLS_PORT": str(port + 1), "RUN_DIR": str(folder)}
+        command = {"env": {**environment, "OPTS": options}, "capture_output": True, "text": True, "timeout": 60}
+        started = subprocess.run(["sh", str(script), "start"], **command)  # type: ignore[call-overload]
+        if started.returncode == 0:
+            break
+        assert attempt < 2, started.stdout + started.stderr
+    try:
+        yield port
+    finally:
+        subprocess.run(["sh", str(script), "stop"], check=True, **command)  # type: ignore[call-overload]
 
 
 @contextmanager

@@ -1,11 +1,6 @@
 """R3428-4.9: message/cpim through Kamailio's store, which calls it text, and the notification back."""
 
-import os
-import shutil
 import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,34 +8,9 @@ import pytest
 from agent import imdn
 from agent.cpim_writer import build_cpim
 from agent.message import Message
+from tests.interop.kamailio import free_port, registrar
 from tests.sip_peer import DEADLINE_S, Peer
 from tests.tools import Tool
-
-ROOT = Path(__file__).resolve().parents[2]
-PLACES = [ROOT.parent / "shared" / "interop", ROOT.parent.parent / "shared" / "interop"]
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-@contextmanager
-def kamailio(folder: Path, options: str) -> Iterator[int]:
-    """A Kamailio with these options; gives its port. Skips where there is none, but in CI."""
-    script = next((place / "kamailio" / "kamailio.sh" for place in PLACES if place.exists()), None)
-    if script is None or not shutil.which("kamailio"):
-        assert not os.environ.get("CI"), "Kamailio and ../shared/interop were expected"
-        pytest.skip("no Kamailio or no ../shared/interop here")
-    port = free_port()
-    environment = {**os.environ, "SIP_PORT": str(port), "RUN_DIR": str(folder), "OPTS": options}
-    subprocess.run(["sh", script, "start"], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
-    try:
-        yield port
-    finally:
-        subprocess.run(["sh", script, "stop"], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
 def register(proxy: int, user: str, port: int) -> None:
@@ -61,7 +31,7 @@ def register(proxy: int, user: str, port: int) -> None:
 @pytest.mark.parametrize("options", ["WITH_MSILO", "WITH_MSILO MSILO_DATE"])
 def test_a_stored_message_is_known_and_its_sender_told(tmp_path: Path, options: str) -> None:
     with (
-        kamailio(tmp_path, options) as proxy,
+        registrar(tmp_path, options) as proxy,
         Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:", "--imdn") as inbox,
     ):
         bind = inbox.wait_for(event="ready")["bind"][0]
@@ -82,7 +52,7 @@ def test_a_stored_message_is_known_and_its_sender_told(tmp_path: Path, options: 
 
 def test_twins_from_the_store_are_told_apart_by_message_id(tmp_path: Path) -> None:
     with (
-        kamailio(tmp_path, "WITH_MSILO") as proxy,
+        registrar(tmp_path, "WITH_MSILO") as proxy,
         Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:") as inbox,
     ):
         bind = inbox.wait_for(event="ready")["bind"][0]

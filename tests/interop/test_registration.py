@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo.main_job import BOILER
-from tests.interop.test_message_cpim import kamailio
+from tests.interop.kamailio import registrar
 from tests.tools import Tool
 
 _PASSWORDS = {"alice": "wonder", "bob": "builder", "carol": "sing"}
@@ -40,7 +40,7 @@ def send(folder: Path, proxy: str, target: str, text: str, *more: str) -> tuple[
 @pytest.mark.parametrize("algorithm", ["", " AUTH_SHA256"])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_user_is_reached_where_it_registered(transport: str, algorithm: str, tmp_path: Path) -> None:
-    with kamailio(tmp_path, "WITH_AUTH WITH_MSILO WITH_NAT" + algorithm) as port:
+    with registrar(tmp_path, "WITH_AUTH WITH_MSILO WITH_NAT" + algorithm) as port:
         proxy = f"sip:127.0.0.1:{port};transport={transport}"
         with user(tmp_path, "bob", proxy) as bob:
             code, line = send(tmp_path, proxy, "sip:bob@interop.test", "hello")
@@ -55,7 +55,7 @@ def test_a_user_is_reached_where_it_registered(transport: str, algorithm: str, t
 
 
 def test_tls_to_the_proxy(tmp_path: Path) -> None:
-    with kamailio(tmp_path, "WITH_AUTH WITH_NAT WITH_TLS") as port:
+    with registrar(tmp_path, "WITH_AUTH WITH_NAT WITH_TLS") as port:
         proxy = f"sips:127.0.0.1:{port + 1}"
         trust = ["--tls-ca", str(tmp_path / "ca.pem")]
         with user(tmp_path, "bob", proxy, *trust) as bob:
@@ -64,7 +64,7 @@ def test_tls_to_the_proxy(tmp_path: Path) -> None:
 
 
 def test_a_wrong_password_is_told_and_tried_no_more(tmp_path: Path) -> None:
-    with kamailio(tmp_path, "WITH_AUTH") as port:
+    with registrar(tmp_path, "WITH_AUTH") as port:
         password = tmp_path / "wrong"
         password.write_text("wr0ng")
         account = ["--register", "sip:bob@interop.test", "--user", "bob", "--password-file", str(password)]
@@ -77,7 +77,7 @@ def test_a_wrong_password_is_told_and_tried_no_more(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_board_registers_sends_alerts_and_is_commanded(transport: str, tmp_path: Path) -> None:
-    with kamailio(tmp_path, "WITH_AUTH WITH_NAT") as port:
+    with registrar(tmp_path, "WITH_AUTH WITH_NAT") as port:
         proxy = f"sip:127.0.0.1:{port};transport={transport}"
         settings = tmp_path / "mote.json"
         settings.write_text(
