@@ -163,7 +163,7 @@ class Registration:
             self._next_at = None
             self._ua.routes = b""
             return [Registered(0)]
-        self._ua.routes = b"".join([b"Route: %s\r\n" % route for route in message.all(b"service-route")])
+        self._ua.routes = _routes(message)
         renew_s = granted - _HALF_WAY_S if granted > 2 * _HALF_WAY_S else granted // 2
         self._next_at = later(now, min(max(renew_s, 1), 86400) * 1000)
         timer = parse_delta(message.get(b"flow-timer"))
@@ -248,3 +248,18 @@ class Registration:
                 ms = max(0, until(at, now))
                 wait = ms if wait is None else min(wait, ms)
         return wait
+
+
+def _routes(message: Message) -> bytes:
+    """Return the Route line that the Service-Route of a 200 asks for (RFC 3608), b"" for none or a useless one.
+
+    It has sip: and sips: URIs only (RFC 3428 section 5).
+    """
+    try:
+        routes = message.members(b"service-route")
+        for route in routes:
+            if parse_uri(parse_address(route)[1]).scheme not in (b"sip", b"sips"):
+                return b""
+    except ParseError:
+        return b""
+    return b"Route: %s\r\n" % b", ".join(routes) if routes else b""

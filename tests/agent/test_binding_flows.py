@@ -113,10 +113,18 @@ def test_messages_carry_the_service_route_in_its_order():
         60, b"Service-Route: <sip:p1.example.org;lr>, <sip:p2.example.org;lr>\r\nService-Route: <sip:p3;lr>\r\n"
     )
     message = Message(only(ua.send(b"c1", b"sip:desk@example.com", b"hot", NOW)).data)
-    assert message.all(b"route") == [b"<sip:p1.example.org;lr>, <sip:p2.example.org;lr>", b"<sip:p3;lr>"]
+    assert message.all(b"route") == [b"<sip:p1.example.org;lr>, <sip:p2.example.org;lr>, <sip:p3;lr>"]
     assert message.uri == b"sip:desk@example.com"
     now = later(NOW, 30000)
-    for fields, route in ((b"Service-Route: <sip:p4;lr>\r\n", [b"<sip:p4;lr>"]), (b"", [])):
+    for fields, route in (
+        (b"Service-Route: <sips:p4;lr>\r\n", [b"<sips:p4;lr>"]),
+        (b"Service-Route: <im:p5@example.org>\r\n", []),
+        (b"Service-Route: <sip:p4;lr>, <im:p5@example.org>\r\n", []),
+        (b"Service-Route: <sip:p4;lr>,,\r\n", []),
+        (b"Service-Route: <sip:p4;lr\r\n", []),
+        (b"Service-Route: <sip:p6;lr>\r\n", [b"<sip:p6;lr>"]),
+        (b"", []),
+    ):
         transmit = only(ua.registration.start(now))
         assert Message(transmit.data).get(b"route") is None
         assert replied(ua, transmit, b"200 OK", OK + fields, now) == [Registered(3600)]
