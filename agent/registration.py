@@ -70,7 +70,8 @@ class Registration:
         self._cseq = 0
         self._failures = 0
         self._under_way = False
-        self._draft: Draft  # the REGISTER that was sent last
+        self._is_leaving = False  # the REGISTER that was sent last unregisters
+        self._draft: Draft  # that REGISTER
         self._interval = 0
         self._next_at: int | None = None  # when to register again
         self._ping_at: int | None = None
@@ -80,6 +81,7 @@ class Registration:
 
     def start(self, now: int) -> list[Event]:
         """Send a REGISTER, unless one is on its way."""
+        self._next_at = None  # the end of what is on its way sets it anew
         if self._under_way:
             return []
         flows = [self._flow, self._first_flow] if self.bound and self._flow != self._first_flow else self._first_flow
@@ -100,7 +102,7 @@ class Registration:
         )
         self._draft = draft
         self._under_way = True
-        self._next_at = None
+        self._is_leaving = self._expires == 0
         self._ua.build(draft, now)
         return self._ua.start(draft, now)
 
@@ -114,6 +116,8 @@ class Registration:
         """The REGISTER has its final response; agent.retry has answered challenges before."""
         self._under_way = False
         self._cseq = self._draft.cseq
+        if self._expires == 0 and not self._is_leaving:
+            return self.start(now)  # stop() was called meanwhile, and this one may have bound us
         if message is not None and status < 300:
             if self._expires and self._move(message):
                 return self.start(now)
@@ -159,7 +163,7 @@ class Registration:
             self._next_at = None
             self._ua.routes = b""
             return [Registered(0)]
-        self._ua.routes = b"".join([b"Route: %s\r\n" % route for route in message.all(b"service-route")])
+        self._ua.routes = _routes(message)
         renew_s = granted - _HALF_WAY_S if granted > 2 * _HALF_WAY_S else granted // 2
         self._next_at = later(now, min(max(renew_s, 1), 86400) * 1000)
         timer = parse_delta(message.get(b"flow-timer"))
@@ -202,7 +206,9 @@ class Registration:
         self._failures += 1
         self.bound = False
         self._ping_at = self._pong_at = None
+        self._ponged = False  # who is asked next has to show it first
         if self._expires == 0:
+            self._ua.routes = b""
             return [Registered(0)]
         self._expires = self._asked
         self._next_at = later(now, pause_s * 1000)
@@ -229,7 +235,7 @@ class Registration:
             return self.start(now)
         if self._ping_at is not None and until(self._ping_at, now) <= 0:
             self._ping_at = later(now, self._interval)
-            if self._flow[0] != b"UDP" and self._ponged:
+            if self._flow[0] != b"UDP" and self._ponged and self._pong_at is None:
                 self._pong_at = later(now, _PONG_MS)
             return [Transmit(_PING, self._flow)]
         return []
@@ -242,3 +248,18 @@ class Registration:
                 ms = max(0, until(at, now))
                 wait = ms if wait is None else min(wait, ms)
         return wait
+
+
+def _routes(message: Message) -> bytes:
+    """Return the Route line that the Service-Route of a 200 asks for (RFC 3608), b"" for none or a useless one.
+
+    It has sip: and sips: URIs only (RFC 3428 section 5).
+    """
+    try:
+        routes = message.members(b"service-route")
+        for route in routes:
+            if parse_uri(parse_address(route)[1]).scheme not in (b"sip", b"sips"):
+                return b""
+    except ParseError:
+        return b""
+    return b"Route: %s\r\n" % b", ".join(routes) if routes else b""

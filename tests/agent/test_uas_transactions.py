@@ -174,3 +174,13 @@ def test_an_empty_call_id_is_400():
     """R3261-8.2-1: the field is there and says nothing"""
     events = desk().receive(changed(MESSAGE, b"Call-ID: asd88asd77a@1.2.3.4", b"Call-ID:"), UDP, NOW)
     assert Message(events[0].data).status == 400
+
+
+def test_to_and_from_may_be_of_any_scheme():
+    """R3261-8.2-4, R3428-5.4: the Request-URI alone says whether a message is for us"""
+    for uri in (b"im:watson@example.org", b"tel:+358-555-1234567", b"mailto:watson@example.org", b"nobody:knows"):
+        data = changed(
+            MESSAGE, b"<sip:boiler@example.org>", b"<%s>" % uri, b"To: <sip:desk@example.org>", b"To: <%s>" % uri
+        )
+        status, received = deliver(desk(users=(b"desk",)), data)
+        assert (status, received.sender) == (200, uri)

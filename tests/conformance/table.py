@@ -6,6 +6,7 @@ here, each with its reason. Ends with 1 when a test failed, a row has neither te
 """
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -16,14 +17,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-REQUIREMENTS = ROOT.parent / "shared" / "REQUIREMENTS.md"
+PLACES = [ROOT.parent / "shared", *(Path(place) for place in [os.environ.get("SHARED")] if place)]
 _ID = r"R\d+-[A-Z]*\d+(?:[.-]\d+)*"
 _NAMED = re.compile(rf"({_ID})(?:\.\.({_ID}))?(?:, |: |$)", re.MULTILINE)
 
 
-def rows() -> list[str]:
-    """Return the IDs of the requirements in their order."""
-    return re.findall(rf"^\| ({_ID}) \|", REQUIREMENTS.read_text(), re.MULTILINE)
+def rows(text: str) -> dict[str, str]:
+    """Return the requirements in their order: ID -> level or code, "" where a table has neither."""
+    found: dict[str, str] = {}
+    columns: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("| ") else []
+        if cells[:1] == ["ID"]:
+            columns = cells
+        elif cells and re.fullmatch(_ID, cells[0]):
+            found[cells[0]] = next((cells[columns.index(name)] for name in ("Level", "code") if name in columns), "")
+    return found
 
 
 def named(docstring: str | None, known: list[str]) -> list[str]:
@@ -70,10 +79,12 @@ def run(files: list[str]) -> dict[tuple[str, str], str]:
 
 def main() -> int:
     """Print the table; returns the exit code."""
-    if not REQUIREMENTS.exists():
-        print(f"the requirements are not in {REQUIREMENTS}: clone beside them", file=sys.stderr)
+    requirements = next((place / "REQUIREMENTS.md" for place in PLACES if (place / "REQUIREMENTS.md").exists()), None)
+    if requirements is None:
+        print("REQUIREMENTS.md is neither in ../shared nor in $SHARED: set SHARED to its folder", file=sys.stderr)
         return 2
-    known = rows()
+    levels = rows(requirements.read_text())
+    known = list(levels)
     reasons = tomllib.loads(Path(__file__).with_name("not_applicable.toml").read_text())
     covered = list(coverage(known))
     verdicts = run(sorted({file for _, file, _ in covered}))
@@ -83,7 +94,8 @@ def main() -> int:
     for name, file, test in covered:
         if (file, test) not in tests.setdefault(name, []):
             tests[name].append((file, test))
-    print("| ID | test | verdict |\n|---|---|---|")
+    problems += [f"not_applicable.toml: {name} has a test" for name in reasons if tests.get(name)]
+    print("| ID | level | test | verdict |\n|---|---|---|---|")
     counts: dict[str, int] = {}
     for name in known:
         how = [min(verdicts.get(key, "not run"), verdicts.get((key[0], ""), "passed")) for key in tests[name]]
@@ -95,10 +107,13 @@ def main() -> int:
         else:
             verdict, where = ("not applicable", reasons[name]) if name in reasons else ("uncovered", "")
         counts[verdict] = counts.get(verdict, 0) + 1
-        print(f"| {name} | {where} | {verdict} |")
+        print(f"| {name} | {levels[name]} | {where} | {verdict} |")
     print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())))
+    for name in known:
+        if not tests[name] and name not in reasons:
+            problems.append(f"{name} ({levels[name]}) has neither a test nor a reason in not_applicable.toml")
     print(*problems, sep="\n", end="\n" if problems else "")
-    return 1 if problems or {"failed", "not run", "uncovered"} & counts.keys() else 0
+    return 1 if problems or {"failed", "not run"} & counts.keys() else 0
 
 
 if __name__ == "__main__":

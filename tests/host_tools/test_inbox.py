@@ -43,6 +43,7 @@ def status(response: bytes) -> int:
 
 
 def test_ready_line_names_one_port_for_both_transports() -> None:
+    """R3261-18-4: UDP and TCP at the same port"""
     with inbox() as running:
         port = running.ports["udp"]
         assert running.bound == [f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.user_agent import UserAgent
-from host_tools.shell import Shell, now_ms, parse_bind
+from host_tools.shell import IDLE_S, Shell, now_ms, parse_bind
 from tests.host_tools.peers import PATIENCE, message
 
 
@@ -68,6 +68,23 @@ def test_stream_that_brings_nothing_whole_is_closed_and_one_that_pings_stays() -
             writer.close()
 
     serve(0.5, use)
+
+
+def test_stream_stays_until_an_answer_that_comes_as_late_as_it_may_has_come() -> None:
+    """R3261-18-14: 64*T1 after the last message at least"""
+
+    async def use(ua: UserAgent, shell: Shell, application: Application, ports: list[int]) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", ports[2])
+        loop = asyncio.get_running_loop()
+        for i in range(3):
+            writer.write(message(f"{i}", transport="TCP"))
+            await reader.readuntil(b"Content-Length: 0\r\n\r\n")
+            for connection in shell._connections.values():
+                connection.active_at = loop.time() - 32  # as if the last message had come so long ago
+            shell._sweep()
+        writer.close()
+
+    serve(IDLE_S, use)
 
 
 def test_datagrams_that_wait_are_one_batch_and_each_socket_answers_for_itself() -> None:

@@ -1,0 +1,40 @@
+"""What the portable tests of a registration share, apart from tests.helpers, which each module pays for on a board."""
+
+from agent.message import Message
+from agent.registration import Registered
+from tests.helpers import NOW, answer, board, only
+
+REGISTRAR = (b"UDP", b"example.org", 5060)  # of board()
+CONTACT = b"<sip:boiler@192.0.2.7:5060>"  # which it registers
+OK = b"Contact: " + CONTACT + b";expires=3600\r\n"
+
+
+def steady(octet=0):
+    """Return a random_bytes of tokens that count up, and of this octet where one is asked for alone."""
+    count = [0]
+
+    def random_bytes(n):
+        count[0] += 1
+        return bytes([octet]) if n == 1 else count[0].to_bytes(n, "big")
+
+    return random_bytes
+
+
+def registering(octet=0, **options):
+    """Return a user agent that registers, and its REGISTER."""
+    ua = board(steady(octet))
+    return ua, only(ua.register(NOW, **options))
+
+
+def replied(ua, transmit, status_line, fields=b"", now=NOW):
+    """Give ua the answer to what it sent."""
+    return list(ua.receive(answer(transmit.data, status_line, fields), transmit.flow, now))
+
+
+def registered(seconds=3600, fields=b"", octet=0, **options):
+    """Return a user agent that is registered for so long since NOW."""
+    ua, transmit = registering(octet, **options)
+    contact = Message(transmit.data).get(b"contact")
+    granted = b"Contact: %s;expires=%d\r\n" % (contact, seconds)
+    assert replied(ua, transmit, b"200 OK", granted + fields) == [Registered(seconds)]
+    return ua
