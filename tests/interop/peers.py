@@ -1,6 +1,7 @@
 """What all peers have in common: programs of others, on free ports of loopback, each stopped by its own pid."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -26,13 +27,21 @@ def program(name: str, package: str) -> str:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nobody has at the moment, neither for UDP nor for TCP."""
+    """Return an even port that nobody has at the moment, neither for UDP nor for TCP, nor the next one for TCP.
+
+    Some peers take the next one for TLS. Out of the range that systems give to clients: none of them comes between.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        with socket.socket(family) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
-            tcp.bind((host, 0))
-            port: int = tcp.getsockname()[1]
+        port = random.randrange(20000, 32000, 2)
+        with (
+            socket.socket(family) as tcp,
+            socket.socket(family) as tls,
+            socket.socket(family, socket.SOCK_DGRAM) as udp,
+        ):
             try:
+                tcp.bind((host, port))
+                tls.bind((host, port + 1))
                 udp.bind((host, port))
             except OSError:
                 continue
