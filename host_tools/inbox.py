@@ -387,14 +387,15 @@ class Inbox:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._unbound.wait(), _UNREGISTER_S)
 
-    def registration(self, event: Registered | RegistrationLost) -> None:
+    def registration(self, event: Registered | RegistrationLost, trouble: str) -> None:
         """Tell of our binding."""
         if type(event) is Registered:
             if not event.expires:
                 self._unbound.set()
             self._screen.registration("registered", expires=event.expires)
         elif type(event) is RegistrationLost:
-            self._screen.registration("not_registered", status=event.status, retry_s=event.pause_s)
+            why = {"reason": trouble} if trouble else {}
+            self._screen.registration("not_registered", status=event.status, retry_s=event.pause_s, **why)
 
     def dropped(self, event: Dropped) -> None:
         """Count; said once a second at most."""

@@ -255,5 +255,5 @@ class _Sender:
     def dropped(self, event: Dropped) -> None:
         """Noise while we wait."""
 
-    def registration(self, event: object) -> None:
+    def registration(self, event: object, trouble: str) -> None:
         """We don't register."""

@@ -64,8 +64,8 @@ class Application(Protocol):
     def dropped(self, event: Dropped) -> None:
         """Bytes came that led to nothing."""
 
-    def registration(self, event: Registered | RegistrationLost) -> None:
-        """A registrar has us, or has us no more."""
+    def registration(self, event: Registered | RegistrationLost, trouble: str) -> None:
+        """A registrar has us, or has us no more; trouble as in outcome()."""
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ class Shell:
             elif type(event) is Dropped:
                 self._application.dropped(event)
             elif type(event) is Registered or type(event) is RegistrationLost:
-                self._application.registration(event)
+                self._application.registration(event, trouble)
         if not self._settling:
             self._settling = True
             self._loop.call_soon(self._settle)

@@ -26,7 +26,10 @@ def run(name):
                 getattr(module, test)()
                 passed += 1
             except Exception as error:
-                failed += _failed(name + "." + test, error)
+                if type(error) is MemoryError and sys.platform != "linux":  # a chip's heap comes in small pieces
+                    print("NO ROOM for", name + "." + test)
+                else:
+                    failed += _failed(name + "." + test, error)
     return passed, failed
 
 

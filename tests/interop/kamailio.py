@@ -1,36 +1,42 @@
-"""A Kamailio of our own that asks for passwords and then says 200: no database, on a free port of loopback.
+"""Kamailio with configurations of our own: one that only asks for passwords, and a registrar with a proxy and a store.
 
-The user of the Request-URI chooses how it asks: "www" with 401, "proxy" with 407, "old" without qop, "both" with 407
-and then 401. In realm interop.test there is alice with the password wonder; in realm inner.test, that of the 401 behind
-a 407, steam is everybody's.
+The password of each user is the user's name with "-secret" behind.
 """
 
-import os
-import shutil
 import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import pytest
+import trustme
 
-DEADLINE_S = 20
-_CONFIGURATION = """#!KAMAILIO
+from tests.interop.peers import free_port, program, running, wait_until
+
+_COMMON = """#!KAMAILIO
 log_stderror=yes
 debug=0
 children=1
+tcp_children=1
 auto_aliases=no
 dns=no
 rev_dns=no
 use_dns_cache=off
-listen=udp:127.0.0.1:PORT
 loadmodule "tm.so"
 loadmodule "sl.so"
 loadmodule "pv.so"
 loadmodule "auth.so"
-ALGORITHM
+"""
+
+# The user of the Request-URI chooses how it asks: "www" with 401, "proxy" with 407, "old" without qop, "both" with 407
+# and then 401. alice is known in realm interop.test; in realm inner.test, that of the 401 behind a 407, steam is
+# everybody's password.
+_CHALLENGER = (
+    _COMMON
+    + """
+#!ifdef ALGORITHM
+modparam("auth", "algorithm", ALGORITHM)
+#!endif
 modparam("auth", "nonce_expire", EXPIRE)
 modparam("auth", "nonce_count", COUNT)
 
@@ -40,7 +46,7 @@ request_route {
         exit;
     }
     if ($rU == "proxy" || $rU == "both") {
-        if ($au != "alice" || !pv_proxy_authenticate("interop.test", "wonder", "0")) {
+        if ($au != "alice" || !pv_proxy_authenticate("interop.test", "alice-secret", "0")) {
             proxy_challenge("interop.test", "1");
             exit;
         }
@@ -52,7 +58,7 @@ request_route {
         }
     }
     if ($rU == "www" || $rU == "old") {
-        if ($au != "alice" || !pv_www_authenticate("interop.test", "wonder", "0")) {
+        if ($au != "alice" || !pv_www_authenticate("interop.test", "alice-secret", "0")) {
             if ($rU == "old") {
                 www_challenge("interop.test", "0");
             } else {
@@ -64,62 +70,237 @@ request_route {
     sl_send_reply("200", "OK");
 }
 """
+)
+
+_REGISTRAR = (
+    _COMMON
+    + """
+alias="interop.test"
+loadmodule "rr.so"
+loadmodule "maxfwd.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "nathelper.so"
+loadmodule "kex.so"
+modparam("registrar", "min_expires", 1)
+modparam("registrar", "max_expires", EXPIRES)
+modparam("registrar|nathelper", "received_avp", "$avp(received)")
+modparam("usrloc", "nat_bflag", 1)
+modparam("tm", "fr_timer", 5000)
+#!ifdef SHA256
+modparam("auth", "algorithm", "SHA-256")
+#!endif
+#!ifdef TLS
+enable_tls=yes
+loadmodule "tls.so"
+modparam("tls", "tls_method", "TLSv1.2+")
+modparam("tls", "certificate", "FOLDER/server.pem")
+modparam("tls", "private_key", "FOLDER/server.key")
+#!endif
+#!ifdef STORE
+loadmodule "db_sqlite.so"
+loadmodule "msilo.so"
+modparam("msilo", "db_url", "sqlite:///FOLDER/store.db")
+modparam("msilo", "outbound_proxy", "OURSELVES")
+#!ifndef DATE
+modparam("msilo", "add_date", 0)
+#!endif
+#!endif
+
+request_route {
+    force_rport();
+    if (!mf_process_maxfwd_header("70")) {
+        sl_send_reply("483", "Too Many Hops");
+        exit;
+    }
+    if (method == "OPTIONS") {
+        sl_send_reply("200", "OK");
+        exit;
+    }
+    if (method == "REGISTER") {
+        route(REGISTER);
+        exit;
+    }
+    loose_route();
+#!ifdef AUTH
+    if (from_uri == myself && !($si == $Ri && $sp == $Rp)) {  # not what the store sends through ourselves
+        $var(password) = $au + "-secret";
+        if ($au != $fU || !pv_proxy_authenticate("interop.test", "$var(password)", "0")) {
+            proxy_challenge("interop.test", "1");
+            exit;
+        }
+        consume_credentials();
+    }
+#!endif
+    $avp(wanted) = $ru;
+    if (uri == myself && !lookup("location")) {
+        route(KEEP);
+        sl_send_reply("404", "Nobody Here");
+        exit;
+    }
+    t_on_failure("MISSED");
+    if (!t_relay()) {
+        sl_reply_error();
+    }
+}
+
+route[REGISTER] {
+#!ifdef AUTH
+    $var(password) = $au + "-secret";
+    if ($au != $tU || !pv_www_authenticate("interop.test", "$var(password)", "0")) {
+        www_challenge("interop.test", "1");
+        exit;
+    }
+#!endif
+#!ifdef NAT
+    fix_nated_register();
+    setbflag(1);
+#!endif
+    if (!save("location")) {
+        exit;
+    }
+#!ifdef STORE
+    if ($expires(max) != 0) {
+        m_dump();
+    }
+#!endif
+}
+
+route[KEEP] {
+#!ifdef STORE
+    if (method == "MESSAGE" && t_newtran()) {
+        if (m_store("$avp(wanted)")) {
+            t_reply("202", "Accepted");
+        } else {
+            t_reply("503", "Store Failed");
+        }
+        exit;
+    }
+#!endif
+    return;
+}
+
+failure_route[MISSED] {
+#!ifdef STORE
+    if (method == "MESSAGE" && t_check_status("408|480|503") && m_store("$avp(wanted)")) {
+        t_reply("202", "Accepted");
+    }
+#!endif
+    return;
+}
+"""
+)
+_STORE = """
+CREATE TABLE version (table_name TEXT UNIQUE, table_version INTEGER);
+INSERT INTO version VALUES ('version', 1), ('silo', 8);
+CREATE TABLE silo (
+    id INTEGER PRIMARY KEY, src_addr TEXT, dst_addr TEXT, username TEXT, domain TEXT, inc_time INTEGER DEFAULT 0,
+    exp_time INTEGER DEFAULT 0, snd_time INTEGER DEFAULT 0, ctype TEXT, body BLOB, extra_hdrs TEXT, callid TEXT,
+    status INTEGER DEFAULT 0
+);
+"""
 _OPTIONS = (
-    b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1;rport\r\nMax-Forwards: 70\r\n"
+    b"OPTIONS sip:%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK1;rport\r\nMax-Forwards: 70\r\n"
     b"From: <sip:up@127.0.0.1>;tag=1\r\nTo: <sip:up@127.0.0.1>\r\nCall-ID: up\r\nCSeq: 1 OPTIONS\r\n"
     b"Content-Length: 0\r\n\r\n"
 )
 
 
-def free_port() -> int:
-    """Return a UDP port that nobody has at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+def password_of(user: str) -> str:
+    """Return a user's password."""
+    return f"{user}-secret"
 
 
 @contextmanager
-def kamailio(folder: Path, algorithm: str | None, expire_s: int = 300, count: bool = True) -> Iterator[int]:
-    """Run one; gives its port. algorithm: of its challenges, None to name none. Skips without Kamailio, but in CI.
+def challenger(folder: Path, algorithm: str | None, expire_s: int = 300, count: bool = True) -> Iterator[int]:
+    """Run one that asks for passwords and then says 200; gives its UDP port. Skips without Kamailio, but in CI.
 
-    count: does it ask for nonce counts that rise?
+    algorithm: of its challenges, None to name none. count: does it ask for nonce counts that rise?
     """
-    program = shutil.which("kamailio") or shutil.which("kamailio", path="/usr/sbin:/usr/local/sbin")
-    if not program:
-        assert not os.environ.get("CI"), "install kamailio"
-        pytest.skip("no kamailio here")
     port = free_port()
-    named = f'modparam("auth", "algorithm", "{algorithm}")' if algorithm else ""
-    text = _CONFIGURATION.replace("PORT", str(port)).replace("ALGORITHM", named)
-    text = text.replace("EXPIRE", str(expire_s)).replace("COUNT", "1" if count else "0")
-    (folder / "kamailio.cfg").write_text(text)
-    log = folder / "kamailio.log"
-    with log.open("wb") as file:
-        command = [program, "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-Y", str(folder), "-w", str(folder)]
-        process = subprocess.Popen([*command, "-m", "16", "-M", "4"], stdout=file, stderr=file)  # MB of memory
-    try:
-        _await(process, port, log)
+    text = _CHALLENGER.replace("EXPIRE", str(expire_s)).replace("COUNT", str(int(count)))
+    options = [f'ALGORITHM="{algorithm}"'] if algorithm else []
+    with _kamailio(folder, text, [f"udp:127.0.0.1:{port}"], options):
         yield port
-    finally:
-        process.terminate()  # the first process; it ends the others
-        try:
-            process.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
-def _await(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(0.2)
-        sock.connect(("127.0.0.1", port))
-        while True:
+class Registrar:
+    """A registrar and proxy for interop.test. Skips without Kamailio, but in CI."""
+
+    def __init__(self, folder: Path, *options: str, expires: int = 3600, host: str = "127.0.0.1") -> None:
+        """options: AUTH, SHA256, STORE, DATE (put before stored texts), NAT (helps those behind one), TLS.
+
+        expires: the seconds that it grants at most.
+        """
+        self._folder = folder
+        self._options = options
+        self._expires = expires
+        self._ends: ExitStack
+        self._at = f"[{host}]" if ":" in host else host
+        self.port = free_port(host)
+        self.tls_port = free_port(host)
+        authority = trustme.CA()
+        self.ca = folder / "ca.pem"
+        authority.cert_pem.write_to_path(self.ca)
+        self.certificate = authority.issue_cert("interop.test", host)
+        self.certificate.cert_chain_pems[0].write_to_path(folder / "server.pem")
+        self.certificate.private_key_pem.write_to_path(folder / "server.key")
+        (folder / "store.db").unlink(missing_ok=True)
+        with sqlite3.connect(folder / "store.db") as store:
+            store.executescript(_STORE)
+        store.close()
+
+    def __enter__(self) -> "Registrar":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def uri(self, transport: str = "udp") -> str:
+        """Return the URI of this proxy."""
+        if transport == "tls":
+            return f"sips:{self._at}:{self.tls_port}"
+        return f"sip:{self._at}:{self.port};transport={transport}"
+
+    def start(self) -> None:
+        """Run it; it knows no bindings yet, but the messages that it has stored."""
+        text = _REGISTRAR.replace("FOLDER", str(self._folder)).replace("EXPIRES", str(self._expires))
+        listen = [f"udp:{self._at}:{self.port}", f"tcp:{self._at}:{self.port}"]
+        if "TLS" in self._options:
+            listen.append(f"tls:{self._at}:{self.tls_port}")
+        self._ends = ExitStack()
+        text = text.replace("OURSELVES", self.uri())
+        self._ends.enter_context(_kamailio(self._folder, text, listen, self._options))
+
+    def stop(self) -> None:
+        """End it."""
+        self._ends.close()
+
+
+@contextmanager
+def _kamailio(folder: Path, text: str, listen: Sequence[str], options: Sequence[str]) -> Iterator[None]:
+    """Run one until it is up; the first place to listen at is UDP's."""
+    configuration, log = folder / "kamailio.cfg", folder / "kamailio.log"
+    configuration.write_text(text)
+    command = [program("kamailio", "kamailio"), "-f", str(configuration), "-DD", "-E", "-m", "16", "-M", "4"]
+    command += ["-Y", str(folder), "-w", str(folder)]
+    command += [word for place in listen for word in ("-l", place)] + [
+        word for name in options for word in ("-A", name)
+    ]
+    host, _, port = listen[0].removeprefix("udp:").rpartition(":")
+    family = socket.AF_INET6 if "[" in host else socket.AF_INET
+    with running(command, log) as process, socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.1)
+        sock.connect((host.strip("[]"), int(port)))
+
+        def answers() -> bool:
+            assert process.poll() is None, log.read_text()[-2000:]
             try:
-                sock.send(_OPTIONS)
-                sock.recv(4096)
-                return
+                sock.send(_OPTIONS % (host.encode(), host.encode()))
+                return bool(sock.recv(4096))
             except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
-                time.sleep(0.05)
+                return False
+
+        wait_until(answers, lambda: log.read_text()[-2000:])
+        yield

@@ -1,11 +1,6 @@
 """R3428-4.9: message/cpim through Kamailio's store, which calls it text, and the notification back."""
 
-import os
-import shutil
 import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,34 +8,10 @@ import pytest
 from agent import imdn
 from agent.cpim_writer import build_cpim
 from agent.message import Message
+from tests.interop.kamailio import Registrar
+from tests.interop.peers import free_port
 from tests.sip_peer import DEADLINE_S, Peer
 from tests.tools import Tool
-
-ROOT = Path(__file__).resolve().parents[2]
-PLACES = [ROOT.parent / "shared" / "interop", ROOT.parent.parent / "shared" / "interop"]
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-@contextmanager
-def kamailio(folder: Path, options: str) -> Iterator[int]:
-    """A Kamailio with these options; gives its port. Skips where there is none, but in CI."""
-    script = next((place / "kamailio" / "kamailio.sh" for place in PLACES if place.exists()), None)
-    if script is None or not shutil.which("kamailio"):
-        assert not os.environ.get("CI"), "Kamailio and ../shared/interop were expected"
-        pytest.skip("no Kamailio or no ../shared/interop here")
-    port = free_port()
-    environment = {**os.environ, "SIP_PORT": str(port), "RUN_DIR": str(folder), "OPTS": options}
-    subprocess.run(["sh", script, "start"], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
-    try:
-        yield port
-    finally:
-        subprocess.run(["sh", script, "stop"], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
 def register(proxy: int, user: str, port: int) -> None:
@@ -58,21 +29,21 @@ def register(proxy: int, user: str, port: int) -> None:
         assert Message(sock.recv(65535)).status == 200
 
 
-@pytest.mark.parametrize("options", ["WITH_MSILO", "WITH_MSILO MSILO_DATE"])
-def test_a_stored_message_is_known_and_its_sender_told(tmp_path: Path, options: str) -> None:
+@pytest.mark.parametrize("options", [["STORE"], ["STORE", "DATE"]])
+def test_a_stored_message_is_known_and_its_sender_told(tmp_path: Path, options: list[str]) -> None:
     with (
-        kamailio(tmp_path, options) as proxy,
+        Registrar(tmp_path, *options) as proxy,
         Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:", "--imdn") as inbox,
     ):
         bind = inbox.wait_for(event="ready")["bind"][0]
         here = free_port()
-        register(proxy, "alice", here)
+        register(proxy.port, "alice", here)
         with Tool(
             *("send", "sip:bob@interop.test", "kept for you", "--wait", "30", "--from", "sip:alice@interop.test"),
-            *("--proxy", f"sip:127.0.0.1:{proxy}", "--bind", f"udp:127.0.0.1:{here}"),
+            *("--proxy", proxy.uri(), "--bind", f"udp:127.0.0.1:{here}"),
         ) as sender:
             accepted = sender.wait_for(event="accepted", status=202)
-            register(proxy, "bob", int(bind.rpartition(":")[2]))
+            register(proxy.port, "bob", int(bind.rpartition(":")[2]))
             line = inbox.wait_for(event="message")
             assert (line["body"], line["cpim"]["message_id"]) == ("kept for you", accepted["call_id"])
             assert line["call_id"] != accepted["call_id"]
@@ -82,7 +53,7 @@ def test_a_stored_message_is_known_and_its_sender_told(tmp_path: Path, options: 
 
 def test_twins_from_the_store_are_told_apart_by_message_id(tmp_path: Path) -> None:
     with (
-        kamailio(tmp_path, "WITH_MSILO") as proxy,
+        Registrar(tmp_path, "STORE") as proxy,
         Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:") as inbox,
     ):
         bind = inbox.wait_for(event="ready")["bind"][0]
@@ -90,8 +61,8 @@ def test_twins_from_the_store_are_told_apart_by_message_id(tmp_path: Path) -> No
         with Peer(alice) as peer:
             for message_id in (b"id-1", b"id-1", b"id-2"):
                 body = build_cpim(alice, bob, message_id, extra=imdn.identify(message_id))
-                assert peer.ask(proxy, imdn.CPIM, body, to=bob).status == 202
-        register(proxy, "bob", int(bind.rpartition(":")[2]))
+                assert peer.ask(proxy.port, imdn.CPIM, body, to=bob).status == 202
+        register(proxy.port, "bob", int(bind.rpartition(":")[2]))
         inbox.wait_for(event="message", body="id-1", duplicate=True)
         inbox.wait_for(event="message", body="id-2", duplicate=False)
         shown = [line for line in inbox.lines if line["event"] == "message"]

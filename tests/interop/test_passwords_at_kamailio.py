@@ -14,7 +14,8 @@ from agent.message import Message
 from agent.user_agent import UserAgent
 from host_tools.shell import now_ms
 from tests.host_tools.peers import sipmote
-from tests.interop.kamailio import DEADLINE_S, kamailio
+from tests.interop.kamailio import challenger
+from tests.interop.peers import DEADLINE_S
 
 
 class Sender:
@@ -62,8 +63,8 @@ class Sender:
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", None])
 def test_each_algorithm_with_and_without_qop(tmp_path: Path, algorithm: str | None) -> None:
     """R8760-1, R8760-4, R3261-22-2: 401, 407, both in one chain, odd bodies; a wrong password is tried once."""
-    with kamailio(tmp_path, algorithm) as port:
-        credentials = ((b"interop.test", b"alice", b"wonder"), (b"inner.test", b"boiler", b"steam"))
+    with challenger(tmp_path, algorithm) as port:
+        credentials = ((b"interop.test", b"alice", b"alice-secret"), (b"inner.test", b"boiler", b"steam"))
         with Sender(port, *credentials) as sender:
             assert sender.send("www") == (200, 2)
             named = b"algorithm=" + algorithm.encode() if algorithm else b"response="
@@ -72,13 +73,13 @@ def test_each_algorithm_with_and_without_qop(tmp_path: Path, algorithm: str | No
             with Sender(port, *credentials) as sender:
                 assert sender.send(user, body) == (200, requests), user
         for user, status in (("www", 401), ("proxy", 407), ("old", 401)):
-            with Sender(port, (b"", b"alice", b"w0nder")) as sender:
+            with Sender(port, (b"", b"alice", b"no-secret")) as sender:
                 assert sender.send(user) == (status, 2), user
 
 
 def test_a_nonce_is_used_again_with_its_count_rising(tmp_path: Path) -> None:
     """R7616-2, R3261-22-4: Kamailio refuses a count that doesn't rise by one."""
-    with kamailio(tmp_path, "SHA-256") as port, Sender(port, (b"", b"alice", b"wonder")) as sender:
+    with challenger(tmp_path, "SHA-256") as port, Sender(port, (b"", b"alice", b"alice-secret")) as sender:
         assert sender.send("www") == (200, 2)
         for _ in range(3):
             sender.ua.fit(b"sip:www@interop.test", b"hello", "refuse")
@@ -88,8 +89,8 @@ def test_a_nonce_is_used_again_with_its_count_rising(tmp_path: Path) -> None:
 def test_a_nonce_that_has_expired_is_replaced(tmp_path: Path) -> None:
     """R7616-3"""
     with (
-        kamailio(tmp_path, "SHA-256", expire_s=1, count=False) as port,
-        Sender(port, (b"", b"alice", b"wonder")) as sender,
+        challenger(tmp_path, "SHA-256", expire_s=1, count=False) as port,
+        Sender(port, (b"", b"alice", b"alice-secret")) as sender,
     ):
         assert sender.send("www") == (200, 2)
         deadline = time.monotonic() + DEADLINE_S
@@ -101,8 +102,8 @@ def test_a_nonce_that_has_expired_is_replaced(tmp_path: Path) -> None:
 
 def test_sipmote_send_gets_through(tmp_path: Path) -> None:
     """R3428-11.2"""
-    with kamailio(tmp_path, "SHA-256") as port:
-        for password, expected in (("wonder", (0, "delivered", 200)), ("wrong", (4, "failed", 407))):
+    with challenger(tmp_path, "SHA-256") as port:
+        for password, expected in (("alice-secret", (0, "delivered", 200)), ("wrong", (4, "failed", 407))):
             environment = {**os.environ, "SIPMOTE_PASSWORD": password}
             target = [
                 "sip:proxy@interop.test",

@@ -1,0 +1,252 @@
+"""R3261-22-2, R3581-1, R3581-3, R3428-11.2, R3428-4.9: the inbox and a board as users of Kamailio."""
+
+import hashlib
+import json
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import vm
+from tests.demo.main_job import BOILER
+from tests.host_tools.peers import has_ipv6
+from tests.interop.kamailio import Registrar, password_of
+from tests.interop.peers import wait_until
+from tests.tools import Line, Tool
+
+_READINGS = """
+from mote import Mote
+
+mote = Mote()
+count = 0
+
+
+@mote.every(1)
+async def read():
+    global count
+    count += 1
+    if count < 7:
+        await mote.alert("reading %d" % count, expires=600)
+
+
+mote.run()
+"""
+
+
+@contextmanager
+def user(
+    folder: Path, name: str, proxy: str, *more: str, host: str = "127.0.0.1", password: str = ""
+) -> Iterator[Tool]:
+    """An inbox that is to be name@interop.test."""
+    secret = folder / f"{name}.password"
+    secret.write_text(password or password_of(name))
+    binds = ["--bind", f"udp:{host}:0", "--bind", f"tcp:{host}:0"]
+    account = ["--register", f"sip:{name}@interop.test", "--user", name, "--password-file", str(secret)]
+    with Tool("inbox", *binds, "--db", ":memory:", *account, "--proxy", proxy, *more) as inbox:
+        inbox.wait_for(event="ready")
+        yield inbox
+
+
+@contextmanager
+def reachable(folder: Path, name: str, proxy: str, *more: str, **options: str) -> Iterator[Tool]:
+    """An inbox that is registered as name@interop.test."""
+    with user(folder, name, proxy, *more, **options) as inbox:
+        assert inbox.wait_for(event="registered")["expires"] > 0
+        yield inbox
+
+
+def sending(folder: Path, proxy: str, target: str, text: str, *more: str) -> Tool:
+    """A message of alice's that is on its way."""
+    secret = folder / "alice.password"
+    secret.write_text(password_of("alice"))
+    account = ["--from", "sip:alice@interop.test", "--user", "alice", "--password-file", str(secret)]
+    return Tool("send", target, text, *account, "--proxy", proxy, *more)
+
+
+def send(folder: Path, proxy: str, target: str, text: str, *more: str) -> tuple[int, Line]:
+    """Send as alice; returns the exit code and the last line."""
+    with sending(folder, proxy, target, text, *more) as tool:
+        code = tool.wait()
+        return code, tool.lines[-1] if tool.lines else {}
+
+
+@contextmanager
+def board(folder: Path, program: Path, **settings: Any) -> Iterator[Tool]:
+    """A virtual board that runs a program; gives its monitor."""
+    vm.command(32)
+    configuration = folder / "mote.json"
+    configuration.write_text(json.dumps({"to": "sip:bob@interop.test", "bind": "127.0.0.1:0", **settings}))
+    configuration.chmod(0o600)
+    with Tool("board", "start", "virtual", "--heap", "128k") as running:
+        serial = running.wait_for(event="ready")["port"]
+        with Tool("deploy", str(program), "--port", serial, "--config", str(configuration)) as deploy:
+            assert deploy.wait(60) == 0, deploy.transcript()
+        with Tool("monitor", "--port", serial) as monitor:
+            yield monitor
+
+
+def outcomes(monitor: Tool) -> list[Line]:
+    """What became of a board's messages so far."""
+    return [line["fields"] for line in monitor.lines if line.get("name") == "outcome"]
+
+
+class Nat:
+    """A box between a client and the proxy: datagrams leave it from an address that the client doesn't know."""
+
+    def __init__(self, proxy: int) -> None:
+        self._inner, self._outer = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        self._inner.bind(("127.0.0.1", 0))
+        self._outer.bind(("127.0.0.1", 0))
+        self._outer.connect(("127.0.0.1", proxy))
+        self.port: int = self._inner.getsockname()[1]
+        self._ended, self._end = socket.socketpair()
+        self._thread = threading.Thread(target=self._carry)
+        self._thread.start()
+
+    def _carry(self) -> None:
+        client = None
+        while True:
+            ready = select.select([self._inner, self._outer, self._ended], [], [])[0]
+            if self._ended in ready:
+                return
+            if self._inner in ready:
+                data, client = self._inner.recvfrom(65535)
+                self._outer.send(data)
+            if self._outer in ready and client:
+                self._inner.sendto(self._outer.recv(65535), client)
+
+    def __enter__(self) -> "Nat":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.send(b".")
+        self._thread.join()
+        for sock in (self._inner, self._outer, self._ended, self._end):
+            sock.close()
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA256"])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_user_is_reached_where_it_registered(transport: str, algorithm: str, tmp_path: Path) -> None:
+    with Registrar(tmp_path, "AUTH", "STORE", "NAT", algorithm) as registrar:
+        proxy = registrar.uri(transport)
+        with reachable(tmp_path, "bob", proxy) as bob:
+            code, line = send(tmp_path, proxy, "sip:bob@interop.test", "hello")
+            assert (code, line["event"]) == (0, "delivered")
+            message = bob.wait_for(event="message", body="hello")
+            assert (message["from"], message["transport"]) == ("sip:alice@interop.test", transport)
+        assert bob.lines[-1] == {"event": "registered", "expires": 0}
+        code, line = send(tmp_path, proxy, "sip:bob@interop.test", "for later")
+        assert (code, line["event"]) == (3, "accepted")
+        with reachable(tmp_path, "bob", proxy) as bob:
+            assert bob.wait_for(event="message", body="for later")["date"]
+
+
+def test_tls_to_the_proxy(tmp_path: Path) -> None:
+    with Registrar(tmp_path, "AUTH", "NAT", "TLS") as registrar:
+        trust = ["--tls-ca", str(registrar.ca)]
+        with reachable(tmp_path, "bob", registrar.uri("tls"), *trust) as bob:
+            assert send(tmp_path, registrar.uri("tls"), "sip:bob@interop.test", "secret", *trust)[0] == 0
+            assert bob.wait_for(event="message", body="secret")["transport"] == "tls"
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
+def test_ipv6_to_the_proxy(tmp_path: Path) -> None:
+    with (
+        Registrar(tmp_path, "AUTH", "NAT", host="::1") as registrar,
+        reachable(tmp_path, "bob", registrar.uri("tcp"), host="[::1]") as bob,
+    ):
+        assert send(tmp_path, registrar.uri("udp"), "sip:bob@interop.test", "six")[0] == 0
+        assert bob.wait_for(event="message", body="six")["source"] == f"[::1]:{registrar.port}"
+
+
+def test_a_wrong_password_is_told_and_tried_no_more(tmp_path: Path) -> None:
+    with Registrar(tmp_path, "AUTH") as registrar, user(tmp_path, "bob", registrar.uri(), password="wrong") as bob:
+        lost = bob.wait_for(event="not_registered")
+        assert lost["status"] == 401 and lost["retry_s"] >= 15
+
+
+def test_all_contacts_of_a_user_get_a_message(tmp_path: Path) -> None:
+    with (
+        Registrar(tmp_path, "AUTH", "NAT", "TLS") as registrar,
+        reachable(tmp_path, "bob", registrar.uri("udp")) as first,
+        reachable(tmp_path, "bob", registrar.uri("tls"), "--tls-ca", str(registrar.ca)) as second,
+    ):
+        assert send(tmp_path, registrar.uri(), "sip:bob@interop.test", "to all of you")[0] == 0
+        seen = [tool.wait_for(event="message", body="to all of you") for tool in (first, second)]
+        assert [line["transport"] for line in seen] == ["udp", "tls"]
+        assert seen[0]["call_id"] == seen[1]["call_id"]
+
+
+def test_a_user_behind_a_nat_is_reached_through_it(tmp_path: Path) -> None:
+    """R3581-1, R3581-3: the contact is where the registrar saw the request come from, by rport and received."""
+    with (
+        Registrar(tmp_path, "AUTH") as registrar,
+        Nat(registrar.port) as nat,
+        reachable(tmp_path, "bob", f"sip:127.0.0.1:{nat.port}") as bob,
+    ):
+        assert send(tmp_path, registrar.uri(), "sip:bob@interop.test", "through")[0] == 0
+        assert bob.wait_for(event="message", body="through")["source"] == f"127.0.0.1:{nat.port}"
+
+
+def test_nothing_is_lost_when_the_proxy_starts_anew(tmp_path: Path) -> None:
+    """R3428-4.9: a board repeats what nobody answers; a new proxy keeps it until it knows who is where."""
+    program = tmp_path / "readings.py"
+    program.write_text(_READINGS)
+    account = {"aor": "sip:dave@interop.test", "password": password_of("dave")}
+    with (
+        Registrar(tmp_path, "AUTH", "STORE", "NAT", expires=8) as registrar,
+        reachable(tmp_path, "bob", registrar.uri("udp"), "--interactive") as bob,
+        reachable(tmp_path, "carol", registrar.uri("tcp")) as carol,
+        board(tmp_path, program, proxy=registrar.uri("udp"), **account),
+    ):
+        bob.type("sip:carol@interop.test before")
+        carol.wait_for(event="message", body="before")
+        bob.wait_for(event="message", body="reading 1")
+        registrar.stop()
+        assert carol.wait_for(event="not_registered")["retry_s"] <= 30
+        registrar.start()
+        assert send(tmp_path, registrar.uri(), "sip:carol@interop.test", "meanwhile")[1]["status"] == 202
+        for body in [f"reading {number}" for number in range(1, 7)]:
+            assert not bob.wait_for(40, event="message", body=body)["duplicate"]
+            assert len([line for line in bob.lines if line.get("body") == body]) == 1
+        carol.wait_for(40, event="message", body="meanwhile")
+        bob.type("sip:carol@interop.test after")
+        carol.wait_for(event="message", body="after")
+
+
+@pytest.mark.parametrize(
+    ("transport", "algorithm"), [("udp", "MD5"), ("udp", "SHA256"), ("tcp", "SHA256"), ("tls", "MD5")]
+)
+def test_a_board_registers_sends_alerts_and_is_commanded(transport: str, algorithm: str, tmp_path: Path) -> None:
+    with Registrar(tmp_path, "AUTH", "NAT", "TLS", algorithm) as registrar:
+        certificate = ssl.PEM_cert_to_DER_cert((tmp_path / "server.pem").read_text())
+        account = {"aor": "sip:carol@interop.test", "password": password_of("carol"), "register": 600}
+        how = {"transport": transport, "tls_fingerprint": hashlib.sha256(certificate).hexdigest()}
+        with (
+            reachable(tmp_path, "bob", registrar.uri("udp"), "--interactive") as bob,
+            board(tmp_path, BOILER, proxy=registrar.uri(transport), **account, **how) as monitor,
+        ):
+            assert bob.wait_for(event="message", body="Boiler at 85 C")["from"] == "sip:carol@interop.test"
+            bob.type("sip:carol@interop.test status")
+            assert bob.wait_for(event="outcome")["outcome"] == "delivered", monitor.transcript()
+            bob.wait_for(event="message", body=lambda text: text.startswith("ok, up"))
+            assert monitor.wait_for(event="log", name="outcome")["fields"]["name"] == "delivered"
+
+
+def test_alerts_are_kept_for_an_inbox_that_is_away(tmp_path: Path) -> None:
+    with Registrar(tmp_path, "AUTH", "STORE", "NAT") as registrar:
+        account = {"aor": "sip:carol@interop.test", "password": password_of("carol")}
+        with board(tmp_path, BOILER, proxy=registrar.uri(), **account) as monitor:
+            wait_until(lambda: len(outcomes(monitor)) == 2, monitor.transcript)
+            assert [(fields["name"], fields["status"]) for fields in outcomes(monitor)] == [("accepted", 202)] * 2
+        with reachable(tmp_path, "bob", registrar.uri()) as bob:
+            for celsius in (81, 85):
+                alert = bob.wait_for(event="message", body=f"Boiler at {celsius} C")
+                assert alert["from"] == "sip:carol@interop.test" and alert["date"]
