@@ -150,7 +150,7 @@ def test_a_200_without_our_contact_is_no_binding():
 
 
 def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
-    """RFC 3261 section 10.2.8: once for each Min-Expires that is more than we asked for, at once, with the next CSeq"""
+    """RFC 3261 section 10.2.8: at once, with the next CSeq, where Min-Expires is more than we asked for"""
     ua, transmit = registering(expires=60)
     transmit = only(replied(ua, transmit, b"423 Interval Too Brief", b"Min-Expires: 300\r\n"))
     message = Message(transmit.data)
