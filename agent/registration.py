@@ -229,7 +229,6 @@ class Registration:
     def wake(self, now: int) -> list[Event]:
         """Renew, ping, or find the flow dead, as far as it is time to."""
         if self._pong_at is not None and until(self._pong_at, now) <= 0:
-            self._pong_at = None
             return self._lost(503, None, now)
         if self._next_at is not None and until(self._next_at, now) <= 0:
             return self.start(now)

@@ -5,8 +5,9 @@ from agent.errors import UsageError
 from agent.events import Outcome, Transmit
 from agent.message import Message
 from agent.registration import Registered, RegistrationLost
+from agent.user_agent import UserAgent
 from tests.helpers import NOW, answer, board, changed, only, raises, sent
-from tests.registrar import CONTACT, OK, REGISTRAR, registered, registering, replied
+from tests.registrar import CONTACT, OK, REGISTRAR, registered, registering, replied, steady
 
 
 def test_a_register_is_written_field_by_field():
@@ -53,6 +54,10 @@ def test_a_contact_names_the_transport_that_the_registrar_is_asked_over():
         message = Message(transmit.data)
         assert message.uri == b"sip:example.org"
         assert message.get(b"contact") == b"<sip:boiler@192.0.2.7:5060%s>" % contact
+    ua = UserAgent(b"sips:boiler@example.org", b"192.0.2.7:5061", steady())
+    transmit = only(ua.register(NOW))
+    assert transmit.flow == (b"TLS", b"example.org", 5061)
+    assert Message(transmit.data).get(b"contact") == b"<sips:boiler@192.0.2.7:5061>"
 
 
 def test_a_registrar_or_contact_that_is_no_uri_is_the_callers_error():
@@ -145,12 +150,16 @@ def test_a_200_without_our_contact_is_no_binding():
 
 
 def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
-    """RFC 3261 section 10.2.8: once for each Min-Expires that is more than we asked for, at once, with the next CSeq"""
+    """RFC 3261 section 10.2.8: at once, with the next CSeq, where Min-Expires is more than we asked for"""
     ua, transmit = registering(expires=60)
     transmit = only(replied(ua, transmit, b"423 Interval Too Brief", b"Min-Expires: 300\r\n"))
     message = Message(transmit.data)
     assert (message.get(b"expires"), message.get(b"cseq")) == (b"300", b"2 REGISTER")
     assert replied(ua, transmit, b"200 OK", b"Contact: %s\r\n" % CONTACT) == [Registered(300)]
+    transmit = only(ua.registration.start(NOW))
+    assert Message(transmit.data).get(b"expires") == b"300"
+    assert replied(ua, transmit, b"500 No") == [RegistrationLost(500, 30)]
+    assert Message(only(ua.wake(later(NOW, 30000))).data).get(b"expires") == b"60"  # the next one may be less strict
     for fields in (b"", b"Min-Expires: 60\r\n", b"Min-Expires: 30\r\n", b"Min-Expires: -1\r\n"):
         ua, transmit = registering(expires=60)
         assert replied(ua, transmit, b"423 Interval Too Brief", fields) == [RegistrationLost(423, 30)]
@@ -158,7 +167,16 @@ def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
 
 def test_a_binding_is_renewed_in_time():
     """Half-way, or twenty minutes before its end when it is long; once a day at least"""
-    for seconds, renew_s in ((1, 1), (2, 1), (60, 30), (2400, 1200), (2401, 1201), (3600, 2400), (4294967295, 86400)):
+    for seconds, renew_s in (
+        (1, 1),
+        (2, 1),
+        (60, 30),
+        (1800, 900),
+        (2400, 1200),
+        (2401, 1201),
+        (3600, 2400),
+        (4294967295, 86400),
+    ):
         ua = registered(seconds)
         at = later(NOW, renew_s * 1000)
         assert [event for event in ua.wake(later(at, -1)) if b"REGISTER" in event.data] == []
@@ -231,6 +249,15 @@ def test_a_stray_answer_changes_nothing():
         assert not ua.registration.bound
     assert only(ua.receive(good, REGISTRAR, NOW)) == Registered(3600)
     assert Registered(3600) not in list(ua.receive(good, REGISTRAR, NOW))
+
+
+def test_whoever_we_speak_for_later_the_binding_stays_whose_it_was():
+    ua = registered(60)
+    ua.aor = b"sip:lamp@example.org"
+    assert ua.wait_ms(later(NOW, 40000)) == 0  # overdue
+    message = Message(only(ua.registration.wake(later(NOW, 40000))).data)
+    assert message.get(b"to") == b"<sip:boiler@example.org>"
+    assert message.get(b"from").startswith(b"<sip:boiler@example.org>;")
 
 
 def test_messages_go_on_meanwhile():
