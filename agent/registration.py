@@ -66,6 +66,7 @@ class Registration:
         self._instance = instance
         self._old_contact: Uri | None = None  # to be taken away in the next REGISTER
         self._has_moved = False
+        self._has_raised = False
         self._call_id = ua.new_call_id()
         self._cseq = 0
         self._failures = 0
@@ -127,7 +128,8 @@ class Registration:
             status = 500  # a 200 that doesn't list our contact: there is no binding
         if message is not None and status == 423:
             least = parse_delta(message.get(b"min-expires"))
-            if least is not None and least > self._expires > 0:
+            if least is not None and least > self._expires > 0 and not self._has_raised:
+                self._has_raised = True  # once for each renewal: a registrar may ask for more each time
                 self._expires = least
                 return self.start(now)
         return self._lost(status, message, now)
@@ -204,6 +206,7 @@ class Registration:
 
             pause_s = max(pause_s, retry_after_s(message.get(b"retry-after")))
         self._failures += 1
+        self._has_raised = False
         self.bound = False
         self._ping_at = self._pong_at = None
         self._ponged = False  # who is asked next has to show it first
