@@ -3,6 +3,7 @@
 import asyncio
 import gc
 
+from agent.clock import until
 from agent.compat import const
 from agent.stream import Framer
 from mote.shell import host_port_of, now
@@ -19,6 +20,7 @@ class Connection:
         self.stream = None  # until it is connected
         self.unsent = b""
         self.flushing = False
+        self.heard_at = None  # when a peer's stream brought something whole; None for one that we opened
 
 
 class Streams:
@@ -73,12 +75,25 @@ class Streams:
 
     async def _accepted(self, stream: object, _: object) -> None:
         flow = (b"TCP",) + host_port_of(stream.get_extra_info("peername"))
-        if len(self._connections) >= _MAX_CONNECTIONS:
+        if len(self._connections) >= _MAX_CONNECTIONS and not self._make_room():
             stream.s.close()
             return
         self._connections[flow] = connection = Connection()
         connection.stream = stream
+        connection.heard_at = now()
         await self._read(flow, connection)
+
+    def _make_room(self) -> bool:
+        """Close the peer's stream that was silent for longest: idle ones keep nobody out. False if all are ours."""
+        oldest = None
+        for flow, connection in self._connections.items():
+            at = connection.heard_at
+            if at is not None and (oldest is None or until(at, oldest[0]) < 0):
+                oldest = (at, flow)
+        if oldest is None:
+            return False
+        self._lost(oldest[1], b"room was needed")
+        return True
 
     async def _flush(self, flow: tuple, connection: Connection) -> None:
         connection.flushing = True
@@ -101,6 +116,8 @@ class Streams:
                 if data[:9] != b"SIP/2.0 2":
                     gc.collect()  # as in mote.shell
                 for item in framer.feed(data):
+                    if connection.heard_at is not None:
+                        connection.heard_at = now()
                     self._shell.carry_out(self._shell.user_agent.receive(item, flow, now()))
         except OSError:
             pass
