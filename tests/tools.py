@@ -40,6 +40,11 @@ class Tool:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def type(self, line: str) -> None:
         """Write a line to its standard input, as a person would."""
         assert self._process.stdin

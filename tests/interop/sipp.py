@@ -49,6 +49,17 @@ def challenge(user: str, password: str) -> str:
     )
 
 
+EACH_COPY = '<label id="1"/>\n' + REQUEST + answer("200 OK").replace("<send>", '<send next="1">')
+
+
+def losing(percent: int) -> list[str]:
+    """Options of a server that loses datagrams both ways; to be used with EACH_COPY.
+
+    What SIPp itself keeps for copies is empty if the first answer was lost: it would be deaf from then on.
+    """
+    return ["-nr", "-lost", str(percent)]
+
+
 @contextmanager
 def server(folder: Path, *steps: str, transport: str = "udp", options: Sequence[str] = ()) -> Iterator[int]:
     """Run a server for a scenario of these steps; gives its port. options: further ones of SIPp's."""

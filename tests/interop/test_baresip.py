@@ -1,4 +1,4 @@
-"""R3428-7.1, R3428-T1.1, R3261-22-2: baresip takes a message, says what it does not take, and sends one."""
+"""R3428-7.1, R3261-22-2: baresip takes a message, says what it does not take, and sends one."""
 
 from pathlib import Path
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.sipp import REQUEST, Clients, answer, challenge, pause, server
+from tests.interop.sipp import EACH_COPY, REQUEST, Clients, answer, challenge, losing, pause, server
 from tests.interop.test_kamailio import board
 from tests.tools import Tool
 
@@ -96,8 +96,7 @@ def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         dead = stack.enter_context(sending(stack.enter_context(server(folder, REQUEST, pause(60000)))))
         senders = {}
         for loss in _LOSSES:
-            lossy = server(folder, REQUEST, answer("200 OK"), options=("-lost", str(loss)))
-            at = stack.enter_context(lossy)
+            at = stack.enter_context(server(folder, EACH_COPY, options=losing(loss)))
             senders[loss] = [stack.enter_context(sending(at)) for _ in range(_SENDERS)]
         yield {
             "senders": {loss: [result(tool) for tool in tools] for loss, tools in senders.items()},
@@ -160,7 +159,7 @@ def test_a_board_takes_each_answer_as_what_it_is(tmp_path: Path) -> None:
     busy = [REQUEST, answer("503 Service Unavailable", "Retry-After: 1"), REQUEST, answer("200 OK")]
     with ExitStack() as stack:
         ports = [stack.enter_context(server(tmp_path, *steps)) for steps in (*answers.values(), busy)]
-        ports.append(stack.enter_context(server(tmp_path, REQUEST, answer("200 OK"), options=("-lost", "30"))))
+        ports.append(stack.enter_context(server(tmp_path, EACH_COPY, options=losing(30))))
         program = tmp_path / "alerts.py"
         program.write_text(_ALERTS.replace("TARGETS", repr([f"sip:desk@127.0.0.1:{port}" for port in ports])))
         inbox = stack.enter_context(Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:"))
