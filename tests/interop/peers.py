@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 DEADLINE_S = 20
-DOMAIN = "interop.test"  # never looked up
+_POLITE_S = 3  # that a program has to end by itself
 
 
 def program(name: str, package: str) -> str:
@@ -50,17 +51,21 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 @contextmanager
 def running(command: Sequence[str], log: Path, **more: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program with its output in a file; it is ended on leaving, the hard way if it won't go."""
+    """Run a program with its output in a file; it is ended on leaving, with all that it has started.
+
+    In a session of its own, whose processes can be ended the hard way: Kamailio's sometimes wait for each other.
+    """
     with log.open("ab") as file:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, **more)
+        how: Any = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "start_new_session": True}
+        process = subprocess.Popen(command, **how, **more)
     try:
         yield process
     finally:
         process.terminate()
         try:
-            process.wait(DEADLINE_S)
+            process.wait(_POLITE_S)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
