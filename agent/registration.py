@@ -158,7 +158,7 @@ class Registration:
 
     def _bound(self, granted: int, message: Message, now: int) -> list[Event]:
         self._failures = 0
-        self._has_moved = False
+        self._has_moved = self._has_raised = False
         self._flow = self._draft.flow
         self.bound = granted > 0
         if not granted:

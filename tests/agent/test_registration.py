@@ -165,6 +165,17 @@ def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
         assert replied(ua, transmit, b"423 Interval Too Brief", fields) == [RegistrationLost(423, 30)]
 
 
+def test_a_registrar_that_asks_for_more_each_time_is_followed_once_for_each_renewal():
+    more = b"423 Interval Too Brief"
+    ua, transmit = registering(expires=60)
+    transmit = only(replied(ua, transmit, more, b"Min-Expires: 300\r\n"))
+    assert replied(ua, transmit, more, b"Min-Expires: 301\r\n") == [RegistrationLost(423, 30)]
+    transmit = only(replied(ua, only(ua.wake(later(NOW, 30000))), more, b"Min-Expires: 301\r\n"))
+    assert replied(ua, transmit, b"200 OK", b"Contact: %s\r\n" % CONTACT) == [Registered(301)]
+    transmit = only(replied(ua, only(ua.registration.start(NOW)), more, b"Min-Expires: 400\r\n"))
+    assert Message(transmit.data).get(b"expires") == b"400"
+
+
 def test_a_binding_is_renewed_in_time():
     """Half-way, or twenty minutes before its end when it is long; once a day at least"""
     for seconds, renew_s in (

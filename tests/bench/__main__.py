@@ -75,7 +75,7 @@ def instructions(table: Table, flash: Flash) -> None:
     with Peer() as peer:
         table.row("instructions of one alert and its 200", flash.instructions("alert", str(peer.port)), "x86", how)
     with Peer(password=b"wonder", reuse=False) as peer:
-        counted = flash.instructions("alert_digest", str(peer.port))
+        counted = flash.instructions("alert", str(peer.port), "password=wonder")
         table.row("instructions of one alert, a challenge and its 200", counted, "x86", how)
 
 

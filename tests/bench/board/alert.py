@@ -1,7 +1,7 @@
 # A user's program as small as can be: N alerts one after the other; exit code 0 when the last one was delivered.
 import sys
 
-import setting  # noqa: F401
+import setting
 from mote import Mote
 
 mote = Mote()
@@ -10,7 +10,7 @@ mote = Mote()
 @mote.every(1000)
 async def sensor():
     name = ""
-    for _ in range(int(sys.argv[2])):
+    for _ in range(setting.count):
         name = await mote.alert("Boiler at 85 C")
     sys.exit(0 if name == "delivered" else 1)
 
