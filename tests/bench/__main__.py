@@ -1,107 +1,52 @@
-"""`make bench` / `python -m tests.bench [--json]`: prints what things cost, each line with how it was measured."""
+"""`make bench` / `python -m tests.bench [PART ..] [--json]`: prints what things cost, part by part."""
 
 import argparse
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.user_agent import UserAgent
+from host_tools.errors import ToolError
 from tests.bench.peer import Peer
-from tests.bench.vm import ALERT, CALLGRIND, Flash, missing_tools
+from tests.bench.vm import CALLGRIND, Flash, missing_tools
 
-_PEERS = ("sipmessage", "aiosipua", "sippy")
+_PARSERS = ("sipmessage", "aiosipua", "sippy")
 _VENV = Path(".cache/bench-venv")
+_PROGRAMS = (["alert"], ["stage", "send"], ["stage", "send+receive"], ["stage", "log"])
+_MQTT = Path("../shared/bench/mqtt/run.py")
 
 
 class Table:
-    """Prints figures as they come."""
+    """Prints figures as they come, each part under the command that measures it again."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
+        self._command = ""
+
+    def part(self, name: str) -> None:
+        self._command = f"python -m tests.bench {name}"
+        if not self._as_json:
+            print(f"\n$ {self._command}")
 
     def row(self, what: str, value: int | None, unit: str, how: str = "") -> None:
         if self._as_json:
-            print(json.dumps({"what": what, "value": value, "unit": unit, "how": how}), flush=True)
-        else:
-            print(
-                f"{'-' if value is None else format(value, ','):>12} {unit:13} {what}" + (f"  [{how}]" if how else "")
-            )
+            row = {"what": what, "value": value, "unit": unit, "how": how, "command": self._command}
+            print(json.dumps(row), flush=True)
+            return
+        shown = "not measured" if value is None else format(value, ",")
+        print(f"{shown:>12} {unit:12} {what}" + (f"  [{how}]" if how else ""), flush=True)
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def board(table: Table, flash: Flash) -> None:
-    """What a board pays."""
-    sizes = flash.sizes
-    path = [*ALERT[1:-1], "mote.__init__", "mote.settings", "mote.log", "mote.shell", "mote.clock"]
-    table.row("alert over UDP: .mpy files", sum(sizes[name] for name in path), "octets", "mpy-cross -O2")
-    table.row("all of agent/ and mote/: .mpy files", sum(sizes.values()), "octets", "mpy-cross -O2")
-    loaded = flash.run("modules", *ALERT) or ""
-    kept = [(name, int(octets)) for name, octets in re.findall(r"^(\S+) (\d+)$", loaded, re.MULTILINE)]
-    for name, octets in kept:
-        shown = "mote with settings, log, shell, clock" if name == "mote.settings" else name
-        table.row(f"heap kept by {shown}", octets, "octets", "32-bit VM, after gc.collect()")
-    table.row("heap kept by all that an alert loads", sum(octets for _, octets in kept), "octets")
-    how = "-X heapsize, steps of 512"
-    with Peer() as peer:
-        port = str(peer.port)
-        table.row("smallest heap: one alert over UDP", flash.smallest_heap("alert", port, "1"), "octets", how)
-        table.row("smallest heap: one alert over TCP", flash.smallest_heap("alert", port, "1", "tcp"), "octets", how)
-    with Peer(password=b"wonder") as peer:
-        arguments = (str(peer.port), "1", "tcp", "register=600", "password=wonder")
-        table.row("smallest heap: registration, digest, TCP", flash.smallest_heap("alert", *arguments), "octets", how)
-    with Peer(b"status") as peer:
-        smallest = flash.smallest_heap("command", str(peer.port))
-        table.row("smallest heap: alerts and a command answered", smallest, "octets", how)
-    for stage in ("send", "send+receive", "log"):
-        said = flash.run("stage", stage, "0")
-        octets = int(re.findall(r"(\d+)\s*$", said)[0]) if said else None
-        table.row(f"allocated by {stage}", octets, "octets", "collector off")
-
-
-def instructions(table: Table, flash: Flash) -> None:
-    """What a board computes."""
-    if missing_tools():
-        table.note(f"instructions are not counted: install {missing_tools()}")
-        return
-    how = "callgrind, 32-bit VM"
-    for stage in ("send", "send+receive", "log"):
-        table.row(f"instructions of {stage}", flash.instructions("stage", stage), "x86", how)
-    with Peer() as peer:
-        table.row("instructions of one alert and its 200", flash.instructions("alert", str(peer.port)), "x86", how)
-    with Peer(password=b"wonder", reuse=False) as peer:
-        counted = flash.instructions("alert", str(peer.port), "password=wonder")
-        table.row("instructions of one alert, a challenge and its 200", counted, "x86", how)
-
-
-def parsers(table: Table) -> None:
-    """What CPython pays to read a message, beside what others pay."""
-    if missing_tools():
-        return
-    python = str(_VENV / "bin" / "python")
-    if not Path(python).exists():
-        subprocess.run([sys.executable, "-m", "venv", _VENV], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *_PEERS], check=True)
-    for name in ("ours", "splitting", *_PEERS):
-        counted = []
-        for rounds in ("20", "220"):
-            done = subprocess.run(
-                [*CALLGRIND, python, "tests/bench/parse_once.py", name, rounds],
-                capture_output=True,
-                text=True,
-                env={**os.environ, "PYTHONPATH": ".", "PYTHONHASHSEED": "0"},
-            )
-            counted += [int(number) for number in re.findall(r"Collected : (\d+)", done.stderr)[-1:]]
-        value = (counted[1] - counted[0]) // 200 if len(counted) == 2 else None
-        table.row(f"parse a MESSAGE and read six fields: {name}", value, "x86", "callgrind, CPython")
-
-
-def wire(table: Table) -> None:
+def wire(table: Table, _: Flash) -> None:
     """Octets beside the body."""
     body = b"Boiler at 85 C"
     board = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", os.urandom)
@@ -117,17 +62,139 @@ def wire(table: Table) -> None:
         table.row(f"its 200, {names} names asked", len(answer.data), "octets")  # type: ignore[attr-defined]
 
 
+def heap(table: Table, flash: Flash) -> None:
+    """What a board's memory pays."""
+    how = "-X heapsize, steps of 512"
+    with Peer() as peer, Peer(b"status") as asking, Peer(password=b"wonder") as strict:
+        flash.configure(peer.port)
+        kept = _kept(flash, "alert", "1")
+        table.row("modules of an alert over UDP: .mpy files", _size(flash, kept), "octets", "mpy-cross -O2")
+        table.row("smallest heap: one alert over UDP", flash.smallest_heap("alert", "1"), "octets", how)
+        flash.configure(peer.port, ";transport=tcp")
+        size = _size(flash, _kept(flash, "alert", "1"))
+        table.row("modules of an alert over TCP: .mpy files", size, "octets", "mpy-cross -O2")
+        table.row("smallest heap: one alert over TCP", flash.smallest_heap("alert", "1"), "octets", how)
+        flash.configure(asking.port)
+        size = _size(flash, _kept(flash, "command"))
+        table.row("modules of alerts and a command: .mpy files", size, "octets", "mpy-cross -O2")
+        table.row("smallest heap: alerts and a command answered", flash.smallest_heap("command"), "octets", how)
+        flash.configure(strict.port, ";transport=tcp", register=600, password="wonder")
+        table.row("smallest heap: registration, digest, TCP", flash.smallest_heap("alert", "1"), "octets", how)
+    table.row("all of agent/ and mote/: .mpy files", sum(flash.sizes.values()), "octets", "mpy-cross -O2")
+    for name, octets in kept.items():
+        table.row(f"heap kept by {name}", octets, "octets", "without what it loads, after gc.collect()")
+    table.row("heap kept by all that an alert loads", sum(kept.values()), "octets")
+
+
+def _kept(flash: Flash, *program: str) -> dict[str, int]:
+    """Return each module that a program has loaded when it ends, and the heap that it keeps."""
+    found = re.findall(r"^kept (\S+) (-?\d+)", flash.run(*program, start="modules") or "", re.MULTILINE)
+    return {name: int(octets) for name, octets in found}
+
+
+def _size(flash: Flash, kept: dict[str, int]) -> int:
+    return sum(flash.sizes.get(name) or flash.sizes.get(name + ".__init__", 0) for name in kept)
+
+
+def work(table: Table, flash: Flash) -> None:
+    """What one alert and its 200 allocate and compute, in all and stage by stage."""
+    counted: list[tuple[str, str, Callable[..., int | None]]] = [("octets", "collector off", flash.allocated)]
+    if missing_tools():
+        table.note(f"instructions are not counted: install {missing_tools()}")
+    else:
+        counted.append(("instructions", "callgrind, x86, 32-bit VM", flash.instructions))
+    with Peer() as peer, Peer(password=b"wonder", reuse=False) as strict:
+        for unit, how, cost in counted:
+            flash.configure(peer.port)
+            whole, send, both, log = (cost(*program) for program in _PROGRAMS)
+            table.row("one alert and its 200", whole, unit, how)
+            table.row("of it: send, in the core", send, unit)
+            if None not in (whole, send, both, log):
+                table.row("of it: receive, in the core", both - send, unit)  # type: ignore[operator]
+                table.row("of it: the outcome's log record", log, unit)
+                table.row("of it: shell, asyncio, socket", whole - both - log, unit)  # type: ignore[operator]
+        if not missing_tools():
+            flash.configure(strict.port, password="wonder")
+            table.row("one alert, a challenge and its 200", flash.instructions("alert"), "instructions")
+    frames = re.findall("\x1e[^\x1f]*\x1f", flash.run("stage", "log", "1") or "")
+    table.row("one log record on the serial line", len(frames[0]) if frames else None, "octets")
+
+
+def mqtt(table: Table, flash: Flash) -> None:
+    """What MQTT clients pay on the same VM, by ../shared/bench with $MPLIB and $MQTTAS, checkouts of both."""
+    lacking = [name for name in ("MPLIB", "MQTTAS") if not os.environ.get(name)]
+    lacking += [] if _MQTT.exists() else [str(_MQTT)]
+    needed = {"mosquitto": "mosquitto", "valgrind": "valgrind", "objdump": "binutils"}
+    if missing_tools(needed):
+        lacking.append(f"what Debian has in {missing_tools(needed)}")
+    if lacking:
+        table.note("MQTT clients are not measured for want of " + ", ".join(lacking))
+    for client in ("umqtt.simple", "mqtt_as"):
+        said = "" if lacking else _mqtt_run(flash, client)
+        for what, unit, pattern in (
+            (".mpy files", "octets", r"\.mpy -O2 (\d+) B"),
+            ("smallest heap: connect, one publish at QoS 1", "octets", r"modules from \.mpy +(\d+) B"),
+            ("one publish at QoS 1", "octets", r"allocated per publish: \[.*?(\d+)(?:\.\d+)?'\]"),
+            ("one publish at QoS 1", "instructions", r"instructions per publish: (\d+)"),
+            ("one publish at QoS 0, back to back", "instructions", r"QoS-0 publish, back to back: (\d+)"),
+        ):
+            found = re.search(pattern, said)
+            if found or lacking:
+                table.row(f"{client}: {what}", int(found[1]) if found else None, unit)
+
+
+def _mqtt_run(flash: Flash, client: str) -> str:
+    counting = flash.counting()[len(CALLGRIND) :]
+    vms = {"UPY": shlex.join(flash.vm), "UPY_CG": shlex.join(counting)}
+    command = [sys.executable, str(_MQTT), client]
+    return subprocess.run(command, env={**os.environ, **vms}, capture_output=True, text=True).stdout
+
+
+def parsers(table: Table, _: Flash) -> None:
+    """What CPython pays to read a message, beside what others pay."""
+    if missing_tools():
+        table.note(f"instructions are not counted: install {missing_tools()}")
+        return
+    python = str(_VENV / "bin" / "python")
+    if not Path(python).exists():
+        subprocess.run([sys.executable, "-m", "venv", _VENV], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *_PARSERS], check=True)
+    for name in ("ours", "splitting", *_PARSERS):
+        counted = []
+        for rounds in ("20", "220"):
+            done = subprocess.run(
+                [*CALLGRIND, python, "tests/bench/parse_once.py", name, rounds],
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONPATH": ".", "PYTHONHASHSEED": "0"},
+            )
+            counted += [int(number) for number in re.findall(r"Collected : (\d+)", done.stderr)[-1:]]
+        value = (counted[1] - counted[0]) // 200 if len(counted) == 2 else None
+        table.row(f"parse a MESSAGE and read six fields: {name}", value, "instructions", "callgrind, CPython")
+
+
+_PARTS = {"wire": wire, "heap": heap, "work": work, "mqtt": mqtt, "parsers": parsers}
+
+
 def main() -> int:
-    """Measure everything."""
+    """Measure the parts that are named, or everything."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="*", help=", ".join(_PARTS))
     parser.add_argument("--json", action="store_true")
-    table = Table(parser.parse_args().json)
+    arguments = parser.parse_args()
+    for name in arguments.part:
+        if name not in _PARTS:
+            parser.error(f"no part {name}: there are {', '.join(_PARTS)}")
+    table = Table(arguments.json)
     with tempfile.TemporaryDirectory() as folder:
-        flash = Flash(Path(folder))
-        wire(table)
-        board(table, flash)
-        instructions(table, flash)
-    parsers(table)
+        try:
+            flash = Flash(Path(folder))
+        except ToolError as error:
+            table.note(str(error))
+            return 1
+        for name in arguments.part or _PARTS:
+            table.part(name)
+            _PARTS[name](table, flash)
     return 0
 
 

@@ -23,15 +23,11 @@ class Peer:
         self._command = command
         self._password = password
         self._reuse = reuse
-        while True:
-            self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._udp.bind(("127.0.0.1", 0))
-            self.port: int = self._udp.getsockname()[1]
-            try:
-                self._tcp = socket.create_server(("127.0.0.1", self.port))
-                break
-            except OSError:  # somebody has it for TCP
-                self._udp.close()
+        # TCP chooses the port: one that is free for UDP may be a connection's that has just ended.
+        self._tcp = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._tcp.getsockname()[1]
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.bind(("127.0.0.1", self.port))
         self._agent = UserAgent(b"sip:desk@127.0.0.1", b"127.0.0.1:%d" % self.port, os.urandom, keep=1000)
         self._arm()
         self._ended = False

