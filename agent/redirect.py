@@ -2,6 +2,7 @@
 
 from agent.compat import const
 from agent.errors import ParseError
+from agent.events import Event
 from agent.headers import media_type, parse_address, takes
 from agent.message import Message
 from agent.uac import Draft, Uac
@@ -39,12 +40,23 @@ def _redirect(uac: Uac, draft: Draft, message: Message) -> bool:
         if uri.key() in draft.tried or (draft.uri.scheme == b"sips" and uri.scheme != b"sips"):
             continue
         draft.tried.append(uri.key())
-        draft.uri = uri
         draft.flow = flow
         draft.flows = []
         draft.challenges = uac.challenges.get((draft.method, flow[:3]), [])  # the old ones were others'
+        draft.uri = uri
         return True
     return False
+
+
+def requeue(uac: Uac, draft: Draft, key: bytes, now: int) -> list[Event]:
+    """Begin with a request that was built for another URI when nothing is pending there; what waited behind it goes on.
+
+    key: of the queue that it has been the first of until now (RFC 3428 section 8).
+    """
+    queue = uac.queues.setdefault(draft.uri.key(), [])
+    queue.append(draft)
+    events = uac.start(draft, now) if len(queue) == 1 else []
+    return events + uac.go_on(key, now)
 
 
 def _fall_back(uac: Uac, draft: Draft, message: Message) -> bool:

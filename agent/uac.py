@@ -38,7 +38,7 @@ class Draft:
     uri: Uri  # the Request-URI
     aor: bytes  # whom it is from
     to: bytes
-    key: bytes  # of the target: what may not be pending twice
+    key: bytes  # of the target; whom it is for in Uac.refused, wherever redirects lead
     flow: tuple
     flows: list[tuple]  # where to turn next when flow leads nowhere
     content_type: bytes | None = None
@@ -85,7 +85,7 @@ class Uac:
         self.transport = transport
         self._target = b""  # the last one, and what parse_uri made of it: a board mostly sends to the same
         self._uri: Uri | None = None
-        self._queues: dict[bytes, list[Draft]] = {}  # by URI key; the first of each is pending
+        self.queues: dict[bytes, list[Draft]] = {}  # by key of Draft.uri; the first of each is pending
         self.pending: dict[bytes, Draft] = {}  # by branch, in lower case
         self.challenges: dict[tuple, list] = {}  # by method and flow: a nonce serves for more than one request
 
@@ -127,7 +127,7 @@ class Uac:
         Raises UsageError: what can't be sent by any road, a request over the budget, a Call-ID in use, a full queue.
         """
         _check_text(call_id)
-        for queue in self._queues.values():
+        for queue in self.queues.values():
             for other in queue:
                 if other.call_id == call_id:
                     raise UsageError("this Call-ID is being sent already: take a new one")
@@ -144,7 +144,7 @@ class Uac:
         over = len(draft.request) + self.to_come(draft) - BUDGET
         if over > 0:
             raise UsageError("the request is %d octets over its budget of %d" % (over, BUDGET))
-        queue = self._queues.setdefault(draft.key, [])
+        queue = self.queues.setdefault(draft.key, [])
         if len(queue) > _MAX_QUEUE:
             raise UsageError("too many messages wait for this URI: send more when some have their outcome")
         queue.append(draft)
@@ -265,6 +265,7 @@ class Uac:
         self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
     ) -> list[Event]:
         """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn."""
+        key = draft.uri.key()
         again = False
         if status >= 300:
             from agent.retry import amend
@@ -274,27 +275,33 @@ class Uac:
         if again:
             self.build(draft, now)
             if len(draft.request) <= BUDGET:
-                return self.start(draft, now)
+                if draft.owner is not None or draft.uri.key() == key:
+                    return self.start(draft, now)
+                from agent.redirect import requeue
+
+                return requeue(self, draft, key, now)
             reason = b"Over the budget with what the %d asks for" % status
         if draft.owner is not None:
             events: list[Event] = draft.owner.finished(status, message, now)  # type: ignore[attr-defined]
             return events
         retry_after = None if message is None else message.get(b"retry-after")
-        events = [Outcome(draft.call_id, name, status, reason, retry_after)]
-        queue = self._queues[draft.key]
-        queue.pop(0)
-        if queue:
-            draft = queue[0]
-            draft.cseq = 0  # it has only been measured so far
-            self.build(draft, now)
-            if self.challenges:
-                from agent.challenge import recall
+        return [Outcome(draft.call_id, name, status, reason, retry_after)] + self.go_on(key, now)
 
-                recall(self, draft, now)
-            events += self.start(draft, now)
-        else:
-            del self._queues[draft.key]
-        return events
+    def go_on(self, key: bytes, now: int) -> list[Event]:
+        """The first of a queue has ended or gone elsewhere: begin with the next one."""
+        queue = self.queues[key]
+        queue.pop(0)
+        if not queue:
+            del self.queues[key]
+            return []
+        draft = queue[0]
+        draft.cseq -= 1  # it has only been measured so far
+        self.build(draft, now)
+        if self.challenges:
+            from agent.challenge import recall
+
+            recall(self, draft, now)
+        return self.start(draft, now)
 
     def receive_response(self, message: Message, now: int) -> list[Event] | tuple[Event, ...]:
         """Match a response to its request (RFC 3261 sections 17.1.3 and 18.1.2). Raises ParseError for a stray.
@@ -336,7 +343,7 @@ class Uac:
         What waits behind it for the same flow and knows no other ends, too: a shell isn't told a hundred times.
         """
         events: list[Event] = []
-        for queue in self._queues.values():
+        for queue in self.queues.values():
             for draft in queue[1:]:
                 if draft.flow[:3] == flow[:3] and not draft.flows:
                     queue.remove(draft)

@@ -1,8 +1,9 @@
 """Redirects: RFC 3261 sections 8.1.3.4 and 21.3."""
 
+from agent.clock import later
 from agent.events import Outcome, Transmit
 from agent.message import Message
-from tests.helpers import NOW, answer, board, only
+from tests.helpers import NOW, answer, board, only, sent
 
 FLOW = (b"UDP", b"192.0.2.1", 5060)
 
@@ -94,3 +95,113 @@ def test_a_list_of_ambiguous_contacts_is_not_followed():
     ua = board()
     events = redirected(ua, ua.send(b"1", b"sip:desk@192.0.2.1", b"x", NOW), b"<sip:a@b>", status_line=b"485 Ambiguous")
     assert only(events) == Outcome(b"1", "failed", 485, b"Ambiguous", None)
+
+
+def transmits(events):
+    """Return (Call-ID, CSeq number, Request-URI) of each request that these events send."""
+    messages = [Message(event.data) for event in events if type(event) is Transmit]
+    return [(message.get(b"call-id"), message.get(b"cseq")[:1], message.uri) for message in messages]
+
+
+def two_pending():
+    """Return a user agent with message 1 pending for A and 2 for B, each with one more behind it, and both requests."""
+    ua = board()
+    first = ua.send(b"1", A, b"hot", NOW)
+    second = ua.send(b"2", B, b"hot", NOW)
+    assert list(ua.send(b"3", A, b"hot", NOW)) == [] and list(ua.send(b"4", B, b"hot", NOW)) == []
+    return ua, first, second
+
+
+A, B, C = b"sip:desk@192.0.2.1", b"sip:desk@192.0.2.2", b"sip:desk@192.0.2.3"
+TO_B, TO_C = b"<sip:%64esk@192.0.2.2>", b"<sip:desk@192.0.2.3>"
+
+
+def test_a_redirect_to_where_a_message_is_pending_waits_its_turn():
+    """R3428-8.4, R3261-8.1-12: behind all that waits there; what waited for the old target goes on at once"""
+    ua, first, second = two_pending()
+    third = redirected(ua, first, TO_B)
+    assert transmits(third) == [(b"3", b"1", A)]
+    events = list(ua.receive(answer(only(second).data, b"200 OK"), FLOW, NOW))
+    assert events[0] == Outcome(b"2", "delivered", 200, b"OK", None) and transmits(events) == [(b"4", b"1", B)]
+    events = list(ua.receive(answer(events[1].data, b"200 OK"), FLOW, NOW))
+    assert events[0].call_id == b"4" and transmits(events) == [(b"1", b"2", b"sip:%64esk@192.0.2.2")]
+    assert events[1].flow == (b"UDP", b"192.0.2.2", 5060)
+    events = list(ua.receive(answer(events[1].data, b"200 OK"), FLOW, NOW))
+    assert events == [Outcome(b"1", "delivered", 200, b"OK", None)]
+    assert only(ua.receive(answer(only(third).data, b"200 OK"), FLOW, NOW)).call_id == b"3"
+    assert ua.wait_ms(NOW) is None and not ua.queues
+
+
+def test_a_message_to_where_a_redirect_is_pending_waits_behind_it():
+    """R3428-8.4: and one to the old target doesn't"""
+    ua = board()
+    events = redirected(ua, ua.send(b"1", A, b"hot", NOW), TO_B)
+    assert list(ua.send(b"2", B, b"hot", NOW)) == []
+    assert transmits(ua.send(b"3", A, b"hot", NOW)) == [(b"3", b"1", A)]
+    events = list(ua.receive(answer(only(events).data, b"486 Busy"), FLOW, NOW))
+    assert events[0] == Outcome(b"1", "failed", 486, b"Busy", None) and transmits(events) == [(b"2", b"1", B)]
+
+
+def test_a_chain_of_redirects_leaves_one_queue_after_the_other():
+    """R3428-8.4: with one outcome, also when two targets send their messages to each other"""
+    ua, first, second = two_pending()
+    third = redirected(ua, first, TO_B)
+    fourth = redirected(ua, second, b"<sip:desk@192.0.2.1>")
+    assert transmits(fourth) == [(b"4", b"1", B)]  # 2 waits behind 3
+    moved = redirected(ua, fourth, TO_C)
+    assert transmits(moved) == [(b"4", b"2", C), (b"1", b"2", b"sip:%64esk@192.0.2.2")]
+    last = redirected(ua, moved[1:], TO_C)
+    assert last == []
+    events = list(ua.receive(answer(moved[0].data, b"200 OK"), FLOW, NOW))
+    assert events[0].call_id == b"4" and transmits(events) == [(b"1", b"3", C)]
+    assert only(ua.receive(answer(events[1].data, b"200 OK"), FLOW, NOW)).call_id == b"1"
+    events = list(ua.receive(answer(only(third).data, b"200 OK"), FLOW, NOW))
+    assert events[0].call_id == b"3" and transmits(events) == [(b"2", b"2", A)]
+
+
+def test_a_redirect_that_waits_ends_with_its_flow_or_gets_its_whole_time():
+    """R3428-8.4, R3261-17.1-7, R3261-17.1-3"""
+    ua, first, _ = two_pending()
+    redirected(ua, first, TO_B)
+    events = ua.failed((b"UDP", b"192.0.2.2", 5060), NOW)
+    assert sorted([event.call_id for event in events]) == [b"1", b"2", b"4"]
+    ua, first, _ = two_pending()
+    redirected(ua, first, TO_B)
+    ended = []
+    for ms in (32000, 64000, 96000):
+        ended += [event.call_id for event in ua.wake(later(NOW, ms)) if type(event) is Outcome]
+    assert sorted(ended) == [b"1", b"2", b"3", b"4"] and ended[-1] == b"1"
+
+
+def test_a_challenge_after_a_redirect_stays_in_the_new_queue():
+    """R3428-8.4, R3261-22-2: and the credentials of those that waited go into the next request"""
+    ua = board()
+    ua.credentials = ((b"", b"boiler", b"secret"),)
+    events = redirected(ua, ua.send(b"1", A, b"hot", NOW), TO_B)
+    ua.send(b"2", B, b"hot", NOW)
+    challenge = b'WWW-Authenticate: Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth"\r\n'
+    events = list(ua.receive(answer(only(events).data, b"401 Unauthorized", challenge), FLOW, NOW))
+    assert transmits(events) == [(b"1", b"3", b"sip:%64esk@192.0.2.2")]
+    events = ua.receive(answer(only(events).data, b"200 OK"), FLOW, NOW)
+    assert sent(events).get(b"authorization").find(b"nc=00000002") > 0
+
+
+def test_a_scheme_that_was_refused_waits_for_the_sip_uri_it_turns_to():
+    """R3428-8.4, R3261-8.1-13"""
+    ua = board(proxy=b"sip:192.0.2.1")
+    first = ua.send(b"1", b"im:desk@example.org", b"hot", NOW)
+    second = ua.send(b"2", b"sip:desk@example.org", b"hot", NOW)
+    assert redirected(ua, first, status_line=b"416 x") == []
+    assert transmits(ua.receive(answer(only(second).data, b"200 OK"), FLOW, NOW)) == [
+        (b"1", b"2", b"sip:desk@example.org")
+    ]
+
+
+def test_a_redirect_that_makes_a_request_too_long_leaves_its_own_queue():
+    """R3428-8.2: its outcome comes, and what waited behind it goes on"""
+    ua = board()
+    events = ua.send(b"1", A, b"x" * 950, NOW)
+    ua.send(b"2", A, b"hot", NOW)
+    events = redirected(ua, events, b"<sip:%s@192.0.2.2>" % (b"d" * 200))
+    assert events[0].name == "failed" and transmits(events) == [(b"2", b"1", A)]
+    assert list(ua.queues) == [b"sip:desk@192.0.2.1:"]

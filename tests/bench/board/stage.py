@@ -28,7 +28,7 @@ def once():
     if which == "send":
         send()
         agent.pending.clear()
-        agent._queues.clear()
+        agent.queues.clear()
     elif which == "send+receive":
         request = send()
         at = request.find(b"branch=") + 7
