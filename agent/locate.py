@@ -112,7 +112,11 @@ def place_of(uac: Uac, flow: tuple, proxy: bytes | None) -> Uri | None:
     """Return what a flow that the core made stands for, a URI without its user; None when nothing is pending there."""
     for draft in uac.pending.values():
         if draft.flow == flow:
-            uri = parse_uri(proxy) if proxy and flow == uac.proxy_flow else draft.uri
+            uri = draft.uri
+            if proxy and flow == uac.proxy_flow:
+                uri = parse_uri(proxy)
+            elif draft.route is not None and flow == draft.route.flow:
+                uri = draft.route.uri
             return Uri(uri.scheme, None, uri.host, uri.port, uri.params)
     return None
 

@@ -34,10 +34,12 @@ def _redirect(uac: Uac, draft: Draft, message: Message) -> bool:
     for contact in contacts:
         try:
             uri = parse_uri(parse_address(contact)[1])
-            flow = uac.proxy_flow or uri.flow(draft.flow[0])
+            flow = draft.route.flow if draft.route is not None else uac.proxy_flow or uri.flow(draft.flow[0])
         except ParseError:
             continue
         if uri.key() in draft.tried or (draft.uri.scheme == b"sips" and uri.scheme != b"sips"):
+            continue
+        if uri.scheme == b"sips" and flow[0] != b"TLS":
             continue
         draft.tried.append(uri.key())
         draft.flow = flow

@@ -72,9 +72,10 @@ def _turn(uac: Uac, draft: Draft) -> bool:
 def _add_udp(uac: Uac, draft: Draft) -> None:
     """Let UDP be next where our preference alone has led to TCP, and the peer has none (RFC 3261 section 18.1.1)."""
     flow = draft.flow
-    if flow[0] != b"TCP" or flow == uac.proxy_flow or draft.uri.param(b"transport") is not None or not draft.uri.host:
+    uri = draft.uri if draft.route is None else draft.route.uri
+    if flow[0] != b"TCP" or flow == uac.proxy_flow or uri.param(b"transport") is not None or uri.scheme != b"sip":
         return
     from agent.locate import is_address
 
-    if flow == draft.uri.flow(b"TCP") and is_address(flow[1]):
+    if flow == uri.flow(b"TCP") and is_address(flow[1]):
         draft.flows.append((b"UDP",) + flow[1:])

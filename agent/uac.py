@@ -38,6 +38,7 @@ class Draft:
     uri: Uri  # the Request-URI
     aor: bytes  # whom it is from
     to: bytes
+    route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821  # agent.registration.ServiceRoute
     key: bytes  # of the target; whom it is for in Uac.refused, wherever redirects lead
     flow: tuple
     flows: list[tuple]  # where to turn next when flow leads nowhere
@@ -80,7 +81,7 @@ class Uac:
         self.sent_by = sent_by
         self.clock = WallClock()
         self.credentials: tuple[tuple[bytes, bytes, bytes], ...] = ()  # (realm or b"" for any, user, password)
-        self.routes = b""  # Route header lines of each MESSAGE (RFC 3608)
+        self.route: ServiceRoute | None = None  # type: ignore[name-defined]  # noqa: F821  # of each MESSAGE
         self._random = random_bytes
         self.transport = transport
         self._target = b""  # the last one, and what parse_uri made of it: a board mostly sends to the same
@@ -171,7 +172,7 @@ class Uac:
             if uri is None or target != self._target:
                 uri = parse_uri(target)
             if flow is None:
-                flow = self.proxy_flow or uri.flow(self.transport)
+                flow = self.route.flow if self.route is not None else self.proxy_flow or uri.flow(self.transport)
         except ParseError as error:
             raise UsageError("target: %s (an im: or tel: URI needs a proxy)" % error.detail)
         if uri.scheme == b"sips" and (flow if isinstance(flow, tuple) else flow[0])[0] != b"TLS":
@@ -188,7 +189,7 @@ class Uac:
         draft.expires = expires
         draft.subject = subject
         draft.compact = compact
-        draft.extra = self.routes
+        draft.route = self.route
         return draft
 
     def new_draft(self, method: bytes, uri: Uri, flow: tuple | list[tuple]) -> Draft:
@@ -230,6 +231,9 @@ class Uac:
         if draft.content_type is not None:
             fields += (b"c:%s\r\n" if draft.compact else b"Content-Type: %s\r\n") % draft.content_type
         request_uri = draft.uri.request_uri()
+        if draft.route is not None:
+            request_uri, line = draft.route.lead(draft.uri)
+            fields += line
         for challenge in draft.challenges:
             fields += challenge.answer(draft.method, request_uri, draft.body, self.token(4))
         draft.branch = b"z9hG4bK" + self.token(8)

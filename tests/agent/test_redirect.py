@@ -66,6 +66,9 @@ def test_a_redirect_to_nowhere_is_a_failure():
     ua = board()
     events = redirected(ua, ua.send(b"1", b"sip:desk@192.0.2.1", b"hot", NOW), b"<sips:desk@192.0.2.2>")
     assert only(events).flow == (b"TLS", b"192.0.2.2", 5061)
+    ua = board(proxy=b"sip:192.0.2.9")  # over UDP, where a sips: URI must not go
+    events = redirected(ua, ua.send(b"1", b"sip:desk@192.0.2.1", b"hot", NOW), b"<sips:desk@192.0.2.2>")
+    assert only(events).name == "failed"
 
 
 def test_endless_redirects_end():

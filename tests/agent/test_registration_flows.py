@@ -1,10 +1,23 @@
 """What becomes of a binding while it holds, and how it ends: a NAT in the way, Service-Route, unregistering."""
 
 from agent.clock import later, until
+from agent.locate import place_of
 from agent.message import Message
 from agent.registration import Registered, RegistrationLost
-from tests.helpers import NOW, answer, changed, only
-from tests.registrar import CONTACT, OK, REGISTRAR, events_until, registered, registering, replied
+from agent.user_agent import UserAgent
+from tests.helpers import NOW, answer, board, changed, only
+from tests.registrar import (
+    CONTACT,
+    OK,
+    REGISTRAR,
+    STREAM,
+    events_until,
+    on_a_stream,
+    registered,
+    registering,
+    replied,
+    steady,
+)
 
 CHALLENGE = b'WWW-Authenticate: Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth"\r\n'
 
@@ -102,8 +115,83 @@ def test_messages_carry_the_service_route_in_its_order():
         assert Message(transmit.data).get(b"route") is None
         assert replied(ua, transmit, b"200 OK", OK + fields, now) == [Registered(3600)]
         call_id = ua.new_call_id()
-        message = Message(only(ua.send(call_id, b"sip:%s@example.com" % call_id, b"hot", now)).data)
+        flow = (b"TLS", b"192.0.2.1", 5061)
+        message = Message(only(ua.send(call_id, b"sip:%s@example.com" % call_id, b"hot", now, flow=flow)).data)
         assert message.all(b"route") == route
+
+
+def test_the_first_hop_is_the_topmost_route_unless_another_was_chosen():
+    """R3261-8.1-1, R3428-3.3, R3428-5.2: a flow or a proxy goes before it; an im: target needs nothing else"""
+    route = b"Service-Route: <sip:p1.example.org:5070;lr;transport=tcp>\r\n"
+    first = (b"TCP", b"p1.example.org", 5070)
+    ua = registered(60, route)
+    assert only(ua.send(b"c1", b"sip:desk@example.com", b"hot", NOW)).flow == first
+    assert place_of(ua, first, None).request_uri() == b"sip:p1.example.org:5070;lr;transport=tcp"
+    transmit = only(ua.send(b"c2", b"im:desk@example.com", b"hot", NOW))
+    message = Message(transmit.data)
+    assert (transmit.flow, message.uri) == (first, b"im:desk@example.com")
+    assert message.get(b"route") == b"<sip:p1.example.org:5070;lr;transport=tcp>"
+    transmit = only(ua.send(b"c3", b"sip:lamp@example.com", b"hot", NOW, flow=REGISTRAR))
+    assert transmit.flow == REGISTRAR and Message(transmit.data).get(b"route") is not None
+    ua = on_a_stream(60, b"Service-Route: <sip:p1.example.org;lr;transport=ws>\r\n")  # what the proxy does with it
+    transmit = only(ua.send(b"c4", b"sip:desk@example.com", b"hot", NOW))
+    assert transmit.flow == STREAM and Message(transmit.data).get(b"route") == b"<sip:p1.example.org;lr;transport=ws>"
+
+
+def test_a_first_hop_that_cannot_be_reached_is_no_route():
+    """R3261-8.1-1: nobody would act on it"""
+    ua = registered(60, b"Service-Route: <sip:p1.example.org;lr;transport=ws>\r\n")
+    transmit = only(ua.send(b"c1", b"sip:desk@example.com", b"hot", NOW))
+    assert transmit.flow[1] == b"example.com" and Message(transmit.data).get(b"route") is None
+
+
+def test_a_strict_router_is_the_request_uri_and_the_target_ends_the_route():
+    """R3261-8.1-1, R3428-5.5: To is whom it is for; an im: URI stays out of Route, so it goes as to a proxy"""
+    ua = registered(60, b"Service-Route: <sip:p1.example.org>, <sip:p2.example.org;lr>\r\n")
+    transmit = only(ua.send(b"c1", b"sip:desk@example.com;x=y", b"hot", NOW))
+    assert transmit.flow == (b"UDP", b"p1.example.org", 5060)
+    message = Message(transmit.data)
+    assert (message.uri, message.get(b"to")) == (b"sip:p1.example.org", b"<sip:desk@example.com>")
+    assert message.get(b"route") == b"<sip:p2.example.org;lr>, <sip:desk@example.com;x=y>"
+    assert list(ua.send(b"c2", b"sip:desk@example.com", b"hot", NOW)) == []  # R3428-8.4: pending is the target
+    transmit = only(replied(ua, transmit, b"302 Moved", b"Contact: <sip:desk@example.net>\r\n")[:1])
+    message = Message(transmit.data)
+    assert (transmit.flow[1], message.uri) == (b"p1.example.org", b"sip:p1.example.org")
+    assert message.get(b"route") == b"<sip:p2.example.org;lr>, <sip:desk@example.net>"
+    transmit = only(ua.send(b"c3", b"im:desk@example.com", b"hot", NOW))
+    message = Message(transmit.data)
+    assert (transmit.flow[1], message.uri) == (b"p1.example.org", b"im:desk@example.com")
+    assert message.get(b"route") is None
+    ua = registered(60, b"Service-Route: <sip:p1.example.org>\r\n")
+    message = Message(only(ua.send(b"c1", b"sip:desk@example.com", b"hot", NOW)).data)
+    assert message.all(b"route") == [b"<sip:desk@example.com>"]
+
+
+def test_a_redirect_keeps_to_the_route_and_a_register_is_led_by_none():
+    """R3261-8.1-12, R3261-8.1-1: its Contact is the new Request-URI, or the registrar"""
+    ua = registered(60, b"Service-Route: <sip:p1.example.org;lr>\r\n")
+    transmit = only(ua.send(b"c1", b"sip:desk@example.com", b"hot", NOW))
+    transmit = only(replied(ua, transmit, b"302 Moved", b"Contact: <sip:desk@example.net>\r\n"))
+    message = Message(transmit.data)
+    assert (transmit.flow[1], message.uri) == (b"p1.example.org", b"sip:desk@example.net")
+    assert message.get(b"route") == b"<sip:p1.example.org;lr>"
+    transmit = only(replied(ua, only(ua.registration.start(NOW)), b"302 Moved", b"Contact: <sip:reg.example.net>\r\n"))
+    message = Message(transmit.data)
+    assert (transmit.flow[1], message.uri, message.get(b"route")) == (b"reg.example.net", b"sip:reg.example.net", None)
+
+
+def test_a_first_hop_without_tcp_is_sent_to_over_udp():
+    """R3261-18-2: as a target is, where our preference alone led to TCP; never what a caller chose for an im: URI"""
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", steady(), transport=b"TCP")
+    granted = b"Contact: <sip:boiler@192.0.2.7:5060;transport=tcp>\r\nService-Route: <sip:192.0.2.3;lr>\r\n"
+    replied(ua, only(ua.register(NOW)), b"200 OK", granted)
+    for target in (b"sip:desk@example.com", b"im:desk@example.com"):
+        transmit = only(ua.send(target, target, b"hot", NOW))
+        assert transmit.flow == (b"TCP", b"192.0.2.3", 5060)
+        assert only(ua.failed(transmit.flow, NOW)).flow == (b"UDP", b"192.0.2.3", 5060)
+    ua = board()
+    flow = only(ua.send(b"c1", b"im:desk@192.0.2.3", b"hot", NOW, flow=STREAM)).flow
+    assert only(ua.failed(flow, NOW)).status == 503
 
 
 def test_a_route_ends_with_the_binding_however_that_ends():
