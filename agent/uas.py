@@ -94,6 +94,8 @@ class Uas:
                 raise ParseError("a body as long as Content-Length says was expected")
             sender, from_tag, to_tag, cseq = _check_fields(message)
         except ParseError as error:
+            if not _leads_back(vias[0]):
+                return [Dropped("a request whose topmost Via can't be read", flow)]
             detail, status = message.fault or (error.detail, error.status)
             phrase = b"Version Not Supported" if status == 505 else detail.encode()
             has_no_tag = b"".join((message.get(b"to") or b"").lower().split()).find(b";tag=") < 0
@@ -290,6 +292,16 @@ def _tag_and_uri(value: bytes | None) -> tuple[bytes, bytes]:
     _, uri, params = parse_address(value)
     parse_uri(uri)
     return param(params, b"tag") or b"", uri
+
+
+def _leads_back(via: bytes) -> bool:
+    """Does a Via that may be of another version, or malformed further on, begin with a transport and an address?"""
+    parts = via.split(b",")[0].split(b";")[0].split(b"/")
+    try:
+        parse_via(b"/".join([b"SIP", b"2.0"] + parts[2:]))
+    except ParseError:
+        return False
+    return True
 
 
 def _stamped(via: Via, flow: tuple) -> bytes:
