@@ -2,7 +2,8 @@
 
 Loaded when the first request comes. A request that can't be parsed is answered without any state; all others get a
 server transaction, so that a repeated request gets the same octets again. Answers go to where the request came from:
-a maddr in Via is not followed, since a third party's address there would make us its weapon.
+a maddr in Via is not followed, since a third party's address there would make us its weapon. Each copy of a request is
+answered where it came from itself, and what answers the first one isn't led astray by who sends a copy of it.
 """
 
 from binascii import crc32
@@ -106,7 +107,7 @@ class Uas:
         key = self._key(message, via, merged, to_tag, message.method)
         transaction = self._transactions.get(key)
         if transaction is not None:  # a repetition: the same octets again, silence while there are none
-            return [Transmit(transaction.response, transaction.flow)] if transaction.response else []
+            return [Transmit(transaction.response, answer_flow)] if transaction.response else []
         is_copy = not to_tag and merged in self._merged
         user = None
         if authenticator is not None and message.method not in _OPEN and not is_copy:  # a copy is refused in any case

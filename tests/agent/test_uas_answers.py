@@ -1,7 +1,8 @@
 """Where a UAS answers to, and whether: RFC 3261 sections 8.2, 17.2.3 and 18.2."""
 
-from agent.events import Dropped
-from tests.helpers import MESSAGE, NOW, UDP, changed, deliver, desk
+from agent.clock import later
+from agent.events import Dropped, Transmit
+from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only
 
 _VIA = b"SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bK776sgdkse"
 
@@ -28,3 +29,31 @@ def test_what_is_wrong_behind_the_address_of_the_topmost_via_is_a_400():
     for via in (_VIA + b";;", _VIA + b", ,", _VIA + b",", _VIA + b';x="', b"SIP/3.0/UDP 192.0.2.1", _VIA + b"\r\nv:"):
         assert deliver(desk(), changed(MESSAGE, _VIA, via)) == (400, None), via
     assert deliver(desk(), changed(MESSAGE, _VIA, _VIA + b", what others wrote"))[0] == 200
+
+
+def test_each_copy_is_answered_where_it_came_from_with_the_same_octets():
+    """R3261-17.2-3, R3261-17.2-4, R3261-18-7, R3581-3: its source is no part of what makes it a copy"""
+    plain, symmetric = MESSAGE, changed(MESSAGE, b"192.0.2.1:5062;", b"192.0.2.1:5062;rport;")
+    for data, source, answered in (
+        (plain, (b"UDP", b"198.51.100.1", 40000), (b"UDP", b"198.51.100.1", 5062)),
+        (symmetric, (b"UDP", b"198.51.100.1", 40000), (b"UDP", b"198.51.100.1", 40000)),
+        (changed(plain, b"192.0.2.1:5062;", b"192.0.2.1:5062;maddr=203.0.113.9;"), UDP, UDP),
+        (plain, TCP, TCP),
+        (plain, (b"UDP", b"192.0.2.1", 5062, "socket"), (b"UDP", b"192.0.2.1", 5062, "socket")),
+    ):
+        ua = desk()
+        first = only(ua.respond(only(ua.receive(data, UDP, NOW)), 200, NOW))
+        assert first.flow == UDP
+        for now in (NOW, later(NOW, 31999)):
+            assert only(ua.receive(data, source, now)) == Transmit(first.data, answered)
+            assert only(ua.receive(data, UDP, now)) == first
+
+
+def test_a_copy_from_elsewhere_does_not_take_the_answer_away():
+    """R3261-17.2-1, R4320-4: before the answer it changes nothing, and the 100 goes to the first one, too"""
+    ua = desk()
+    event = only(ua.receive(MESSAGE, UDP, NOW))
+    for source in ((b"UDP", b"203.0.113.9", 5062), TCP):
+        assert list(ua.receive(MESSAGE, source, NOW)) == []
+    assert only(ua.wake(later(NOW, 3500))).flow == UDP
+    assert only(ua.respond(event, 200, later(NOW, 4000))).flow == UDP
