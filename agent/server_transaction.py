@@ -37,7 +37,7 @@ class ServerTransaction:
         self.flow = flow  # where responses go
         self.response = b""  # the last one sent
         self.echo = b""  # the header lines that each response copies from the request
-        self.timestamp = b""  # the line a 100 copies
+        self.timestamp = b""  # what a 100 copies of that field
         self.key = self.merged = b""  # under which the UAS finds it
         self.next: ServerTransaction | None = None
         self._trying_at = later(now, _TRYING_AFTER)
@@ -57,6 +57,10 @@ class ServerTransaction:
     def is_over(self, now: int) -> bool:
         """Has Timer J fired, or has the client given up on an answer that never came?"""
         return until(self._end_at, now) <= 0
+
+    def age_ms(self, now: int) -> int:
+        """Return the ms since the request came, as long as it has no response."""
+        return _TRYING_AFTER - until(self._trying_at, now)
 
     def owes_trying(self, now: int) -> bool:
         """Is it time for a 100? Not before a client's Timer E is at T2, and only without any response."""

@@ -134,9 +134,9 @@ class Uas:
         transaction.key = key
         transaction.merged = merged
         transaction.echo = echo
-        timestamp = message.get(b"timestamp")
-        if timestamp is not None:
-            transaction.timestamp = b"Timestamp: %s 3.5\r\n" % timestamp.split(b" ")[0][:_MAX_VALUE]
+        timestamp = (message.get(b"timestamp") or b"").split(None, 1)  # behind it is a delay of the client's own
+        if timestamp and len(timestamp[0]) <= _MAX_VALUE:
+            transaction.timestamp = timestamp[0]
         self._transactions[key] = transaction
         self._waiting.append(transaction)
         try:
@@ -173,7 +173,10 @@ class Uas:
                 self._waiting.remove(transaction)
                 self._forget(transaction)
             elif transaction.owes_trying(now):
-                response = _status_line(100, REASONS[100]) + transaction.echo + transaction.timestamp
+                response = _status_line(100, REASONS[100]) + transaction.echo
+                if transaction.timestamp:  # with our delay in seconds (RFC 3261 section 8.2.6.1)
+                    ms = transaction.age_ms(now)
+                    response += b"Timestamp: %s %d.%03d\r\n" % (transaction.timestamp, ms // 1000, ms % 1000)
                 response += b"Content-Length: 0\r\n\r\n"
                 transaction.respond(response, False, now)
                 events.append(Transmit(response, transaction.flow))

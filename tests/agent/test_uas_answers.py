@@ -1,8 +1,8 @@
 """Where a UAS answers to, and whether: RFC 3261 sections 8.2, 17.2.3 and 18.2."""
 
 from agent.clock import later
-from agent.events import Dropped, Transmit
-from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only
+from agent.events import Dropped, MessageReceived, Transmit
+from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only, sent, with_field
 
 _VIA = b"SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bK776sgdkse"
 
@@ -57,3 +57,36 @@ def test_a_copy_from_elsewhere_does_not_take_the_answer_away():
         assert list(ua.receive(MESSAGE, source, NOW)) == []
     assert only(ua.wake(later(NOW, 3500))).flow == UDP
     assert only(ua.respond(event, 200, later(NOW, 4000))).flow == UDP
+
+
+def test_a_100_tells_how_long_it_took():
+    """R3261-8.2-13: in seconds, behind the time that the client wrote and in place of a delay of its own"""
+    for value, ms, expected in (
+        (b"54", 3500, b"54 3.500"),
+        (b"54.25", 3507, b"54.25 3.507"),
+        (b"54\t0.1", 4000, b"54 4.000"),
+        (b"54 0.1", 12034, b"54 12.034"),
+        (b"", 3500, None),
+        (b"5" * 256, 3500, b"5" * 256 + b" 3.500"),
+        (b"5" * 257, 3500, None),
+    ):
+        ua = desk()
+        only(ua.receive(with_field(b"Timestamp: " + value), UDP, NOW))
+        assert sent(ua.wake(later(NOW, ms))).get(b"timestamp") == expected
+
+
+def test_an_answer_is_no_more_than_a_small_multiple_of_what_came():
+    """R3261-18-15, R3261-18-13: and who sends very much to copy back gets none"""
+    for data in (
+        b"A b SIP/2.0\r\nv:x\r\nf:\r\nt:\r\ni:\r\nCSeq:\r\n\r\n",
+        b"A b SIP/2.0\r\nv:SIP/2.0/UDP a;rport\r\nf:x:y\r\nt:x:y\r\ni:1\r\nCSeq:1 A\r\n\r\n",
+        with_field(b"Require: " + b"x" * 3000),
+        with_field(b"Via: SIP/2.0/UDP " + b"a" * 6000),
+    ):
+        for event in desk().receive(data, UDP, NOW):
+            if type(event) is MessageReceived or type(event) is Dropped:
+                continue
+            assert len(event.data) <= 6 * len(data)
+    bad = changed(MESSAGE, b"1 MESSAGE", b"x MESSAGE")
+    for data in (MESSAGE, bad):
+        assert deliver(desk(), with_field(b"Via: SIP/2.0/UDP " + b"a" * 9000, data)) == (0, None)
