@@ -12,7 +12,8 @@ from agent import imdn
 from agent.budget import POLICIES
 from agent.cpim_writer import build_cpim
 from agent.errors import AgentError, ParseError
-from agent.events import Dropped, MessageReceived, Outcome
+from agent.events import Dropped, Event, MessageReceived, Outcome
+from agent.message import Message
 from agent.retry import retry_after_s
 from agent.uri import bracketed, parse_uri
 from agent.user_agent import UserAgent
@@ -102,6 +103,19 @@ def _credentials(args: argparse.Namespace) -> tuple[tuple[bytes, bytes, bytes], 
     return ((b"", os.fsencode(args.user), os.fsencode(ask_password(args.user, args.password_file))),)
 
 
+class _TellingUserAgent(UserAgent):
+    """Tells of the provisional responses to its requests, too, which a board has no use for."""
+
+    tell: Callable[[Message], None]
+
+    def receive_response(self, message: Message, now: int) -> Sequence[Event]:  # type: ignore[override]
+        """Match a response to its request, as the core does (RFC 3261 section 17.1.2.2: a 1xx goes to the user)."""
+        events = super().receive_response(message, now)
+        if message.status < 200:
+            self.tell(message)
+        return events
+
+
 class _Sender:
     """The application behind the shell: one message, or its parts one after the other."""
 
@@ -121,7 +135,8 @@ class _Sender:
         proxy = os.fsencode(args.proxy) if args.proxy else None
         transport: bytes = args.transport.upper().encode()
         aor = os.fsencode(args.sender) if args.sender else b"sip:%s@localhost" % user_name()
-        ua = UserAgent(aor, b"localhost", os.urandom, proxy, transport, _ACCEPT)
+        ua = _TellingUserAgent(aor, b"localhost", os.urandom, proxy, transport, _ACCEPT)
+        ua.tell = self._tell_progress
         ua.credentials = self._credentials
         subject = None if args.subject is None else os.fsencode(args.subject)
         wrap = self._wrapper(target, subject) if args.cpim or self._notify else None
@@ -231,6 +246,13 @@ class _Sender:
             if line["status"] in (401, 407):
                 text += " (check the name and the password)" if self._credentials else " (add --user NAME)"
             print(f"sipmote: {self._args.uri}: {text}", file=sys.stderr)
+
+    def _tell_progress(self, response: Message) -> None:
+        """Somebody has our request and works on it: what programs may show, and people need not read."""
+        if self._args.json:
+            reason = response.reason.decode("utf-8", "backslashreplace")
+            call_id = (response.get(b"call-id") or b"").decode("utf-8", "backslashreplace")
+            write_json([{"event": "provisional", "status": response.status, "reason": reason, "call_id": call_id}])
 
     def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:
         """Nobody is here to read messages; notifications of ours are taken."""
