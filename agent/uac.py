@@ -208,10 +208,16 @@ class Uac:
         return draft
 
     def to_come(self, draft: Draft) -> int:
-        """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
+        """Octets that the request may still gain: the answer to a challenge, and a Date once it is known.
+
+        A proxy and the recipient may each have a challenge (RFC 3261 section 22.3). Room for both would take a third
+        of the budget from everybody: there is room for one, and for two once a request anywhere has needed them.
+        """
         octets = _DATE if draft.expires and draft.date is None and self.clock.quality == NONE else 0
-        if self.credentials and not draft.challenges:
-            octets += _CREDENTIALS + max([len(one[1]) for one in self.credentials]) + len(draft.uri.request_uri())
+        if self.credentials:
+            met = min(max([1] + [len(known) for known in self.challenges.values()]), 2)
+            each = _CREDENTIALS + max([len(one[1]) for one in self.credentials]) + len(draft.uri.request_uri())
+            octets += max(met - len(draft.challenges), 0) * each
         return octets
 
     def build(self, draft: Draft, now: int) -> None:
@@ -284,7 +290,8 @@ class Uac:
                 from agent.redirect import requeue
 
                 return requeue(self, draft, key, now)
-            reason = b"Over the budget with what the %d asks for" % status
+            over = len(draft.request) - BUDGET
+            reason = b"%d octets over the budget with what the %d asks for: shorten the text" % (over, status)
         if draft.owner is not None:
             events: list[Event] = draft.owner.finished(status, message, now)  # type: ignore[attr-defined]
             return events

@@ -257,9 +257,46 @@ def test_credentials_over_the_budget_end_in_one_outcome_that_says_so():
     events = answer(ua, send(ua, b"1", body=b"x" * 400), 401, MD5 % (b"n" * 600))
     assert [type(event) for event in events] == [Outcome]
     assert (events[0].name, events[0].status) == ("failed", 401)
-    assert events[0].reason == b"Over the budget with what the 401 asks for"
+    assert events[0].reason.find(b" octets over the budget with what the 401 asks for: shorten the text") > 0
     assert ua.wait_ms(1) is None
     assert str(raises(UsageError, ua.send, b"2", DESK, b"x" * 400, 1)).find("over its budget") > 0
+
+
+def test_a_second_challenge_that_has_no_room_is_met_by_the_next_message():
+    """R3428-8.2, R3261-22-2: one outcome, which says by how much; a text as short as that gets through at once"""
+    ua = agent()
+    (text,), compact = ua.fit(DESK, b"x" * 2000, "truncate")
+    options = {"compact": compact}
+    (transmit,) = ua.send(b"1", DESK, text, 0, **options)
+    two = answer(ua, Message(transmit.data), 407, PROXY % (b"p" * 30, b"1" * 70))
+    (event,) = answer(ua, two, 401, MD5 % (b"2" * 120))
+    over = int(event.reason.split()[0])
+    assert (event.name, event.status, over > 100) == ("failed", 401, True)
+    error = raises(UsageError, lambda: ua.send(b"2", DESK, text, 1, **options))
+    assert str(error) == "the request is %d octets over its budget of 1300" % over
+    (transmit,) = ua.send(b"2", DESK, text[over:], 1, **options)
+    request = Message(transmit.data)
+    assert (len(transmit.data), nonces(request)) == (1300, [b"2" * 120])
+    assert nonces(request, b"proxy-authorization") == [b"1" * 70]
+    assert answer(ua, request, 200)[0].name == "delivered"
+
+
+def test_room_for_two_credentials_is_kept_once_they_were_needed():
+    """R3428-8.2: also where nobody has asked yet, or the one of the two; for more than two never"""
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter())
+    ua.credentials = ((b"", b"alice", b"wonder"),)
+    target, other, third = b"sip:desk@192.0.2.1", b"sip:desk@192.0.2.2", b"sip:desk@192.0.2.3"
+    rooms = [len(ua.fit(other, b"x" * 2000, "truncate")[0][0])]
+    answer(ua, answer(ua, send(ua, b"1", third), 407, PROXY % (b"p", b"1")), 200)
+    rooms.append(len(ua.fit(other, b"x" * 2000, "truncate")[0][0]))
+    many = PROXY % (b"p", b"1") + PROXY % (b"q", b"1") + PROXY % (b"r", b"1")
+    answer(ua, answer(ua, send(ua, b"2", target), 407, many), 200)
+    rooms.append(len(ua.fit(other, b"x" * 2000, "truncate")[0][0]))
+    assert rooms[0] == rooms[1]
+    assert rooms[1] - rooms[2] == 384 + len(b"alice") + len(other)
+    (text,), _ = ua.fit(third, b"x" * 2000, "truncate")
+    (transmit,) = ua.send(b"3" * 20, third, text, 0, compact=True)
+    assert len(transmit.data) == 1300 - 384 - len(b"alice") - len(third)
 
 
 def test_what_is_remembered_of_challenges_is_bounded():
