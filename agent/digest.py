@@ -1,7 +1,8 @@
 """Digest access authentication for SIP (RFC 3261 section 22, RFC 7616, RFC 8760): what both ends compute.
 
-Algorithms: SHA-256 and MD5 and their -sess forms, as far as this interpreter's hashlib has them. agent.challenge is the
-client that answers, agent.authenticator the server that asks.
+Algorithms: SHA-512-256, SHA-256 and MD5 and their -sess forms, as far as this interpreter's hashlib has them; the first
+is OpenSSL's, which MicroPython doesn't have. agent.challenge is the client that answers, agent.authenticator the server
+that asks.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ from binascii import hexlify
 
 from agent.errors import ParseError
 
-_HASHES = {b"sha-256": "sha256", b"md5": "md5"}
+_HASHES = {b"sha-256": "sha256", b"md5": "md5", b"sha-512-256": "sha512_256"}
 
 
 def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
@@ -66,8 +67,10 @@ def unquote(text: bytes) -> bytes:
 
 
 def hexhash(algorithm: bytes, data: bytes) -> bytes:
-    """Return the lower-case hexadecimal digest of data; algorithm: b"md5" or b"sha-256"."""
-    return hexlify(getattr(hashlib, _HASHES[algorithm])(data).digest())
+    """Return the lower-case hexadecimal digest of data; algorithm: b"md5", b"sha-256" or b"sha-512-256"."""
+    name = _HASHES[algorithm]
+    made = getattr(hashlib, name)(data) if hasattr(hashlib, name) else hashlib.new(name, data)
+    return hexlify(made.digest())
 
 
 def is_supported(algorithm: bytes) -> bool:
@@ -75,7 +78,8 @@ def is_supported(algorithm: bytes) -> bool:
     name = algorithm.lower()
     if name[-5:] == b"-sess":
         name = name[:-5]
-    return name in _HASHES and hasattr(hashlib, _HASHES[name])
+    known = _HASHES.get(name, "")
+    return hasattr(hashlib, known) or known in getattr(hashlib, "algorithms_available", ())
 
 
 def secret(algorithm: bytes, user: bytes, realm: bytes, password: bytes) -> bytes:
