@@ -66,6 +66,7 @@ class Uac:
     """Sends; UserAgent adds receiving."""
 
     refused: tuple = ()  # (URI key, content type) that peers answered 415, agent.retry keeps the latest
+    resolve_im: object | None = None  # a function of an im: URI that returns a sip: or sips: URI for it, or None
     dead: dict[tuple, int]  # made by agent.retry: a flow's first three items -> when to think of it again
 
     def __init__(
@@ -120,7 +121,8 @@ class Uac:
         """Send a MESSAGE, at once or when the one pending for the same URI has its outcome (RFC 3428 section 8).
 
         call_id: from new_call_id(), or the stored one of a message that is sent again after a restart.
-        target: a sip:, sips:, im: or tel: URI. expires: seconds that the content stays valid; adds Date if we know it.
+        target: a sip:, sips:, im: or tel: URI; for an im: URI resolve_im may know a better one.
+        expires: seconds that the content stays valid; adds Date if we know it.
         flow: next hop, instead of the proxy or the target; a list has more, to try when the first leads nowhere.
         compact: the short header names of RFC 3261 section 7.3.3.
         fallback: content type and body to send once a peer has refused content_type with 415, from then on at once.
@@ -170,7 +172,10 @@ class Uac:
         try:
             uri = self._uri
             if uri is None or target != self._target:
-                uri = parse_uri(target)
+                self._uri = uri = parse_uri(target)
+                self._target = target
+            if uri.scheme == b"im" and self.resolve_im is not None:  # RFC 3428 section 5
+                uri = parse_uri(self.resolve_im(target) or target)  # type: ignore[operator]
             if flow is None:
                 flow = self.route.flow if self.route is not None else self.proxy_flow or uri.flow(self.transport)
         except ParseError as error:
@@ -182,8 +187,6 @@ class Uac:
         _check_text(content_type)
         if subject is not None:
             _check_text(subject)
-        self._target = target
-        self._uri = uri
         draft = self.new_draft(b"MESSAGE", uri, flow)
         draft.content_type = content_type
         draft.expires = expires

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import ParseError
-from agent.locate import Search, is_address, is_local
+from agent.locate import Search, is_address, is_local, srv_order
 from agent.uri import Uri, parse_host_port
 
 if TYPE_CHECKING:
@@ -69,6 +69,19 @@ class Resolver:
                 self._kept.clear()
             self._kept[key] = (time.monotonic() + search.ttl, flows)
         return flows
+
+    async def im_server(self, uri: Uri) -> bytes | None:
+        """Return a SIP URI at the server that the domain of an im: URI names, None for none (RFC 3861, RFC 5509).
+
+        Raises OSError when DNS doesn't answer.
+        """
+        if is_address(uri.host) or is_local(uri.host):
+            return None
+        records, _ = await self._ask_dns(b"_im._sip." + uri.host, ("SRV",))
+        for *_, port, host in srv_order(records, os.urandom):
+            if host:
+                return Uri(b"sip", uri.user, host, port, []).request_uri()
+        return None
 
     async def _run(self, search: Search) -> None:
         trouble = ""  # with DNS

@@ -142,11 +142,20 @@ class _Sender:
         wrap = self._wrapper(target, subject) if args.cpim or self._notify else None
         content_type = os.fsencode(args.content_type) if wrap is None else imdn.CPIM
         how: dict[str, Any] = {"content_type": content_type, "expires": args.expires, "subject": subject}
+        resolver = Resolver(transport, args.dns)
+        next_hop = parse_uri(proxy or target)
+        if next_hop.scheme == b"im":
+            try:
+                found = await resolver.im_server(next_hop)
+            except OSError as error:
+                return self._unreachable(error)
+            ua.resolve_im = {target: found}.get
+            next_hop = parse_uri(found or target)
         ua.fit(target, b"", "refuse", **how)  # says what is wrong before anything is opened
-        shell = Shell(ua, self, self._tls, Resolver(transport, args.dns), proxy)
+        shell = Shell(ua, self, self._tls, resolver, proxy)
         try:
             await shell.open(args.bind or ())
-            host = await shell.reach(parse_uri(proxy or target))
+            host = await shell.reach(next_hop)
             if not args.sender:
                 ua.aor = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
             reserve = 0 if wrap is None else len(wrap(ua, b"0" * 20, b"")["body"])
@@ -154,10 +163,13 @@ class _Sender:
             how["compact"] = compact
             return await self._send_parts(ua, shell, target, bodies, how, wrap)
         except OSError as error:
-            self._say({"event": "failed", "status": 503, "reason": reason_of(error), "call_id": None})
-            return UNANSWERED
+            return self._unreachable(error)
         finally:
             await shell.close()
+
+    def _unreachable(self, error: OSError) -> int:
+        self._say({"event": "failed", "status": 503, "reason": reason_of(error), "call_id": None})
+        return UNANSWERED
 
     def _wrapper(self, target: bytes, subject: bytes | None) -> _Wrap:
         """Return a function that makes the options of a message/cpim out of a text."""
@@ -197,7 +209,7 @@ class _Sender:
             results.append((code, line))
             if code not in (DELIVERED, ACCEPTED):
                 break
-        if (parse_uri(target).key(), imdn.CPIM) not in ua.refused:
+        if imdn.CPIM not in [content_type for _, content_type in ua.refused]:
             results = await self._wait(results)
         worst: int = max(code for code, _ in results)
         self._say(next(line for code, line in reversed(results) if code == worst))

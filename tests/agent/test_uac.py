@@ -132,6 +132,27 @@ def test_an_im_or_tel_target_needs_a_proxy():
         assert message.get(b"to") == b"<%s>" % target
 
 
+def test_an_im_target_becomes_the_sip_uri_that_the_shell_knows_for_it():
+    """R3428-5.1, R3428-5.2, R3428-8.4: as if it had been given; where the shell knows none, the im: URI is left"""
+    known = {b"im:desk@example.org": b"sip:desk@192.0.2.5:5070", b"im:lamp@example.org": b"lamp"}
+    for proxy in (None, b"sip:192.0.2.1"):
+        ua = board(proxy=proxy)
+        ua.resolve_im = known.get
+        message = send(ua, b"im:desk@example.org")
+        assert (message.uri, message.get(b"to")) == (b"sip:desk@192.0.2.5:5070", b"<sip:desk@192.0.2.5>")
+        assert list(ua.send(b"2", b"sip:desk@192.0.2.5:5070", b"x", NOW)) == []
+        raises(UsageError, ua.send, b"3", b"im:lamp@example.org", b"x", NOW)
+        raises(UsageError, ua.send, b"4", b"im:", b"x", NOW)
+    ua = board()
+    ua.resolve_im = known.get
+    raises(UsageError, ua.send, b"1", b"im:who@example.org", b"x", NOW)
+    known[b"im:who@example.org"] = b"sips:who@192.0.2.5"  # it is asked again each time
+    assert only(ua.send(b"1", b"im:who@example.org", b"x", NOW)).flow == (b"TLS", b"192.0.2.5", 5061)
+    ua = board(proxy=b"sip:192.0.2.1")
+    ua.resolve_im = known.get
+    assert send(ua, b"im:other@example.org").uri == b"im:other@example.org"
+
+
 def test_no_im_uri_is_a_hop():
     """R3428-5.5: neither as proxy nor in a Route"""
     raises(UsageError, lambda: board(proxy=b"im:proxy@example.org"))

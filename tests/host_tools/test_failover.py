@@ -97,6 +97,27 @@ def test_proxy_is_looked_up_in_place_of_the_target() -> None:
     assert proxy.got[0].startswith(b"MESSAGE sip:desk@nowhere.example SIP/2.0")
 
 
+def test_im_uri_leads_to_the_sip_server_that_its_domain_names() -> None:
+    """R3428-5.1, R3428-5.2: RFC 3861; without one there is no way but a proxy, which isn't asked by DNS"""
+    with Peer("udp", [["200 OK"], ["200 OK"]]) as peer:
+        place = f"{peer.port} a.example.org."
+        zone = {
+            ("_im._sip.example.org", "SRV"): [f"10 0 {place}", "20 0 9 b.example.org."],
+            ("a.example.org", "A"): _HOME,
+        }
+        with DnsServer({**zone, ("_im._sip.example.net", "SRV"): ["0 0 0 ."]}) as server:
+            assert _send(server, "im:desk@example.org", "hi", "--cpim")[0] == 0
+            for domain in ("example.net", "example.com", "127.0.0.1", "localhost"):
+                code, out, err = sipmote("send", "--dns", server.place, f"im:desk@{domain}", "hi")
+                assert (code, out) == (2, "") and "proxy" in err and len(err.splitlines()) == 1
+            asked = len(server.asked)
+            assert _send(server, "im:desk@example.org", "hi", "--proxy", f"sip:127.0.0.1:{peer.port}")[0] == 0
+            assert len(server.asked) == asked
+    assert peer.got[0].startswith(b"MESSAGE sip:desk@a.example.org:%d SIP/2.0" % peer.port)
+    assert b"To: <im:desk@example.org>" in peer.got[0]
+    assert peer.got[1].startswith(b"MESSAGE im:desk@example.org SIP/2.0")
+
+
 def test_contact_of_a_redirect_is_looked_up_too() -> None:
     with (
         Peer("udp", [["302 Moved\r\nContact: <sip:other@example.org>"]]) as moved,
@@ -151,11 +172,12 @@ def test_silent_and_malicious_servers_are_one_line_in_bounded_time() -> None:
         servers = [stack.enter_context(DnsServer(forge=forge or (lambda query: None))) for forge in forges]
         places = [server.place for server in servers] + [f"127.0.0.1:{closed_port(socket.SOCK_DGRAM)}"]
         runs = [Running("send", "--dns", place, "sip:desk@example.org", "hi") for place in places]
+        runs.append(Running("send", "--dns", places[0], "im:desk@example.org", "hi"))
         codes = [run.wait() for run in runs]
-    trouble = b"failed: 503 no address found for example.org (no answer from the DNS server at 127.0.0.1 port "
+    troubles = [b"no address found for example.org (no answer from the DNS server at 127.0.0.1 port "] * len(places)
     assert codes == [5] * len(codes)
-    for run in runs:
-        assert trouble in run.errors and run.errors.count(b"\n") == 1, run.errors
+    for run, trouble in zip(runs, [*troubles, b"no answer from the DNS server at 127.0.0.1 port "], strict=True):
+        assert b"failed: 503 " + trouble in run.errors and run.errors.count(b"\n") == 1, run.errors
 
 
 def test_records_that_lead_in_circles_are_one_line() -> None:
