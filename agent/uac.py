@@ -16,7 +16,6 @@ from agent.uri import Uri, parse_host_port, parse_uri
 BUDGET = 1300  # octets of a request, all headers included (RFC 3428 section 8)
 _MAX_QUEUE = const(100)  # messages that may wait behind the one that is pending
 _DATE = const(36)  # octets of "Date:Sat, 13 Nov 2010 23:29:00 GMT" and its line end
-_CREDENTIALS = const(384)  # octets of credentials with SHA-256, beside user and URI; realm and nonce 160 of them
 _NO_CHALLENGES: list = []
 _NOTHING: tuple[Event, ...] = ()  # shared, so that silence allocates nothing
 
@@ -211,16 +210,12 @@ class Uac:
         return draft
 
     def to_come(self, draft: Draft) -> int:
-        """Octets that the request may still gain: the answer to a challenge, and a Date once it is known.
-
-        A proxy and the recipient may each have a challenge (RFC 3261 section 22.3). Room for both would take a third
-        of the budget from everybody: there is room for one, and for two once a request anywhere has needed them.
-        """
+        """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
         octets = _DATE if draft.expires and draft.date is None and self.clock.quality == NONE else 0
         if self.credentials:
-            met = min(max([1] + [len(known) for known in self.challenges.values()]), 2)
-            each = _CREDENTIALS + max([len(one[1]) for one in self.credentials]) + len(draft.uri.request_uri())
-            octets += max(met - len(draft.challenges), 0) * each
+            from agent.challenge import to_come
+
+            octets += to_come(self, draft)
         return octets
 
     def build(self, draft: Draft, now: int) -> None:
