@@ -103,7 +103,10 @@ class Resolver:
 
     async def _ask_system(self, name: bytes) -> list[bytes]:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(name.decode(), None, type=socket.SOCK_STREAM)
+        try:
+            found = await loop.getaddrinfo(name.decode(), None, type=socket.SOCK_STREAM)
+        except UnicodeError:  # what Python says of an empty label and of one above 63 octets
+            raise OSError("no host name") from None
         return [address[0].encode() for *_, address in found if isinstance(address[0], str)]
 
     async def _ask_dns(self, name: bytes, kinds: tuple[str, ...]) -> tuple[list[Any], int]:

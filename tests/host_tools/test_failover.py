@@ -128,6 +128,15 @@ def test_contact_of_a_redirect_is_looked_up_too() -> None:
     assert peer.got[0].startswith(b"MESSAGE sip:other@example.org SIP/2.0")
 
 
+def test_name_that_is_none_is_one_line_and_a_redirect_to_it_an_outcome() -> None:
+    for name in ("a..example.org", "a" * 64 + ".example.org"):
+        code, out, err = sipmote("send", f"sip:desk@{name}", "hi")
+        assert (code, out) == (5, "") and err.endswith(f"no address found for {name} (no host name)\n")
+        with Peer("udp", [[f"302 Moved\r\nContact: <sip:desk@{name}>"]]) as peer:
+            code, _, err = sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "hi")
+        assert code == 5 and err.endswith(f"no address found for {name} (no host name)\n")
+
+
 def test_addresses_and_names_of_this_machine_are_not_asked_for() -> None:
     with Peer("udp", [["200 OK"]] * 3) as peer, DnsServer() as server:
         assert _send(server, f"sip:desk@127.0.0.1:{peer.port}", "hi")[0] == 0
