@@ -30,7 +30,7 @@ class Search:
         if uri.scheme == b"sips" or uri.param(b"transport") is not None:
             transports = (transport,)
         self._transports = transports
-        self.host = host.strip(b"[]").lower()
+        self.host = host.lower()
         self._name = b"" if is_address(uri.host) else uri.host
         self._random = random_bytes
         self._hosts: dict[bytes, list] = {}  # by name, as far as they were looked up

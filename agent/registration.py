@@ -10,7 +10,7 @@ from agent.events import Event, Transmit
 from agent.headers import param, parse_address, parse_delta, parse_via
 from agent.message import Message
 from agent.uac import Draft, Uac
-from agent.uri import Uri, parse_uri
+from agent.uri import Uri, bracketed, parse_host_port, parse_uri
 
 _PING = b"\r\n\r\n"
 _PING_MS = const(25000)  # keeps a NAT's UDP binding, which lives 30 s and more (RFC 5626 section 4.4.2)
@@ -166,19 +166,16 @@ class Registration:
         """
         try:
             via = parse_via(message.get(b"via") or b"")
+            seen = (param(via.params, b"received") or via.host).strip(b"[]")
+            host, port = parse_host_port(b"%s:%s" % (bracketed(seen), param(via.params, b"rport") or b"0"))
         except ParseError:
             return False
-        port = param(via.params, b"rport") or b""
-        host = param(via.params, b"received") or via.host
-        if self._has_moved or not port.isdigit() or len(port) > 5:
-            return False
-        host = host.strip(b"[]").lower()
-        if (host, int(port)) == (self._contact.host, self._contact.port or 5060):
+        old = self._contact
+        if self._has_moved or not port or (host, port) == (old.host, old.port or 5060):
             return False
         self._has_moved = True
-        old = self._contact
         self._old_contact = old
-        self._contact = Uri(old.scheme, old.user, host, int(port), old.params)
+        self._contact = Uri(old.scheme, old.user, host, port, old.params)
         return True
 
     def _bound(self, granted: int, message: Message, now: int) -> list[Event]:

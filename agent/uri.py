@@ -93,7 +93,7 @@ class Uri:
         port = self.port
         if port is None:
             port = 5061 if transport == b"TLS" else 5060
-        self._flow = (transport, self.param(b"maddr") or self.host, port)
+        self._flow = (transport, (self.param(b"maddr") or self.host).strip(b"[]"), port)
         return self._flow
 
 

@@ -52,6 +52,9 @@ def test_where_nothing_is_in_the_way_the_contact_stays():
         b";received=198.51.100.1",
         b";received=198.51.100.1;rport=port",
         b";received=198.51.100.1;rport=123456",
+        b";received=198.51.100.1;rport=65536",
+        b";received=198.51.100.1;rport=0",
+        b";received=198.51.100.1>;rport=5070",
     ):
         ua, transmit = registering()
         assert only(ua.receive(seen_as(transmit, parameters), REGISTRAR, NOW)) == Registered(3600)

@@ -157,6 +157,7 @@ def test_a_uri_says_where_its_request_goes():
         (b"sips:bob@example.org:5070;transport=tcp", b"UDP", (b"TLS", b"example.org", 5070)),
         (b"sip:bob@[2001:db8::1]", b"UDP", (b"UDP", b"2001:db8::1", 5060)),
         (b"sip:bob@example.org;maddr=192.0.2.3", b"UDP", (b"UDP", b"192.0.2.3", 5060)),
+        (b"sip:bob@example.org;maddr=[2001:db8::3]", b"UDP", (b"UDP", b"2001:db8::3", 5060)),
     ):
         assert parse_uri(value).flow(transport) == flow
 
