@@ -3,7 +3,7 @@
 from agent.clock import later
 from agent.events import Outcome, Transmit
 from agent.message import Message
-from tests.helpers import NOW, answer, board, only, sent
+from tests.helpers import NOW, Dice, answer, board, only, sent
 
 FLOW = (b"UDP", b"192.0.2.1", 5060)
 
@@ -208,3 +208,32 @@ def test_a_redirect_that_makes_a_request_too_long_leaves_its_own_queue():
     events = redirected(ua, events, b"<sip:%s@192.0.2.2>" % (b"d" * 200))
     assert events[0].name == "failed" and transmits(events) == [(b"2", b"1", A)]
     assert list(ua.queues) == [b"sip:desk@192.0.2.1:"]
+
+
+def test_no_uri_has_two_pending_whatever_peers_answer():
+    """R3428-8.4, R3261-17.1-4: by chance, with redirects among the answers: one outcome for each, and all goes on"""
+    for seed in range(1, 6):
+        dice = Dice(seed)
+        ua = board(proxy=b"sip:192.0.2.1")
+        uris = [b"sip:desk%d@example.org" % i for i in range(4)]
+        under_way, ended, sent_off, ms = [], [], 0, 0
+        while sent_off < 60 or under_way:
+            events = []
+            turn = dice.roll(8)
+            if turn < 3 and sent_off < 60:
+                sent_off += 1
+                events = list(ua.send(b"%d" % sent_off, uris[dice.roll(4)], b"hot", NOW))
+            elif turn == 7:
+                ms += 500
+                events = [event for event in ua.wake(later(NOW, ms)) if type(event) is Outcome]
+            elif under_way:
+                request = under_way.pop(dice.roll(len(under_way)))
+                line = (b"200 OK", b"404 No", b"302 Moved", b"302 Moved", b"503 Busy")[dice.roll(5)]
+                fields = b"Contact: <%s>\r\nContact: <%s>\r\n" % (uris[dice.roll(4)], uris[dice.roll(4)])
+                events = list(ua.receive(answer(request, line, fields), FLOW, later(NOW, ms)))
+            under_way += [event.data for event in events if type(event) is Transmit]
+            ended += [event.call_id for event in events if type(event) is Outcome]
+            keys = [draft.uri.key() for draft in ua.pending.values()]
+            assert len(set(keys)) == len(keys) and sorted(keys) == sorted(ua.queues)
+        assert sorted(ended) == sorted([b"%d" % (i + 1) for i in range(60)])
+        assert not ua.queues and not ua.pending
