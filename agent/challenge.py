@@ -1,4 +1,4 @@
-"""A client's answers to 401 and 407 (RFC 3261 section 22, RFC 7616, RFC 8760). Loaded by who has credentials.
+"""A client's answers to 401 and 407 (RFC 3261 section 22, RFC 7616, RFC 8760). Loaded at the first challenge.
 
 qop is auth, auth-int where nothing else is offered, or none (RFC 2069); Basic is never answered. A realm, nonce or
 opaque with escapes is hashed and sent back as it stands between its quotes. A user's name is hashed as the user writes
@@ -13,7 +13,6 @@ from agent.message import Message
 from agent.uac import BUDGET, Draft, Uac
 
 _MAX_FLOWS = const(16)  # with challenges that are remembered
-_CREDENTIALS = const(384)  # octets of credentials with SHA-256, beside user and URI; realm and nonce 160 of them
 
 
 def answer(uac: Uac, draft: Draft, message: Message) -> bool:
@@ -47,20 +46,11 @@ def answer(uac: Uac, draft: Draft, message: Message) -> bool:
         if len(uac.challenges) >= _MAX_FLOWS:
             uac.challenges.clear()
         draft.challenges = uac.challenges[(draft.method, draft.flow[:3])] = challenges
+        if len(challenges) > 1:  # a proxy's and the recipient's, say: room for two takes a third of everybody's budget
+            uac.rooms = 2
     else:  # the next request begins without credentials that are no good
         uac.challenges.pop((draft.method, draft.flow[:3]), None)
     return changed
-
-
-def to_come(uac: Uac, draft: Draft) -> int:
-    """Return the octets that credentials may still add to a request.
-
-    A proxy and the recipient may each have a challenge (RFC 3261 section 22.3). Room for both would take a third of the
-    budget from everybody: there is room for one, and for two once a request anywhere has needed them.
-    """
-    met = min(max([1] + [len(known) for known in uac.challenges.values()]), 2)
-    each = _CREDENTIALS + max([len(one[1]) for one in uac.credentials]) + len(draft.uri.request_uri())
-    return max(met - len(draft.challenges), 0) * each
 
 
 def recall(uac: Uac, draft: Draft, now: int) -> None:

@@ -16,6 +16,7 @@ from agent.uri import Uri, parse_host_port, parse_uri
 BUDGET = 1300  # octets of a request, all headers included (RFC 3428 section 8)
 _MAX_QUEUE = const(100)  # messages that may wait behind the one that is pending
 _DATE = const(36)  # octets of "Date:Sat, 13 Nov 2010 23:29:00 GMT" and its line end
+_CREDENTIALS = const(384)  # octets of credentials with SHA-256, beside user and URI; realm and nonce 160 of them
 _NO_CHALLENGES: list = []
 _NOTHING: tuple[Event, ...] = ()  # shared, so that silence allocates nothing
 
@@ -65,6 +66,7 @@ class Uac:
     """Sends; UserAgent adds receiving."""
 
     refused: tuple = ()  # (URI key, content type) that peers answered 415, agent.retry keeps the latest
+    rooms = 1  # for credentials, kept in each request; agent.challenge makes it 2
     resolve_im: object | None = None  # a function of an im: URI that returns a sip: or sips: URI for it, or None
     dead: dict[tuple, int]  # made by agent.retry: a flow's first three items -> when to think of it again
 
@@ -213,9 +215,8 @@ class Uac:
         """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
         octets = _DATE if draft.expires and draft.date is None and self.clock.quality == NONE else 0
         if self.credentials:
-            from agent.challenge import to_come
-
-            octets += to_come(self, draft)
+            each = _CREDENTIALS + max([len(one[1]) for one in self.credentials]) + len(draft.uri.request_uri())
+            octets += max(self.rooms - len(draft.challenges), 0) * each
         return octets
 
     def build(self, draft: Draft, now: int) -> None:
