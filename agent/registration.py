@@ -36,31 +36,6 @@ class RegistrationLost(Event):
     pause_s: int
 
 
-class ServiceRoute:
-    """The way that a registrar wants our messages to go (RFC 3608).
-
-    uri: of its first hop. flow: where that is, or the outbound proxy before it. routes: the values of Service-Route.
-    """
-
-    def __init__(self, uri: Uri, flow: tuple, routes: list[bytes]) -> None:
-        self.uri = uri
-        self.flow = flow
-        self._is_loose = uri.param(b"lr") is not None
-        self._routes = routes if self._is_loose else routes[1:]
-
-    def lead(self, target: Uri) -> tuple[bytes, bytes]:
-        """Return the Request-URI and the Route line for a target (RFC 3261 section 12.2.1.1).
-
-        A first hop without lr, a strict router, is the Request-URI itself; the target is then the end of the Route.
-        An im: URI must not be there (RFC 3428 section 5), so that it remains the Request-URI, without a Route.
-        """
-        if self._is_loose:
-            return target.request_uri(), b"Route: %s\r\n" % b", ".join(self._routes)
-        if target.scheme == b"im":
-            return target.request_uri(), b""
-        return self.uri.request_uri(), b"Route: %s\r\n" % b", ".join(self._routes + [b"<%s>" % target.request_uri()])
-
-
 def make(ua: Uac, registrar: bytes | None, expires: int, instance: bytes, contact: bytes) -> "Registration":
     """Return what UserAgent.register() asks for. Raises UsageError for a registrar or contact that won't do."""
     try:
@@ -187,7 +162,11 @@ class Registration:
             self._next_at = None
             self._ua.route = None
             return [Registered(0)]
-        self._ua.route = _service_route(self._ua, message)
+        self._ua.route = None
+        if message.get(b"service-route") is not None:
+            from agent.service_route import read_route
+
+            self._ua.route = read_route(self._ua, message)
         renew_s = granted - _HALF_WAY_S if granted > 2 * _HALF_WAY_S else granted // 2
         self._next_at = later(now, min(max(renew_s, 1), 86400) * 1000)
         timer = parse_delta(message.get(b"flow-timer"))
@@ -272,18 +251,3 @@ class Registration:
                 ms = max(0, until(at, now))
                 wait = ms if wait is None else min(wait, ms)
         return wait
-
-
-def _service_route(ua: Uac, message: Message) -> ServiceRoute | None:
-    """Return the route that a 200 asks for, None for none or a useless one.
-
-    It has sip: and sips: URIs only (RFC 3428 section 5).
-    """
-    try:
-        routes = message.members(b"service-route")
-        uris = [parse_uri(parse_address(route)[1]) for route in routes]
-        if not uris or [1 for uri in uris if uri.scheme not in (b"sip", b"sips")]:
-            return None
-        return ServiceRoute(uris[0], ua.proxy_flow or uris[0].flow(ua.transport), routes)
-    except ParseError:
-        return None

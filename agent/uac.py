@@ -38,7 +38,7 @@ class Draft:
     uri: Uri  # the Request-URI
     aor: bytes  # whom it is from
     to: bytes
-    route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821  # agent.registration.ServiceRoute
+    route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821  # of agent.service_route
     key: bytes  # of the target; whom it is for in Uac.refused, wherever redirects lead
     flow: tuple
     flows: list[tuple]  # where to turn next when flow leads nowhere
