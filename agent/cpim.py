@@ -92,7 +92,7 @@ def parse_cpim(data: bytes, namespaces: tuple = ()) -> Cpim:
         if header[0] == CORE:
             _check_core(header, headers, prefixes, namespaces)
         at = end + 2
-    mime, body_at = _parse_mime(data, end + 2)
+    mime, body_at = parse_mime(data, end + 2)
     return Cpim(data, headers, mime, body_at)
 
 
@@ -176,8 +176,8 @@ def _is_name(value: bytes) -> bool:
     return len(value) > 0
 
 
-def _parse_mime(data: bytes, at: int) -> tuple[list, int]:
-    """Return the content's header fields and where the content begins."""
+def parse_mime(data: bytes, at: int) -> tuple[list, int]:
+    """Return a MIME entity's header fields, (name in lower case, value), and where its content begins."""
     fields: list = []
     for _ in range(_MAX_HEADERS + 1):
         end = data.find(b"\r\n", at)

@@ -37,7 +37,7 @@ def encode(tag: int, *parts: bytes) -> bytes:
 class Element:
     """One element of what was read; its parts are taken one after the other, as the grammar has them.
 
-    tag: the tag octet. parts: the elements inside a constructed one, else empty.
+    tag: the tag octet; OCTETS also for such a string in pieces. parts: the elements inside a constructed one.
     """
 
     __slots__ = ("_at", "_data", "_end", "_next", "_start", "parts", "tag")
@@ -48,8 +48,11 @@ class Element:
         self._at = at
         self._end = at
         self._next = 0
-        self.tag: int = data[start]
+        self.tag: int = OCTETS if data[start] == OCTETS | _CONSTRUCTED else data[start]
         self.parts: list[Element] = []
+
+    def _is_constructed(self) -> bool:
+        return self._data[self._start] & _CONSTRUCTED != 0
 
     @property
     def raw(self) -> bytes:
@@ -59,7 +62,7 @@ class Element:
     @property
     def octets(self) -> bytes:
         """The contents; those of a string in pieces joined."""
-        if self.tag & _CONSTRUCTED:
+        if self._is_constructed():
             return b"".join([part.octets for part in self.parts])
         return self._data[self._at : self._end]
 
@@ -116,7 +119,7 @@ def _read(data: bytes, start: int, end: int, depth: int, left: list) -> Element:
     found._end = at + size
     if found._end > end:
         raise ParseError("as much as the length says was expected in ASN.1")
-    if found.tag & _CONSTRUCTED:
+    if found._is_constructed():
         while at < found._end:
             part = _read(data, at, found._end, depth - 1, left)
             found.parts.append(part)
@@ -128,7 +131,7 @@ def _read_to_mark(data: bytes, start: int, end: int, depth: int, left: list) -> 
     """Read an element of indefinite length, which two zero octets end (X.690 section 8.1.3.6)."""
     found = Element(data, start, start + 2)
     at = start + 2
-    if not found.tag & _CONSTRUCTED:
+    if not found._is_constructed():
         raise ParseError("a definite length of a primitive element was expected in ASN.1")
     while data[at : at + 2] != b"\0\0":
         part = _read(data, at, end, depth - 1, left)

@@ -39,6 +39,13 @@ def test_a_path_of_tags_leads_inside():
     raises(ParseError, decode(b"\x30\x00").take, INTEGER)
 
 
+def test_a_string_in_pieces_is_a_string_even_without_any():
+    for data in (b"\x24\x80\x04\x02al\x24\x05\x04\x03arm\0\0", b"\x04\x05alarm"):
+        root = decode(encode(SEQUENCE, data))
+        assert root.take(OCTETS).octets == b"alarm"
+    assert decode(b"\x24\x80\0\0").octets == b""
+
+
 def test_lengths_that_are_not_the_shortest_are_read():
     assert decode(b"\x04\x84\x00\x00\x00\x01x").octets == b"x"
 
