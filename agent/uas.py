@@ -42,6 +42,7 @@ REASONS = {
     481: b"Call/Transaction Does Not Exist",
     482: b"Loop Detected",
     483: b"Too Many Hops",
+    493: b"Undecipherable",
     501: b"Not Implemented",
     503: b"Service Unavailable",
     603: b"Decline",
@@ -156,14 +157,16 @@ class Uas:
         date, expired, stale = judge(message, clock, now)
         return [MessageReceived(message, flow, sender, call_id, date, expired, stale, key, user)]
 
-    def respond(self, received: MessageReceived, status: int, fields: bytes, now: int) -> list[Event]:
+    def respond(
+        self, received: MessageReceived, status: int, fields: bytes, now: int, reason: bytes = b""
+    ) -> list[Event]:
         """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent."""
         if not 200 <= status < 700 or status == 408:
             raise UsageError("a final response other than 408 answers a MESSAGE (RFC 4320 section 4.2)")
         if status == 415 and not fields:
             fields = self._accept_fields()
         transaction = self._transactions.get(received.key)
-        return [] if transaction is None else self._answer(transaction, status, fields, now)
+        return [] if transaction is None else self._answer(transaction, status, fields, now, reason)
 
     def wake(self, now: int) -> list[Event]:
         """Let time pass: 100 for what is still unanswered after 3.5 s, end what nobody can repeat any more."""
@@ -233,8 +236,10 @@ class Uas:
             return b"%s %s %d %s" % (branch, via.host, via.port or 5060, method)
         return b"%s %s %s %s %s" % (message.uri, to_tag, merged, via.text, method)  # a peer of RFC 2543
 
-    def _answer(self, transaction: ServerTransaction, status: int, fields: bytes, now: int) -> list[Event]:
-        response = _status_line(status, REASONS.get(status, b"")) + transaction.echo + fields
+    def _answer(
+        self, transaction: ServerTransaction, status: int, fields: bytes, now: int, reason: bytes = b""
+    ) -> list[Event]:
+        response = _status_line(status, reason or REASONS.get(status, b"")) + transaction.echo + fields
         response += b"Content-Length: 0\r\n\r\n"
         if not transaction.respond(response, True, now):
             return []

@@ -64,17 +64,17 @@ class UserAgent(Uac):
         events: list[Event] = self._uas.receive(data, flow, self.token(4), self.clock, self.authenticator, now)
         return events
 
-    def respond(self, received: MessageReceived, status: int, now: int) -> list[Event]:
+    def respond(self, received: MessageReceived, status: int, now: int, reason: bytes = b"") -> list[Event]:
         """Answer a MessageReceived: 200 taken, 202 stored for later, or why not (RFC 3428 section 7).
 
-        Raises UsageError for a status below 200, or 408.
+        reason: in place of the usual phrase. Raises UsageError for a status below 200, or 408.
         """
         fields = b""
         if 200 <= status < 300 and self.clock.quality >= RTC:  # a board without a clock learns from it
             from agent.dates import format_date
 
             fields = b"Date: %s\r\n" % format_date(self.clock.unix(now) or 0)
-        events: list[Event] = self._uas.respond(received, status, fields, now)  # type: ignore[union-attr]
+        events: list[Event] = self._uas.respond(received, status, fields, now, reason)  # type: ignore[union-attr]
         return events
 
     def register(

@@ -68,6 +68,18 @@ def test_a_2xx_has_no_body_no_contact_and_no_accept():
         assert response.body == b""
 
 
+def test_an_application_may_say_why_in_its_own_words():
+    """R3428-11.7, R8591-8: one status has more than one meaning"""
+    for status, reason, said in (
+        (400, b"", b"Bad Request"),
+        (400, b"Incorrect Date or Time", b"Incorrect Date or Time"),
+        (493, b"", b"Undecipherable"),
+    ):
+        ua = desk()
+        response = sent(ua.respond(only(ua.receive(MESSAGE, UDP, NOW)), status, NOW, reason))
+        assert (response.status, response.reason) == (status, said)
+
+
 def test_no_response_has_an_alert_info_or_a_contact():
     """R3428-T1.11, R3428-T1.21, R3428-4.5: whatever the status"""
     for status in (200, 202, 302, 400, 403, 404, 415, 480, 486, 500, 503, 600, 603):
