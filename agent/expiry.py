@@ -36,4 +36,9 @@ def judge(message: Message, clock: WallClock, now: int) -> tuple[int | None, boo
     if unix is None:
         return date, None if ages else False, None
     expires_at = expiry(message, unix)
-    return date, expires_at is not None and unix > expires_at, abs(unix - date) > _WINDOW
+    return date, expires_at is not None and unix > expires_at, is_stale(date, unix)
+
+
+def is_stale(date: int, unix: float) -> bool:
+    """Is a message of this date minutes off the time, both in Unix seconds?"""
+    return abs(unix - date) > _WINDOW

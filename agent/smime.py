@@ -16,8 +16,7 @@ PKCS7 = b"application/pkcs7-mime"
 MULTIPART = b"multipart/signed"
 SIGNED = PKCS7 + b";smime-type=signed-data"
 ENCRYPTED = PKCS7 + b";smime-type=authEnveloped-data"
-_OLD_PKCS7 = b"application/x-pkcs7-mime"
-_SIGNATURE = (b"application/pkcs7-signature", b"application/x-pkcs7-signature")
+_SIGNATURE = b"application/pkcs7-signature"
 _MAX_LAYERS = const(4)
 
 
@@ -38,7 +37,7 @@ class Opened:
 
 def is_protected(content_type: bytes) -> bool:
     """Is a body of this type for open_body()?"""
-    return media_type(content_type) in (PKCS7, _OLD_PKCS7, MULTIPART)
+    return media_type(content_type) in (PKCS7, MULTIPART)
 
 
 def entity(content_type: bytes, body: bytes) -> bytes:
@@ -111,7 +110,7 @@ def _open_multipart(opened: Opened) -> None:
         raise ParseError("two parts and their boundary were expected in multipart/signed")
     content = parts[1][parts[1].find(b"\r\n") + 2 :]
     kind, octets = _parse_entity(parts[2][parts[2].find(b"\r\n") + 2 :])
-    if media_type(kind) not in _SIGNATURE:
+    if media_type(kind) != _SIGNATURE:
         raise ParseError("a CMS signature was expected in multipart/signed")
     from agent.cms_signed import SIGNED_DATA, read_signed
 

@@ -14,16 +14,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
-from agent import imdn
+from agent import imdn, smime
 from agent.authenticator import Authenticator
 from agent.errors import AgentError, ParseError
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.headers import media_type, parse_address, takes
+from agent.locate import is_address
 from agent.registration import Registered, RegistrationLost
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
@@ -33,22 +34,27 @@ from host_tools.errors import ToolError
 from host_tools.notifications import Notifier, wanted
 from host_tools.relay import POLICIES, Relay, pack
 from host_tools.resolver import Resolver
-from host_tools.shell import Flow, Shell, now_ms, parse_bind, user_name
+from host_tools.shell import Answer, Flow, Shell, now_ms, parse_bind, user_name
 from host_tools.store import Received, Store, describe
 from host_tools.users import PASSWORD_VARIABLE, ask_password, read_users
+
+if TYPE_CHECKING:  # loaded for who asks for S/MIME
+    from host_tools.smime import Reader
 
 _KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
 _RUNNERS = 4  # commands of --exec at once
 _RUN_S = 60.0  # what one may take
 _MAX_WAITING = 1000  # messages that wait for theirs; all are in the store
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML, imdn.COMPOSING)
-_OK = 200
-_ACCEPTED = 202
-_TOO_MANY_HOPS = 483
+_OK: Answer = (200, b"")
+_ACCEPTED: Answer = (202, b"")
+_UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
+_INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
+_TOO_MANY_HOPS: Answer = (483, b"")
 _BINDING_S = 600
 _UNREGISTER_S = 2.0
-_UNSUPPORTED_MEDIA_TYPE = 415
-_SERVICE_UNAVAILABLE = 503  # "come back later"
+_UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
+_SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,14 +95,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="command",
         metavar="COMMAND",
         help="run for each message (not for a duplicate), without a shell: its body on stdin; SIPMOTE_FROM, _TO, "
-        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _SOURCE, _TRANSPORT, _USER, _EXPIRED and _STALE in its environment. What "
-        "it prints goes to our stderr: it is no reply",
+        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _SOURCE, _TRANSPORT, _USER, _SIGNER (of a good signature), _EXPIRED and "
+        "_STALE in its environment. What it prints goes to our stderr: it is no reply",
     )
     parser.add_argument(
         "--interactive",
         action="store_true",
         help="send what comes on stdin, line by line, also when that is no terminal: 'TEXT' answers the last message, "
         "'sip:... TEXT' goes to that URI",
+    )
+    group = parser.add_argument_group("S/MIME, RFC 8591")
+    group.add_argument("--smime-key", metavar="FILE", help="our key and certificate, PEM, for what is encrypted to us")
+    group.add_argument(
+        "--smime-trust",
+        action="append",
+        metavar="FILE",
+        help="PEM with the certificates of senders, or of CAs that vouch for theirs; may be repeated. A signature that "
+        "isn't good is marked",
+    )
+    group.add_argument(
+        "--require-signed", action="store_true", help="refuse (403) what has no good signature by who it is from"
+    )
+    group.add_argument(
+        "--smime-store",
+        action="append",
+        metavar="ADDRESS",
+        help="of a server that may bring signed messages late: marked stale, where 400 answers others; may be repeated",
     )
     tls.add_arguments(parser)
     resolver.add_arguments(parser)
@@ -129,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     if args.realm and not args.users:
         raise ToolError("--realm names whose passwords count: add --users FILE")
+    _check_smime(args)
     args.password = ask_password(args.user, args.password_file) if args.user else None
     store = Store(args.db or str(_default_path()))
     try:
@@ -137,6 +162,16 @@ def run(args: argparse.Namespace) -> int:
     finally:
         store.close()
     return 0
+
+
+def _check_smime(args: argparse.Namespace) -> None:
+    if args.relay_to and (args.smime_key or args.smime_trust):
+        raise ToolError("--relay-to passes messages on as they are: leave --smime-key and --smime-trust to their end")
+    if args.require_signed and not args.smime_trust:
+        raise ToolError("--require-signed: by whom? Add --smime-trust FILE")
+    for address in args.smime_store or ():
+        if not is_address(address.encode()):
+            raise ToolError(f"--smime-store {address}: an IP address was expected, as the source of messages shows it")
 
 
 async def _serve(args: argparse.Namespace, store: Store) -> None:
@@ -149,6 +184,12 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     aor = b"sip:%s@%s" % (user_name(), domains[0] if domains else b"localhost")
     everything = (b"*/*",)
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (everything if args.relay_to else _ACCEPT)
+    reader = None
+    if args.smime_key or args.smime_trust:
+        from host_tools.smime import reader as read_keys
+
+        reader = read_keys(args.smime_key, args.smime_trust or ())
+        accept += (smime.PKCS7, smime.MULTIPART)
     proxy = os.fsencode(args.proxy) if args.proxy else None
     aor = os.fsencode(args.register) if args.register else aor
     try:
@@ -163,6 +204,9 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     screen: Screen = JsonScreen() if args.json else Screen()
     inbox = Inbox(ua, accept, store, screen, _Runners(args.command, screen) if args.command else None)
     shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients), Resolver(server=args.dns), proxy)
+    inbox.reader = reader
+    inbox.require_signed = args.require_signed
+    inbox.stores = tuple(args.smime_store or ())
     if args.relay_to:
         inbox.relay = Relay(ua, shell, store.db, args.relay_to, args.relay_expired, screen.relay)
     if args.imdn:
@@ -218,6 +262,12 @@ class Screen:
             for mark, shown in marks.items():
                 if shown:
                     line.append(f" [{mark}]", "bold red")
+            if one.verdict is not None and not one.verdict.is_good:
+                line.append(f" [signature {one.verdict.state}: {harmless(one.verdict.reason)}]", "bold red")
+            elif one.verdict is not None:
+                line.append(f" (signed by {harmless(one.verdict.signer or '')})", "green")
+            if one.encrypted:
+                line.append(" (encrypted)", "dim")
             if encoding_error:
                 line.append(" [damaged text]", "red")
             if one.subject:
@@ -294,6 +344,9 @@ class Inbox:
 
     notifier: Notifier | None = None
     relay: Relay | None = None
+    reader: "Reader | None" = None
+    require_signed = False
+    stores: tuple[str, ...] = ()  # who may bring signed messages late
     proxy: bytes | None = None
 
     def __init__(
@@ -312,32 +365,33 @@ class Inbox:
         self._lines: asyncio.Queue[str] = asyncio.Queue(100)
         self._typist: asyncio.Task[None] | None = None
 
-    def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:
+    def take(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
         """Store a batch; it is shown when the answers have left."""
         received = time.time()
-        statuses: list[int] = []
+        answers: list[Answer] = []
         records: dict[int, Received] = {}  # by place in the batch
         for number, event in enumerate(batch):
             try:
-                one = describe(event, received, opened=self.relay is None)
+                one = describe(event, received, opened=self.relay is None, reader=self.reader)
                 notice = one.notice() if self.relay is None else None
             except ParseError as error:
                 self.dropped(Dropped(error.detail, event.flow))
-                statuses.append(error.status)
+                answers.append((error.status, b""))
+                continue
+            refusal = self._refusal(event, one)
+            if refusal is not None:
+                answers.append(refusal)
                 continue
             if self.relay:
                 one.parcel = pack(event, received)
                 if one.parcel is None:
-                    statuses.append(_TOO_MANY_HOPS)
+                    answers.append(_TOO_MANY_HOPS)
                     continue
-            if one.cpim is not None and not takes(self._accept, media_type(one.content_type.encode())):
-                statuses.append(_UNSUPPORTED_MEDIA_TYPE)
-                continue
             if notice:
                 self._loop.call_soon(self._screen.notice, notice)
             else:
                 records[number] = one
-            statuses.append(_ACCEPTED if self.relay else _OK)
+            answers.append(_ACCEPTED if self.relay else _OK)
         try:
             if records:
                 self._store.add(list(records.values()))
@@ -345,14 +399,27 @@ class Inbox:
             if not self._store_failed:
                 self._screen.warning(f"can't store messages, senders are asked to come back later: {error}")
             self._store_failed = True
-            return [_SERVICE_UNAVAILABLE if number in records else status for number, status in enumerate(statuses)]
+            return [_SERVICE_UNAVAILABLE if number in records else answer for number, answer in enumerate(answers)]
         if records:
             if self._store_failed:
                 self._store_failed = False
                 self._screen.warning("messages are stored again")
             self._last = batch[max(records)]
             self._loop.call_soon(self._show, [(batch[number], one) for number, one in records.items()])
-        return statuses
+        return answers
+
+    def _refusal(self, event: MessageReceived, one: Received) -> Answer | None:
+        """Return the answer to a message that we don't take for what is inside, None for one that we do."""
+        if self.require_signed and (one.verdict is None or not one.verdict.is_good):
+            self.dropped(Dropped("a message without a good signature", event.flow))
+            return _UNSIGNED
+        if one.verdict is not None and one.stale and event.flow[1].decode() not in self.stores:
+            self.dropped(Dropped("a signed message of another time", event.flow))
+            return _INCORRECT_DATE
+        is_inside = one.cpim is not None or one.encrypted or one.verdict is not None
+        if is_inside and not takes(self._accept, media_type(one.content_type.encode())):
+            return _UNSUPPORTED_MEDIA_TYPE
+        return None
 
     def _show(self, batch: Sequence[tuple[MessageReceived, Received]]) -> None:
         self._screen.messages([one for _, one in batch])
@@ -363,7 +430,7 @@ class Inbox:
                 continue
             if self._runners:
                 self._runners.start(one)
-            if self.notifier and one.cpim and wanted(event, one.cpim):
+            if self.notifier and one.cpim and not one.encrypted and wanted(event, one.cpim):  # it would go out in clear
                 self.notifier.delivered(event, one.cpim)
 
     def outcome(self, event: Outcome, trouble: str) -> None:
@@ -524,6 +591,7 @@ def _environment(one: Received) -> dict[str, str]:
         "SOURCE": one.source,
         "TRANSPORT": one.transport,
         "USER": one.user or "",
+        "SIGNER": (one.verdict.signer or "") if one.verdict is not None and one.verdict.is_good else "",
         "EXPIRED": "1" if one.expired else "0",
         "STALE": "1" if one.stale else "0",
     }

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent import imdn
+from agent import imdn, smime
 from agent.budget import POLICIES
 from agent.cpim_writer import build_cpim
 from agent.errors import AgentError, ParseError
@@ -21,17 +21,24 @@ from host_tools import resolver, tls
 from host_tools.console import harmless, write_json
 from host_tools.errors import ToolError
 from host_tools.resolver import Resolver
-from host_tools.shell import Shell, now_ms, parse_bind, reason_of, user_name
+from host_tools.shell import Answer, Shell, now_ms, parse_bind, reason_of, user_name
 from host_tools.store import describe
 from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name
 
 DELIVERED, USAGE, ACCEPTED, REFUSED, UNANSWERED = 0, 2, 3, 4, 5  # exit codes
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML)
 _MORE_TO_COME = ("processed", "stored")  # of what a notification may say: on its way still
-_OK = 200
-_BAD_USE_OF_THE_SENDER = 480  # for a MESSAGE that comes here while we wait for our answer
+_OK: Answer = (200, b"")
+_BAD_USE_OF_THE_SENDER: Answer = (480, b"")  # for a MESSAGE that comes here while we wait for our answer
+_DATE = 36  # octets of a Date header field
+_LONG = 300  # octets of a text whose every length takes as much room as any's
 
-_Wrap = Callable[[UserAgent, bytes, bytes], dict[str, Any]]  # of a user agent, a Call-ID and a text
+_HINTS = {
+    415: " (no S/MIME is read there)",
+    493: " (--encrypt-to is not a certificate of the key there)",
+}
+
+_Wrap = Callable[..., dict[str, Any]]  # of a user agent, a Call-ID, a text, and whether only to measure it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +74,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="as --notify, and when a server has accepted it for later, wait so many seconds to be told",
     )
+    group = parser.add_argument_group("S/MIME, RFC 8591")
+    group.add_argument(
+        "--sign",
+        metavar="FILE",
+        help="as message/cpim, signed with this key and certificate (PEM), and from whom it names",
+    )
+    group.add_argument(
+        "--encrypt-to", metavar="FILE", help="only who has the key of this certificate (PEM) can read it; after signing"
+    )
+    group.add_argument(
+        "--with-certificate",
+        action="store_true",
+        help="send the certificate of --sign along, for who doesn't have it yet",
+    )
     parser.add_argument(
         "--budget",
         choices=POLICIES,
@@ -84,6 +105,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send, wait for the outcome, say it."""
     credentials = _credentials(args)
+    if args.with_certificate and not args.sign:
+        raise ToolError("--with-certificate: whose? Add --sign FILE")
+    if args.sign:
+        from host_tools.smime import signing_name
+
+        args.sender = signing_name(args.sign, args.sender)
     text = sys.stdin.buffer.read() if args.text == "-" else os.fsencode(args.text)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         try:
@@ -101,6 +128,11 @@ def _credentials(args: argparse.Namespace) -> tuple[tuple[bytes, bytes, bytes], 
         return ()
     check_name("user", args.user)
     return ((b"", os.fsencode(args.user), os.fsencode(ask_password(args.user, args.password_file))),)
+
+
+def _no_headers(message_id: bytes) -> bytes:
+    """Do without an identity: who signs has one in the signature, and no room to spare."""
+    return b""
 
 
 class _TellingUserAgent(UserAgent):
@@ -123,6 +155,11 @@ class _Sender:
         self._args = args
         self._credentials = credentials
         self._tls = tls.from_arguments(args)
+        self._writer = None
+        if args.sign or args.encrypt_to:
+            from host_tools.smime import writer
+
+            self._writer = writer(args.sign, args.encrypt_to, args.with_certificate)
         self._outcome: asyncio.Future[tuple[Outcome, str]]
         self._notify = args.notify or args.wait > 0
         # by Call-ID, which is the Message-ID, too: what a notification said
@@ -139,9 +176,13 @@ class _Sender:
         ua.tell = self._tell_progress
         ua.credentials = self._credentials
         subject = None if args.subject is None else os.fsencode(args.subject)
-        wrap = self._wrapper(target, subject) if args.cpim or self._notify else None
-        content_type = os.fsencode(args.content_type) if wrap is None else imdn.CPIM
-        how: dict[str, Any] = {"content_type": content_type, "expires": args.expires, "subject": subject}
+        how: dict[str, Any] = {"expires": args.expires, "subject": None if args.encrypt_to else subject}
+        wrap = None
+        if self._writer or args.cpim or self._notify:
+            wrap = self._wrapper(target, subject)
+            if self._writer and args.content_type.startswith("text/"):
+                text = smime.canonical(text)
+        how["content_type"] = os.fsencode(args.content_type) if wrap is None else wrap(ua, b"", b"")["content_type"]
         resolver = Resolver(transport, args.dns)
         next_hop = parse_uri(proxy or target)
         if next_hop.scheme == b"im":
@@ -158,7 +199,7 @@ class _Sender:
             host = await shell.reach(next_hop)
             if not args.sender:
                 ua.aor = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
-            reserve = 0 if wrap is None else len(wrap(ua, b"0" * 20, b"")["body"])
+            reserve = 0 if wrap is None else self._measure(wrap, ua)
             bodies, compact = ua.fit(target, text, args.budget, **how, reserve=reserve)
             how["compact"] = compact
             return await self._send_parts(ua, shell, target, bodies, how, wrap)
@@ -172,17 +213,35 @@ class _Sender:
         return UNANSWERED
 
     def _wrapper(self, target: bytes, subject: bytes | None) -> _Wrap:
-        """Return a function that makes the options of a message/cpim out of a text."""
-        inner = os.fsencode(self._args.content_type)
+        """Return a function that makes the options of a message/cpim, or of S/MIME, out of a text.
+
+        What is signed has no other version to fall back to, and its time in Date, too (RFC 3428 section 11). What is
+        only encrypted does without message/cpim unless there is something to put there.
+        """
+        args, writer = self._args, self._writer
+        inner = os.fsencode(args.content_type)
         charset = b"text/plain;charset=UTF-8" if inner == b"text/plain" else inner
         to = parse_uri(target).address_of_record()
-        headers = imdn.ask if self._notify else imdn.identify
+        headers = imdn.ask if self._notify else imdn.identify if writer is None else _no_headers
+        is_cpim = args.cpim or self._notify or args.sign or subject is not None
 
-        def wrap(ua: UserAgent, call_id: bytes, text: bytes) -> dict[str, Any]:
-            body = build_cpim(ua.aor, to, text, charset, int(time.time()), subject, headers(call_id))
-            return {"body": body, "fallback": (inner, text)}
+        def wrap(ua: UserAgent, call_id: bytes, text: bytes, to_measure: bool = False) -> dict[str, Any]:
+            unix = int(time.time())
+            content_type, body = charset, text
+            if is_cpim:
+                content_type, body = imdn.CPIM, build_cpim(ua.aor, to, text, charset, unix, subject, headers(call_id))
+            if writer is None:
+                return {"content_type": content_type, "body": body, "fallback": (inner, text)}
+            content_type, body = writer.protect(content_type, body, to_measure)
+            return {"content_type": content_type, "body": body, "date": unix if args.sign else None}
 
         return wrap
+
+    def _measure(self, wrap: _Wrap, ua: UserAgent) -> int:
+        """Return the octets that come to those of a text."""
+        around = len(wrap(ua, b"0" * 20, b"x" * _LONG, True)["body"]) - _LONG
+        is_dated = self._args.sign and not self._args.expires  # with Expires it is counted already
+        return around + (_DATE if is_dated else 0)
 
     async def _send_parts(
         self,
@@ -200,7 +259,7 @@ class _Sender:
             self._outcome = asyncio.get_running_loop().create_future()
             self._told[call_id.decode()] = asyncio.get_running_loop().create_future()
             content = {"body": text} if wrap is None else wrap(ua, call_id, text)
-            shell.carry_out(ua.send(call_id, target, now=now_ms(), **content, **how))
+            shell.carry_out(ua.send(call_id, target, now=now_ms(), **{**how, **content}))
             code, line = self._read(*await self._outcome)
             if len(texts) > 1:
                 line["parts"] = len(texts)
@@ -257,6 +316,8 @@ class _Sender:
         else:
             if line["status"] in (401, 407):
                 text += " (check the name and the password)" if self._credentials else " (add --user NAME)"
+            elif self._writer and line["status"] in _HINTS:
+                text += _HINTS[line["status"]]
             print(f"sipmote: {self._args.uri}: {text}", file=sys.stderr)
 
     def _tell_progress(self, response: Message) -> None:
@@ -266,11 +327,11 @@ class _Sender:
             call_id = (response.get(b"call-id") or b"").decode("utf-8", "backslashreplace")
             write_json([{"event": "provisional", "status": response.status, "reason": reason, "call_id": call_id}])
 
-    def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:
+    def take(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
         """Nobody is here to read messages; notifications of ours are taken."""
         return [self._take(event) for event in batch]
 
-    def _take(self, event: MessageReceived) -> int:
+    def _take(self, event: MessageReceived) -> Answer:
         try:
             notice = describe(event, time.time()).notice() or {}
         except ParseError:

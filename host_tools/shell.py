@@ -37,6 +37,7 @@ from host_tools.resolver import Resolver
 from host_tools.tls import Tls
 
 Flow = tuple[Any, ...]
+Answer = tuple[int, bytes]  # a final status, and the phrase where the usual one (b"") won't do
 
 IDLE_S = 180.0  # a stream that brings no whole message or ping for so long is closed; well above 64*T1 = 32 s
 _CONNECT_S = 20.0  # below Timer F, so that a host that swallows SYN is reported as such
@@ -55,8 +56,8 @@ _HANDSHAKE_S = 10.0
 class Application(Protocol):
     """What the owner of a Shell does with what happens."""
 
-    def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:
-        """Take care of these messages; returns the status to answer each with. They are answered on return."""
+    def take(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
+        """Take care of these messages; returns what to answer each with. They are answered on return."""
 
     def outcome(self, event: Outcome, trouble: str) -> None:
         """A message that was sent has its result; trouble: why its flow failed, "" when the peer or a timer spoke."""
@@ -303,8 +304,8 @@ class Shell:
         batch, self._batch = self._batch, []
         if batch:
             now = now_ms()
-            for event, status in zip(batch, self._application.take(batch), strict=True):
-                self.carry_out(self._ua.respond(event, status, now))
+            for event, (status, reason) in zip(batch, self._application.take(batch), strict=True):
+                self.carry_out(self._ua.respond(event, status, now, reason))
         closing, self._closing = self._closing, []
         for connection in closing:
             connection.close()

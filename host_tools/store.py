@@ -7,17 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent import imdn, receipt
 from agent.cpim import Cpim, parse_cpim
 from agent.errors import ParseError
 from agent.events import MessageReceived
+from agent.expiry import is_stale
 from agent.headers import media_type, param, parse_address, parse_cseq, split_params
+from agent.smime import is_protected
 from agent.uri import parse_uri, unescape
 from host_tools.errors import ToolError
 from host_tools.relay import Parcel
 from host_tools.shell import place
+
+if TYPE_CHECKING:  # who reads no S/MIME loads no ciphers
+    from host_tools.smime import Reader, Verdict
 
 # The charsets that people send. No others: Python looks an unknown name up in files, and remembers it for ever.
 _CHARSETS = {
@@ -70,11 +75,16 @@ CREATE TABLE parcel (        -- a message that is to be passed on, as it came
 );
 CREATE INDEX parcel_next ON parcel (next_at) WHERE ended IS NULL;
 """,
+    """
+ALTER TABLE message ADD COLUMN encrypted INTEGER;  -- has it come so? It is stored in clear
+ALTER TABLE message ADD COLUMN signature TEXT;     -- its worth, a state of host_tools/smime.py; NULL: none
+ALTER TABLE message ADD COLUMN signer TEXT;        -- the first SIP URI of the signer's certificate
+""",
 )
 _INSERT = """
 INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, content_type, body, date, received, expired,
-    stale, transport, source, cpim, author, message_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    stale, transport, source, cpim, author, message_id, encrypted, signature, signer)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -106,6 +116,8 @@ class Received:
     cpim: Cpim | None = None
     author: str | None = None  # who message/cpim says it is from
     parcel: Parcel | None = None  # what passing it on takes
+    encrypted: bool = False  # until we opened it
+    verdict: "Verdict | None" = None  # on its signature
 
     @property
     def message_id(self) -> str | None:
@@ -113,9 +125,14 @@ class Received:
         return None if self.cpim is None else _optional(receipt.message_id(self.cpim))
 
     @property
+    def digest(self) -> str | None:
+        """What stands for the Message-ID of a signed message, so that it can't be sent again in another's request."""
+        return None if self.verdict is None else self.verdict.digest
+
+    @property
     def disguised(self) -> bool:
         """Does it say that it is from somebody else than the SIP request does?"""
-        return self.author is not None and _person(self.author) not in (_person(self.sender), "anonymous.invalid")
+        return self.author is not None and person(self.author) not in (person(self.sender), "anonymous.invalid")
 
     def text(self) -> tuple[str | None, bool]:
         """Return the body as text, None for a type that isn't text, and whether some octets were no characters."""
@@ -150,6 +167,10 @@ class Received:
             line["subject"] = self.subject
         if self.cpim is not None:
             line["cpim"] = self._cpim_line(self.cpim)
+        if self.encrypted:
+            line["encrypted"] = True
+        if self.verdict is not None:
+            line["signature"] = self.verdict.line()
         if text is None:
             line["body_base64"] = base64.b64encode(self.body).decode()
         if encoding_error:
@@ -187,15 +208,20 @@ class Received:
         return found
 
 
-def describe(event: MessageReceived, received: float, opened: bool = True) -> Received:
+def describe(event: MessageReceived, received: float, opened: bool = True, reader: "Reader | None" = None) -> Received:
     """Read what we keep out of a message that came at received (Unix seconds).
 
-    opened: look into a message/cpim; else it stays as it is.
-    Raises ParseError for a message/cpim that breaks the rules of RFC 3862 or requires what we don't know.
+    opened: look into a message/cpim; else it stays as it is. reader: for S/MIME, None to leave that as it is.
+    Raises ParseError for a message/cpim that breaks the rules of RFC 3862 or requires what we don't know, and for
+    S/MIME that can't be read.
     """
     message = event.message
     content_type: bytes | None = message.get(b"content-type")
     body: bytes = message.body
+    envelope = None
+    if reader is not None and content_type is not None and is_protected(content_type):
+        envelope = reader.open(content_type, body)
+        content_type, body = envelope.content_type, envelope.body
     cpim = None
     if opened and content_type is not None and media_type(content_type) == imdn.CPIM:
         cpim = parse_cpim(body, (imdn.NAMESPACE,))
@@ -205,6 +231,12 @@ def describe(event: MessageReceived, received: float, opened: bool = True) -> Re
         content_type, body = cpim.content_type, cpim.body
     subject = message.get(b"subject")
     transport, host, port = event.flow[:3]
+    author = None if cpim is None else _optional(cpim.address(b"From"))
+    stale, verdict = event.stale, None
+    if reader is not None and envelope is not None:
+        verdict = reader.judge(envelope, author or _readable(event.sender), None if cpim is None else cpim.unix())
+        if verdict is not None and verdict.signed_at is not None:
+            stale = stale or is_stale(verdict.signed_at, received)
     return Received(
         call_id=_readable(event.call_id),
         cseq=parse_cseq(message.get(b"cseq"))[0],
@@ -216,12 +248,14 @@ def describe(event: MessageReceived, received: float, opened: bool = True) -> Re
         date=event.date,
         received=received,
         expired=event.expired,
-        stale=event.stale,
+        stale=stale,
         transport=transport.decode().lower(),
         source=place(host.decode(), port),
         user=None if event.user is None else _readable(event.user),
         cpim=cpim,
-        author=None if cpim is None else _optional(cpim.address(b"From")),
+        author=author,
+        encrypted=envelope is not None and envelope.encrypted,
+        verdict=verdict,
     )
 
 
@@ -250,7 +284,7 @@ def _optional(value: bytes | None) -> str | None:
     return None if value is None else _readable(value)
 
 
-def _person(uri: str) -> str:
+def person(uri: str) -> str:
     """Return user and host of a URI, whatever its scheme: one person has im: and sip: URIs. Of nobody, the host."""
     try:
         parsed = parse_uri(uri.encode())
@@ -302,10 +336,11 @@ class Store:
             for one in batch:
                 row = (one.call_id, one.cseq, one.sender, one.to, one.subject, one.content_type, one.body, one.date)
                 more = (one.received, one.expired, one.stale, one.transport, one.source)
-                cpim: tuple[bytes | None, str | None, str | None] = (None, None, None)
-                if one.cpim is not None:
-                    cpim = (one.cpim.data[: one.cpim.body_at], one.author or one.sender, one.message_id)
-                inserted = db.execute(_INSERT, row + more + cpim)
+                cpim = None if one.cpim is None else one.cpim.data[: one.cpim.body_at]
+                author = None if one.cpim is None and one.digest is None else one.author or one.sender
+                state, signer = (None, None) if one.verdict is None else (one.verdict.state, one.verdict.signer)
+                rest = (cpim, author, one.message_id or one.digest, one.encrypted, state, signer)
+                inserted = db.execute(_INSERT, row + more + rest)
                 one.duplicate = inserted.rowcount == 0
                 if one.parcel and not one.duplicate:
                     parcel = (inserted.lastrowid, one.parcel.date, one.parcel.expires, one.parcel.max_forwards)

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.user_agent import UserAgent
-from host_tools.shell import IDLE_S, Shell, now_ms, parse_bind
+from host_tools.shell import IDLE_S, Answer, Shell, now_ms, parse_bind
 from tests.host_tools.peers import PATIENCE, message
 
 
@@ -18,9 +18,9 @@ class Application:
         self.batches: list[int] = []
         self.outcomes: list[tuple[Outcome, str]] = []
 
-    def take(self, batch: Sequence[MessageReceived]) -> Sequence[int]:
+    def take(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
         self.batches.append(len(batch))
-        return [200] * len(batch)
+        return [(200, b"")] * len(batch)
 
     def outcome(self, event: Outcome, trouble: str) -> None:
         self.outcomes.append((event, trouble))
