@@ -8,6 +8,7 @@ import pytest
 from agent import imdn
 from agent.cpim_writer import build_cpim
 from agent.message import Message
+from tests.host_tools.certificates import issue
 from tests.interop.kamailio import Registrar
 from tests.interop.peers import free_port
 from tests.sip_peer import DEADLINE_S, Peer
@@ -67,3 +68,24 @@ def test_twins_from_the_store_are_told_apart_by_message_id(tmp_path: Path) -> No
         inbox.wait_for(event="message", body="id-2", duplicate=False)
         shown = [line for line in inbox.lines if line["event"] == "message"]
         assert len({line["call_id"] for line in shown}) == 3
+
+
+def test_signatures_and_ciphers_survive_the_store(tmp_path: Path) -> None:
+    """R3428-11.12: octet for octet, under another Call-ID"""
+    alice = issue(tmp_path, "alice", "sip:alice@interop.test")
+    bob = issue(tmp_path, "bob", "sip:bob@interop.test")
+    keys = ["--smime-key", bob.path, "--smime-trust", alice.certificate_path]
+    with (
+        Registrar(tmp_path, "STORE") as proxy,
+        Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:", *keys) as inbox,
+    ):
+        bind = inbox.wait_for(event="ready")["bind"][0]
+        sign, encrypt = ["--sign", alice.path], ["--encrypt-to", bob.certificate_path]
+        for text, options in (("signed", sign), ("both", sign + encrypt)):
+            with Tool("send", "sip:bob@interop.test", text, "--proxy", proxy.uri(), *options) as sender:
+                assert sender.wait() == 3
+        register(proxy.port, "bob", int(bind.rpartition(":")[2]))
+        for text, encrypted in (("signed", None), ("both", True)):
+            line = inbox.wait_for(event="message", body=text)
+            assert line["signature"] == {"state": "good", "signer": "sip:alice@interop.test"}
+            assert (line.get("encrypted"), line["cpim"]["from"]) == (encrypted, "sip:alice@interop.test")
