@@ -254,6 +254,10 @@ class Screen:
         for one in batch:
             text, encoding_error = one.text()
             line = Text(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")
+            if one.verdict is not None and one.verdict.is_good:  # before all that a sender may have written
+                line.append("signed ", "green")
+            if one.encrypted:
+                line.append("encrypted ", "dim")
             line.append(harmless(one.sender), "bold")
             if one.user is not None:
                 line.append(f" ({harmless(one.user)})", "dim")
@@ -264,10 +268,6 @@ class Screen:
                     line.append(f" [{mark}]", "bold red")
             if one.verdict is not None and not one.verdict.is_good:
                 line.append(f" [signature {one.verdict.state}: {harmless(one.verdict.reason)}]", "bold red")
-            elif one.verdict is not None:
-                line.append(f" (signed by {harmless(one.verdict.signer or '')})", "green")
-            if one.encrypted:
-                line.append(" (encrypted)", "dim")
             if encoding_error:
                 line.append(" [damaged text]", "red")
             if one.subject:

@@ -15,8 +15,10 @@ from agent.cpim import parse_cpim
 from agent.cpim_writer import build_cpim
 from agent.dates import parse_date
 from agent.errors import ParseError
+from host_tools.__main__ import main
 from host_tools.smime import BAD, GOOD, MISMATCH, UNDATED, UNKNOWN, UNTRUSTED, Reader, Verdict, Writer
 from tests.host_tools.certificates import AUTHORITY, FOR_AGREEMENT, Issued, issue
+from tests.host_tools.peers import Running
 from tests.sip_peer import Peer
 from tests.tools import Line, Tool
 
@@ -64,12 +66,14 @@ def send(tool: Tool, text: str, *options: str) -> tuple[int, Line, str]:
         return code, sender.lines[-1] if sender.lines else {}, "\n".join(sender.complaints)
 
 
+def dated(text: str, author: str = ALICE, age_s: int = 0) -> bytes:
+    """Return a message/cpim of a while ago."""
+    return build_cpim(author.encode(), b"sip:desk@127.0.0.1", text.encode(), unix=int(time.time()) - age_s)
+
+
 def signed(signer: Issued, text: str = "hot", author: str = ALICE, age_s: int = 0, carried: bool = False) -> bytes:
     """Return a signed message/cpim."""
-    cpim = build_cpim(
-        author.encode(), b"sip:desk@127.0.0.1", text.encode(), b"text/plain;charset=UTF-8", int(time.time()) - age_s
-    )
-    return Writer(signer, None, carried).protect(imdn.CPIM, cpim)[1]
+    return Writer(signer, None, carried).protect(imdn.CPIM, dated(text, author, age_s))[1]
 
 
 def judged(
@@ -193,6 +197,25 @@ def test_a_signature_that_is_not_good_is_marked(people: People, desk: Tool) -> N
             assert peer.ask(port_of(desk), smime.SIGNED, body).status == 200
             signature = desk.wait_for(event="message", body=text)["signature"]
             assert signature["state"] == state and signature["reason"]
+
+
+def test_people_see_a_good_signature_where_no_sender_can_write(people: People) -> None:
+    """R8591-7, R8591-8: before the name; what is wrong with another one stands behind it"""
+    arguments = ["--smime-trust", people.alice.certificate_path, "--smime-key", people.desk.path, "--db", ":memory:"]
+    running = Running("inbox", "--bind", "udp:127.0.0.1:0", *arguments)
+    try:
+        port = int(running.line().partition(b"udp:127.0.0.1:")[2].partition(b";")[0])
+        hidden = Writer(people.alice, people.desk.certificate, False).protect(imdn.CPIM, dated("both"))
+        with Peer(ALICE.encode()) as peer:
+            for body, begin in (
+                ((smime.SIGNED, signed(people.alice, "good")), f"signed {ALICE} good"),
+                (hidden, f"signed encrypted {ALICE} both"),
+                ((smime.SIGNED, signed(people.mallory, "who?")), f"{ALICE} [signature unknown: its certificate is"),
+            ):
+                assert peer.ask(port, *body).status == 200
+                assert running.line().decode()[len("12:34:56 ") :].startswith(begin)
+    finally:
+        running.end()
 
 
 def test_who_requires_signatures_takes_nothing_else(people: People) -> None:
@@ -356,7 +379,7 @@ def test_certificates_of_strangers_that_make_no_sense_vouch_for_nothing(people: 
 # What a person is told
 
 
-def test_wrong_files_and_options_are_named_in_one_line(people: People) -> None:
+def test_wrong_files_and_options_are_named_in_one_line(people: People, capsys: pytest.CaptureFixture[str]) -> None:
     folder = people.folder
     (folder / "empty").write_text("")
     secret = people.alice.key.private_bytes(
@@ -388,6 +411,6 @@ def test_wrong_files_and_options_are_named_in_one_line(people: People) -> None:
         where = (
             ["sip:desk@127.0.0.1", "hot"] if command == "send" else ["--bind", "udp:127.0.0.1:0", "--db", ":memory:"]
         )
-        with Tool(command, *where, *options) as tool:
-            assert tool.wait() == 1, options
-            assert len(tool.complaints) == 1 and words in tool.complaints[0], tool.complaints
+        assert main([command, *where, *options]) == 1, options
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and words in said, said
