@@ -291,7 +291,14 @@ class Screen:
 
     def registration(self, event: str, **what: Any) -> None:
         """A registrar has us ("registered", for so many seconds) or not ("not_registered")."""
-        self._console.print(Text(f"{event.replace('_', ' ')}: {what}", "dim"))
+        if event == "registered":
+            self._console.print(
+                Text(f"registered for {what['expires']} s" if what["expires"] else "unregistered", "dim")
+            )
+            return
+        remedy = ": check the name and the password" if what["status"] in (401, 403, 407) else ""
+        reason = what.get("reason") or ("no answer" if what["status"] == 408 else f"status {what['status']}{remedy}")
+        self._console.print(Text(f"not registered: {harmless(reason)}; next attempt in {what['retry_s']} s", "red"))
 
     def relay(self, event: str, call_id: str, **what: Any) -> None:
         """A message that is passed on has ended ("relayed") or has to wait ("relay_waits")."""

@@ -209,7 +209,7 @@ class _Sender:
             await shell.close()
 
     def _unreachable(self, error: OSError) -> int:
-        self._say({"event": "failed", "status": 503, "reason": reason_of(error), "call_id": None})
+        self._say(UNANSWERED, {"event": "failed", "status": 503, "reason": reason_of(error), "call_id": None})
         return UNANSWERED
 
     def _wrapper(self, target: bytes, subject: bytes | None) -> _Wrap:
@@ -271,7 +271,7 @@ class _Sender:
         if imdn.CPIM not in [content_type for _, content_type in ua.refused]:
             results = await self._wait(results)
         worst: int = max(code for code, _ in results)
-        self._say(next(line for code, line in reversed(results) if code == worst))
+        self._say(worst, next(line for code, line in reversed(results) if code == worst))
         return worst
 
     async def _wait(self, results: list[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
@@ -279,7 +279,7 @@ class _Sender:
         waiting = [self._told[line["call_id"]] for code, line in results if code == ACCEPTED]
         if not waiting or not self._args.wait:
             return results
-        self._say(results[-1][1])
+        self._say(*results[-1])
         await asyncio.wait(waiting, timeout=self._args.wait)
         return [self._as_told(code, line) if code == ACCEPTED else (code, line) for code, line in results]
 
@@ -304,21 +304,31 @@ class _Sender:
         pause_s = retry_after_s(outcome.retry_after)
         return code, {**line, "retry_after": pause_s} if pause_s else line
 
-    def _say(self, line: dict[str, Any]) -> None:
+    def _say(self, code: int, line: dict[str, Any]) -> None:
         if self._args.json:
             write_json([line])
             return
-        text = f"{line['event']}: {line['status']} {harmless(line['reason'])}"
+        status = "" if code == UNANSWERED else f"{line['status']} "  # nobody has answered with it
+        text = f"{line['event']}: {status}{harmless(line['reason'])}"
         if "retry_after" in line:
             text += f", try again in {line['retry_after']} s"
         if line["event"] in ("delivered", "accepted"):
             print(text)
         else:
-            if line["status"] in (401, 407):
-                text += " (check the name and the password)" if self._credentials else " (add --user NAME)"
-            elif self._writer and line["status"] in _HINTS:
-                text += _HINTS[line["status"]]
-            print(f"sipmote: {self._args.uri}: {text}", file=sys.stderr)
+            print(f"sipmote: {self._args.uri}: {text}{self._remedy(line)}", file=sys.stderr)
+
+    def _remedy(self, line: dict[str, Any]) -> str:
+        """Return what a person can do about a failure that doesn't say so itself."""
+        first_hop = self._args.proxy or self._args.uri
+        if line["status"] in (401, 407):
+            return " (check the name and the password)" if self._credentials else " (add --user NAME)"
+        if self._writer and line["status"] in _HINTS:
+            return _HINTS[line["status"]]
+        if line["event"] == "timeout":
+            return f" (check host, port and transport of {first_hop}, and that nothing between filters them)"
+        if line["reason"] == "connection refused":
+            return f" (nobody listens at {first_hop}: check port and transport, or start the server)"
+        return ""
 
     def _tell_progress(self, response: Message) -> None:
         """Somebody has our request and works on it: what programs may show, and people need not read."""

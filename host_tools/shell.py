@@ -251,7 +251,7 @@ class Shell:
             except OSError:
                 return
             code = struct.unpack_from("=I", ancillary[0][2])[0] if ancillary else 0
-            text = os.strerror(code)
+            text = reason_of(OSError(code, os.strerror(code)))
             named = [flow for flow, route in self._routes.items() if route[1:] == (sock, address)]
             for flow in named or [_udp_flow(sock, address)]:
                 self.fail(flow, text)
@@ -559,6 +559,8 @@ def reason_of(error: BaseException) -> str:
         return "no connection in time"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
+    if isinstance(error, ConnectionAbortedError) and error.errno is None:  # asyncio's, not the system's
+        return "no TLS handshake in time: is TLS spoken at that port?"
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -7,6 +7,17 @@ from dataclasses import dataclass
 
 from host_tools.errors import ToolError
 
+# of openssl/x509_vfy.h: X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH
+_DATES, _NAMES = (9, 10), (62, 64)
+_DATE_REMEDY = "renew it at the server, or set this computer's clock"
+_NAME_REMEDY = "use the name that it is for, or --tls-fingerprint if you know it"
+_REMEDY = "add --tls-ca FILE with the CA that signed it, or --tls-fingerprint if you know it"
+_REASONS = {  # what OpenSSL calls it: what it means here
+    "WRONG_VERSION_NUMBER": "no TLS is spoken at that port: use another one, or sip: with transport=tcp",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server asks for a certificate of ours: add --tls-cert FILE",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the server refuses the handshake: it may ask for a certificate, --tls-cert FILE",
+}
+
 
 @dataclass(frozen=True)
 class Tls:
@@ -68,7 +79,12 @@ def from_arguments(args: argparse.Namespace, clients_need_certificates: bool = F
 
 
 def reason_of(error: ssl.SSLError) -> str:
-    """Say why a handshake failed, so that a person knows what to look at."""
+    """Say why a handshake failed, and what a person can do about it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is refused: {error.verify_message}"
-    return f"TLS: {(error.reason or str(error)).lower().replace('_', ' ')}"
+        what = error.verify_message.rstrip(".")
+        remedy = (
+            _DATE_REMEDY if error.verify_code in _DATES else _NAME_REMEDY if error.verify_code in _NAMES else _REMEDY
+        )
+        return f"the server's certificate is refused: {what} ({remedy})"
+    reason = error.reason or str(error)
+    return _REASONS.get(reason) or f"TLS: {reason.lower().replace('_', ' ')}"

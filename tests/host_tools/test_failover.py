@@ -172,7 +172,7 @@ def test_retry_after_is_said() -> None:
 def test_name_that_nobody_knows_is_one_line(uri: str) -> None:
     with DnsServer() as server:
         code, out, err = sipmote("send", "--dns", server.place, uri, "hi")
-    assert (code, out, err) == (5, "", f"sipmote: {uri}: failed: 503 no address found for example.org\n")
+    assert (code, out, err) == (5, "", f"sipmote: {uri}: failed: no address found for example.org\n")
 
 
 def test_silent_and_malicious_servers_are_one_line_in_bounded_time() -> None:
@@ -186,7 +186,7 @@ def test_silent_and_malicious_servers_are_one_line_in_bounded_time() -> None:
     troubles = [b"no address found for example.org (no answer from the DNS server at 127.0.0.1 port "] * len(places)
     assert codes == [5] * len(codes)
     for run, trouble in zip(runs, [*troubles, b"no answer from the DNS server at 127.0.0.1 port "], strict=True):
-        assert b"failed: 503 " + trouble in run.errors and run.errors.count(b"\n") == 1, run.errors
+        assert b"failed: " + trouble in run.errors and run.errors.count(b"\n") == 1, run.errors
 
 
 def test_records_that_lead_in_circles_are_one_line() -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.dns_server import closed_port
 from tests.host_tools.peers import (
     PATIENCE,
+    Peer,
     Running,
     RunningInbox,
     answer,
@@ -354,6 +356,20 @@ def test_typed_uri_is_written_to() -> None:
         for line in ("sip:@@ x", "sip:boiler@127.0.0.1 " + 2000 * "x", "sip:x@127.0.0.1;transport=sctp x"):
             running.type(line)
             assert "not sent" in running.event("warning")["text"]
+
+
+def test_people_are_told_of_the_binding_and_what_to_do_about_its_loss() -> None:
+    with Peer("udp", [["401 Unauthorized"]]) as peer:
+        for port, said in (
+            (peer.port, b"status 401: check the name"),
+            (closed_port(socket.SOCK_DGRAM), b"refused; next"),
+        ):
+            account = ["--register", "sip:desk@example.org", "--proxy", f"sip:127.0.0.1:{port}"]
+            running = Running("inbox", "--db", ":memory:", "--bind", "udp:127.0.0.1:0", *account)
+            assert running.line().startswith(b"listening")
+            line = running.line()
+            assert line.startswith(b"not registered: ") and said in line and b"next attempt in " in line
+            assert running.end() == 0
 
 
 def test_signal_ends_it_well(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from tests.dns_server import closed_port
 from tests.host_tools.peers import PATIENCE, Peer, Running, answer, header, inbox, sipmote
 
 OUTCOMES = (
@@ -42,6 +43,17 @@ def test_outcome_is_one_line_for_people() -> None:
             result = sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "hi")
         assert len(result[stream].splitlines()) == 1 and result[3 - stream] == ""
         assert line[:3] in result[stream] and "\x1b" not in result[stream]
+
+
+def test_people_are_told_what_to_check_where_nobody_answers() -> None:
+    closed = f"sip:127.0.0.1:{closed_port()}"
+    for target, more, said in (
+        (closed, (), f"nobody listens at {closed}: check port and transport"),
+        ("sip:desk@example.org", ("--proxy", f"{closed};transport=tcp"), f"nobody listens at {closed};transport=tcp:"),
+    ):
+        code, out, err = sipmote("send", target, "hi", *more)
+        assert (code, out, err.count("\n")) == (5, "", 1)
+        assert err.startswith(f"sipmote: {target}: failed: connection refused ({said}"), err
 
 
 def test_unanswered_request_is_sent_again_as_it_was() -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +27,9 @@ class Certificates:
         self.client = self.issue("client")
         self.expired = self.issue("expired", _EXPIRED)
 
-    def issue(self, name: str, until: datetime.datetime | None = None) -> str:
+    def issue(self, name: str, until: datetime.datetime | None = None, host: str = "127.0.0.1") -> str:
         path = str(self._folder / f"{name}.pem")
-        self._authority.issue_cert("127.0.0.1", not_after=until).private_key_and_cert_chain_pem.write_to_path(path)
+        self._authority.issue_cert(host, not_after=until).private_key_and_cert_chain_pem.write_to_path(path)
         return path
 
 
@@ -92,6 +93,15 @@ def test_plain_bytes_on_a_tls_port_do_no_harm(inbox: Tool, certificates: Certifi
     with Tool("send", f"sip:desk@{place};transport=tcp", "in the clear") as send:
         assert send.wait() == 5
     assert _send(inbox, "--tls-ca", certificates.ca)[0] == 0
+
+
+def test_a_server_that_speaks_no_tls_is_named_as_such() -> None:
+    plain = socket.create_server(("127.0.0.1", 0))
+    with plain, Tool("send", f"sips:desk@127.0.0.1:{plain.getsockname()[1]}", "over TLS") as send:
+        stream, _ = plain.accept()
+        with stream:
+            stream.sendall(b"SIP/2.0 400 Bad Request\r\n\r\n")
+            assert send.wait() == 5 and send.lines[-1]["reason"].startswith("no TLS is spoken at that port")
 
 
 @pytest.mark.parametrize(
