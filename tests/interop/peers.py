@@ -57,7 +57,7 @@ def running(command: Sequence[str], log: Path, **more: Any) -> Iterator["subproc
     """
     with log.open("ab") as file:
         how: Any = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, "start_new_session": True}
-        process = subprocess.Popen(command, **how, **more)
+        process = subprocess.Popen(command, **{**how, **more})
     try:
         yield process
     finally:
@@ -67,6 +67,11 @@ def running(command: Sequence[str], log: Path, **more: Any) -> Iterator["subproc
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def is_listening(port: int, transport: str = "tcp") -> bool:
+    """Has somebody a port of this machine's by now?"""
+    return f":{port:04X} " in Path(f"/proc/net/{transport}").read_text()
 
 
 def wait_until(what: Callable[[], Any], why: Callable[[], str] = lambda: "it never happened") -> Any:

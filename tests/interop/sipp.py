@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.interop.peers import DEADLINE_S, free_port, program, running, wait_until
+from tests.interop.peers import DEADLINE_S, free_port, is_listening, program, running, wait_until
 
 _BEHAVIOUR = ["-nostdin", "-default_behaviors", "all,-bye"]
 _HEAD = '<?xml version="1.0" encoding="ISO-8859-1" ?>\n<scenario name="sipmote">\n'
@@ -69,12 +69,11 @@ def server(folder: Path, *steps: str, transport: str = "udp", options: Sequence[
     log = folder / f"server-{port}.log"
     command = [program("sipp", "sip-tester"), "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), *_BEHAVIOUR]
     command += ["-t", "u1" if transport == "udp" else "t1", *options]
-    listening = f":{port:04X} "
     with running(command, log, cwd=folder) as process:
 
         def up() -> bool:
             assert process.poll() is None, log.read_text()
-            return listening in Path(f"/proc/net/{transport}").read_text()
+            return is_listening(port, transport)
 
         wait_until(up, log.read_text)
         yield port

@@ -77,15 +77,15 @@ def send(folder: Path, proxy: str, target: str, text: str, *more: str) -> tuple[
 
 
 @contextmanager
-def board(folder: Path, program: Path, **settings: Any) -> Iterator[Tool]:
-    """A virtual board that runs a program; gives its monitor."""
+def board(folder: Path, program: Path, *options: str, **settings: Any) -> Iterator[Tool]:
+    """A virtual board that runs a program; gives its monitor. options: further ones of `sipmote deploy`."""
     vm.command(32)
     configuration = folder / "mote.json"
     configuration.write_text(json.dumps({"to": "sip:bob@interop.test", "bind": "127.0.0.1:0", **settings}))
     configuration.chmod(0o600)
     with Tool("board", "start", "virtual", "--heap", "128k") as running:
         serial = running.wait_for(event="ready")["port"]
-        with Tool("deploy", str(program), "--port", serial, "--config", str(configuration)) as deploy:
+        with Tool("deploy", str(program), "--port", serial, "--config", str(configuration), *options) as deploy:
             assert deploy.wait(60) == 0, deploy.transcript()
         with Tool("monitor", "--port", serial) as monitor:
             yield monitor
