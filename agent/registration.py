@@ -137,9 +137,12 @@ class Registration:
     def _move(self, message: Message) -> bool:
         """Take the address that the registrar saw as our contact, if it is another one: we are behind a NAT.
 
-        Once for each renewal, so that a NAT that changes its mind each time can't keep us busy.
+        Once for each renewal, so that a NAT that changes its mind each time can't keep us busy. With outbound we are
+        reached on our flow, whatever the contact is, and a second one would turn outbound off at some proxies.
         """
         try:
+            if b"outbound" in [option.lower() for option in message.members(b"require")]:
+                return False
             via = parse_via(message.get(b"via") or b"")
             seen = (param(via.params, b"received") or via.host).strip(b"[]")
             host, port = parse_host_port(b"%s:%s" % (bracketed(seen), param(via.params, b"rport") or b"0"))

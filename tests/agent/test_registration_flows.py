@@ -65,6 +65,18 @@ def test_where_nothing_is_in_the_way_the_contact_stays():
     assert only(ua.receive(seen_as(transmit, b";rport=5070"), REGISTRAR, NOW)) == Registered(0)
 
 
+def test_where_outbound_is_in_use_the_contact_stays():
+    """R3581-1: RFC 5626 section 6, a registrar that reaches us on our flow says so in Require"""
+    for require in (b"outbound", b"Outbound", b"path, outbound", b"path\r\nRequire: outbound"):
+        ua, transmit = registering(instance=b"urn:uuid:00000000-0000-1000-8000-000000000001")
+        fields = OK + b"Require: %s\r\n" % require
+        response = seen_as(transmit, b";received=198.51.100.1;rport=40000", fields)
+        assert only(ua.receive(response, REGISTRAR, NOW)) == Registered(3600), require
+    ua, transmit = registering()
+    response = seen_as(transmit, b";received=198.51.100.1;rport=40000", OK + b"Require: path\r\n")
+    assert b";expires=0" in only(ua.receive(response, REGISTRAR, NOW)).data
+
+
 def test_an_address_may_come_with_or_without_brackets():
     """R3261-19-5: in Contact it has them"""
     for received in (b"2001:DB8::7", b"[2001:db8::7]"):
