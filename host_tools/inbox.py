@@ -450,7 +450,8 @@ class Inbox:
         """Bind our address at the registrar behind server, and keep it so. Raises ToolError when nobody knows it."""
         try:
             await self.shell.reach(parse_uri(server))
-            self.shell.carry_out(self._ua.register(now_ms(), expires=_BINDING_S))
+            instance = self._store.instance().encode()
+            self.shell.carry_out(self._ua.register(now_ms(), expires=_BINDING_S, instance=instance))
         except (AgentError, OSError) as error:
             raise ToolError(f"can't register at {server.decode(errors='replace')}: {error}") from None
 

@@ -3,6 +3,7 @@
 import base64
 import re
 import sqlite3
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -80,6 +81,7 @@ ALTER TABLE message ADD COLUMN encrypted INTEGER;  -- has it come so? It is stor
 ALTER TABLE message ADD COLUMN signature TEXT;     -- its worth, a state of host_tools/smime.py; NULL: none
 ALTER TABLE message ADD COLUMN signer TEXT;        -- the first SIP URI of the signer's certificate
 """,
+    "CREATE TABLE instance AS SELECT hex(randomblob(16)) AS number;",
 )
 _INSERT = """
 INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, content_type, body, date, received, expired,
@@ -327,6 +329,10 @@ class Store:
         if version < len(_STEPS):
             steps = "".join(_STEPS[version:])
             self.db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_STEPS)}; COMMIT;")
+
+    def instance(self) -> str:
+        """Return the URN of an inbox with this file, the same after a restart (RFC 5626 section 4.1)."""
+        return uuid.UUID(hex=self.db.execute("SELECT number FROM instance").fetchone()[0], version=4).urn
 
     def add(self, batch: Sequence[Received]) -> None:
         """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none."""
