@@ -36,6 +36,13 @@ class RegistrationLost(Event):
     pause_s: int
 
 
+class FlowLost(Event):
+    """Pings are no longer answered: the shell is to close the stream of this flow, and opens another on demand."""
+
+    __slots__ = ("flow",)
+    flow: tuple
+
+
 def make(ua: Uac, registrar: bytes | None, expires: int, instance: bytes, contact: bytes) -> "Registration":
     """Return what UserAgent.register() asks for. Raises UsageError for a registrar or contact that won't do."""
     try:
@@ -236,7 +243,8 @@ class Registration:
     def wake(self, now: int) -> list[Event]:
         """Renew, ping, or find the flow dead, as far as it is time to."""
         if self._pong_at is not None and until(self._pong_at, now) <= 0:
-            return self._lost(503, None, now)
+            ended: list[Event] = self._ua.failed(self._flow, now, b"No answer to pings")
+            return [FlowLost(self._flow)] + ended
         if self._next_at is not None and until(self._next_at, now) <= 0:
             return self.start(now)
         if self._ping_at is not None and until(self._ping_at, now) <= 0:

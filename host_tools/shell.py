@@ -27,7 +27,7 @@ from agent.clock import NTP
 from agent.errors import ParseError
 from agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
 from agent.locate import is_address, live_first, place_of, relocate
-from agent.registration import Registered, RegistrationLost
+from agent.registration import FlowLost, Registered, RegistrationLost
 from agent.stream import Framer
 from agent.uri import Uri, bracketed, parse_host_port
 from agent.user_agent import UserAgent
@@ -294,6 +294,8 @@ class Shell:
                 self._application.dropped(event)
             elif type(event) is Registered or type(event) is RegistrationLost:
                 self._application.registration(event, trouble)
+            elif type(event) is FlowLost:
+                self._hang_up(event.flow)
         if not self._settling:
             self._settling = True
             self._loop.call_soon(self._settle)
@@ -461,6 +463,12 @@ class Shell:
         if self._connections.get(connection.flow) is connection:
             del self._connections[connection.flow]
             self.fail(connection.flow, text)
+
+    def _hang_up(self, flow: Flow) -> None:
+        """Close a stream of which the core knows that it is dead."""
+        connection = self._connections.pop(flow, None)
+        if connection:
+            connection.abort()
 
     def _sweep(self) -> None:
         """Close idle streams and forget old routes, now and then; keep the core's calendar right."""

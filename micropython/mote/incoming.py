@@ -27,6 +27,8 @@ def take(mote: object, event: object) -> None:
     """Deal with an event of the core that is neither a sending nor an outcome."""
     if type(event) is MessageReceived:
         _receive(mote, event)
+    elif hasattr(event, "flow"):
+        mote.shell.streams().lost(event.flow, b"no answer to pings")
     elif hasattr(event, "expires"):
         mote.log(INFO, "registered", expires=event.expires)
     else:

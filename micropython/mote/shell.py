@@ -68,9 +68,10 @@ class Shell:
         self._udp.setblocking(False)
         asyncio.create_task(self._read_udp())
         if tcp:
-            asyncio.create_task(self._streams().listen(host, port))
+            asyncio.create_task(self.streams().listen(host, port))
 
-    def _streams(self) -> object:
+    def streams(self) -> object:
+        """Return what has the TCP and TLS connections, loaded when first asked for."""
         if self._tcp is None:
             from mote.tcp import Streams
 
@@ -114,7 +115,7 @@ class Shell:
             if socket is None:
                 raise OSError("no network")
             if flow[0] != b"UDP":
-                self._streams().write(flow, event.data)
+                self.streams().write(flow, event.data)
                 return
             known = self._address
             if known[0] != flow[1] or known[1] != flow[2]:

@@ -65,10 +65,10 @@ class Streams:
                 opening = asyncio.open_connection(flow[1].decode(), flow[2])
                 connection.stream, _ = await asyncio.wait_for(opening, _CONNECT_S)
         except asyncio.TimeoutError:
-            self._lost(flow, b"no connection in time")
+            self.lost(flow, b"no connection in time")
             return
         except OSError as error:
-            self._lost(flow, str(error).encode())
+            self.lost(flow, str(error).encode())
             return
         asyncio.create_task(self._read(flow, connection))
         await self._flush(flow, connection)
@@ -92,7 +92,7 @@ class Streams:
                 oldest = (at, flow)
         if oldest is None:
             return False
-        self._lost(oldest[1], b"room was needed")
+        self.lost(oldest[1], b"room was needed")
         return True
 
     async def _flush(self, flow: tuple, connection: Connection) -> None:
@@ -103,7 +103,7 @@ class Streams:
                 connection.stream.write(data)
                 await connection.stream.drain()
         except OSError as error:
-            self._lost(flow, str(error).encode())
+            self.lost(flow, str(error).encode())
         connection.flushing = False
 
     async def _read(self, flow: tuple, connection: Connection) -> None:
@@ -123,9 +123,10 @@ class Streams:
             pass
         if connection.unsent or connection.flushing:
             await asyncio.sleep_ms(100)  # the answer that says why
-        self._lost(flow, b"the connection has ended")
+        self.lost(flow, b"the connection has ended")
 
-    def _lost(self, flow: tuple, reason: bytes) -> None:
+    def lost(self, flow: tuple, reason: bytes) -> None:
+        """Close the connection of a flow that has ended or is dead, and tell the core."""
         connection = self._connections.pop(flow, None)
         if connection is not None:
             if connection.stream is not None:

@@ -1,10 +1,10 @@
 """How a binding is kept: pings and their answers, flows that die, and the next one (RFC 5626)."""
 
 from agent.clock import later
-from agent.events import Transmit
+from agent.events import Outcome, Transmit
 from agent.locate import relocate
 from agent.message import Message
-from agent.registration import Registered, RegistrationLost
+from agent.registration import FlowLost, Registered, RegistrationLost
 from tests.helpers import NOW, board, only
 from tests.registrar import (
     OK,
@@ -61,7 +61,11 @@ def test_a_server_that_has_ponged_and_no_longer_does_is_gone():
     assert only(ua.wake(later(NOW, 95000))) == Transmit(PING, STREAM)
     assert list(ua.receive(PONG, STREAM, later(NOW, 95100))) == []
     log = events_until(ua, 205000, start=95100)
-    assert log == [(190000, Transmit(PING, STREAM)), (200000, RegistrationLost(503, 30))]
+    assert log == [
+        (190000, Transmit(PING, STREAM)),
+        (200000, FlowLost(STREAM)),
+        (200000, RegistrationLost(503, 30)),
+    ]
     assert not ua.registration.bound
 
 
@@ -89,7 +93,7 @@ def test_pings_faster_than_pongs_may_be_slow_find_a_dead_server_too():
     ua.receive(PONG, STREAM, NOW)
     log = events_until(ua, 14000)
     assert log[:3] == [(ms, Transmit(PING, STREAM)) for ms in (4000, 8000, 12000)]
-    assert log[3:] == [(14000, RegistrationLost(503, 30))]
+    assert log[3:] == [(14000, FlowLost(STREAM)), (14000, RegistrationLost(503, 30))]
 
 
 def test_what_one_server_answered_is_not_expected_of_the_next():
@@ -125,12 +129,30 @@ def test_a_flow_that_cannot_be_opened_is_one_loss():
 
 def test_while_a_renewal_is_on_its_way_nothing_is_due_again_and_again():
     """A pause that ends before the renewal does leaves no deadline behind: a shell would spin on it"""
-    ua = on_a_stream(195, octet=255)
+    ua, _ = registering(octet=255)
+    place = (b"UDP", b"192.0.2.1", 5060)
+    transmit = only(relocate(ua, REGISTRAR, [place], NOW))
+    assert replied(ua, transmit, b"200 OK", OK) == [Registered(3600)]
+    now = later(NOW, 2400000)
+    assert only(ua.registration.wake(now)).flow == place
+    elsewhere, lost = ua.failed(place, now)
+    assert (elsewhere.flow, lost) == (REGISTRAR, RegistrationLost(503, 16))
+    log = [pair for pair in events_until(ua, 2432000, start=2400000) if type(pair[1]) is not Transmit]
+    assert log == [(2432000, RegistrationLost(408, 31))]
+
+
+def test_what_is_on_its_way_on_a_flow_that_falls_silent_ends_with_it():
+    """R3261-8.1-9: the renewal and a message, each once"""
+    ua = on_a_stream(195)
     ua.receive(PONG, STREAM, NOW)
-    log = events_until(ua, 129000)
-    assert (log[0], log[1][0]) == ((95000, Transmit(PING, STREAM)), 97000)
+    log = events_until(ua, 104000)
     assert Message(log[1][1].data).get(b"cseq") == b"2 REGISTER"
-    assert log[2:] == [(105000, RegistrationLost(503, 16)), (129000, RegistrationLost(408, 31))]
+    ua.send(b"c1", b"sip:desk@example.com", b"hot", later(NOW, 104000))
+    first, *others = events_until(ua, 134999, start=104000)
+    assert first == (105000, FlowLost(STREAM))
+    assert len(others) == 2  # in whatever order a board's dict has them
+    assert (105000, RegistrationLost(503, 30)) in others
+    assert (105000, Outcome(b"c1", "failed", 503, b"No answer to pings", None)) in others
 
 
 def test_a_renewal_that_is_answered_is_as_good_as_a_pong():
