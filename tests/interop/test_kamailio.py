@@ -16,7 +16,7 @@ import pytest
 from tests import vm
 from tests.demo.main_job import BOILER
 from tests.host_tools.peers import has_ipv6
-from tests.interop.kamailio import Registrar, password_of
+from tests.interop.kamailio import Edge, Registrar, password_of
 from tests.interop.peers import wait_until
 from tests.tools import Line, Tool
 
@@ -131,6 +131,56 @@ class Nat:
             sock.close()
 
 
+class Wire:
+    """Carries TCP to a port, one connection after the other, and keeps what passes.
+
+    deaf: nothing passes any more, not even the end of the connection.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"sip:127.0.0.1:{self._listener.getsockname()[1]};transport=tcp"
+        self.sent: list[bytes] = []  # by the user, as it came off the stream
+        self.received: list[bytes] = []
+        self.deaf = False
+        self._ended, self._end = socket.socketpair()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while self._ended not in select.select([self._listener, self._ended], [], [])[0]:
+            near, _ = self._listener.accept()
+            with near, socket.create_connection(("127.0.0.1", self._port)) as far:
+                self._carry(near, far)
+
+    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+        ends = {near: (far, self.sent), far: (near, self.received)}
+        while near in ends:
+            ready = select.select([*ends, self._ended], [], [])[0]
+            if self._ended in ready:
+                return
+            for end in [end for end in ready if end in ends]:
+                data = end.recv(65536)
+                other, kept = ends[end]
+                if self.deaf and not data:
+                    del ends[end]
+                elif not data:
+                    return
+                elif not self.deaf:
+                    kept.append(data)
+                    other.sendall(data)
+
+    def __enter__(self) -> "Wire":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.send(b".")
+        self._thread.join()
+        for sock in (self._listener, self._ended, self._end):
+            sock.close()
+
+
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA256"])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_user_is_reached_where_it_registered(transport: str, algorithm: str, tmp_path: Path) -> None:
@@ -195,27 +245,48 @@ def test_a_user_behind_a_nat_is_reached_through_it(tmp_path: Path) -> None:
         assert bob.wait_for(event="message", body="through")["source"] == f"127.0.0.1:{nat.port}"
 
 
-def test_nothing_is_lost_when_the_proxy_starts_anew(tmp_path: Path) -> None:
-    """R3428-4.9: a board repeats what nobody answers; a new proxy keeps it until it knows who is where."""
+def test_nothing_is_lost_when_the_proxies_start_anew(tmp_path: Path) -> None:
+    """R3428-4.9: a board repeats what nobody answers; a new proxy keeps it until it knows who is where.
+
+    Flows through the edge proxy end, carol's, or fall silent: nobody answers erin's pings, and those of a board.
+    """
     program = tmp_path / "readings.py"
     program.write_text(_READINGS)
-    account = {"aor": "sip:dave@interop.test", "password": password_of("dave")}
+    account = {name: {"aor": f"sip:{name}@interop.test", "password": password_of(name)} for name in ("dave", "gina")}
     with (
-        Registrar(tmp_path, "AUTH", "STORE", "NAT", expires=8) as registrar,
+        Registrar(tmp_path, "AUTH", "STORE", "NAT", "OUTBOUND", expires=8) as registrar,
+        Edge(tmp_path, registrar) as edge,
+        Wire(edge.port) as erins,
+        Wire(edge.port) as ginas,
         reachable(tmp_path, "bob", registrar.uri("udp"), "--interactive") as bob,
-        reachable(tmp_path, "carol", registrar.uri("tcp")) as carol,
-        board(tmp_path, program, proxy=registrar.uri("udp"), **account),
+        reachable(tmp_path, "carol", edge.uri("tcp")) as carol,
+        reachable(tmp_path, "erin", erins.uri, "--interactive") as erin,
+        board(tmp_path, program, proxy=ginas.uri, register=600, **account["gina"]) as gina,
+        board(tmp_path, program, proxy=registrar.uri("udp"), **account["dave"]),
     ):
         bob.type("sip:carol@interop.test before")
         carol.wait_for(event="message", body="before")
-        bob.wait_for(event="message", body="reading 1")
+        for name in account:
+            bob.wait_for(event="message", body="reading 1", **{"from": f"sip:{name}@interop.test"})
+        for wire in (erins, ginas):
+            wait_until(lambda wire=wire: b"\r\n" in wire.received)  # a pong: they know that they can count on them
+            wire.deaf = True
         registrar.stop()
+        edge.stop()
         assert carol.wait_for(event="not_registered")["retry_s"] <= 30
         registrar.start()
+        edge.start()
         assert send(tmp_path, registrar.uri(), "sip:carol@interop.test", "meanwhile")[1]["status"] == 202
-        for body in [f"reading {number}" for number in range(1, 7)]:
-            assert not bob.wait_for(40, event="message", body=body)["duplicate"]
-            assert len([line for line in bob.lines if line.get("body") == body]) == 1
+        erin.wait_for(event="not_registered", status=503)
+        gina.wait_for(event="log", name="not_registered")
+        erins.deaf = ginas.deaf = False
+        erin.type("sip:bob@interop.test on another flow")
+        bob.wait_for(event="message", body="on another flow")
+        for name in account:
+            for body in [f"reading {number}" for number in range(1, 7)]:
+                wanted = {"event": "message", "body": body, "from": f"sip:{name}@interop.test"}
+                assert not bob.wait_for(40, **wanted)["duplicate"]
+                assert len([line for line in bob.lines if wanted.items() <= line.items()]) == 1
         carol.wait_for(40, event="message", body="meanwhile")
         bob.type("sip:carol@interop.test after")
         carol.wait_for(event="message", body="after")

@@ -2,61 +2,13 @@
 
 import os
 import re
-import select
 import signal
-import socket
-import threading
 from pathlib import Path
 
 from tests.demo.main_job import BOILER
 from tests.interop.kamailio import Edge, Registrar, password_of
 from tests.interop.peers import wait_until
-from tests.interop.test_kamailio import board, reachable, send
-
-_SIZE = 65536
-
-
-class Wire:
-    """Carries TCP to a port, one connection after the other, and keeps what passes. deaf: nothing passes any more."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.uri = f"sip:127.0.0.1:{self._listener.getsockname()[1]};transport=tcp"
-        self.sent: list[bytes] = []  # by the user, as it came off the stream
-        self.received: list[bytes] = []
-        self.deaf = False
-        self._ended, self._end = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while self._ended not in select.select([self._listener, self._ended], [], [])[0]:
-            near, _ = self._listener.accept()
-            with near, socket.create_connection(("127.0.0.1", self._port)) as far:
-                self._carry(near, far)
-
-    def _carry(self, near: socket.socket, far: socket.socket) -> None:
-        while True:
-            ready = select.select([near, far, self._ended], [], [])[0]
-            if self._ended in ready:
-                return
-            for one, other, kept in ((near, far, self.sent), (far, near, self.received)):
-                data = one.recv(_SIZE) if one in ready else None
-                if data == b"":
-                    return
-                if data and not self.deaf:
-                    kept.append(data)
-                    other.sendall(data)
-
-    def __enter__(self) -> "Wire":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.send(b".")
-        self._thread.join()
-        for sock in (self._listener, self._ended, self._end):
-            sock.close()
+from tests.interop.test_kamailio import Wire, board, reachable, send
 
 
 def test_users_behind_an_edge_are_reached_on_their_flows(tmp_path: Path) -> None:
