@@ -108,7 +108,7 @@ def _bind(value: Any) -> str | None:
             return None
     except ParseError:
         pass
-    return "ADDRESS:PORT such as 0.0.0.0:5060"
+    return "ADDRESS:PORT such as 0.0.0.0:5060 or [::]:5060"
 
 
 def _server(value: Any) -> str | None:

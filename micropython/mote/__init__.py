@@ -220,7 +220,7 @@ class Mote:
 
     def _sent_by(self, host: str) -> bytes:
         """Return our sent-by; where the address isn't known, answers still find us by rport (RFC 3581)."""
-        return b"%s:%d" % (b"mote.invalid" if host == "0.0.0.0" else host.encode(), self._bind[1] or 5060)
+        return b"%s:%d" % (b"mote.invalid" if host in ("0.0.0.0", "[::]") else host.encode(), self._bind[1] or 5060)
 
     def _uptime(self) -> int:
         """Return the ms since the program began; to be asked at least every six days."""

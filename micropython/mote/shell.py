@@ -62,7 +62,8 @@ class Shell:
         """Bind the UDP socket, start to read, and listen on TCP if told to. Raises OSError."""
         if socket is None:
             return
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        host = host.strip("[]")
+        self._udp = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._udp.bind(address_of(host.encode(), port))
         self._udp.setblocking(False)

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import socket
+from asyncio.stream import Stream
 
 from agent.clock import until
 from agent.compat import const
 from agent.stream import Framer
-from mote.shell import host_port_of, now
+from mote.shell import address_of, host_port_of, now, readable
 
 _MAX_MESSAGE = const(2048)  # octets
 _MAX_CONNECTIONS = const(4)
@@ -32,8 +34,20 @@ class Streams:
         self._server = None
 
     async def listen(self, host: str, port: int) -> None:
-        """Accept connections at (host, port)."""
-        self._server = await asyncio.start_server(self._accepted, host, port)
+        """Accept connections at (host, port). asyncio.start_server knows IPv6 only since MicroPython 1.27."""
+        self._server = server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(address_of(host.encode(), port))
+        server.listen(5)
+        server.setblocking(False)
+        while True:
+            await readable(server)
+            try:
+                sock, address = server.accept()
+            except (OSError, MemoryError):
+                continue  # it has gone again, or will have to
+            sock.setblocking(False)
+            asyncio.create_task(self._accepted(Stream(sock), address))
 
     def close(self) -> None:
         """Close every connection and the listening socket."""
@@ -73,8 +87,8 @@ class Streams:
         asyncio.create_task(self._read(flow, connection))
         await self._flush(flow, connection)
 
-    async def _accepted(self, stream: object, _: object) -> None:
-        flow = (b"TCP",) + host_port_of(stream.get_extra_info("peername"))
+    async def _accepted(self, stream: object, address: object) -> None:
+        flow = (b"TCP",) + host_port_of(address)
         if len(self._connections) >= _MAX_CONNECTIONS and not self._make_room():
             stream.s.close()
             return
