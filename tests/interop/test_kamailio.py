@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import select
 import socket
 import ssl
@@ -13,13 +14,15 @@ from typing import Any
 
 import pytest
 
+from agent.uri import bracketed
 from tests import vm
 from tests.demo.main_job import BOILER
 from tests.host_tools.peers import has_ipv6
 from tests.interop.kamailio import Edge, Registrar, password_of
-from tests.interop.peers import wait_until
+from tests.interop.peers import free_port, wait_until
 from tests.tools import Line, Tool
 
+needs_ipv6 = pytest.mark.skipif(not has_ipv6() and not os.environ.get("CI"), reason="no ::1 here")
 _READINGS = """
 from mote import Mote
 
@@ -206,14 +209,16 @@ def test_tls_to_the_proxy(tmp_path: Path) -> None:
             assert bob.wait_for(event="message", body="secret")["transport"] == "tls"
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
+@needs_ipv6
 def test_ipv6_to_the_proxy(tmp_path: Path) -> None:
-    with (
-        Registrar(tmp_path, "AUTH", "NAT", host="::1") as registrar,
-        reachable(tmp_path, "bob", registrar.uri("tcp"), host="[::1]") as bob,
-    ):
-        assert send(tmp_path, registrar.uri("udp"), "sip:bob@interop.test", "six")[0] == 0
-        assert bob.wait_for(event="message", body="six")["source"] == f"[::1]:{registrar.port}"
+    """R3261-19-5: from each transport to each other"""
+    with Registrar(tmp_path, "AUTH", "NAT", "TLS", host="::1") as registrar:
+        trust = ["--tls-ca", str(registrar.ca)]
+        for ours, theirs in (("udp", "tcp"), ("tcp", "tls"), ("tls", "udp")):
+            with reachable(tmp_path, "bob", registrar.uri(theirs), *trust, host="[::1]") as bob:
+                assert send(tmp_path, registrar.uri(ours), "sip:bob@interop.test", "six", *trust)[0] == 0
+                message = bob.wait_for(event="message", body="six")
+                assert message["transport"] == theirs and message["source"].startswith("[::1]:")
 
 
 def test_a_wrong_password_is_told_and_tried_no_more(tmp_path: Path) -> None:
@@ -293,22 +298,34 @@ def test_nothing_is_lost_when_the_proxies_start_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("transport", "algorithm"), [("udp", "MD5"), ("udp", "SHA256"), ("tcp", "SHA256"), ("tls", "MD5")]
+    ("transport", "algorithm", "host"),
+    [
+        ("udp", "MD5", "127.0.0.1"),
+        pytest.param("udp", "SHA256", "::1", marks=needs_ipv6),
+        pytest.param("tcp", "SHA256", "::1", marks=needs_ipv6),
+        pytest.param("tls", "MD5", "::1", marks=needs_ipv6),
+    ],
 )
-def test_a_board_registers_sends_alerts_and_is_commanded(transport: str, algorithm: str, tmp_path: Path) -> None:
-    with Registrar(tmp_path, "AUTH", "NAT", "TLS", algorithm) as registrar:
+def test_a_board_registers_sends_alerts_and_is_commanded(
+    transport: str, algorithm: str, host: str, tmp_path: Path
+) -> None:
+    here, port = bracketed(host.encode()).decode(), free_port(host)
+    with Registrar(tmp_path, "AUTH", "NAT", "TLS", algorithm, host=host) as registrar:
         certificate = ssl.PEM_cert_to_DER_cert((tmp_path / "server.pem").read_text())
         account = {"aor": "sip:carol@interop.test", "password": password_of("carol"), "register": 600}
         how = {"transport": transport, "tls_fingerprint": hashlib.sha256(certificate).hexdigest()}
         with (
-            reachable(tmp_path, "bob", registrar.uri("udp"), "--interactive") as bob,
-            board(tmp_path, BOILER, proxy=registrar.uri(transport), **account, **how) as monitor,
+            reachable(tmp_path, "bob", registrar.uri("udp"), "--interactive", host=here) as bob,
+            board(tmp_path, BOILER, proxy=registrar.uri(transport), bind=f"{here}:{port}", **account, **how) as monitor,
         ):
             assert bob.wait_for(event="message", body="Boiler at 85 C")["from"] == "sip:carol@interop.test"
             bob.type("sip:carol@interop.test status")
             assert bob.wait_for(event="outcome")["outcome"] == "delivered", monitor.transcript()
             bob.wait_for(event="message", body=lambda text: text.startswith("ok, up"))
             assert monitor.wait_for(event="log", name="outcome")["fields"]["name"] == "delivered"
+            if transport == "tcp":
+                with Tool("send", f"sip:carol@{here}:{port};transport=tcp", "a stranger's") as stranger:
+                    assert (stranger.wait(), stranger.lines[-1]["status"]) == (4, 403)
 
 
 def test_alerts_are_kept_for_an_inbox_that_is_away(tmp_path: Path) -> None:
