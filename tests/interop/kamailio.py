@@ -90,7 +90,7 @@ modparam("registrar", "min_expires", 1)
 modparam("registrar", "max_expires", EXPIRES)
 modparam("registrar|nathelper", "received_avp", "$avp(received)")
 modparam("usrloc", "nat_bflag", 1)
-modparam("tm", "fr_timer", 5000)
+modparam("tm", "fr_timer", PATIENCE)
 #!ifdef OUTBOUND
 modparam("registrar", "use_path", 1)
 modparam("registrar", "path_mode", 1)
@@ -279,14 +279,17 @@ def challenger(folder: Path, algorithm: str | None, expire_s: int = 300, count: 
 class Registrar:
     """A registrar and proxy for interop.test. Skips without Kamailio, but in CI."""
 
-    def __init__(self, folder: Path, *options: str, expires: int = 3600, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, folder: Path, *options: str, expires: int = 3600, host: str = "127.0.0.1", patience_ms: int = 5000
+    ) -> None:
         """options: AUTH, SHA256, STORE, DATE (put before stored texts), NAT (helps those behind one), TLS, OUTBOUND.
 
-        expires: the seconds that it grants at most.
+        expires: the seconds that it grants at most. patience_ms: with a contact that doesn't answer.
         """
         self._folder = folder
         self._options = options
         self._expires = expires
+        self._patience_ms = patience_ms
         self._ends: ExitStack
         self._at = f"[{host}]" if ":" in host else host
         self.port = free_port(host)
@@ -316,13 +319,13 @@ class Registrar:
         return f"sip:{self._at}:{self.port};transport={transport}"
 
     def start(self) -> None:
-        """Run it; it knows no bindings yet, but the messages that it has stored."""
+        """Run it, at self.port; it knows no bindings yet, but the messages that it has stored."""
         text = _REGISTRAR.replace("FOLDER", str(self._folder)).replace("EXPIRES", str(self._expires))
         listen = [f"udp:{self._at}:{self.port}", f"tcp:{self._at}:{self.port}"]
         if "TLS" in self._options:
             listen.append(f"tls:{self._at}:{self.tls_port}")
         self._ends = ExitStack()
-        text = text.replace("OURSELVES", self.uri())
+        text = text.replace("OURSELVES", self.uri()).replace("PATIENCE", str(self._patience_ms))
         self._ends.enter_context(_kamailio(self._folder, text, listen, self._options))
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import select
+import signal
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ import pytest
 from agent.uri import bracketed
 from tests import vm
 from tests.demo.main_job import BOILER
+from tests.dns_server import DnsServer
 from tests.host_tools.peers import has_ipv6
 from tests.interop.kamailio import Edge, Registrar, password_of
 from tests.interop.peers import free_port, wait_until
@@ -237,6 +239,53 @@ def test_all_contacts_of_a_user_get_a_message(tmp_path: Path) -> None:
         seen = [tool.wait_for(event="message", body="to all of you") for tool in (first, second)]
         assert [line["transport"] for line in seen] == ["udp", "tls"]
         assert seen[0]["call_id"] == seen[1]["call_id"]
+
+
+def test_a_dead_contact_beside_one_that_lives_costs_nothing_and_two_dead_ones_no_message(tmp_path: Path) -> None:
+    """R3428-6.2, R3428-6.3: the first 2xx is what the sender sees; what nobody takes is stored, and comes once."""
+    with Registrar(tmp_path, "AUTH", "STORE", patience_ms=1500) as registrar:
+        proxy, bob = registrar.uri(), "sip:bob@interop.test"
+        with reachable(tmp_path, "bob", proxy) as dead, reachable(tmp_path, "bob", registrar.uri("tcp")) as alive:
+            os.kill(dead.pid, signal.SIGKILL)
+            assert send(tmp_path, proxy, bob, "to whoever lives")[0] == 0
+            alive.wait_for(event="message", body="to whoever lives")
+            os.kill(alive.pid, signal.SIGKILL)
+            assert send(tmp_path, proxy, bob, "to nobody")[1]["status"] == 202
+        with reachable(tmp_path, "bob", proxy) as again:
+            again.wait_for(event="message", body="to nobody")
+            assert send(tmp_path, proxy, bob, "to the one that is back")[0] == 0
+            again.wait_for(event="message", body="to the one that is back")
+            bodies = [line["body"] for line in again.lines if line["event"] == "message"]
+            assert bodies == ["to nobody", "to the one that is back"]
+
+
+def test_a_proxy_is_found_at_its_new_address(tmp_path: Path) -> None:
+    """R3428-3.3: by an inbox that is registered, by a board and by a sender; the records are looked up again."""
+    program = tmp_path / "readings.py"
+    program.write_text(_READINGS)
+    account = {"aor": "sip:dave@interop.test", "password": password_of("dave")}
+    zone: dict[tuple[str, str], list[str]] = {("proxy.interop.test", "A"): ["127.0.0.1"]}
+
+    def publish(port: int) -> None:
+        for transport in ("udp", "tcp"):
+            zone[f"_sip._{transport}.interop.test", "SRV"] = [f"1 0 {port} proxy.interop.test."]
+
+    with DnsServer(zone, ttl=1) as dns, Registrar(tmp_path, "AUTH", "STORE", expires=4) as registrar:
+        publish(registrar.port)
+        names = ["--dns", dns.place]
+        with (
+            reachable(tmp_path, "bob", "sip:interop.test", *names) as bob,
+            board(tmp_path, program, proxy="sip:interop.test", transport="tcp", dns=dns.place, **account),
+        ):
+            bob.wait_for(event="message", body="reading 1")
+            registrar.stop()
+            registrar.port = free_port()
+            registrar.start()
+            publish(registrar.port)
+            for body in [f"reading {number}" for number in (2, 3)]:
+                assert not bob.wait_for(event="message", body=body)["duplicate"]
+            assert send(tmp_path, "sip:interop.test", "sip:bob@interop.test", "found", *names)[0] == 0
+            bob.wait_for(event="message", body="found")
 
 
 def test_a_user_behind_a_nat_is_reached_through_it(tmp_path: Path) -> None:
