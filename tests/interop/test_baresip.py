@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.demo.main_job import BOILER
 from tests.interop.baresip import Baresip
 from tests.interop.kamailio import Registrar, password_of
-from tests.interop.test_kamailio import reachable, send
+from tests.interop.peers import free_port
+from tests.interop.test_kamailio import board, reachable, send
 from tests.tools import Tool
 
 
@@ -28,6 +30,16 @@ def test_messages_to_and_from_baresip(transport: str, tmp_path: Path) -> None:
             bob.send("hello desk")
             line = inbox.wait_for(event="message", body="hello desk")
             assert (line["content_type"], line["transport"]) == ("text/plain", transport)
+
+
+def test_a_board_and_baresip_talk_to_each_other(tmp_path: Path) -> None:
+    port = free_port()
+    with Baresip(tmp_path, "sip:carol@interop.test", f"sip:127.0.0.1:{port}") as bob:
+        who = {"aor": "sip:carol@interop.test", "to": f"sip:bob@127.0.0.1:{bob.port}", "bind": f"127.0.0.1:{port}"}
+        with board(tmp_path, BOILER, **who, proxy=f"sip:127.0.0.1:{bob.port}", allow=["sip:bob@interop.test"]):
+            bob.wait_for("Boiler at 85 C")
+            bob.send("status")
+            bob.wait_for("ok, up")
 
 
 def test_baresip_and_an_inbox_are_users_of_one_proxy(tmp_path: Path) -> None:

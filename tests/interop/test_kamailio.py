@@ -346,33 +346,36 @@ def test_nothing_is_lost_when_the_proxies_start_anew(tmp_path: Path) -> None:
         carol.wait_for(event="message", body="after")
 
 
-@pytest.mark.parametrize(
-    ("transport", "algorithm", "host"),
-    [
-        ("udp", "MD5", "127.0.0.1"),
-        pytest.param("udp", "SHA256", "::1", marks=needs_ipv6),
-        pytest.param("tcp", "SHA256", "::1", marks=needs_ipv6),
-        pytest.param("tls", "MD5", "::1", marks=needs_ipv6),
-    ],
-)
-def test_a_board_registers_sends_alerts_and_is_commanded(
-    transport: str, algorithm: str, host: str, tmp_path: Path
-) -> None:
+def test_a_board_registers_from_behind_a_nat(tmp_path: Path) -> None:
+    """R3581-1, R3581-3"""
+    with Registrar(tmp_path, "AUTH", "STORE", "TLS", "MD5") as registrar, Nat(registrar.port) as nat:
+        a_board_is_a_user(tmp_path, registrar, f"sip:127.0.0.1:{nat.port}", "udp", "127.0.0.1")
+
+
+@needs_ipv6
+@pytest.mark.parametrize(("transport", "algorithm"), [("udp", "SHA256"), ("tls", "MD5")])
+def test_a_board_registers_over_ipv6(transport: str, algorithm: str, tmp_path: Path) -> None:
+    """R3261-19-5"""
+    with Registrar(tmp_path, "AUTH", "STORE", "NAT", "TLS", algorithm, host="::1") as registrar:
+        a_board_is_a_user(tmp_path, registrar, registrar.uri(transport), transport, "::1")
+
+
+def a_board_is_a_user(folder: Path, registrar: Registrar, proxy: str, transport: str, host: str) -> None:
+    """It gets the command that was stored for it, sends alerts, is commanded, and knows who may."""
+    certificate = ssl.PEM_cert_to_DER_cert((folder / "server.pem").read_text())
+    account = {"aor": "sip:carol@interop.test", "password": password_of("carol"), "register": 600}
+    how = {"transport": transport, "tls_fingerprint": hashlib.sha256(certificate).hexdigest()}
     here, port = bracketed(host.encode()).decode(), free_port(host)
-    with Registrar(tmp_path, "AUTH", "NAT", "TLS", algorithm, host=host) as registrar:
-        certificate = ssl.PEM_cert_to_DER_cert((tmp_path / "server.pem").read_text())
-        account = {"aor": "sip:carol@interop.test", "password": password_of("carol"), "register": 600}
-        how = {"transport": transport, "tls_fingerprint": hashlib.sha256(certificate).hexdigest()}
-        with (
-            reachable(tmp_path, "bob", registrar.uri("udp"), "--interactive", host=here) as bob,
-            board(tmp_path, BOILER, proxy=registrar.uri(transport), bind=f"{here}:{port}", **account, **how) as monitor,
-        ):
+    with reachable(folder, "bob", registrar.uri("udp"), "--interactive", host=here) as bob:
+        bob.type("sip:carol@interop.test status of all")
+        assert bob.wait_for(event="outcome")["outcome"] == "accepted"
+        with board(folder, BOILER, proxy=proxy, bind=f"{here}:{port}", **account, **how) as monitor:
             assert bob.wait_for(event="message", body="Boiler at 85 C")["from"] == "sip:carol@interop.test"
             bob.type("sip:carol@interop.test status")
-            assert bob.wait_for(event="outcome")["outcome"] == "delivered", monitor.transcript()
-            bob.wait_for(event="message", body=lambda text: text.startswith("ok, up"))
+            bob.wait_for(event="outcome", outcome="delivered")
+            wait_until(lambda: len([1 for line in bob.lines if line.get("body", "").startswith("ok, up")]) == 2)
             assert monitor.wait_for(event="log", name="outcome")["fields"]["name"] == "delivered"
-            if transport == "tcp":
+            if transport != "udp":
                 with Tool("send", f"sip:carol@{here}:{port};transport=tcp", "a stranger's") as stranger:
                     assert (stranger.wait(), stranger.lines[-1]["status"]) == (4, 403)
 

@@ -149,20 +149,22 @@ mote.run()
 
 
 def test_a_board_takes_each_answer_as_what_it_is(tmp_path: Path) -> None:
-    """R3428-T2.10: a board comes back after a 503, in the time that it names, and through losses."""
+    """R3428-T2.10: a board knows its password, comes back after a 503 in the time that it names, and through losses."""
     answers = {
         "delivered": [REQUEST, answer("200 OK")],
         "accepted": [REQUEST, answer("202 Accepted")],
         "failed": [REQUEST, answer("404 Not Found")],
         "refused": [REQUEST, answer("603 Decline")],
     }
+    asked = [challenge("pump", "wonder")]
+    slow = [REQUEST, pause(600), answer("200 OK")]
     busy = [REQUEST, answer("503 Service Unavailable", "Retry-After: 1"), REQUEST, answer("200 OK")]
     with ExitStack() as stack:
-        ports = [stack.enter_context(server(tmp_path, *steps)) for steps in (*answers.values(), busy)]
+        ports = [stack.enter_context(server(tmp_path, *steps)) for steps in (*answers.values(), asked, slow, busy)]
         ports.append(stack.enter_context(server(tmp_path, EACH_COPY, options=losing(30))))
         program = tmp_path / "alerts.py"
         program.write_text(_ALERTS.replace("TARGETS", repr([f"sip:desk@127.0.0.1:{port}" for port in ports])))
         inbox = stack.enter_context(Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:"))
         here = inbox.wait_for(event="ready")["bind"][0].removeprefix("udp:")
-        with board(tmp_path, program, aor="sip:pump@interop.test", to=f"sip:desk@{here}"):
-            assert inbox.wait_for(60, event="message")["body"] == " ".join([*answers, "delivered", "delivered"])
+        with board(tmp_path, program, aor="sip:pump@interop.test", password="wonder", to=f"sip:desk@{here}"):
+            assert inbox.wait_for(60, event="message")["body"] == " ".join([*answers, *4 * ["delivered"]])
