@@ -27,9 +27,16 @@ class Certificates:
         self.client = self.issue("client")
         self.expired = self.issue("expired", _EXPIRED)
 
-    def issue(self, name: str, until: datetime.datetime | None = None, host: str = "127.0.0.1") -> str:
+    def issue(
+        self,
+        name: str,
+        until: datetime.datetime | None = None,
+        since: datetime.datetime | None = None,
+        host: str = "127.0.0.1",
+    ) -> str:
         path = str(self._folder / f"{name}.pem")
-        self._authority.issue_cert(host, not_after=until).private_key_and_cert_chain_pem.write_to_path(path)
+        leaf = self._authority.issue_cert(host, not_before=since, not_after=until)
+        leaf.private_key_and_cert_chain_pem.write_to_path(path)
         return path
 
 

@@ -29,16 +29,21 @@ class Server:
     def __init__(self, port: int, log: Path, process: "subprocess.Popen[bytes]") -> None:
         self.port = port
         self._log = log
+        self._answered = 0  # octets of it
         self._process = process
 
     def received(self) -> bytes:
         """Return what came in, and OpenSSL's complaints."""
         return self._log.read_bytes()
 
+    def _news(self) -> bytes:
+        return self.received()[self._answered :]
+
     def answer(self, status_line: str) -> bytes:
         """Answer the request that is waited for, and return it."""
-        wait_until(lambda: b"\r\n\r\n" in self.received(), lambda: repr(self.received()))
-        request = self.received()
+        wait_until(lambda: b"\r\n\r\n" in self._news(), lambda: repr(self.received()))
+        request = self._news()
+        self._answered += len(request)
         assert self._process.stdin
         self._process.stdin.write(answer(request, status_line))
         self._process.stdin.flush()

@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,16 @@ def send(folder: Path, proxy: str, target: str, text: str, *more: str) -> tuple[
 
 
 @contextmanager
-def board(folder: Path, program: Path, *options: str, **settings: Any) -> Iterator[Tool]:
-    """A virtual board that runs a program; gives its monitor. options: further ones of `sipmote deploy`."""
+def board(folder: Path, program: Path, *options: str, start: Sequence[str] = (), **settings: Any) -> Iterator[Tool]:
+    """A virtual board that runs a program; gives its monitor.
+
+    options: further ones of `sipmote deploy`; start: of `sipmote board start`.
+    """
     vm.command(32)
     configuration = folder / "mote.json"
     configuration.write_text(json.dumps({"to": "sip:bob@interop.test", "bind": "127.0.0.1:0", **settings}))
     configuration.chmod(0o600)
-    with Tool("board", "start", "virtual", "--heap", "128k") as running:
+    with Tool("board", "start", "virtual", "--heap", "128k", *start) as running:
         serial = running.wait_for(event="ready")["port"]
         with Tool("deploy", str(program), "--port", serial, "--config", str(configuration), *options) as deploy:
             assert deploy.wait(60) == 0, deploy.transcript()

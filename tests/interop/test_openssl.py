@@ -6,6 +6,8 @@ s_client is a person who pipes a MESSAGE into the inbox, s_server one who reads 
 import socket
 import subprocess
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from tests.tools import Tool
 # certificate: what `sipmote send` says of it, what a board says
 _REFUSED = {
     "expired": ("certificate has expired (renew it at the server, or set this computer's clock)", "expired"),
+    "tomorrow's": ("certificate is not yet valid (renew it at the server, or set this computer's clock)", "future"),
     "elsewhere": ("IP address mismatch", "does not match"),
     "foreign": ("(add --tls-ca FILE with the CA that signed it", "not correctly signed"),
     "self-signed": ("self-signed certificate (add --tls-ca FILE", "not correctly signed"),
@@ -52,6 +55,7 @@ def untrusted(certificates: Certificates, tmp_path_factory: pytest.TempPathFacto
     subprocess.run([*command, "-keyout", own, "-out", own], check=True, capture_output=True)
     return {
         "expired": certificates.expired,
+        "tomorrow's": certificates.issue("tomorrow", since=datetime.now(UTC) + timedelta(days=1)),
         "elsewhere": certificates.issue("elsewhere", host="other.example.org"),
         "foreign": Certificates(folder).server,
         "self-signed": own,
@@ -161,19 +165,23 @@ def test_send_and_a_person_at_a_server_of_each_version_get_along(certificates: C
 def test_a_board_says_why_it_trusts_no_server_and_alerts_the_one_it_does(
     certificates: Certificates, untrusted: dict[str, str], tmp_path: Path
 ) -> None:
+    """R3428-11.3: a board without a clock says that it has none, until it has learned the time from an answer."""
     with ExitStack() as stack:
-        bad = [stack.enter_context(server(tmp_path, untrusted[name])) for name in _REFUSED]
+        bad = {name: stack.enter_context(server(tmp_path, untrusted[name])) for name in _REFUSED}
         asked = ["-Verify", "1", "-CAfile", certificates.ca]
         good = stack.enter_context(server(tmp_path, certificates.server, *asked))
         alerts = tmp_path / "alerts.py"
-        targets = [f"sips:desk@127.0.0.1:{peer.port}" for peer in (good, *bad)]
-        alerts.write_text(_ALERTS.replace("TARGETS", repr(targets)))
+        peers = (good, bad["expired"], good, *bad.values())
+        alerts.write_text(_ALERTS.replace("TARGETS", repr([f"sips:desk@127.0.0.1:{peer.port}" for peer in peers])))
         files = ["--tls-ca", certificates.ca, "--tls-cert", certificates.client]
-        monitor = stack.enter_context(board(tmp_path, alerts, *files, aor="sip:pump@127.0.0.1", transport="tls"))
+        how = {"aor": "sip:pump@127.0.0.1", "transport": "tls"}
+        monitor = stack.enter_context(board(tmp_path, alerts, *files, start=["--no-clock"], **how))
         monitor.wait_for(event="ready")  # what the board logged before is gone
         assert good.answer("200 OK").endswith(b"\r\n\r\nfrom a board")
-        wait_until(lambda: len(outcomes(monitor)) == len(targets), monitor.transcript)
-        delivered, *failed = outcomes(monitor)
-        assert delivered["name"] == "delivered"
-        for (_, said), outcome, peer in zip(_REFUSED.values(), failed, bad, strict=True):
+        assert good.answer(f"200 OK\r\nDate: {formatdate(usegmt=True)}").endswith(b"\r\n\r\nfrom a board")
+        wait_until(lambda: len(outcomes(monitor)) == len(peers), monitor.transcript)
+        first, unset, second, *failed = outcomes(monitor)
+        assert (first["name"], second["name"]) == ("delivered", "delivered")
+        assert "the board's clock is not set" in unset["reason"]
+        for (_, said), outcome, peer in zip(_REFUSED.values(), failed, bad.values(), strict=True):
             assert said in outcome["reason"] and b"MESSAGE" not in peer.received()
