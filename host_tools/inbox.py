@@ -34,7 +34,7 @@ from host_tools.errors import ToolError
 from host_tools.notifications import Notifier, wanted
 from host_tools.relay import POLICIES, Relay, pack
 from host_tools.resolver import Resolver
-from host_tools.shell import Answer, Flow, Shell, now_ms, parse_bind, user_name
+from host_tools.shell import Answer, Flow, Shell, now_ms, parse_bind, uri_of, user_name
 from host_tools.store import Received, Store, describe
 from host_tools.users import PASSWORD_VARIABLE, ask_password, read_users
 
@@ -190,12 +190,12 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
 
         reader = read_keys(args.smime_key, args.smime_trust or ())
         accept += (smime.PKCS7, smime.MULTIPART)
-    proxy = os.fsencode(args.proxy) if args.proxy else None
-    aor = os.fsencode(args.register) if args.register else aor
     try:
+        proxy = uri_of("--proxy", args.proxy) if args.proxy else None
+        aor = uri_of("--register", args.register) if args.register else aor
         ua = UserAgent(aor, b"localhost", os.urandom, proxy, accept=accept, hosts=domains or None, keep=_KEEP)
     except AgentError as error:
-        raise ToolError(f"--register or --proxy: {error}") from None
+        raise ToolError(str(error)) from None
     if args.user:
         ua.credentials = ((b"", os.fsencode(args.user), os.fsencode(args.password)),)
     if args.users:

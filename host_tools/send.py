@@ -21,7 +21,7 @@ from host_tools import resolver, tls
 from host_tools.console import harmless, write_json
 from host_tools.errors import ToolError
 from host_tools.resolver import Resolver
-from host_tools.shell import Answer, Shell, now_ms, parse_bind, reason_of, user_name
+from host_tools.shell import Answer, Shell, now_ms, parse_bind, reason_of, uri_of, user_name
 from host_tools.store import describe
 from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name
 
@@ -169,9 +169,9 @@ class _Sender:
         """Send text; returns the exit code. Raises AgentError for what can't be sent as it is."""
         args = self._args
         target = os.fsencode(args.uri)
-        proxy = os.fsencode(args.proxy) if args.proxy else None
+        proxy = uri_of("--proxy", args.proxy) if args.proxy else None
         transport: bytes = args.transport.upper().encode()
-        aor = os.fsencode(args.sender) if args.sender else b"sip:%s@localhost" % user_name()
+        aor = uri_of("--from", args.sender) if args.sender else b"sip:%s@localhost" % user_name()
         ua = _TellingUserAgent(aor, b"localhost", os.urandom, proxy, transport, _ACCEPT)
         ua.tell = self._tell_progress
         ua.credentials = self._credentials

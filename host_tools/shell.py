@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.clock import NTP
-from agent.errors import ParseError
+from agent.errors import ParseError, UsageError
 from agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
 from agent.locate import is_address, live_first, place_of, relocate
 from agent.registration import FlowLost, Registered, RegistrationLost
 from agent.stream import Framer
-from agent.uri import Uri, bracketed, parse_host_port
+from agent.uri import Uri, bracketed, parse_host_port, parse_uri
 from agent.user_agent import UserAgent
 from host_tools import tls
 from host_tools.errors import ToolError
@@ -93,6 +93,16 @@ def parse_bind(text: str) -> Bind:
             f"{text}: udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT was expected, IPv6 in brackets"
         )
     return Bind(transport.upper().encode(), host.decode(), port)
+
+
+def uri_of(option: str, text: str) -> bytes:
+    """Return the URI that an option was given; raises UsageError that names the option."""
+    uri = os.fsencode(text)
+    try:
+        parse_uri(uri)
+    except ParseError as error:
+        raise UsageError(f"{option} {text}: {error.detail}, such as sip:192.0.2.1") from None
+    return uri
 
 
 def place(host: str, port: int) -> str:

@@ -12,6 +12,10 @@ _DATES, _NAMES = (9, 10), (62, 64)
 _DATE_REMEDY = "renew it at the server, or set this computer's clock"
 _NAME_REMEDY = "use the name that it is for, or --tls-fingerprint if you know it"
 _REMEDY = "add --tls-ca FILE with the CA that signed it, or --tls-fingerprint if you know it"
+_NOT_LOADED = {  # what OpenSSL calls it, nothing for a key that isn't there: what it means
+    "": "a certificate with its key was expected in PEM form; --tls-key FILE names a key that is elsewhere",
+    "KEY_VALUES_MISMATCH": "the key is not that of the certificate: check --tls-key",
+}
 _REASONS = {  # what OpenSSL calls it: what it means here
     "WRONG_VERSION_NUMBER": "no TLS is spoken at that port: use another one, or sip: with transport=tcp",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server asks for a certificate of ours: add --tls-cert FILE",
@@ -73,7 +77,8 @@ def from_arguments(args: argparse.Namespace, clients_need_certificates: bool = F
             server.verify_mode = ssl.CERT_REQUIRED
         return Tls(client, server, fingerprint)
     except ssl.SSLError as error:
-        raise ToolError(f"{named}: not a PEM file of the right kind ({error.reason})") from error
+        what = _NOT_LOADED.get(error.reason or "", f"not a PEM file of the right kind ({error.reason})")
+        raise ToolError(f"{named}: {what}") from error
     except OSError as error:
         raise ToolError(f"{named}: {error.filename or ''} {error.strerror}".replace("  ", " ")) from error
 

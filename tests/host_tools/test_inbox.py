@@ -358,6 +358,12 @@ def test_typed_uri_is_written_to() -> None:
             assert "not sent" in running.event("warning")["text"]
 
 
+def test_uri_that_is_none_is_one_line_that_names_its_option() -> None:
+    for option in ("--register", "--proxy"):
+        code, _, err = sipmote("inbox", "--db", ":memory:", "--bind", "udp:127.0.0.1:0", option, "example.org")
+        assert code == 1 and err.startswith(f"sipmote: {option} example.org: a URI") and err.count("\n") == 1, err
+
+
 def test_people_are_told_of_the_binding_and_what_to_do_about_its_loss() -> None:
     with Peer("udp", [["401 Unauthorized"]]) as peer:
         for port, said in (

@@ -98,6 +98,7 @@ def test_wrong_use_is_one_line_and_code_2() -> None:
     for arguments in cases:
         code, out, err = sipmote("send", *arguments)
         assert (code, out, len(err.splitlines())) == (2, "", 1), (arguments, err)
+        assert arguments[-2:] not in (["--proxy", "nowhere"], ["--from", "me"]) or " ".join(arguments[-2:]) in err
 
 
 def test_text_over_the_budget_is_told_by_how_many_octets() -> None:

@@ -123,6 +123,15 @@ def test_wrong_arguments_are_named(inbox: Tool, arguments: list[str], complaint:
     assert code == 1 and complaint in said and "Traceback" not in said
 
 
+def test_keys_that_are_missing_or_of_another_certificate_are_named_as_such(certificates: Certificates) -> None:
+    for more, said in (
+        (["--tls-cert", certificates.ca], "--tls-key FILE"),
+        (["--tls-cert", certificates.server, "--tls-key", certificates.client], "not that of the certificate"),
+    ):
+        with Tool("inbox", "--bind", "tls:127.0.0.1:0", "--db", ":memory:", *more) as inbox:
+            assert inbox.wait() == 1 and len(inbox.complaints) == 1 and said in inbox.complaints[0]
+
+
 def test_a_tls_bind_without_a_certificate_says_what_is_missing() -> None:
     with Tool("inbox", "--bind", "tls:127.0.0.1:0", "--db", ":memory:") as inbox:
         assert inbox.wait() == 1
