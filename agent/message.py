@@ -1,20 +1,20 @@
-"""A SIP message is the buffer it came in plus an index: where each header field and the body lie (RFC 3261 section 7).
+"""A SIP message is the buffer it came in and the places where its header fields begin (RFC 3261 section 7).
 
 Fields are decoded when asked for. Names are given in lower case and in full (b"call-id"); compact forms, folded lines
-and odd capitals in the buffer make no difference.
+and odd capitals in the buffer make no difference. Whether every line is a header field, agent.well_formed tells.
 """
 
-_COMPACT = {
-    b"i": b"call-id",
-    b"m": b"contact",
-    b"e": b"content-encoding",
-    b"l": b"content-length",
-    b"c": b"content-type",
-    b"f": b"from",
-    b"s": b"subject",
-    b"k": b"supported",
-    b"t": b"to",
-    b"v": b"via",
+SHORT = {  # the octet that stands for a name
+    b"call-id": 105,
+    b"contact": 109,
+    b"content-encoding": 101,
+    b"content-length": 108,
+    b"content-type": 99,
+    b"from": 102,
+    b"subject": 115,
+    b"supported": 107,
+    b"to": 116,
+    b"via": 118,
 }
 
 
@@ -24,6 +24,7 @@ class Message:
     data: the datagram or the stream's buffer; octets behind the body are somebody else's.
     method, uri: of a request, else b"". status, reason: of a response, else 0 and b"".
     length: the Content-Length, None without one, -1 when it can't be used.
+    lines: where each header field begins, and where the empty line does.
     body_at: where the body begins; 0 when the header section has no end.
     fault: None, or (what was expected, the status that a request like this deserves).
     """
@@ -37,11 +38,11 @@ class Message:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._index: list[tuple[bytes, int, int]] = []  # name, start and end of the value
+        self.lines: list[int] = []
         end = data.find(b"\r\n")
         if end > 0:
             self._read_start_line(data[:end])
-            self._read_fields(end + 2)
+            self._read_lines(end + 2)
 
     def _blame(self, detail: str, status: int = 400) -> None:
         if self.fault is None:
@@ -68,69 +69,61 @@ class Message:
         if version != b"SIP/2.0":
             self._blame("version SIP/2.0 was expected", 505 if version[:4] == b"SIP/" else 400)
 
-    def _read_fields(self, at: int) -> None:
+    def _read_lines(self, at: int) -> None:
         data = self.data
-        size = len(data)
         find = data.find
-        add = self._index.append
-        lines = 1  # the start line
+        lines = self.lines
         while True:
             end = find(b"\r\n", at)
             if end < 0:
+                self.lines = []
                 self._blame("an empty line after the header fields was expected")
                 return
-            lines += 1
-            if end == at:
-                self.body_at = at + 2
-                break
-            following = data[end + 2] if end + 2 < size else 0  # an octet, for a slice would allocate
-            while following == 32 or following == 9:
+            octet = data[at]
+            if (octet == 32 or octet == 9) and lines:
                 self._folded = True
-                lines += 1
-                end = find(b"\r\n", end + 2)
-                if end < 0:
-                    self._blame("an empty line after the header fields was expected")
-                    return
-                following = data[end + 2] if end + 2 < size else 0
-            colon = find(b":", at, end)
-            name = data[at:colon].lower()
-            if colon > at and data[colon - 1] <= 32:
-                name = name.rstrip()
-            if len(name) == 1:
-                name = _COMPACT.get(name, name)
-            if colon <= at or not name or name.find(b" ") >= 0:
-                self._blame("a header field name and a colon were expected")
             else:
-                add((name, colon + 1, end))
+                lines.append(at)
+                if octet == 13 and end == at:
+                    break
             at = end + 2
-        if data.count(b"\n", 0, end) != lines - 1 or data.count(b"\r", 0, end) != lines - 1:
-            self._blame("CRLF at each line's end and no CR or LF elsewhere was expected")
-        length = self.get(b"content-length")
-        if length is not None:
+        self.body_at = at + 2
+        length = self.all(b"content-length", 2)
+        if length:
             self.length = -1
-            if length.isdigit() and len(length) < 10 and self.count(b"content-length") == 1:
-                self.length = int(length)
+            if len(length) == 1 and length[0].isdigit() and len(length[0]) < 10:
+                self.length = int(length[0])
             else:
                 self._blame("one Content-Length of digits was expected")
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field of this name, unfolded and stripped; None without one."""
-        for found, start, end in self._index:
-            if found == name:
-                return self._value(start, end)
-        return None
+        values = self.all(name, 1)
+        return values[0] if values else None
 
-    def count(self, name: bytes) -> int:
-        """Return how many fields have this name."""
-        number = 0
-        for found, _, _ in self._index:
-            if found == name:
-                number += 1
-        return number
-
-    def all(self, name: bytes) -> list[bytes]:
-        """Return the values of all fields of this name, in order, one each line."""
-        return [self._value(start, end) for found, start, end in self._index if found == name]
+    def all(self, name: bytes, most: int = 65535) -> list[bytes]:
+        """Return the values of all fields of this name, the first `most` of them, in order, one each line."""
+        values: list[bytes] = []
+        data = self.data
+        first = name[0]
+        size = len(name)
+        short = SHORT.get(name, first)
+        for at in self.lines:
+            octet = data[at] | 32  # in lower case: most lines are none of these, and nothing was allocated
+            if octet != first and octet != short:
+                continue
+            colon = data.find(b":", at)
+            length = colon - at
+            if length > 1 and data[colon - 1] <= 32:
+                length = len(data[at:colon].rstrip())
+            if (length == size and data[at : at + size].lower() == name) or (length == 1 and octet == short):
+                value = data[colon + 1 : self.lines[self.lines.index(at) + 1] - 2].strip()
+                if self._folded and value.find(b"\r\n") >= 0:
+                    value = b" ".join([line.strip() for line in value.split(b"\r\n")])
+                values.append(value)
+                if len(values) == most:
+                    break
+        return values
 
     def members(self, name: bytes) -> list[bytes]:
         """Return the comma-separated members of all fields of this name; raises ParseError for an empty one."""
@@ -140,16 +133,6 @@ class Message:
         for value in self.all(name):
             found += split_list(value)
         return found
-
-    def names(self) -> list[bytes]:
-        """Return the name of each field, in order, in full and in lower case."""
-        return [name for name, _, _ in self._index]
-
-    def _value(self, start: int, end: int) -> bytes:
-        value = self.data[start:end].strip()
-        if self._folded and value.find(b"\r\n") >= 0:
-            value = b" ".join([line.strip() for line in value.split(b"\r\n")])
-        return value
 
     def missing(self) -> int:
         """Return how many octets of the body that Content-Length announced are not in the buffer."""

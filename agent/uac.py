@@ -331,6 +331,10 @@ class Uac:
         ):
             raise ParseError("a response to a pending request was expected")
         status = message.status
+        if status >= 300 or draft.owner is not None:  # more of it will be read, and perhaps sent on
+            from agent.well_formed import check
+
+            check(message)
         if not draft.transaction.receive(status):
             return _NOTHING
         if status < 300 and self.clock.quality <= LEARNED:

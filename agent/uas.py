@@ -17,6 +17,7 @@ from agent.headers import Via, media_type, param, parse_address, parse_cseq, par
 from agent.message import Message
 from agent.server_transaction import ServerTransaction
 from agent.uri import parse_uri, unescape
+from agent.well_formed import check
 
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
 _CAPABILITIES = b"Accept-Encoding: identity\r\nAccept-Language: *\r\nSupported:\r\n"
@@ -90,11 +91,10 @@ class Uas:
             vias[0] = _stamped(via, flow)
             if flow[0] == b"UDP" and param(via.params, b"rport") is None:
                 answer_flow = (flow[0], flow[1], via.port or 5060) + flow[3:]
-            if message.fault:
-                raise ParseError(message.fault[0], message.fault[1])
+            names = check(message)
             if message.missing():
                 raise ParseError("a body as long as Content-Length says was expected")
-            sender, from_tag, to_tag, cseq = _check_fields(message)
+            sender, from_tag, to_tag, cseq = _check_fields(message, names)
         except ParseError as error:
             if not _leads_back(vias[0]):
                 return [Dropped("a request whose topmost Via can't be read", flow)]
@@ -273,12 +273,12 @@ class Uas:
             del self._merged[transaction.merged]
 
 
-def _check_fields(message: Message) -> tuple[bytes, bytes, bytes, bytes]:
+def _check_fields(message: Message, names: list[bytes]) -> tuple[bytes, bytes, bytes, bytes]:
     """Return (URI of From, From tag, To tag, CSeq) of a request. Raises ParseError when it can't be processed.
 
-    The tags are b"" when absent, as RFC 2543 allowed. Source: RFC 3261 sections 8.1.1, 8.2.2 and 20.
+    names: of all its fields. The tags are b"" when absent, as RFC 2543 allowed.
+    Source: RFC 3261 sections 8.1.1, 8.2.2 and 20.
     """
-    names = message.names()
     for name in _ONCE:
         if names.count(name) > 1:
             raise ParseError("one %s only was expected" % name.decode())

@@ -43,11 +43,12 @@ class UserAgent(Uac):
     def receive(self, data: bytes | Message, flow: tuple, now: int) -> list[Event] | tuple[Event, ...]:
         """Take a datagram, or what a stream's Framer found; never raises, whatever the octets are."""
         if not isinstance(data, Message):
-            if not data.strip(b"\r\n\0"):  # a keepalive (RFC 5626 section 3.5.1); only a stream's is answered
+            octets = data.lstrip(b"\r\n\0")  # line ends may come first (RFC 3261 section 7.5)
+            if not octets:  # a keepalive (RFC 5626 section 3.5.1); only a stream's is answered
                 if self.registration is not None:
                     self.registration.pong(flow)
                 return [Transmit(b"\r\n", flow)] if data == b"\r\n\r\n" and flow[0] != b"UDP" else _NOTHING
-            data = Message(data)
+            data = Message(octets)
         if data.status or not data.method:
             if not data.status or data.missing():
                 return [Dropped("bytes that are no SIP message", flow)]
