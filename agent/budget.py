@@ -5,6 +5,10 @@ from agent.errors import UsageError
 from agent.uac import BUDGET, Uac
 
 POLICIES = ("refuse", "compact", "split", "truncate")
+COMPACT = (  # how agent.uac begins a request, with the short names of RFC 3261 section 7.3.3
+    b"%s %s SIP/2.0\r\nv:SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards:%d\r\nf:<%s>;tag=%s\r\n"
+    b"t:<%s>\r\ni:%s\r\nCSeq:%d %s\r\n%s"
+)
 _MARK = b"\xe2\x80\xa6"  # an ellipsis ends a truncated text
 _MAX_PARTS = const(99)
 

@@ -98,25 +98,24 @@ class Challenge:
         user = quote(self.user)
         if self.hides_user:
             user = hexhash(name, b"%s:%s" % (self.user, self.realm))
-        line = b'%s: Digest username="%s", realm="%s", nonce="%s", uri="%s", response="%s"' % (
+        tail = b", algorithm=" + self.algorithm if self.algorithm else b""
+        if self.qop or sess:
+            tail += b', cnonce="%s"' % cnonce
+        if self.qop:
+            tail += b", qop=%s, nc=%s" % (self.qop, params[b"nc"])
+        if self.opaque is not None:
+            tail += b', opaque="%s"' % self.opaque
+        if self.hides_user:
+            tail += b", userhash=true"
+        return b'%s: Digest username="%s", realm="%s", nonce="%s", uri="%s", response="%s"%s\r\n' % (
             self.field,
             user,
             self.realm,
             self.nonce,
             uri,
             response(self.algorithm, secret(name, self.user, self.realm, self.password), params, method, uri, body),
+            tail,
         )
-        if self.algorithm:
-            line += b", algorithm=" + self.algorithm
-        if self.qop:
-            line += b', cnonce="%s", qop=%s, nc=%s' % (cnonce, self.qop, params[b"nc"])
-        elif sess:
-            line += b', cnonce="%s"' % cnonce
-        if self.opaque is not None:
-            line += b', opaque="%s"' % self.opaque
-        if self.hides_user:
-            line += b", userhash=true"
-        return line + b"\r\n"
 
 
 def choose(values: list[bytes], field: bytes) -> list[Challenge]:
@@ -127,6 +126,8 @@ def choose(values: list[bytes], field: bytes) -> list[Challenge]:
     """
     chosen: list[Challenge] = []
     for value in values:
+        if value.find(b"\r") >= 0 or value.find(b"\n") >= 0:  # some of it is sent back
+            continue
         try:
             scheme, params = parse_parameters(value)
         except ParseError:

@@ -1,4 +1,4 @@
-"""Arithmetic on `now`, and what is known of the time of day.
+"""Arithmetic on `now`, durations as SIP writes them, and what is known of the time of day.
 
 `now` is milliseconds that wrap at 2**30, so that an instant stays a small int on every board. No instant may be
 compared with < or >: one just after the wrap is later, though smaller.
@@ -25,6 +25,14 @@ def later(now: int, delay_ms: int) -> int:
 def until(deadline: int, now: int) -> int:
     """Return the ms from now to deadline: negative once it has passed, right for 6.2 days either way."""
     return (((deadline - now) & _MASK) ^ _HALF) - _HALF
+
+
+def parse_delta(value: bytes | None) -> int | None:
+    """Return delta-seconds 0..2**32-1 (Expires, section 20.19), or None for a value that can't be used."""
+    if value is None or not value.isdigit() or len(value) > 10:
+        return None
+    seconds = int(value)
+    return seconds if seconds <= 0xFFFFFFFF else None
 
 
 class WallClock:

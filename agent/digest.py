@@ -22,12 +22,9 @@ def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     words = value.split(None, 1)
     if len(words) != 2:
         raise ParseError("a scheme and its parameters were expected")
-    rest = words[1]
+    rest = words[1].strip(b", \t")
     found: dict[bytes, bytes] = {}
-    while True:
-        rest = rest.strip(b", \t")
-        if not rest:
-            return words[0].lower(), found
+    while rest:
         equals = rest.find(b"=")
         name = rest[:equals].rstrip().lower()
         if equals < 1 or name in found:
@@ -40,19 +37,25 @@ def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
         found[name] = rest[1 : end - 1] if end else rest[:comma].rstrip()
         if end and rest[end:comma].strip():
             raise ParseError("a comma after a quoted string was expected")
-        rest = rest[comma:]
+        rest = rest[comma:].lstrip(b", \t")
+    return words[0].lower(), found
 
 
 def _quoted_end(value: bytes) -> int:
     """Return where the quoted string ends that value begins with, 0 when it begins with none."""
-    if value[:1] != b'"':
-        return 0
-    at = 1
-    while value[at : at + 1] != b'"':
-        if at >= len(value):
-            raise ParseError("a closing quote was expected")
-        at += 2 if value[at] == 92 else 1
-    return at + 1
+    end = 0
+    if value[:1] == b'"':
+        while True:
+            end = value.find(b'"', end + 1) + 1
+            if not end:
+                raise ParseError("a closing quote was expected")
+            slashes = 2  # from the quote on to the left
+            while value[end - slashes] == 92:
+                slashes += 1
+            if slashes % 2 == 0:
+                break
+            end -= 1
+    return end
 
 
 def quote(text: bytes) -> bytes:

@@ -1,9 +1,8 @@
 """What Date and Expires say about a message that came (RFC 3428 sections 7 and 11)."""
 
-from agent.clock import WallClock
+from agent.clock import WallClock, parse_delta
 from agent.compat import const
 from agent.dates import parse_date
-from agent.headers import parse_delta
 from agent.message import Message
 
 _WINDOW = const(300)  # s; a Date further off is stale: "several minutes", RFC 3428 section 11

@@ -178,14 +178,6 @@ def parse_cseq(value: bytes) -> tuple[int, bytes]:
     return int(number), words[1]
 
 
-def parse_delta(value: bytes | None) -> int | None:
-    """Return delta-seconds 0..2**32-1 (Expires, section 20.19), or None for a value that can't be used."""
-    if value is None or not value.isdigit() or len(value) > 10:
-        return None
-    seconds = int(value)
-    return seconds if seconds <= 0xFFFFFFFF else None
-
-
 def media_type(value: bytes) -> bytes:
     """Return type/subtype of a Content-Type value in lower case without blanks and parameters (section 20.15)."""
     semicolon = value.find(b";")

@@ -76,7 +76,8 @@ class Message:
         while True:
             end = find(b"\r\n", at)
             if end < 0:
-                self.lines = []
+                lines.append(at)
+                self.data = data + b"\r\n"
                 self._blame("an empty line after the header fields was expected")
                 return
             octet = data[at]
@@ -107,8 +108,8 @@ class Message:
         data = self.data
         first = name[0]
         size = len(name)
-        short = SHORT.get(name, first)
-        for at in self.lines:
+        short = SHORT.get(name, 0)
+        for at in self.lines[:-1]:
             octet = data[at] | 32  # in lower case: most lines are none of these, and nothing was allocated
             if octet != first and octet != short:
                 continue

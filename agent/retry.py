@@ -1,11 +1,12 @@
-"""What a UAC tries before it gives up: RFC 3261 section 8.1.3. Loaded at the first request that fails."""
+"""What a UAC tries before it gives up: RFC 3261 section 8.1.3. Loaded when a request fails for another reason than a
+challenge (agent.challenge)."""
 
-from agent.clock import later, until
+from agent.clock import later, parse_delta, until
 from agent.compat import const
+from agent.events import Event, Outcome
 from agent.message import Message
 from agent.uac import Draft, Uac
 
-_MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
 _DEAD_S = const(30)  # how long a flow that led nowhere is put behind others
 _MAX_DEAD = const(16)  # flows remembered as such
 _LONGEST_PAUSE_S = const(3600)
@@ -15,8 +16,6 @@ def retry_after_s(value: bytes | None) -> int:
     """Return the seconds to wait that a Retry-After value asks for, an hour at most; 0 when there is none to obey."""
     if value is None:
         return 0
-    from agent.headers import parse_delta
-
     return min(parse_delta(value.split(b";")[0].split(b"(")[0].strip()) or 0, _LONGEST_PAUSE_S)
 
 
@@ -27,21 +26,31 @@ def amend(uac: Uac, draft: Draft, status: int, message: Message | None, now: int
     """
     if status == 503 or message is None:
         _bury(uac, draft.flow, message, now)
-    if len(draft.tried) >= _MAX_ATTEMPTS:
-        return False
-    if status == 503 or message is None:
         if message is None and status == 503 and not draft.flows:
             _add_udp(uac, draft)
         return _turn(uac, draft)
-    if status in (401, 407):
-        from agent.challenge import answer
-
-        return answer(uac, draft, message)
     if status < 400 or status in (415, 416):
         from agent.redirect import turn
 
         return turn(uac, draft, status, message)
     return False
+
+
+def failed(uac: Uac, flow: tuple, now: int, reason: bytes) -> list[Event]:
+    """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1).
+
+    What waits behind it for the same flow and knows no other ends, too: a shell isn't told a hundred times.
+    """
+    events: list[Event] = []
+    for queue in uac.queues.values():
+        for draft in queue[1:]:
+            if draft.flow[:3] == flow[:3] and not draft.flows:
+                queue.remove(draft)
+                events.append(Outcome(draft.call_id, "failed", 503, reason, None))
+    for draft in list(uac.pending.values()):
+        if draft.flow[:3] == flow[:3]:
+            events += uac.finish(draft, "failed", 503, reason, None, now)
+    return events
 
 
 def _bury(uac: Uac, flow: tuple, message: Message | None, now: int) -> None:

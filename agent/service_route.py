@@ -5,6 +5,7 @@ from agent.headers import parse_address
 from agent.message import Message
 from agent.uac import Uac
 from agent.uri import Uri, parse_uri
+from agent.well_formed import check
 
 
 class ServiceRoute:
@@ -38,6 +39,7 @@ def read_route(ua: Uac, message: Message) -> ServiceRoute | None:
     It has sip: and sips: URIs only (RFC 3428 section 5).
     """
     try:
+        check(message)  # a line's end in a value would be sent on
         routes = message.members(b"service-route")
         uris = [parse_uri(parse_address(route)[1]) for route in routes]
         if [1 for uri in uris if uri.scheme not in (b"sip", b"sips")]:

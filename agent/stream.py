@@ -56,7 +56,7 @@ class Framer:
                 if end < 0:
                     self.lost = size - at > self._limit
                     break
-                self._begin(buffer[at : end + 4])
+                self._begin(buffer if at == 0 and end + 4 == size else buffer[at : end + 4])
             message = self._message
             if message is None:
                 break
@@ -65,7 +65,7 @@ class Framer:
                 total = message.body_at
             if size - at < total:
                 break
-            message.data = buffer[at : at + total]
+            message.data = buffer if at == 0 and total == size else buffer[at : at + total]
             found.append(message)
             self._message = None
             at += total

@@ -14,19 +14,16 @@ from agent.transaction import TERMINATED, ClientTransaction
 from agent.uri import Uri, parse_host_port, parse_uri
 
 BUDGET = 1300  # octets of a request, all headers included (RFC 3428 section 8)
+_MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
 _MAX_QUEUE = const(100)  # messages that may wait behind the one that is pending
 _DATE = const(36)  # octets of "Date:Sat, 13 Nov 2010 23:29:00 GMT" and its line end
 _CREDENTIALS = const(384)  # octets of credentials with SHA-256, beside user and URI; realm and nonce 160 of them
 _NO_CHALLENGES: list = []
 _NOTHING: tuple[Event, ...] = ()  # shared, so that silence allocates nothing
 
-_FULL = (
+_HEAD = (
     b"%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: %d\r\nFrom: <%s>;tag=%s\r\n"
-    b"To: <%s>\r\nCall-ID: %s\r\nCSeq: %d %s\r\n%sContent-Length: %d\r\n\r\n%s"
-)
-_COMPACT = (
-    b"%s %s SIP/2.0\r\nv:SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards:%d\r\nf:<%s>;tag=%s\r\n"
-    b"t:<%s>\r\ni:%s\r\nCSeq:%d %s\r\n%sl:%d\r\n\r\n%s"
+    b"To: <%s>\r\nCall-ID: %s\r\nCSeq: %d %s\r\n%s"
 )
 
 
@@ -221,46 +218,52 @@ class Uac:
 
     def build(self, draft: Draft, now: int) -> None:
         """Make the octets of a new transaction: branch and CSeq are fresh, Date is the time of sending."""
-        fields = b""
+        request_uri = draft.uri.request_uri()
+        extra = draft.extra
+        if draft.route is not None:
+            request_uri, extra = draft.route.lead(draft.uri)
+        draft.branch = b"z9hG4bK" + self.token(8)
+        draft.cseq += 1
+        draft.sent_by = self.sent_by
+        head = _HEAD
+        if draft.compact:
+            from agent.budget import COMPACT as head
+        parts = [
+            head
+            % (
+                draft.method,
+                request_uri,
+                draft.flow[0],
+                draft.sent_by,
+                draft.branch,
+                draft.max_forwards,
+                draft.aor,
+                draft.from_tag,
+                draft.to,
+                draft.call_id,
+                draft.cseq,
+                draft.method,
+                extra,
+            )
+        ]
         if draft.expires is not None:
-            fields = b"Expires:%d\r\n" % draft.expires
+            parts.append(b"Expires:%d\r\n" % draft.expires)
         unix = draft.date
         if unix is None and draft.expires:
             unix = self.clock.unix(now)
         if unix is not None:
             from agent.dates import format_date
 
-            fields += b"Date:%s\r\n" % format_date(unix)
+            parts.append(b"Date:%s\r\n" % format_date(unix))
         if draft.subject is not None:
-            fields += (b"s:%s\r\n" if draft.compact else b"Subject: %s\r\n") % draft.subject
+            parts.append((b"s:%s\r\n" if draft.compact else b"Subject: %s\r\n") % draft.subject)
         if draft.content_type is not None:
-            fields += (b"c:%s\r\n" if draft.compact else b"Content-Type: %s\r\n") % draft.content_type
-        request_uri = draft.uri.request_uri()
-        if draft.route is not None:
-            request_uri, line = draft.route.lead(draft.uri)
-            fields += line
+            parts.append((b"c:%s\r\n" if draft.compact else b"Content-Type: %s\r\n") % draft.content_type)
         for challenge in draft.challenges:
-            fields += challenge.answer(draft.method, request_uri, draft.body, self.token(4))
-        draft.branch = b"z9hG4bK" + self.token(8)
-        draft.cseq += 1
-        draft.sent_by = self.sent_by
-        draft.request = (_COMPACT if draft.compact else _FULL) % (
-            draft.method,
-            request_uri,
-            draft.flow[0],
-            draft.sent_by,
-            draft.branch,
-            draft.max_forwards,
-            draft.aor,
-            draft.from_tag,
-            draft.to,
-            draft.call_id,
-            draft.cseq,
-            draft.method,
-            fields + draft.extra,
-            len(draft.body),
-            draft.body,
-        )
+            parts.append(challenge.answer(draft.method, request_uri, draft.body, self.token(4)))
+        parts.append((b"l:%d\r\n\r\n" if draft.compact else b"Content-Length: %d\r\n\r\n") % len(draft.body))
+        parts.append(draft.body)
+        draft.request = b"".join(parts)  # in one piece: a board's memory may have no room for its growing
 
     def start(self, draft: Draft, now: int) -> list[Event]:
         """Begin the transaction of a request that was built."""
@@ -270,18 +273,26 @@ class Uac:
             challenge.count += 1
         return [Transmit(draft.request, draft.flow)]
 
-    def _finish(
+    def finish(
         self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
     ) -> list[Event]:
         """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn."""
         key = draft.uri.key()
         again = False
-        if status >= 300:
-            from agent.retry import amend
+        if (
+            status >= 300 and len(draft.tried) < _MAX_ATTEMPTS
+        ):  # where memory is short this fails, nothing forgotten yet
+            if status in (401, 407):
+                from agent.challenge import answer
 
-            again = amend(self, draft, status, message, now)  # where memory is short this fails, nothing forgotten yet
+                again = answer(self, draft, message)  # type: ignore[arg-type]
+            else:
+                from agent.retry import amend
+
+                again = amend(self, draft, status, message, now)
         del self.pending[draft.branch.lower()]
         if again:
+            draft.request = b""  # room for the next one
             self.build(draft, now)
             if len(draft.request) <= BUDGET:
                 if draft.owner is not None or draft.uri.key() == key:
@@ -331,10 +342,6 @@ class Uac:
         ):
             raise ParseError("a response to a pending request was expected")
         status = message.status
-        if status >= 300 or draft.owner is not None:  # more of it will be read, and perhaps sent on
-            from agent.well_formed import check
-
-            check(message)
         if not draft.transaction.receive(status):
             return _NOTHING
         if status < 300 and self.clock.quality <= LEARNED:
@@ -349,23 +356,7 @@ class Uac:
             name = "accepted"  # by a store or a gateway: not delivered yet (RFC 3428 section 4)
         else:
             name = "delivered" if status < 300 else "failed" if status < 600 else "refused"
-        return self._finish(draft, name, status, message.reason, message, now)
-
-    def failed(self, flow: tuple, now: int, reason: bytes = b"Transport Error") -> list[Event]:
-        """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1).
-
-        What waits behind it for the same flow and knows no other ends, too: a shell isn't told a hundred times.
-        """
-        events: list[Event] = []
-        for queue in self.queues.values():
-            for draft in queue[1:]:
-                if draft.flow[:3] == flow[:3] and not draft.flows:
-                    queue.remove(draft)
-                    events.append(Outcome(draft.call_id, "failed", 503, reason, None))
-        for draft in list(self.pending.values()):
-            if draft.flow[:3] == flow[:3]:
-                events += self._finish(draft, "failed", 503, reason, None, now)
-        return events
+        return self.finish(draft, name, status, message.reason, message, now)
 
     def wake(self, now: int) -> list[Event]:
         """Let time pass: repeat requests, give up on what stayed unanswered."""
@@ -374,7 +365,7 @@ class Uac:
             if draft.transaction.wake(now):
                 events.append(Transmit(draft.request, draft.flow))
             elif draft.transaction.state == TERMINATED:
-                events += self._finish(draft, "timeout", 408, b"Request Timeout", None, now)
+                events += self.finish(draft, "timeout", 408, b"Request Timeout", None, now)
         return events
 
     def wait_ms(self, now: int) -> int | None:

@@ -88,15 +88,17 @@ class UserAgent(Uac):
         contact: our URI as the registrar is to know it; made from sent_by when not given.
         Raises UsageError for a registrar that can't be reached as a URI.
         """
-        from agent.registration import make
+        from agent.registration import Registration
 
-        self.registration = make(self, registrar, expires, instance, contact)
+        self.registration = Registration(self, registrar, expires, instance, contact)
         events: list[Event] = self.registration.start(now)
         return events
 
     def failed(self, flow: tuple, now: int, reason: bytes = b"Transport Error") -> list[Event]:
         """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
-        events = Uac.failed(self, flow, now, reason)
+        from agent.retry import failed
+
+        events = failed(self, flow, now, reason)
         if self.registration is not None:
             events += self.registration.flow_failed(flow, now)
         return events

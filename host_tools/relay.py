@@ -12,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agent.clock import NTP
+from agent.clock import NTP, parse_delta
 from agent.errors import AgentError, ParseError
 from agent.events import MessageReceived, Outcome
-from agent.headers import parse_delta
 from agent.retry import retry_after_s
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent

@@ -27,8 +27,9 @@ from agent.clock import NTP
 from agent.errors import ParseError, UsageError
 from agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
 from agent.locate import is_address, live_first, place_of, relocate
-from agent.registration import FlowLost, Registered, RegistrationLost
+from agent.registration import Registered
 from agent.stream import Framer
+from agent.unbound import FlowLost, RegistrationLost
 from agent.uri import Uri, bracketed, parse_host_port, parse_uri
 from agent.user_agent import UserAgent
 from host_tools import tls

@@ -18,6 +18,7 @@ class Peer:
         self.port: int = self._socket.getsockname()[1]
         self.from_port = 0
         self._count = 0
+        self._answered: dict[bytes | None, bytes] = {}  # by Via: a repetition has the same one
 
     def __enter__(self) -> "Peer":
         return self
@@ -60,8 +61,14 @@ class Peer:
         return response
 
     def receive(self) -> tuple[Message, tuple[str, int]]:
-        data, address = self._socket.recvfrom(65535)
-        return Message(data), address
+        """Return what comes, and from where. A repetition gets the same answer and isn't returned."""
+        while True:
+            data, address = self._socket.recvfrom(65535)
+            message = Message(data)
+            answer = self._answered.get(message.get(b"via")) if message.method else None
+            if answer is None:
+                return message, address
+            self._socket.sendto(answer, address)
 
     def answer(self, status: int, fields: bytes = b"") -> Message:
         """Answer the next request and return it; from_port is where it came from."""
@@ -69,6 +76,7 @@ class Peer:
         assert request.method == b"MESSAGE", request.data
         copied = [b"%s: %s\r\n" % (name, request.get(name)) for name in (b"via", b"from", b"to", b"call-id", b"cseq")]
         response = b"SIP/2.0 %d X\r\n%s%sContent-Length: 0\r\n\r\n" % (status, b"".join(copied), fields)
+        self._answered[request.get(b"via")] = response
         self._socket.sendto(response, address)
         self.from_port = address[1]
         return request

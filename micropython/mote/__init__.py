@@ -14,38 +14,36 @@ mote.run()
 import asyncio
 import gc
 import os
+import sys
 
-# What loading a module leaves behind is collected before the next one is loaded: the heap stays in one piece.
+gc.threshold(1024)  # what loading leaves behind goes before the next thing is loaded: memory stays in one piece
+
 from agent.clock import until
-
-gc.collect()
 from agent.errors import UsageError
 from agent.events import Dropped
-
-gc.collect()
 from agent.user_agent import UserAgent
-
-gc.collect()
-from mote import clock, settings
-
-gc.collect()
 from mote.log import DEBUG, ERROR, INFO, LEVELS, WARNING, Log
-
-gc.collect()
 from mote.shell import Shell, now
-
-gc.collect()
 
 _HOUSEKEEPING_MS = 3600000
 _FIRST_PAUSE_S = 2
 _LONGEST_PAUSE_S = 60
 
 
+def _forget(name: str) -> None:
+    """Free a module of this package that has done what it was loaded for."""
+    del sys.modules["mote." + name]
+    del globals()[name]
+
+
 class Mote:
     """A board as a SIP MESSAGE user agent, configured by /mote.json."""
 
     def __init__(self) -> None:
-        self.settings = configured = settings.load()
+        from mote.settings import load
+
+        self.settings = configured = load()
+        _forget("settings")
         aor = configured["aor"].encode()
         host, _, port = configured["bind"].rpartition(":")
         self._bind = (host, int(port))
@@ -66,6 +64,7 @@ class Mote:
             from mote.passwords import configure
 
             configure(self.agent, configured, os.urandom)
+            _forget("passwords")
         self.commands = {}
         self._sensors = []
         self._log = Log(LEVELS.index(configured["log"]), self.agent.clock, now)
@@ -127,14 +126,17 @@ class Mote:
 
     async def _main(self) -> None:
         self.log(INFO, "boot", aor=self.settings["aor"], commands=" ".join(sorted(self.commands)))
-        clock.ask_rtc(self.agent.clock)
+        from mote.clock import ask_rtc
+
+        ask_rtc(self.agent.clock)
+        _forget("clock")
         self.shell.open(self._bind[0], self._bind[1], self.settings["transport"] != "udp")
         if self.settings["wifi"]:
             from mote.wifi import keep_up
 
-            asyncio.create_task(keep_up(self.settings["wifi"], self._network_up, self._network_down))
+            asyncio.create_task(keep_up(self))
         else:
-            self._online()
+            self.online(self._bind[0])
         for period_ms, function in self._sensors:
             asyncio.create_task(self._repeat(period_ms, function))
         while True:
@@ -182,6 +184,7 @@ class Mote:
             await asyncio.sleep(wait)
 
     def log_outcome(self, outcome: object) -> None:
+        gc.threshold(-1)  # what an exchange needs is loaded now
         level = INFO if outcome.status < 300 else WARNING
         fields = {"name": outcome.name, "status": outcome.status, "call_id": outcome.call_id.decode()}
         if outcome.status >= 300:
@@ -196,27 +199,25 @@ class Mote:
 
             take(self, event)
 
-    def _online(self) -> None:
-        """The network is there: what needs it can begin."""
+    def online(self, address: str) -> None:
+        """The network is there, and our address in it is known: what needs it can begin."""
+        self.agent.sent_by = self._sent_by(address)
         self._ask_ntp()
         if self.settings["register"]:
             from mote.identity import instance
 
             events = self.agent.register(now(), expires=self.settings["register"], instance=instance())
+            _forget("identity")
             self.shell.carry_out(events)
-
-    def _network_up(self, address: str) -> None:
-        self.agent.sent_by = self._sent_by(address)
-        self.log(INFO, "wifi_up", address=address)
-        self._online()
-
-    def _network_down(self, ssid: str) -> None:
-        self.log(WARNING, "wifi_down", ssid=ssid)
 
     def _ask_ntp(self) -> None:
         server = self.settings["ntp"]
-        if server and not clock.ask_ntp(self.agent.clock, server):
-            self.log(WARNING, "ntp_silent", server=server)
+        if server:
+            from mote.clock import ask_ntp
+
+            if not ask_ntp(self.agent.clock, server):
+                self.log(WARNING, "ntp_silent", server=server)
+            _forget("clock")
 
     def _sent_by(self, host: str) -> bytes:
         """Return our sent-by; where the address isn't known, answers still find us by rport (RFC 3581)."""

@@ -28,7 +28,9 @@ def take(mote: object, event: object) -> None:
     if type(event) is MessageReceived:
         _receive(mote, event)
     elif hasattr(event, "flow"):
-        mote.shell.streams().lost(event.flow, b"no answer to pings")
+        streams = mote.shell.streams()
+        if event.flow in streams.connections:
+            streams.lost(event.flow, streams.connections[event.flow], b"no answer to pings")
     elif hasattr(event, "expires"):
         mote.log(INFO, "registered", expires=event.expires)
     else:

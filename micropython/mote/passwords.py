@@ -13,6 +13,8 @@ def configure(agent: object, settings: dict, random_bytes: object) -> None:
     """
     aor = parse_uri(settings["aor"].encode())
     if settings["password"]:
+        __import__("agent.challenge")  # now, while memory is in one piece
+
         user = settings["user"].encode() if settings["user"] else aor.user or b""
         agent.credentials = ((b"", user, settings["password"].encode()),)
     commanders = settings["commanders"]

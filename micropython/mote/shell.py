@@ -69,7 +69,9 @@ class Shell:
         self._udp.setblocking(False)
         asyncio.create_task(self._read_udp())
         if tcp:
-            asyncio.create_task(self.streams().listen(host, port))
+            from mote.listener import listen
+
+            asyncio.create_task(listen(self.streams(), host, port))
 
     def streams(self) -> object:
         """Return what has the TCP and TLS connections, loaded when first asked for."""
@@ -148,16 +150,19 @@ class Shell:
                 except MemoryError:
                     gc.collect()
                     data, address = sock.recvfrom(_SMALL)
-                if data[:9] != b"SIP/2.0 2":
-                    gc.collect()  # what this loads will stay: not between rubbish
-                flow = (b"UDP",) + host_port_of(address)
-                self.carry_out(self.user_agent.receive(data, flow, now()))
-            except OSError:
+                self.receive(data, (b"UDP",) + host_port_of(address))
+            except (OSError, MemoryError):
                 pass  # an ICMP error of an earlier datagram; its request runs into its timer
-            except MemoryError:
-                gc.collect()
-                self._on_event(Dropped("no memory for a datagram", ()))
-                await asyncio.sleep_ms(100)  # let others finish; the sender will repeat it
+
+    def receive(self, data: object, flow: tuple) -> None:
+        """Give the core what came: a datagram, or an item of a stream's Framer."""
+        if data[:4] != b"SIP/" if type(data) is bytes else data.method:
+            gc.collect()  # what a request loads will stay: not between rubbish
+        try:
+            self.carry_out(self.user_agent.receive(data, flow, now()))
+        except MemoryError:
+            gc.collect()
+            self._on_event(Dropped("no memory for a message", flow))  # over UDP the sender will repeat it
 
     def _arm(self) -> None:
         """See to it that wake() is called in time: one task sleeps until the core's next deadline."""

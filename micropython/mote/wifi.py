@@ -5,16 +5,17 @@ import asyncio
 import network
 
 from agent.compat import const
+from mote.log import INFO, WARNING
 
 _JOIN_MS = const(15000)
 _STEP_MS = const(250)
 
 
-async def keep_up(networks: list, on_up: object, on_down: object) -> None:
-    """Run for ever. networks: [ssid, password] pairs. Calls on_up(address text) and on_down(ssid)."""
+async def keep_up(mote: object) -> None:
+    """Run for ever; mote.settings["wifi"] has [ssid, password] pairs. Each time it is up, mote goes online."""
     wlan = network.WLAN(network.STA_IF)
     while True:
-        for ssid, password in networks:
+        for ssid, password in mote.settings["wifi"]:
             # A second connect() on a live interface raises "Wifi Internal Error" on esp32: begin from off each time.
             wlan.active(False)
             wlan.active(True)
@@ -27,8 +28,10 @@ async def keep_up(networks: list, on_up: object, on_down: object) -> None:
                 await asyncio.sleep_ms(_STEP_MS)
                 waited += _STEP_MS
             if wlan.isconnected():
-                on_up(wlan.ifconfig()[0])
+                address = wlan.ifconfig()[0]
+                mote.log(INFO, "wifi_up", address=address)
+                mote.online(address)
                 while wlan.isconnected():
                     await asyncio.sleep_ms(1000)
-                on_down(ssid)
+                mote.log(WARNING, "wifi_down", ssid=ssid)
         await asyncio.sleep_ms(2000)

@@ -1,3 +1,4 @@
+from agent.clock import parse_delta
 from agent.errors import ParseError
 from agent.headers import (
     find_outside_quotes,
@@ -5,7 +6,6 @@ from agent.headers import (
     param,
     parse_address,
     parse_cseq,
-    parse_delta,
     parse_via,
     split_list,
     split_params,

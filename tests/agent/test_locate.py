@@ -3,8 +3,8 @@
 from agent.errors import ParseError
 from agent.events import Outcome, Transmit
 from agent.locate import Search, is_address, live_first, place_of, relocate, srv_order
-from agent.registration import RegistrationLost
 from agent.retry import retry_after_s
+from agent.unbound import RegistrationLost
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from tests.helpers import raises

@@ -3,7 +3,8 @@
 from agent.clock import later, until
 from agent.locate import place_of
 from agent.message import Message
-from agent.registration import Registered, RegistrationLost
+from agent.registration import Registered
+from agent.unbound import RegistrationLost
 from agent.user_agent import UserAgent
 from tests.helpers import NOW, answer, board, changed, only
 from tests.registrar import (

@@ -4,7 +4,8 @@ from agent.clock import later
 from agent.events import Outcome, Transmit
 from agent.locate import relocate
 from agent.message import Message
-from agent.registration import FlowLost, Registered, RegistrationLost
+from agent.registration import Registered
+from agent.unbound import FlowLost, RegistrationLost
 from tests.helpers import NOW, board, only
 from tests.registrar import (
     OK,

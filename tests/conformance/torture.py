@@ -10,9 +10,10 @@ from binascii import hexlify
 if sys.implementation.name == "micropython":
     sys.path[0] = ""  # not this file's folder
 
+from agent.clock import parse_delta
 from agent.errors import ParseError
 from agent.events import Dropped, MessageReceived, Transmit
-from agent.headers import parse_address, parse_cseq, parse_delta, parse_via
+from agent.headers import parse_address, parse_cseq, parse_via
 from agent.message import Message
 from agent.stream import Framer
 from agent.uri import parse_uri, unescape
