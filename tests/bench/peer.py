@@ -90,7 +90,9 @@ class Peer:
                 self._send(self._agent.respond(event, 200, now), flow)
                 if not self._reuse:
                     self._arm()
-                if self._command and not self._agent.pending:
+                if self._command:
+                    self._agent.pending.clear()  # of a board that has run out of memory
+                    self._agent.queues.clear()
                     call_id = self._agent.new_call_id()
                     self._send(self._agent.send(call_id, event.sender, self._command, now, flow=flow), flow)
             self._send([event], flow)
