@@ -135,8 +135,9 @@ class Uac:
         draft = self.draft(target, content_type, expires, flow, compact, subject)
         draft.call_id = call_id
         draft.body = body
-        draft.date = date
-        draft.max_forwards = max_forwards
+        if date is not None or max_forwards != draft.max_forwards:
+            draft.date = date
+            draft.max_forwards = max_forwards
         if fallback is not None:
             draft.fallback = fallback
             if (draft.key, content_type) in self.refused:
@@ -187,10 +188,12 @@ class Uac:
             _check_text(subject)
         draft = self.new_draft(b"MESSAGE", uri, flow)
         draft.content_type = content_type
-        draft.expires = expires
-        draft.subject = subject
-        draft.compact = compact
-        draft.route = self.route
+        if subject is not None or compact or self.route is not None:  # a board pays for each attribute that is set
+            draft.subject = subject
+            draft.compact = compact
+            draft.route = self.route
+        if expires is not None:
+            draft.expires = expires
         return draft
 
     def new_draft(self, method: bytes, uri: Uri, flow: tuple | list[tuple]) -> Draft:

@@ -21,15 +21,16 @@ class Uri:
     port: int or None. params: list of (lower-case name, value or None). headers: after the "?", b"" without.
     """
 
+    headers = b""
+    _aor = _request_uri = _key = b""
+    _flow: tuple | None = None
+
     def __init__(self, scheme: bytes, user: bytes | None, host: bytes, port: int | None, params: list) -> None:
         self.scheme = scheme
         self.user = user
         self.host = host
         self.port = port
         self.params = params
-        self.headers = b""
-        self._aor = self._request_uri = self._key = b""
-        self._flow: tuple | None = None
 
     def param(self, name: bytes) -> bytes | None:
         """Return the value of a URI parameter: b"" when it has none, None when the parameter is absent."""
@@ -189,7 +190,8 @@ def parse_uri(value: bytes) -> Uri:
         rest = rest[:semicolon]
     host, port = parse_host_port(rest)
     uri = Uri(scheme, user, host, port, params)
-    uri.headers = headers
+    if headers:
+        uri.headers = headers
     return uri
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from agent.user_agent import UserAgent
 from host_tools.errors import ToolError
@@ -63,37 +64,40 @@ def wire(table: Table, _: Flash) -> None:
 
 
 def heap(table: Table, flash: Flash) -> None:
-    """What a board's memory pays."""
-    how = "-X heapsize, steps of 512"
+    """What a board's memory pays: for one alert over UDP, and for more, each as its share and in all."""
+    tcp = ";transport=tcp"
     with Peer() as peer, Peer(b"status") as asking, Peer(password=b"wonder") as strict:
-        flash.configure(peer.port)
-        kept = _kept(flash, "alert", "1")
-        table.row("modules of an alert over UDP: .mpy files", _size(flash, kept), "octets", "mpy-cross -O2")
-        table.row("smallest heap: one alert over UDP", flash.smallest_heap("alert", "1"), "octets", how)
-        flash.configure(peer.port, ";transport=tcp")
-        size = _size(flash, _kept(flash, "alert", "1"))
-        table.row("modules of an alert over TCP: .mpy files", size, "octets", "mpy-cross -O2")
-        table.row("smallest heap: one alert over TCP", flash.smallest_heap("alert", "1"), "octets", how)
-        flash.configure(asking.port)
-        size = _size(flash, _kept(flash, "command"))
-        table.row("modules of alerts and a command: .mpy files", size, "octets", "mpy-cross -O2")
-        table.row("smallest heap: alerts and a command answered", flash.smallest_heap("command"), "octets", how)
-        flash.configure(strict.port, ";transport=tcp", register=600, password="wonder")
-        table.row("smallest heap: registration, digest, TCP", flash.smallest_heap("alert", "1"), "octets", how)
+        cases: tuple[tuple[str, Peer, str, dict[str, Any]], ...] = (
+            ("one alert over UDP", peer, "", {}),
+            ("one alert over TCP", peer, tcp, {}),
+            ("one alert, registered", peer, "", {"register": 600}),
+            ("one alert, digest", strict, "", {"password": "wonder"}),
+            ("one alert, registered, digest, TCP", strict, tcp, {"register": 600, "password": "wonder"}),
+            ("one alert that asks for a notification", peer, "", {"notify": 1}),
+            ("alerts and a command answered", asking, "", {}),
+        )
+        alone: dict[str, int] = {}
+        for what, desk, parameters, settings in cases:
+            flash.configure(desk.port, parameters, **settings)
+            program = ["command"] if desk is asking else ["alert", "1"]
+            kept = _kept(flash, *program)
+            alone = alone or kept
+            size = sum(flash.sizes.get(name) or flash.sizes.get(name + ".__init__", 0) for name in kept)
+            table.row(f"{what}: .mpy files of its modules", size, "octets", "mpy-cross -O2")
+            if kept is not alone:
+                share = sum(octets for name, octets in kept.items() if name not in alone)
+                table.row(f"{what}: heap kept by the modules that it alone needs", share, "octets")
+            table.row(f"{what}: smallest heap", flash.smallest_heap(*program), "octets", "-X heapsize, steps of 512")
     table.row("all of agent/ and mote/: .mpy files", sum(flash.sizes.values()), "octets", "mpy-cross -O2")
-    for name, octets in kept.items():
+    for name, octets in alone.items():
         table.row(f"heap kept by {name}", octets, "octets", "without what it loads, after gc.collect()")
-    table.row("heap kept by all that an alert loads", sum(kept.values()), "octets")
+    table.row("heap kept by all that an alert loads", sum(alone.values()), "octets")
 
 
 def _kept(flash: Flash, *program: str) -> dict[str, int]:
     """Return each module that a program has loaded when it ends, and the heap that it keeps."""
     found = re.findall(r"^kept (\S+) (-?\d+)", flash.run(*program, start="modules") or "", re.MULTILINE)
     return {name: int(octets) for name, octets in found}
-
-
-def _size(flash: Flash, kept: dict[str, int]) -> int:
-    return sum(flash.sizes.get(name) or flash.sizes.get(name + ".__init__", 0) for name in kept)
 
 
 def work(table: Table, flash: Flash) -> None:
