@@ -118,7 +118,10 @@ class Message:
             if length > 1 and data[colon - 1] <= 32:
                 length = len(data[at:colon].rstrip())
             if (length == size and data[at : at + size].lower() == name) or (length == 1 and octet == short):
-                value = data[colon + 1 : self.lines[self.lines.index(at) + 1] - 2].strip()
+                end = self.lines[self.lines.index(at) + 1] - 2
+                if colon >= end:  # it is another line's
+                    continue
+                value = data[colon + 1 : end].strip()
                 if self._folded and value.find(b"\r\n") >= 0:
                     value = b" ".join([line.strip() for line in value.split(b"\r\n")])
                 values.append(value)

@@ -66,8 +66,8 @@ class Registration:
 
     def start(self, now: int) -> list[Event]:
         """Send a REGISTER, unless one is on its way."""
-        self.next_at = None  # the end of what is on its way sets it anew
         if self._draft is not None:
+            self.next_at = None  # the end of that one sets it anew
             return []
         flows = [self._flow, self._first_flow] if self.bound and self._flow != self._first_flow else self._first_flow
         draft = self.ua.new_draft(b"REGISTER", self._registrar, flows)
@@ -85,10 +85,12 @@ class Registration:
             contact,
             self.expires,
         )
+        self.ua.build(draft, now)
+        events = self.ua.start(draft, now)
         self._draft = draft
         self._is_leaving = self.expires == 0
-        self.ua.build(draft, now)
-        return self.ua.start(draft, now)
+        self.next_at = None
+        return events
 
     def stop(self, now: int) -> list[Event]:
         """Take the binding away. The Registered event that follows says 0 seconds."""

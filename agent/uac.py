@@ -149,8 +149,9 @@ class Uac:
         queue = self.queues.setdefault(draft.key, [])
         if len(queue) > _MAX_QUEUE:
             raise UsageError("too many messages wait for this URI: send more when some have their outcome")
+        events = _NOTHING if queue else self.start(draft, now)
         queue.append(draft)
-        return self.start(draft, now) if len(queue) == 1 else _NOTHING
+        return events
 
     def fit(self, *arguments: object, **options: object) -> tuple[list[bytes], bool]:
         """Return agent.budget.fit_message of this user agent: the bodies to send, and whether with compact names."""
@@ -225,9 +226,9 @@ class Uac:
         extra = draft.extra
         if draft.route is not None:
             request_uri, extra = draft.route.lead(draft.uri)
-        draft.branch = b"z9hG4bK" + self.token(8)
+        branch = b"z9hG4bK" + self.token(8)
         draft.cseq += 1
-        draft.sent_by = self.sent_by
+        sent_by = self.sent_by
         head = _HEAD
         if draft.compact:
             from agent.budget import COMPACT as head
@@ -237,8 +238,8 @@ class Uac:
                 draft.method,
                 request_uri,
                 draft.flow[0],
-                draft.sent_by,
-                draft.branch,
+                sent_by,
+                branch,
                 draft.max_forwards,
                 draft.aor,
                 draft.from_tag,
@@ -267,24 +268,42 @@ class Uac:
         parts.append((b"l:%d\r\n\r\n" if draft.compact else b"Content-Length: %d\r\n\r\n") % len(draft.body))
         parts.append(draft.body)
         draft.request = b"".join(parts)  # in one piece: a board's memory may have no room for its growing
+        draft.branch = branch
+        draft.sent_by = sent_by
 
     def start(self, draft: Draft, now: int) -> list[Event]:
         """Begin the transaction of a request that was built."""
+        events: list[Event] = [Transmit(draft.request, draft.flow)]
         draft.transaction = ClientTransaction(draft.flow[0] != b"UDP", now)
-        self.pending[draft.branch.lower()] = draft
         for challenge in draft.challenges:
             challenge.count += 1
-        return [Transmit(draft.request, draft.flow)]
+        self.pending[draft.branch.lower()] = draft
+        return events
 
     def finish(
         self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
     ) -> list[Event]:
-        """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn."""
+        """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn.
+
+        A MemoryError leaves it pending: for the same response once more, or its timer.
+        """
+        branch = draft.branch.lower()
+        tried = draft.tried
+        try:
+            events = self._conclude(draft, name, status, reason, message, now)
+        except MemoryError:
+            draft.tried = tried
+            raise
+        del self.pending[branch]
+        return events
+
+    def _conclude(
+        self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
+    ) -> list[Event]:
         key = draft.uri.key()
         again = False
-        if (
-            status >= 300 and len(draft.tried) < _MAX_ATTEMPTS
-        ):  # where memory is short this fails, nothing forgotten yet
+        if status >= 300 and len(draft.tried) < _MAX_ATTEMPTS:
+            draft.tried = list(draft.tried)
             if status in (401, 407):
                 from agent.challenge import answer
 
@@ -293,9 +312,7 @@ class Uac:
                 from agent.retry import amend
 
                 again = amend(self, draft, status, message, now)
-        del self.pending[draft.branch.lower()]
         if again:
-            draft.request = b""  # room for the next one
             self.build(draft, now)
             if len(draft.request) <= BUDGET:
                 if draft.owner is not None or draft.uri.key() == key:
@@ -314,18 +331,19 @@ class Uac:
     def go_on(self, key: bytes, now: int) -> list[Event]:
         """The first of a queue has ended or gone elsewhere: begin with the next one."""
         queue = self.queues[key]
-        queue.pop(0)
-        if not queue:
+        if len(queue) == 1:
             del self.queues[key]
             return []
-        draft = queue[0]
+        draft = queue[1]
         draft.cseq -= 1  # it has only been measured so far
         self.build(draft, now)
         if self.challenges:
             from agent.challenge import recall
 
             recall(self, draft, now)
-        return self.start(draft, now)
+        events = self.start(draft, now)
+        queue.pop(0)
+        return events
 
     def receive_response(self, message: Message, now: int) -> list[Event] | tuple[Event, ...]:
         """Match a response to its request (RFC 3261 sections 17.1.3 and 18.1.2). Raises ParseError for a stray.

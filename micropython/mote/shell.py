@@ -158,11 +158,13 @@ class Shell:
         """Give the core what came: a datagram, or an item of a stream's Framer."""
         if data[:4] != b"SIP/" if type(data) is bytes else data.method:
             gc.collect()  # what a request loads will stay: not between rubbish
-        try:
-            self.carry_out(self.user_agent.receive(data, flow, now()))
-        except MemoryError:
-            gc.collect()
-            self._on_event(Dropped("no memory for a message", flow))  # over UDP the sender will repeat it
+        for _ in range(2):
+            try:
+                self.carry_out(self.user_agent.receive(data, flow, now()))
+                return
+            except MemoryError:
+                gc.collect()
+        self._on_event(Dropped("no memory for a message", flow))  # over UDP the sender will repeat it
 
     def _arm(self) -> None:
         """See to it that wake() is called in time: one task sleeps until the core's next deadline."""
@@ -176,5 +178,11 @@ class Shell:
 
     async def _tick(self) -> None:
         await asyncio.sleep_ms(max(0, until(self._wake_at, now())))
+        try:
+            events = self.user_agent.wake(now())
+        except MemoryError:
+            events = ()  # it is due again at once
+            gc.collect()
+            await asyncio.sleep_ms(100)  # let others finish
         self._ticker = None
-        self.carry_out(self.user_agent.wake(now()))
+        self.carry_out(events)

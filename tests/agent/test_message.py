@@ -180,8 +180,9 @@ def test_a_header_section_without_an_end_is_a_fault():
 
 
 def test_a_line_without_a_name_and_a_colon_is_a_fault():
-    for line in (b"Subject", b": x", b"Sub ject: x", b"\xc3"):
+    for line in (b"Subject", b"Subject\r\n: x", b": x", b"Sub ject: x", b"\xc3"):
         message = Message(with_field(line))
+        assert message.get(b"subject") is None
         raises(ParseError, check, message)
         assert message.get(b"call-id") == b"asd88asd77a@1.2.3.4"  # the rest can still be read
 
