@@ -14,11 +14,12 @@ from typing import Any
 
 from agent.user_agent import UserAgent
 from host_tools.errors import ToolError
+from tests.bench.load import FLOOR, INBOX, UASES, carried, lacking, peers_python
 from tests.bench.peer import Peer
+from tests.bench.store import costs
 from tests.bench.vm import CALLGRIND, Flash, missing_tools
 
 _PARSERS = ("sipmessage", "aiosipua", "sippy")
-_VENV = Path(".cache/bench-venv")
 _PROGRAMS = (["alert"], ["stage", "send"], ["stage", "send+receive"], ["stage", "log"])
 _MQTT = Path("../shared/bench/mqtt/run.py")
 
@@ -159,10 +160,7 @@ def parsers(table: Table, _: Flash) -> None:
     if missing_tools():
         table.note(f"instructions are not counted: install {missing_tools()}")
         return
-    python = str(_VENV / "bin" / "python")
-    if not Path(python).exists():
-        subprocess.run([sys.executable, "-m", "venv", _VENV], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *_PARSERS], check=True)
+    python = peers_python()
     for name in ("ours", "splitting", *_PARSERS):
         counted = []
         for rounds in ("20", "220"):
@@ -177,7 +175,38 @@ def parsers(table: Table, _: Flash) -> None:
         table.row(f"parse a MESSAGE and read six fields: {name}", value, "instructions", "callgrind, CPython")
 
 
-_PARTS = {"wire": wire, "heap": heap, "work": work, "mqtt": mqtt, "parsers": parsers}
+def load(table: Table, _: Flash) -> None:
+    """What the inbox carries, beside what others do."""
+    if lacking():
+        table.note(f"what UASes carry is not measured for want of {lacking()}")
+        return
+    most = {}
+    for who in UASES:
+        found = carried(who)
+        most[who] = found[0] if found else None
+        how = f"{found[1]:,} offered; " if found else ""
+        how += f"load average {os.getloadavg()[0]:.1f}"
+        table.row(f"transactions, none failed or sent again: {who}", most[who], "a second", how)
+    inbox, floor = most[INBOX], most[FLOOR]
+    table.row("the inbox's share of the stateless UAS", inbox and floor and 100 * inbox // floor, "%")
+
+
+def store(table: Table, _: Flash) -> None:
+    """What a message costs as the store grows."""
+    for rows, ns, octets in costs():
+        table.row(f"keep one more message beside {rows:,}", ns, "ns", "CPU time, commits of 100")
+        table.row(f"the file with {rows:,} and some thousand more", octets, "octets", "each message")
+
+
+_PARTS = {
+    "wire": wire,
+    "heap": heap,
+    "work": work,
+    "mqtt": mqtt,
+    "parsers": parsers,
+    "load": load,
+    "store": store,
+}
 
 
 def main() -> int:
