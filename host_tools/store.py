@@ -318,6 +318,9 @@ class Store:
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute("PRAGMA cache_size = -32768")  # KiB
+            # Pages of the log before they go into the file: 64 MB. Call-IDs are random, so that each message changes
+            # another page of the index of a large store; this many go over together, those changed twice just once.
+            self.db.execute("PRAGMA wal_autocheckpoint = 16384")
             self._prepare(path)
         except (sqlite3.Error, OSError) as error:
             raise ToolError(f"can't keep messages in {path}: {error}; name another file with --db") from error
