@@ -63,7 +63,7 @@ def civil(days: int) -> tuple[int, int, int]:
     year = 1970 + days // 366  # never too late; steps on below
     while day_number(year + 1, 1, 1) <= days:
         year += 1
-    month = 1
+    month = (days - day_number(year, 1, 1)) // 31 + 1  # likewise
     while month < 12 and day_number(year, month + 1, 1) <= days:
         month += 1
     return year, month, days - day_number(year, month, 1) + 1

@@ -65,8 +65,9 @@ def split_params(value: bytes) -> list:
     params = []
     seen = []
     start = 0
+    plain = value.find(b'"') < 0 and value.find(b"<") < 0
     while True:
-        semicolon = find_outside_quotes(value, b";", start)
+        semicolon = value.find(b";", start) if plain else find_outside_quotes(value, b";", start)
         part = (value[start:] if semicolon < 0 else value[start:semicolon]).strip()
         equals = part.find(b"=")
         name = (part if equals < 0 else part[:equals].rstrip()).lower()
@@ -186,4 +187,6 @@ def media_type(value: bytes) -> bytes:
 
 def takes(accepted: tuple | list, media: bytes) -> bool:
     """Do these media ranges, such as b"text/plain", b"text/*" or b"*/*", take this type?"""
-    return any(one in (b"*/*", media) or (one[-2:] == b"/*" and media.startswith(one[:-1])) for one in accepted)
+    if media in accepted or b"*/*" in accepted:
+        return True
+    return any(one[-2:] == b"/*" and media.startswith(one[:-1]) for one in accepted)

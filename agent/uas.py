@@ -16,7 +16,7 @@ from agent.expiry import judge
 from agent.headers import Via, media_type, param, parse_address, parse_cseq, parse_via, takes
 from agent.message import Message
 from agent.server_transaction import ServerTransaction
-from agent.uri import parse_uri, unescape
+from agent.uri import Uri, parse_uri, unescape
 from agent.well_formed import check
 
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
@@ -66,6 +66,7 @@ class Uas:
         self._users = users
         self._hosts = None if hosts is None else [host.lower() for host in hosts]
         self._keep = keep
+        self._uris = _Uris(keep // 256)  # none on a board
         self._transactions: dict[bytes, ServerTransaction] = {}
         self._merged: dict[bytes, bytes] = {}  # what merged copies share -> transaction key
         self._waiting: list[ServerTransaction] = []  # no final response yet
@@ -86,7 +87,8 @@ class Uas:
             return [Dropped("an ACK", flow)]
         answer_flow = flow
         try:
-            vias = message.members(b"via")
+            if len(vias) > 1 or vias[0].find(b",") >= 0:
+                vias = message.members(b"via")
             via = parse_via(vias[0])
             vias[0] = _stamped(via, flow)
             if flow[0] == b"UDP" and param(via.params, b"rport") is None:
@@ -94,7 +96,7 @@ class Uas:
             names = check(message)
             if message.missing():
                 raise ParseError("a body as long as Content-Length says was expected")
-            sender, from_tag, to_tag, cseq = _check_fields(message, names)
+            sender, from_tag, to_tag, cseq, uri = _check_fields(message, names, self._uris)
         except ParseError as error:
             if not _leads_back(vias[0]):
                 return [Dropped("a request whose topmost Via can't be read", flow)]
@@ -144,7 +146,7 @@ class Uas:
             if message.method == b"CANCEL":
                 known = self._key(message, via, merged, to_tag, b"MESSAGE") in self._transactions
                 raise Refusal(200 if known else 481)
-            self._check_request(message, is_copy)
+            self._check_request(message, uri, is_copy)
             if to_tag:
                 raise Refusal(481)
             if message.method == b"OPTIONS":
@@ -195,12 +197,11 @@ class Uas:
                 wait = ms
         return wait
 
-    def _check_request(self, message: Message, is_copy: bool) -> None:
+    def _check_request(self, message: Message, uri: Uri, is_copy: bool) -> None:
         """Raise Refusal for the first of the checks of RFC 3261 section 8.2 that fails."""
         method = message.method
         if method not in (b"MESSAGE", b"OPTIONS"):
             raise Refusal(405 if method in _KNOWN else 501, _ALLOW)
-        uri = parse_uri(message.uri)
         if uri.scheme not in (b"sip", b"sips", b"im"):
             raise Refusal(416)
         if self._users is not None and (uri.user is None or unescape(uri.user.split(b":")[0]) not in self._users):
@@ -273,8 +274,26 @@ class Uas:
             del self._merged[transaction.merged]
 
 
-def _check_fields(message: Message, names: list[bytes]) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return (URI of From, From tag, To tag, CSeq) of a request. Raises ParseError when it can't be processed.
+class _Uris:
+    """parse_uri() that remembers up to so many: requests to a server name the same few."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[bytes, Uri] = {}
+
+    def parse(self, value: bytes) -> Uri:
+        uri = self._known.get(value)
+        if uri is None:
+            uri = parse_uri(value)
+            if len(self._known) < self._most:
+                self._known[value] = uri
+            else:
+                self._known.clear()
+        return uri
+
+
+def _check_fields(message: Message, names: list[bytes], uris: _Uris) -> tuple[bytes, bytes, bytes, bytes, Uri]:
+    """Return (URI of From, From tag, To tag, CSeq, Request-URI). Raises ParseError when it can't be processed.
 
     names: of all its fields. The tags are b"" when absent, as RFC 2543 allowed.
     Source: RFC 3261 sections 8.1.1, 8.2.2 and 20.
@@ -287,19 +306,19 @@ def _check_fields(message: Message, names: list[bytes]) -> tuple[bytes, bytes, b
         raise ParseError("Call-ID and CSeq were expected")
     if parse_cseq(cseq)[1] != message.method:
         raise ParseError("the same method in CSeq as in the request line was expected")
-    from_tag, sender = _tag_and_uri(message.get(b"from"))
-    to_tag, _ = _tag_and_uri(message.get(b"to"))
-    parse_uri(message.uri)
-    if message.method == b"MESSAGE" and message.body and message.get(b"content-type") is None:
+    from_tag, sender = _tag_and_uri(message.get(b"from"), uris)
+    to_tag, _ = _tag_and_uri(message.get(b"to"), uris)
+    uri = uris.parse(message.uri)
+    if message.get(b"content-type") is None and message.method == b"MESSAGE" and message.body:
         raise ParseError("a Content-Type for the body was expected")
-    return sender, from_tag, to_tag, cseq
+    return sender, from_tag, to_tag, cseq, uri
 
 
-def _tag_and_uri(value: bytes | None) -> tuple[bytes, bytes]:
+def _tag_and_uri(value: bytes | None, uris: _Uris) -> tuple[bytes, bytes]:
     if value is None:
         raise ParseError("From and To were expected")
     _, uri, params = parse_address(value)
-    parse_uri(uri)
+    uris.parse(uri)
     return param(params, b"tag") or b"", uri
 
 
@@ -335,18 +354,21 @@ def _echo(message: Message, vias: list, tag: bytes) -> bytes:
 
     tag: added to a To that has none. Returns b"" when the request lacks what every response has to have.
     """
-    out = b"".join([b"Via: %s\r\n" % value for value in vias])
+    lines = [b"Via: %s\r\n" % value for value in vias]
     for name, title in ((b"from", b"From"), (b"to", b"To"), (b"call-id", b"Call-ID"), (b"cseq", b"CSeq")):
         value = message.get(name)
         if value is None:
             return b""
         if name == b"to" and tag:
             value += b";tag=" + tag
-        out += b"%s: %s\r\n" % (title, value)
-    lines = out.count(b"\r\n")
-    if out.count(b"\r") != lines or out.count(b"\n") != lines:  # a stray one would end our line for some readers
+        lines.append(b"%s: %s\r\n" % (title, value))
+    if sum([len(line) for line in lines]) > _MAX_ECHO:
         return b""
-    return out if len(out) <= _MAX_ECHO else b""
+    out = b"".join(lines)
+    ends = out.count(b"\r\n")
+    if out.count(b"\r") != ends or out.count(b"\n") != ends:  # a stray one would end our line for some readers
+        return b""
+    return out
 
 
 def _stateless(

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,7 +244,7 @@ def describe(event: MessageReceived, received: float, opened: bool = True, reade
         call_id=_readable(event.call_id),
         cseq=parse_cseq(message.get(b"cseq"))[0],
         sender=_readable(event.sender),
-        to=_readable(parse_address(message.get(b"to"))[1]),
+        to=_address(message.get(b"to")),
         subject=None if subject is None else _readable(subject),
         content_type=_readable(content_type),
         body=body,
@@ -261,6 +262,12 @@ def describe(event: MessageReceived, received: float, opened: bool = True, reade
     )
 
 
+@lru_cache(256)
+def _address(value: bytes) -> str:
+    """Return the URI of a To that the core has found good: there are few, as most come to the same."""
+    return _readable(parse_address(value)[1])
+
+
 def _unlabelled(body: bytes) -> Cpim | None:
     """Return a message/cpim that a store has passed on as text, as Kamailio's msilo does; None for any other text."""
     start = body.find(b"] ") + 2 if body.startswith(b"[Offline message - ") else 0
@@ -271,6 +278,7 @@ def _unlabelled(body: bytes) -> Cpim | None:
     return cpim if cpim.address(b"From") and receipt.message_id(cpim) else None
 
 
+@lru_cache(64, typed=True)  # 1 and 1.0 are not written alike
 def rfc3339(unix: float) -> str:
     """Return a point in time for machines, e.g. "2010-11-13T23:29:00Z"; milliseconds where it has any."""
     precision = "seconds" if isinstance(unix, int) else "milliseconds"
@@ -296,6 +304,7 @@ def person(uri: str) -> str:
     return host if host == "anonymous.invalid" else f"{unescape(parsed.user or b'')!r}@{host}"
 
 
+@lru_cache(64)
 def _charset(content_type: str) -> str | None:
     """Return Python's name of the charset parameter (UTF-8 without one), None for one we don't read."""
     _, semicolon, params = content_type.partition(";")
