@@ -180,15 +180,16 @@ def load(table: Table, _: Flash) -> None:
     if lacking():
         table.note(f"what UASes carry is not measured for want of {lacking()}")
         return
-    most = {}
+    done = {}
     for who in UASES:
-        found = carried(who)
-        most[who] = found[0] if found else None
-        how = f"{found[1]:,} offered; " if found else ""
-        how += f"load average {os.getloadavg()[0]:.1f}"
-        table.row(f"transactions, none failed or sent again: {who}", most[who], "a second", how)
-    inbox, floor = most[INBOX], most[FLOOR]
-    table.row("the inbox's share of the stateless UAS", inbox and floor and 100 * inbox // floor, "%")
+        done[who] = one = carried(who)
+        how = f"load average {os.getloadavg()[0]:.1f}"
+        offered = f"{one.offered:,} offered, " if one.offered else ""
+        table.row(f"transactions, none failed or sent again: {who}", one.most, "a second", offered + how)
+        table.row(f"CPU time of a transaction: {who}", one.cpu_ns, "ns", how)
+    inbox, floor = done[INBOX], done[FLOOR]
+    share = 100 * inbox.most // floor.most if inbox.most and floor.most else None
+    table.row("the inbox carries, of the stateless UAS", share, "%")
 
 
 def store(table: Table, _: Flash) -> None:
