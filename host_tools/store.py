@@ -83,11 +83,12 @@ ALTER TABLE message ADD COLUMN signature TEXT;     -- its worth, a state of host
 ALTER TABLE message ADD COLUMN signer TEXT;        -- the first SIP URI of the signer's certificate
 """,
     "CREATE TABLE instance AS SELECT hex(randomblob(16)) AS number;",
+    "ALTER TABLE message ADD COLUMN user TEXT;  -- who has authenticated for it\n",
 )
 _INSERT = """
 INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, content_type, body, date, received, expired,
-    stale, transport, source, cpim, author, message_id, encrypted, signature, signer)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    stale, transport, source, user, cpim, author, message_id, encrypted, signature, signer)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -353,7 +354,7 @@ class Store:
         try:
             for one in batch:
                 row = (one.call_id, one.cseq, one.sender, one.to, one.subject, one.content_type, one.body, one.date)
-                more = (one.received, one.expired, one.stale, one.transport, one.source)
+                more = (one.received, one.expired, one.stale, one.transport, one.source, one.user)
                 cpim = None if one.cpim is None else one.cpim.data[: one.cpim.body_at]
                 author = None if one.cpim is None and one.digest is None else one.author or one.sender
                 state, signer = (None, None) if one.verdict is None else (one.verdict.state, one.verdict.signer)

@@ -1,9 +1,11 @@
 """R3428-11.2, R7616-6, R3261-22-2: users with passwords, from the file to the wire, over loopback."""
 
+import contextlib
 import json
 import os
 import shutil
 import socket
+import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -34,7 +36,7 @@ def users(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def guarded(users: Path) -> Iterator[RunningInbox]:
-    with inbox("--users", str(users)) as running:
+    with inbox("--users", str(users), db=str(users.with_name("db"))) as running:
         yield running
 
 
@@ -45,11 +47,13 @@ def send(running: RunningInbox, transport: str, password: str, *arguments: str) 
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_a_user_gets_through_and_is_named(guarded: RunningInbox, transport: str) -> None:
+def test_a_user_gets_through_and_is_named(guarded: RunningInbox, users: Path, transport: str) -> None:
     code, out, _ = send(guarded, transport, "wonder", "--user", "alice", "--json")
     assert (code, json.loads(out)["event"]) == (0, "delivered")
     event = guarded.event("message")
     assert (event["user"], event["body"]) == ("alice", "hello")
+    with contextlib.closing(sqlite3.connect(users.with_name("db"))) as db:
+        assert db.execute("SELECT user FROM message").fetchall() == [("alice",)]
 
 
 @pytest.mark.parametrize(

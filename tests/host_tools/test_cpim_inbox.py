@@ -161,7 +161,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
     for _ in range(2):
         Store(path).close()
     new = sqlite3.connect(path)
-    assert new.execute("SELECT body, message_id FROM message").fetchall() == [("kept", None)]
+    assert new.execute("SELECT body, message_id, user FROM message").fetchall() == [("kept", None, None)]
     assert new.execute("PRAGMA user_version").fetchone() == (len(_STEPS),)
     new.close()
 
