@@ -138,7 +138,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relay-to",
         metavar="URI",
-        help="pass messages on to URI instead of being their end: answer 202, keep and send them until they are taken",
+        help="pass messages on to URI instead of being their end: answer 202, keep and send them until they are taken; "
+        "without a user in it, as in sip:example.org, to the user each is for, at that host",
     )
     parser.add_argument(
         "--relay-expired",
@@ -209,7 +210,7 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     inbox.require_signed = args.require_signed
     inbox.stores = tuple(args.smime_store or ())
     if args.relay_to:
-        inbox.relay = Relay(ua, shell, store.db, args.relay_to, args.relay_expired, screen.relay)
+        inbox.relay = Relay(ua, shell, store.db, args.relay_to, args.relay_expired, screen.relay, proxy)
     if args.imdn:
         inbox.notifier = Notifier(ua, shell, screen.warning)
     try:

@@ -1,7 +1,8 @@
 """Passing on what the inbox takes: a store-and-forward element (RFC 3428 sections 4, 7 and 11).
 
-The sender hears 202, which promises nothing. What was stored is sent on, one at a time, with its own From, Date,
-Expires and content, octet for octet, until somebody takes it, refuses it, or it has expired.
+The sender hears 202, which promises nothing. What was stored is sent on with its own From, Date, Expires and content,
+octet for octet, until somebody takes it, refuses it, or it has expired: to each recipient one at a time (RFC 3428
+section 8), to several recipients at once, so that one who doesn't answer holds up nobody else's.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ POLICIES = ("drop", "send")  # what becomes of a message that expires while it w
 _FIRST_PAUSE_S = 15.0
 _LONGEST_PAUSE_S = 3600.0
 _GIVE_UP_S = 3 * 86400.0  # for a message that never expires
+_AT_ONCE = 64  # recipients
 _LOOK_S = 30.0  # how long nothing may be due before the store is asked again
 _TEMPORARY = (408, 480, 486, 491)  # final responses that another attempt may change, and every 5xx but these
 _LASTING = (501, 505, 513)
@@ -37,6 +39,7 @@ class Parcel:
     date: int  # Unix seconds
     expires: int | None  # seconds
     max_forwards: int
+    user: str  # of its Request-URI, "" without one
 
 
 def pack(event: MessageReceived, received: float) -> Parcel | None:
@@ -47,29 +50,45 @@ def pack(event: MessageReceived, received: float) -> Parcel | None:
     if hops == 0:
         return None
     date = int(received) if event.date is None else event.date
-    return Parcel(date, parse_delta(message.get(b"expires")), hops - 1)
+    user = parse_uri(message.uri).user or b""
+    return Parcel(date, parse_delta(message.get(b"expires")), hops - 1, user.decode())
 
 
 class Relay:
     """Sends parcels on. tell: called with an event line for each that has ended or has to wait."""
 
     def __init__(
-        self, ua: UserAgent, shell: Shell, db: sqlite3.Connection, target: str, policy: str, tell: Callable[..., None]
+        self,
+        ua: UserAgent,
+        shell: Shell,
+        db: sqlite3.Connection,
+        target: str,
+        policy: str,
+        tell: Callable[..., None],
+        proxy: bytes | None = None,
     ) -> None:
-        """Raises ToolError for a target that is no URI one can send to."""
+        """Take up work.
+
+        target: a URI; without a user in it, each parcel goes to the one its request was for. proxy: the user agent's.
+
+        Raises ToolError for a target that is no URI one can send to.
+        """
         self._ua = ua
         self._shell = shell
         self._db = db
         self._target = target.encode()
         self._policy = policy
+        self._proxy = proxy
         self._tell = tell
         self._due = asyncio.Event()
-        self._outcome: asyncio.Future[Outcome] | None = None
-        self._call_id = b""
+        self._outcomes: dict[bytes, asyncio.Future[Outcome]] = {}  # by Call-ID
+        self._under_way: dict[str, asyncio.Task[None]] = {}  # by user
         try:
-            parse_uri(self._target).flow(b"UDP")
+            uri = parse_uri(self._target)
+            uri.flow(b"UDP")
         except ParseError as error:
             raise ToolError(f"--relay-to {target}: {error.detail}") from None
+        self._to_each = uri.user is None
         ua.clock.set(int(time.time()), NTP, now_ms())
         self._task = asyncio.get_running_loop().create_task(self._work())
 
@@ -79,29 +98,47 @@ class Relay:
 
     def finished(self, outcome: Outcome) -> bool:
         """Take an outcome; False if it isn't a parcel's."""
-        if outcome.call_id != self._call_id or self._outcome is None or self._outcome.done():
-            return False
-        self._outcome.set_result(outcome)
-        return True
+        waiting = self._outcomes.pop(outcome.call_id, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
+        return waiting is not None
 
     async def _work(self) -> None:
         while True:
             self._due.clear()
             parcel = self._next()
             if parcel is not None and parcel["next_at"] <= time.time():
-                await self._pass_on(parcel)
+                user = parcel["user"] if self._to_each else ""
+                self._under_way[user] = asyncio.create_task(self._carry(parcel, user))
                 continue
             pause_s = _LOOK_S if parcel is None else min(parcel["next_at"] - time.time(), _LOOK_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), max(pause_s, 0))
+                async with asyncio.timeout(max(pause_s, 0)):  # wait_for() may swallow what close() says
+                    await self._due.wait()
 
     def _next(self) -> dict[str, Any] | None:
+        """Return the parcel that is due first of those for whom none is under way."""
+        if len(self._under_way) >= (_AT_ONCE if self._to_each else 1):
+            return None
+        marks = ", ".join("?" * len(self._under_way))
         cursor = self._db.execute(
             "SELECT parcel.*, call_id, sender, subject, content_type, body, received FROM parcel"
-            " JOIN message USING (id) WHERE ended IS NULL ORDER BY next_at LIMIT 1"
+            f" JOIN message USING (id) WHERE ended IS NULL AND parcel.user NOT IN ({marks}) ORDER BY next_at LIMIT 1",
+            list(self._under_way),
         )
         row = cursor.fetchone()
         return None if row is None else dict(zip([column[0] for column in cursor.description], row, strict=True))
+
+    async def _carry(self, parcel: dict[str, Any], user: str) -> None:
+        """Pass a parcel on; the next one for the same user has to wait until then."""
+        try:
+            await self._pass_on(parcel)
+        except sqlite3.Error as error:  # its state can't be written, and not to repeat it at once is all we can do
+            self._tell("relay_waits", parcel["call_id"], status=None, reason=str(error), retry_s=round(_FIRST_PAUSE_S))
+            await asyncio.sleep(_FIRST_PAUSE_S)
+        finally:
+            del self._under_way[user]
+            self._due.set()
 
     async def _pass_on(self, parcel: dict[str, Any]) -> None:
         expires_at = None if parcel["expires"] is None else parcel["date"] + parcel["expires"]
@@ -125,14 +162,17 @@ class Relay:
 
     async def _send(self, parcel: dict[str, Any]) -> Outcome:
         ua = self._ua
-        await self._shell.reach(parse_uri(self._target))
-        self._call_id = ua.new_call_id()
-        self._outcome = asyncio.get_running_loop().create_future()
+        target = self._target
+        if self._to_each and parcel["user"]:
+            scheme, _, host = target.partition(b":")
+            target = b"%s:%s@%s" % (scheme, parcel["user"].encode(), host)
+        await self._shell.reach(parse_uri(self._proxy or target))
+        call_id = ua.new_call_id()
         ua.aor = parcel["sender"].encode()
         subject = parcel["subject"]
         events = ua.send(
-            self._call_id,
-            self._target,
+            call_id,
+            target,
             parcel["body"],
             now_ms(),
             content_type=parcel["content_type"].encode(),
@@ -142,8 +182,10 @@ class Relay:
             date=parcel["date"],
             max_forwards=parcel["max_forwards"],
         )
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._outcomes[call_id] = outcome
         self._shell.carry_out(events)
-        return await self._outcome
+        return await outcome
 
     def _wait(self, parcel: dict[str, Any], at_least_s: int, status: int, reason: str) -> None:
         """Put a parcel back, for longer each time."""
@@ -162,5 +204,7 @@ class Relay:
 
     async def close(self) -> None:
         """Stop; what waits is in the store."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [self._task, *self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

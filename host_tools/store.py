@@ -83,7 +83,12 @@ ALTER TABLE message ADD COLUMN signature TEXT;     -- its worth, a state of host
 ALTER TABLE message ADD COLUMN signer TEXT;        -- the first SIP URI of the signer's certificate
 """,
     "CREATE TABLE instance AS SELECT hex(randomblob(16)) AS number;",
-    "ALTER TABLE message ADD COLUMN user TEXT;  -- who has authenticated for it\n",
+    """
+ALTER TABLE message ADD COLUMN user TEXT;  -- who has authenticated for it
+ALTER TABLE parcel ADD COLUMN user TEXT NOT NULL DEFAULT '';  -- of the Request-URI
+DROP INDEX parcel_next;
+CREATE INDEX parcel_next ON parcel (next_at, user) WHERE ended IS NULL;
+""",
 )
 _INSERT = """
 INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, content_type, body, date, received, expired,
@@ -92,7 +97,7 @@ INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, conten
 """
 
 
-_INSERT_PARCEL = "INSERT INTO parcel (id, date, expires, max_forwards, next_at) VALUES (?, ?, ?, ?, ?)"
+_INSERT_PARCEL = "INSERT INTO parcel (id, date, expires, max_forwards, user, next_at) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(slots=True)
@@ -362,8 +367,8 @@ class Store:
                 inserted = db.execute(_INSERT, row + more + rest)
                 one.duplicate = inserted.rowcount == 0
                 if one.parcel and not one.duplicate:
-                    parcel = (inserted.lastrowid, one.parcel.date, one.parcel.expires, one.parcel.max_forwards)
-                    db.execute(_INSERT_PARCEL, (*parcel, one.received))
+                    parcel = (one.parcel.date, one.parcel.expires, one.parcel.max_forwards, one.parcel.user)
+                    db.execute(_INSERT_PARCEL, (inserted.lastrowid, *parcel, one.received))
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:

@@ -6,10 +6,13 @@ import time
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.tools import Tool
+
+_UDP = ("--bind", "udp:127.0.0.1:0")
 
 
 class Receiver:
@@ -23,7 +26,16 @@ class Receiver:
 
     def answer(self, status: str, more: str = "") -> bytes:
         """Wait for a request and answer it; returns the request."""
-        request, source = self.sock.recvfrom(65535)
+        request, source = self.receive()
+        self.reply(status, request, source, more)
+        return request
+
+    def receive(self) -> tuple[bytes, Any]:
+        """Wait for a request; returns it and where it is from."""
+        return self.sock.recvfrom(65535)
+
+    def reply(self, status: str, request: bytes, source: Any, more: str = "") -> None:
+        """Answer a request."""
         lines = request.split(b"\r\n\r\n")[0].decode().split("\r\n")
         names = {"v": "Via", "f": "From", "t": "To", "i": "Call-ID", "cseq": "CSeq", "via": "Via"}
         copied = [
@@ -33,7 +45,6 @@ class Receiver:
         ]
         head = "\r\n".join([f"SIP/2.0 {status}", *copied])
         self.sock.sendto(f"{head}\r\n{more}Content-Length: 0\r\n\r\n".encode(), source)
-        return request
 
 
 def _field(request: bytes, *names: str) -> str | None:
@@ -52,7 +63,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def _relay(receiver: Receiver, db: Path, *more: str) -> Tool:
-    return Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", str(db), "--relay-to", receiver.uri, *more)
+    return Tool("inbox", *_UDP, "--db", str(db), "--relay-to", receiver.uri, *more)
 
 
 def _send(relay: Tool, text: str, *more: str) -> Tool:
@@ -127,6 +138,30 @@ def test_a_message_without_hops_left_is_not_taken(receiver: Receiver, tmp_path: 
             sock.settimeout(20)
             sock.sendto(_request("spent").replace(b"Max-Forwards: 70", b"Max-Forwards: 0"), (host, int(port)))
             assert sock.recv(65535).startswith(b"SIP/2.0 483 ")
+
+
+def test_a_slow_recipient_does_not_hold_up_another(receiver: Receiver, tmp_path: Path) -> None:
+    """R3428-8.4: without a user in --relay-to each gets what is for them, one message at a time."""
+    with Tool("inbox", *_UDP, "--db", str(tmp_path / "db"), "--relay-to", receiver.uri.replace("desk@", "")) as relay:
+        address = relay.wait_for(event="ready")["bind"][0].removeprefix("udp:")
+        for user, text in (("slow", "1"), ("slow", "2"), ("quick", "3"), ("quick", "4")):
+            with Tool("send", f"sip:{user}@{address}", text) as send:
+                assert send.wait() == 3
+        asked = {}
+        while "4" not in asked:
+            request, source = receiver.receive()
+            asked[request[-1:].decode()] = request, source
+            if b"MESSAGE sip:quick@" in request:
+                receiver.reply("200 OK", request, source)
+        assert set(asked) == {"1", "3", "4"}
+        receiver.reply("503 Later", *asked["1"])
+        assert relay.wait_for(event="relay_waits")["status"] == 503
+        while True:  # copies of what was answered may be on their way
+            request, source = receiver.receive()
+            receiver.reply("200 OK", request, source)
+            if request.endswith(b"2"):
+                break
+        assert request.startswith(receiver.uri.replace("sip:desk", "MESSAGE sip:slow").encode() + b" SIP/2.0\r\n")
 
 
 def test_a_twin_is_not_passed_on_twice(receiver: Receiver, tmp_path: Path) -> None:
