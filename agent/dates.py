@@ -2,10 +2,18 @@
 
 _DAYS = b"MonTueWedThuFriSatSun"
 _MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
+_latest: dict[int, bytes] = {}  # the last one: many answers leave in one second
 
 
 def format_date(unix: int) -> bytes:
     """Return a Date value, e.g. b"Sat, 13 Nov 2010 23:29:00 GMT" (RFC 3261 section 20.17, RFC 1123)."""
+    if unix not in _latest:
+        _latest.clear()
+        _latest[unix] = _format(unix)
+    return _latest[unix]
+
+
+def _format(unix: int) -> bytes:
     days = unix // 86400
     seconds = unix - days * 86400
     year, month, day = civil(days)

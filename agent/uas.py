@@ -24,6 +24,7 @@ _CAPABILITIES = b"Accept-Encoding: identity\r\nAccept-Language: *\r\nSupported:\
 _ALLOW = b"Allow: MESSAGE, OPTIONS\r\n"
 _KNOWN = (b"INVITE", b"BYE", b"REGISTER", b"SUBSCRIBE", b"NOTIFY", b"PUBLISH", b"INFO", b"PRACK", b"UPDATE", b"REFER")
 _ONCE = (b"call-id", b"cseq", b"from", b"to", b"max-forwards", b"content-type", b"date", b"expires")
+_ECHOED = ((b"from", b"From"), (b"to", b"To"), (b"call-id", b"Call-ID"), (b"cseq", b"CSeq"))  # beside Via
 _MAX_REASON = const(60)
 _MAX_VALUE = const(256)  # octets of a value that is given back and kept
 _MAX_ECHO = const(8192)  # octets; who sends more to copy back gets no answer
@@ -86,6 +87,7 @@ class Uas:
         if message.method == b"ACK":
             return [Dropped("an ACK", flow)]
         answer_flow = flow
+        echoed = [message.get(name) for name, _ in _ECHOED]
         try:
             if len(vias) > 1 or vias[0].find(b",") >= 0:
                 vias = message.members(b"via")
@@ -96,16 +98,16 @@ class Uas:
             names = check(message)
             if message.missing():
                 raise ParseError("a body as long as Content-Length says was expected")
-            sender, from_tag, to_tag, cseq, uri = _check_fields(message, names, self._uris)
+            sender, from_tag, to_tag, cseq, uri = _check_fields(message, echoed, names, self._uris)
         except ParseError as error:
             if not _leads_back(vias[0]):
                 return [Dropped("a request whose topmost Via can't be read", flow)]
             detail, status = message.fault or (error.detail, error.status)
             phrase = b"Version Not Supported" if status == 505 else detail.encode()
-            has_no_tag = b"".join((message.get(b"to") or b"").lower().split()).find(b";tag=") < 0
-            response = _stateless(message, vias, has_no_tag, status, phrase)
+            has_no_tag = b"".join((echoed[1] or b"").lower().split()).find(b";tag=") < 0
+            response = _stateless(message, vias, echoed, has_no_tag, status, phrase)
             return [Transmit(response, answer_flow), Dropped(detail, flow)] if response else [Dropped(detail, flow)]
-        call_id = message.get(b"call-id") or b""
+        call_id = echoed[2] or b""
         merged = b"%s %s %s" % (from_tag, call_id, cseq)
         key = self._key(message, via, merged, to_tag, message.method)
         transaction = self._transactions.get(key)
@@ -120,7 +122,7 @@ class Uas:
             except ParseError as error:
                 status, detail, fields = error.status, error.detail, b""
             if user is None:  # strangers get no state: RFC 3261 section 26.3.2.4
-                response = _stateless(message, vias, not to_tag, status, detail.encode(), fields)
+                response = _stateless(message, vias, echoed, not to_tag, status, detail.encode(), fields)
                 events: list[Event] = [Transmit(response, answer_flow)] if response else []
                 if message.get(b"authorization") is not None and fields.find(b"stale=true") < 0:
                     events.append(Dropped("credentials that were no good", flow))
@@ -130,23 +132,24 @@ class Uas:
             self._forget_oldest()
         if len(self._transactions) >= self._keep:
             return [Dropped("too many requests without an answer", flow)]
-        echo = _echo(message, vias, b"" if to_tag else token)
+        echo = _echo(vias, echoed, b"" if to_tag else token)
         if not echo:
             return [Dropped("a request with more to copy than we give back", flow)]
         transaction = ServerTransaction(flow[0] != b"UDP", answer_flow, now)
         transaction.key = key
         transaction.merged = merged
         transaction.echo = echo
-        timestamp = (message.get(b"timestamp") or b"").split(None, 1)  # behind it is a delay of the client's own
-        if timestamp and len(timestamp[0]) <= _MAX_VALUE:
-            transaction.timestamp = timestamp[0]
+        if b"timestamp" in names:
+            timestamp = (message.get(b"timestamp") or b"").split(None, 1)  # behind it is a delay of the client's own
+            if timestamp and len(timestamp[0]) <= _MAX_VALUE:
+                transaction.timestamp = timestamp[0]
         self._transactions[key] = transaction
         self._waiting.append(transaction)
         try:
             if message.method == b"CANCEL":
                 known = self._key(message, via, merged, to_tag, b"MESSAGE") in self._transactions
                 raise Refusal(200 if known else 481)
-            self._check_request(message, uri, is_copy)
+            self._check_request(message, names, uri, is_copy)
             if to_tag:
                 raise Refusal(481)
             if message.method == b"OPTIONS":
@@ -197,7 +200,7 @@ class Uas:
                 wait = ms
         return wait
 
-    def _check_request(self, message: Message, uri: Uri, is_copy: bool) -> None:
+    def _check_request(self, message: Message, names: list, uri: Uri, is_copy: bool) -> None:
         """Raise Refusal for the first of the checks of RFC 3261 section 8.2 that fails."""
         method = message.method
         if method not in (b"MESSAGE", b"OPTIONS"):
@@ -210,19 +213,18 @@ class Uas:
             raise Refusal(404)
         if is_copy:
             raise Refusal(482)
-        required = message.get(b"require")
-        if required is not None:
+        if b"require" in names:
             unsupported = message.members(b"require")
             while len(b", ".join(unsupported)) > _MAX_VALUE and len(unsupported) > 1:
                 unsupported.pop()
             raise Refusal(420, b"Unsupported: %s\r\n" % b", ".join(unsupported))
         if not message.body:
             return
-        disposition = message.get(b"content-disposition")
-        if disposition is not None and disposition.lower().find(b"handling=optional") >= 0:
-            return
-        encoding = message.get(b"content-encoding")
-        if encoding is not None and encoding.lower() != b"identity":
+        if b"content-disposition" in names:
+            disposition = message.get(b"content-disposition") or b""
+            if disposition.lower().find(b"handling=optional") >= 0:
+                return
+        if b"content-encoding" in names and (message.get(b"content-encoding") or b"").lower() != b"identity":
             raise Refusal(415, b"Accept-Encoding: identity\r\n")
         if not takes(self._accept, media_type(message.get(b"content-type") or b"")):
             raise Refusal(415, self._accept_fields())
@@ -292,24 +294,24 @@ class _Uris:
         return uri
 
 
-def _check_fields(message: Message, names: list[bytes], uris: _Uris) -> tuple[bytes, bytes, bytes, bytes, Uri]:
+def _check_fields(message: Message, echoed: list, names: list, uris: _Uris) -> tuple[bytes, bytes, bytes, bytes, Uri]:
     """Return (URI of From, From tag, To tag, CSeq, Request-URI). Raises ParseError when it can't be processed.
 
-    names: of all its fields. The tags are b"" when absent, as RFC 2543 allowed.
+    echoed: the values of _ECHOED. names: of all its fields. The tags are b"" when absent, as RFC 2543 allowed.
     Source: RFC 3261 sections 8.1.1, 8.2.2 and 20.
     """
     for name in _ONCE:
         if names.count(name) > 1:
             raise ParseError("one %s only was expected" % name.decode())
-    cseq = message.get(b"cseq")
-    if not message.get(b"call-id") or cseq is None:
+    cseq = echoed[3]
+    if not echoed[2] or cseq is None:
         raise ParseError("Call-ID and CSeq were expected")
     if parse_cseq(cseq)[1] != message.method:
         raise ParseError("the same method in CSeq as in the request line was expected")
-    from_tag, sender = _tag_and_uri(message.get(b"from"), uris)
-    to_tag, _ = _tag_and_uri(message.get(b"to"), uris)
+    from_tag, sender = _tag_and_uri(echoed[0], uris)
+    to_tag, _ = _tag_and_uri(echoed[1], uris)
     uri = uris.parse(message.uri)
-    if message.get(b"content-type") is None and message.method == b"MESSAGE" and message.body:
+    if b"content-type" not in names and message.method == b"MESSAGE" and message.body:
         raise ParseError("a Content-Type for the body was expected")
     return sender, from_tag, to_tag, cseq, uri
 
@@ -349,19 +351,20 @@ def _stamped(via: Via, flow: tuple) -> bytes:
     return out
 
 
-def _echo(message: Message, vias: list, tag: bytes) -> bytes:
+def _echo(vias: list, echoed: list, tag: bytes) -> bytes:
     """Return the fields that a response copies from its request (RFC 3261 section 8.2.6.2).
 
-    tag: added to a To that has none. Returns b"" when the request lacks what every response has to have.
+    echoed: the values of _ECHOED, None for what is not there. tag: added to a To that has none.
+    Returns b"" when the request lacks what every response has to have.
     """
     lines = [b"Via: %s\r\n" % value for value in vias]
-    for name, title in ((b"from", b"From"), (b"to", b"To"), (b"call-id", b"Call-ID"), (b"cseq", b"CSeq")):
-        value = message.get(name)
+    for i in range(len(_ECHOED)):
+        value = echoed[i]
         if value is None:
             return b""
-        if name == b"to" and tag:
+        if i == 1 and tag:
             value += b";tag=" + tag
-        lines.append(b"%s: %s\r\n" % (title, value))
+        lines.append(b"%s: %s\r\n" % (_ECHOED[i][1], value))
     if sum([len(line) for line in lines]) > _MAX_ECHO:
         return b""
     out = b"".join(lines)
@@ -372,13 +375,13 @@ def _echo(message: Message, vias: list, tag: bytes) -> bytes:
 
 
 def _stateless(
-    message: Message, vias: list, has_no_tag: bool, status: int, phrase: bytes, fields: bytes = b""
+    message: Message, vias: list, echoed: list, has_no_tag: bool, status: int, phrase: bytes, fields: bytes = b""
 ) -> bytes:
     """Return a response that no transaction remembers, b"" when there can't be one.
 
     A repeated copy has the same checksum, so it gets the same tag and the same octets.
     """
-    echo = _echo(message, vias, b"%08x" % (crc32(message.data) & 0xFFFFFFFF) if has_no_tag else b"")
+    echo = _echo(vias, echoed, b"%08x" % (crc32(message.data) & 0xFFFFFFFF) if has_no_tag else b"")
     return _status_line(status, phrase) + echo + fields + b"Content-Length: 0\r\n\r\n" if echo else b""
 
 
