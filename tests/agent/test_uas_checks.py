@@ -60,6 +60,16 @@ def test_a_request_for_somebody_else_is_404():
         assert deliver(desk(users=users, hosts=hosts), data)[0] == status
 
 
+def test_a_uri_that_was_met_before_is_judged_by_itself():
+    """R3261-8.2-6: a server remembers how some URIs were parsed, and forgets them when there are more"""
+    ua = desk(users=(b"desk",), keep=512)  # two of them
+    users = (b"desk", b"lamp", b"desk", b"boiler", b"pump", b"desk", b"sensor", b"lamp", b"desk")
+    for i in range(len(users)):
+        data = changed(MESSAGE, b"asd88asd77a", b"%d" % i, b"776sgdkse", b"%d" % i)
+        data = changed(data, b"MESSAGE sip:desk@example.org", b"MESSAGE sip:%s@example.org" % users[i])
+        assert deliver(ua, data)[0] == (200 if users[i] == b"desk" else 404)
+
+
 def test_a_copy_that_came_another_way_is_482():
     """R3261-8.2-7, R3428-6.2: same From tag, Call-ID and CSeq, other branch, while the first is remembered"""
     copy = changed(MESSAGE, b"776sgdkse", b"fork2")
