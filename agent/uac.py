@@ -278,6 +278,8 @@ class Uac:
         for challenge in draft.challenges:
             challenge.count += 1
         self.pending[draft.branch.lower()] = draft
+        if draft.transaction.reliable:
+            draft.request = b""  # it won't be repeated
         return events
 
     def finish(

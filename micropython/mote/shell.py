@@ -94,6 +94,7 @@ class Shell:
         events = self.user_agent.send(call_id, target, body, now(), **options)
         self._waiting[call_id] = waiting = [done, None]
         self.carry_out(events)
+        events = None  # what has left takes no memory while its answer is awaited
         await done.wait()
         return waiting[1]
 
