@@ -13,8 +13,6 @@ class Framer:
     limit: octets that one message may have, header section included.
     """
 
-    __slots__ = ("_buffer", "_half", "_limit", "_message", "lost")
-
     def __init__(self, limit: int = 65535) -> None:
         self._limit = limit
         self._buffer = b""

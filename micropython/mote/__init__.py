@@ -16,7 +16,7 @@ import gc
 import os
 import sys
 
-gc.threshold(2048)  # what loading leaves behind goes before the next thing is loaded: memory stays in one piece
+gc.threshold(1024)  # what loading leaves behind goes before the next thing is loaded: memory stays in one piece
 
 from agent.clock import until
 from agent.errors import UsageError

@@ -14,12 +14,11 @@ _CONNECT_S = const(10)
 class Connection:
     """One flow's stream, and what is still to be written to it."""
 
-    def __init__(self) -> None:
-        self.stream = None  # until it is connected
-        self.opening = None  # the task that connects
-        self.unsent = b""
-        self.flushing = False
-        self.heard_at = None  # when a peer's stream brought something whole; None for one that we opened
+    stream = None  # until it is connected
+    opening = None  # the task that connects
+    unsent = b""
+    flushing = False
+    heard_at = None  # when a peer's stream brought something whole; None for one that we opened
 
 
 class Streams:
