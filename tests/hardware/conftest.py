@@ -1,0 +1,78 @@
+"""What the tests of one board share: what was on it, and what it has."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.hardware.board import WIFI, mpremote
+
+_TREE = """
+import os, hashlib, binascii
+def walk(folder):
+    for entry in os.ilistdir(folder):
+        path = folder.rstrip('/') + '/' + entry[0]
+        if entry[1] & 0x4000:
+            print('d', path)
+            walk(path)
+        else:
+            digest = hashlib.sha256()
+            with open(path, 'rb') as file:
+                while True:
+                    data = file.read(256)
+                    if not data:
+                        break
+                    digest.update(data)
+            print(binascii.hexlify(digest.digest()).decode(), path)
+walk('/')
+"""
+_FOUND = """
+import hashlib
+if hasattr(hashlib, 'md5'):
+    print('md5')
+for name in ('network', 'socket', 'tls'):
+    try:
+        __import__(name)
+        print(name)
+    except ImportError:
+        pass
+"""
+
+
+def tree() -> dict[str, str]:
+    """Return path -> SHA-256 ("d" for a folder) of all that is on the board."""
+    lines = [line.split(" ", 1) for line in mpremote("exec", _TREE).splitlines()]
+    return {path: digest for digest, path in lines}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is on the board, and put it back in the end."""
+    before = tree()
+    kept = tmp_path_factory.mktemp("kept")
+    files = [path for path, digest in before.items() if digest != "d"]
+    for number, path in enumerate(files):
+        mpremote("fs", "cp", f":{path}", str(kept / str(number)))
+    yield
+    after = tree()
+    for path in sorted(after, reverse=True):  # what a folder holds before the folder
+        if path not in before:
+            mpremote("fs", "rmdir" if after[path] == "d" else "rm", f":{path}")
+    for number, path in enumerate(files):
+        if after.get(path) != before[path]:
+            mpremote("fs", "cp", str(kept / str(number)), f":{path}")
+    assert tree() == before, "the board is not as it was found"
+    mpremote("soft-reset")
+
+
+@pytest.fixture(scope="session")
+def firmware(found: None) -> list[str]:
+    """What we use where there is it: network, socket, tls, md5."""
+    return mpremote("exec", _FOUND).split()
+
+
+@pytest.fixture(scope="session")
+def has_network(firmware: list[str]) -> None:
+    if "socket" not in firmware:
+        pytest.skip("the board has no network")
+    if "network" in firmware and not WIFI:
+        pytest.skip("no network to join: WIFI=ssid:password")
