@@ -58,7 +58,7 @@ class Streams:
                 stream = await connect(flow, self._shell)
             else:
                 stream, _ = await asyncio.open_connection(flow[1].decode(), flow[2])
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self.lost(flow, connection, str(error).encode())
             return
         connection.stream = stream
@@ -78,7 +78,7 @@ class Streams:
                 data, connection.unsent = connection.unsent, b""
                 connection.stream.write(data)
                 await connection.stream.drain()
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self.lost(flow, connection, str(error).encode())
         connection.flushing = False
 
@@ -98,7 +98,7 @@ class Streams:
                     if connection.heard_at is not None:
                         connection.heard_at = now()
                     self._shell.receive(item, flow)
-        except OSError:
+        except (OSError, MemoryError):
             pass
         if connection.unsent or connection.flushing:
             await asyncio.sleep_ms(100)  # the answer that says why
