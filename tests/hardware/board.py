@@ -48,6 +48,12 @@ def here() -> str:
     return HOST
 
 
+def start() -> None:
+    """Let the board start anew and run its program, as far as it has one."""
+    with Tool("monitor", "--port", PORT, "--reset") as monitor:
+        monitor.wait_for(event="console", text="MPY: soft reboot")
+
+
 @contextmanager
 def running(folder: Path, program: Path, *arguments: str, **settings: Any) -> Iterator[Tool]:
     """Deploy a program with these arguments and settings and start it; gives its monitor, from its first record on."""
@@ -57,5 +63,5 @@ def running(folder: Path, program: Path, *arguments: str, **settings: Any) -> It
     with Tool(*deploy) as tool:
         assert tool.wait(SLOW_S) == 0, tool.transcript()
     with Tool("monitor", "--port", PORT, "--reset") as monitor:
-        monitor.wait_for(60, event="log", name="boot")
+        monitor.wait_for(SLOW_S, event="log", name="boot")
         yield monitor

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hardware.board import WIFI, mpremote
+from tests.hardware.board import WIFI, mpremote, start
 
 _TREE = """
 import os, hashlib, binascii
@@ -44,24 +44,27 @@ def tree() -> dict[str, str]:
     return {path: digest for digest, path in lines}
 
 
+def on_files(commands: list[list[str]]) -> None:
+    """Let mpremote do these with files, in one go: each call of its own costs seconds."""
+    if commands:
+        mpremote(*[word for command in commands for word in ("fs", *command, "+")][:-1])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what is on the board, and put it back in the end."""
     before = tree()
     kept = tmp_path_factory.mktemp("kept")
     files = [path for path, digest in before.items() if digest != "d"]
-    for number, path in enumerate(files):
-        mpremote("fs", "cp", f":{path}", str(kept / str(number)))
+    on_files([["cp", f":{path}", str(kept / str(number))] for number, path in enumerate(files)])
     yield
     after = tree()
-    for path in sorted(after, reverse=True):  # what a folder holds before the folder
-        if path not in before:
-            mpremote("fs", "rmdir" if after[path] == "d" else "rm", f":{path}")
-    for number, path in enumerate(files):
-        if after.get(path) != before[path]:
-            mpremote("fs", "cp", str(kept / str(number)), f":{path}")
+    ours = [path for path in sorted(after, reverse=True) if path not in before]  # what a folder holds before the folder
+    on_files([["rmdir" if after[path] == "d" else "rm", f":{path}"] for path in ours])
+    changed = [(number, path) for number, path in enumerate(files) if after.get(path) != before[path]]
+    on_files([["cp", str(kept / str(number)), f":{path}"] for number, path in changed])
     assert tree() == before, "the board is not as it was found"
-    mpremote("soft-reset")
+    start()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What a board does with stock firmware: the demo's alerts and command, its log, and the core's own tests."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ def portable_tests(found: None, tmp_path_factory: pytest.TempPathFactory) -> Non
         assert tool.wait(SLOW_S) == 0, tool.transcript()
     folder = tmp_path_factory.mktemp("compiled") / "tests"
     (folder / "agent").mkdir(parents=True)
-    names = ["helpers", "run_on_vm", *(f"agent/{module}" for module in MODULES)]
+    texts = [(ROOT / "tests" / "agent" / f"{module}.py").read_text() for module in MODULES]
+    shared = {name for text in texts for name in re.findall(r"^from tests\.(\w+) import", text, re.MULTILINE)}
+    names = ["run_on_vm", *shared, *(f"agent/{module}" for module in MODULES)]
     for name in names:
         process = mpy_cross(
             "-O0", "-s", f"tests/{name}.py", "-o", folder / f"{name}.mpy", ROOT / "tests" / f"{name}.py"
