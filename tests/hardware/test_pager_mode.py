@@ -13,7 +13,7 @@ import trustme
 
 from tests.demo.main_job import BOILER
 from tests.hardware.board import HOST, here, mpremote, on_a_board, running, start
-from tests.hardware.registrar import REALM, hashed, registrar
+from tests.hardware.own_registrar import REALM, hashed, own_registrar
 from tests.interop.kamailio import Registrar, password_of
 from tests.interop.peers import free_port
 from tests.interop.test_kamailio import reachable
@@ -94,7 +94,8 @@ def test_a_registered_board_sends_alerts_and_is_commanded(
     transport: str, algorithm: str, has_network: None, firmware: list[str], tmp_path: Path
 ) -> None:
     skip_without(firmware, transport, algorithm)
-    with Registrar(tmp_path, "AUTH", "NAT", "TLS", algorithm, expires=20, host=here()) as registrar:
+    options = ("AUTH", "NAT", "TLS", algorithm)
+    with Registrar(tmp_path, *options, expires=20, host=here(), patience_ms=30000) as registrar:
         proxy = f"sips:{HOST}:{registrar.tls_port}" if transport == "tls" else f"sip:{HOST}:{registrar.port}"
         settings = {
             "aor": "sip:boiler@interop.test",
@@ -125,7 +126,7 @@ def test_a_board_with_a_password_needs_no_sip_server(
     users = tmp_path / "users"
     users.write_text(f"boiler:{REALM}:{algorithm}:{hashed('boiler', 'steam', algorithm).decode()}\n")
     listen = ["--bind", f"{transport}:{here()}:0", "--db", ":memory:", "--users", str(users), "--interactive"]
-    with registrar(transport, "boiler", "steam", algorithm, 20) as port, Tool("inbox", *listen) as inbox:
+    with own_registrar(transport, "boiler", "steam", algorithm, 20) as port, Tool("inbox", *listen) as inbox:
         settings = {
             "aor": f"sip:boiler@{HOST}:{port}",
             "to": f"sip:desk@{HOST}:{inbox.wait_for(event='ready')['bind'][0].rpartition(':')[2]}",

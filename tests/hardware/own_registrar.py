@@ -23,7 +23,7 @@ def hashed(user: str, password: str, algorithm: str) -> bytes:
 
 
 @contextmanager
-def registrar(transport: str, user: str, password: str, algorithm: str, granted: int) -> Iterator[int]:
+def own_registrar(transport: str, user: str, password: str, algorithm: str, granted: int) -> Iterator[int]:
     """Run one that keeps bindings for so many seconds, at most 25: it knows no pings. Gives its port."""
     users = {user.encode(): {algorithm.lower().encode(): hashed(user, password, algorithm)}}
     authenticator = Authenticator(REALM.encode(), users, os.urandom)
@@ -52,6 +52,8 @@ def registrar(transport: str, user: str, password: str, algorithm: str, granted:
     with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield at[1]
-        server.shutdown()
-        thread.join()
+        try:
+            yield at[1]
+        finally:
+            server.shutdown()
+            thread.join()
