@@ -327,7 +327,7 @@ def test_refused_tcp_that_was_asked_for_is_a_failure():
         assert [event.status for event in ua.failed((b"TCP", b"192.0.2.1", 5060), _NOW)] == [503]
 
 
-_CHALLENGE = b'WWW-Authenticate: Digest realm="example.org", nonce="%s"\r\n'
+_CHALLENGE = b'WWW-Authenticate: Digest realm="example.org", nonce="%s", algorithm=SHA-256\r\n'
 
 
 def test_next_flow_may_ask_for_credentials_as_the_first_one_did():
