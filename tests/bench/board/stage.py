@@ -1,4 +1,5 @@
 # Does one stage of an alert N times: `stage.py WHICH N`.
+import gc
 import os
 import sys
 
@@ -7,6 +8,7 @@ from mote.log import Log
 from agent.clock import WallClock
 from agent.user_agent import UserAgent
 
+gc.threshold(-1)  # as mote has it once a board has started
 which = sys.argv[1]
 target = b"sip:desk@127.0.0.1:5099"
 agent = UserAgent(b"sip:boiler@127.0.0.1", b"127.0.0.1:5060", os.urandom)
