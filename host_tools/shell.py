@@ -13,7 +13,6 @@ where it leads.
 import argparse
 import asyncio
 import getpass
-import itertools
 import os
 import socket
 import ssl
@@ -28,7 +27,6 @@ from agent.clock import NTP
 from agent.errors import ParseError, UsageError
 from agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
 from agent.locate import is_address, live_first, place_of, relocate
-from agent.message import SHORT, Message
 from agent.registration import Registered
 from agent.stream import Framer
 from agent.unbound import FlowLost, RegistrationLost
@@ -36,6 +34,7 @@ from agent.uri import Uri, bracketed, parse_host_port, parse_uri
 from agent.user_agent import UserAgent
 from host_tools import tls
 from host_tools.errors import ToolError
+from host_tools.indexed_message import IndexedMessage
 from host_tools.resolver import Resolver
 from host_tools.tls import Tls
 
@@ -54,32 +53,6 @@ _RECEIVE_BUFFER = 4 << 20  # asked of the kernel: what comes while a commit wait
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # of linux/in.h and linux/in6.h: tell an unconnected socket of ICMP errors
 _STREAMS = (b"TCP", b"TLS")
 _HANDSHAKE_S = 10.0
-_LONG = {bytes([octet]): name for name, octet in SHORT.items()}
-
-
-class IndexedMessage(Message):
-    """A Message whose fields are found by name at once: for that it takes memory that a board would rather not give."""
-
-    _fields: dict[bytes, list[bytes]] | None = None
-
-    def get(self, name: bytes) -> bytes | None:
-        values = self._index().get(name)
-        return values[0] if values else None
-
-    def all(self, name: bytes, most: int = 65535) -> list[bytes]:
-        return self._index().get(name, [])[:most]
-
-    def _index(self) -> dict[bytes, list[bytes]]:
-        if self._fields is None:
-            self._fields = {}
-            for at, following in itertools.pairwise(self.lines):
-                name, colon, value = self.data[at : following - 2].partition(b":")
-                if colon:
-                    name = name.rstrip().lower()
-                    if self._folded:
-                        value = b" ".join([line.strip() for line in value.strip().split(b"\r\n")])
-                    self._fields.setdefault(_LONG.get(name, name), []).append(value.strip())
-        return self._fields
 
 
 class Application(Protocol):
@@ -280,7 +253,8 @@ class Shell:
             except OSError:
                 self._read_errors(sock)
                 continue
-            message = IndexedMessage(data) if data.strip(b"\r\n\0") else data  # what is empty is a ping
+            octets = data.lstrip(b"\r\n\0")
+            message = IndexedMessage(octets) if octets else data  # nothing but line ends is a ping
             self.carry_out(self._ua.receive(message, _udp_flow(sock, address), now))
 
     def _read_errors(self, sock: socket.socket) -> None:

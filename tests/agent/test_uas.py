@@ -33,6 +33,14 @@ NEVER_IN_2XX = (
 OTHER = changed(MESSAGE, b"776sgdkse", b"other", b"asd88asd77a", b"other")
 
 
+def test_line_ends_before_a_request_are_no_part_of_it():
+    """R3261-18-11: RFC 3261 section 7.5; a repetition may come without them"""
+    ua = desk()
+    assert deliver(ua, b"\r\n\r\n" + MESSAGE)[0] == 200
+    assert len(ua.receive(MESSAGE, UDP, NOW)) == 1
+    assert ua.receive(b"\r\n", UDP, NOW) == ua.receive(b"\0", UDP, NOW) == ()
+
+
 def test_a_message_is_taken_and_answered_at_once():
     """R3428-7.1, R3428-7.2, R3428-7.8, R3428-3.2: the event has what the application needs"""
     ua = desk()

@@ -86,8 +86,8 @@ def test_message_is_answered_and_shown(host: str, transport: str) -> None:
 def test_retransmission_is_answered_byte_for_byte_and_shown_once() -> None:
     with inbox() as running, running.udp() as sock:
         responses = []
-        for call_id in ("a", "a", "b"):
-            sock.send(message(call_id))
+        for before, call_id in ((b"", "a"), (b"\r\n\r\n", "a"), (b"", "b")):  # RFC 3261 section 7.5
+            sock.send(before + message(call_id))
             responses.append(sock.recv(65535))
         shown = [running.event("message")["call_id"] for _ in range(2)]
     assert [header(response, "Call-ID") for response in responses] == ["a", "a", "b"]

@@ -8,7 +8,8 @@ from typing import Any
 from agent.events import Dropped, MessageReceived, Outcome
 from agent.message import Message
 from agent.user_agent import UserAgent
-from host_tools.shell import IDLE_S, Answer, IndexedMessage, Shell, now_ms, parse_bind
+from host_tools.indexed_message import IndexedMessage
+from host_tools.shell import IDLE_S, Answer, Shell, now_ms, parse_bind
 from tests.host_tools.peers import PATIENCE, message
 
 
