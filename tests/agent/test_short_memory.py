@@ -1,0 +1,82 @@
+"""R3261-17.1-4, R3428-8.4: memory that runs out at any moment loses no outcome and blocks no URI."""
+
+from agent.clock import later
+from agent.events import Outcome, Transmit
+from agent.registration import Registered
+from agent.user_agent import UserAgent
+from tests.helpers import NOW, answer, counting, only, raises
+
+DESK = b"sip:desk@192.0.2.9"
+FLOW = (b"UDP", b"192.0.2.9", 5060)
+CHALLENGE = b'WWW-Authenticate: Digest realm="r", nonce="1", algorithm=SHA-256, qop="auth"\r\n'
+
+
+class Memory:
+    """A random_bytes that stands for a memory: used up, it has none for the next request's branch."""
+
+    def __init__(self):
+        self.is_used_up = False
+        self._next = counting()
+
+    def __call__(self, n):
+        if self.is_used_up:
+            raise MemoryError
+        return self._next(n)
+
+
+def short(**options):
+    memory = Memory()
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", memory, **options)
+    ua.credentials = ((b"", b"boiler", b"steam"),)
+    return ua, memory
+
+
+def fails_once(memory, function, *arguments):
+    """Call function without memory, then return what it does with it."""
+    memory.is_used_up = True
+    raises(MemoryError, function, *arguments)
+    memory.is_used_up = False
+    return function(*arguments)
+
+
+def test_a_challenge_is_answered_when_it_comes_again():
+    ua, memory = short()
+    request = only(ua.send(b"1", DESK, b"hot", NOW)).data
+    again = only(fails_once(memory, ua.receive, answer(request, b"401 X", CHALLENGE), FLOW, NOW)).data
+    assert again.find(b'username="boiler"') > 0
+    outcome = only(ua.receive(answer(again, b"200 OK"), FLOW, NOW))
+    assert (outcome.call_id, outcome.name) == (b"1", "delivered")
+    assert not ua.pending and not ua.queues
+
+
+def test_an_outcome_waits_until_the_next_message_can_be_sent():
+    ua, memory = short()
+    request = only(ua.send(b"1", DESK, b"hot", NOW)).data
+    assert not ua.send(b"2", DESK, b"hotter", NOW)
+    events = fails_once(memory, ua.receive, answer(request, b"200 OK"), FLOW, NOW)
+    assert [type(event) for event in events] == [Outcome, Transmit]
+    assert events[1].data.endswith(b"hotter")
+    assert len(ua.pending) == 1
+
+
+def test_a_message_that_was_not_sent_holds_up_none_after_it():
+    ua, memory = short()
+    only(fails_once(memory, ua.send, b"1", DESK, b"hot", NOW))
+
+
+def test_a_request_without_an_answer_ends_when_there_is_memory_for_its_end():
+    ua, memory = short()
+    only(ua.send(b"1", DESK, b"hot", NOW))
+    assert not ua.send(b"2", DESK, b"hotter", NOW)
+    events = fails_once(memory, ua.wake, later(NOW, 32000))
+    assert [type(event) for event in events] == [Outcome, Transmit]
+    assert events[0].name == "timeout"
+
+
+def test_a_binding_is_renewed_when_there_is_memory_for_it():
+    ua, memory = short()
+    request = only(ua.register(NOW, b"sip:192.0.2.9")).data
+    fields = b"Contact: <sip:boiler@192.0.2.7:5060>;expires=60\r\n"
+    assert only(ua.receive(answer(request, b"200 OK", fields), FLOW, NOW)) == Registered(60)
+    renewal = only(fails_once(memory, ua.wake, later(NOW, 30000))).data
+    assert renewal.startswith(b"REGISTER ")
