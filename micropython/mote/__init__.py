@@ -26,6 +26,7 @@ from mote.log import DEBUG, ERROR, INFO, LEVELS, WARNING, Log
 from mote.shell import Shell, now
 
 _HOUSEKEEPING_MS = 3600000
+_STARTED_S = 30
 _FIRST_PAUSE_S = 2
 _LONGEST_PAUSE_S = 60
 
@@ -139,6 +140,8 @@ class Mote:
             self.online(self._bind[0])
         for period_ms, function in self._sensors:
             asyncio.create_task(self._repeat(period_ms, function))
+        await asyncio.sleep(_STARTED_S)
+        gc.threshold(-1)  # who has sent nothing yet isn't slowed down any longer
         while True:
             await asyncio.sleep_ms(_HOUSEKEEPING_MS)
             self._uptime()
