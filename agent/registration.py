@@ -99,7 +99,7 @@ class Registration:
         return self.start(now)
 
     def finished(self, status: int, message: Message | None, now: int) -> list[Event]:
-        """The REGISTER has its final response; agent.retry has answered challenges before."""
+        """The REGISTER has its final response; challenges were answered before."""
         draft, self._draft = self._draft, None
         self._cseq = draft.cseq  # type: ignore[union-attr]
         if self.expires == 0 and not self._is_leaving:

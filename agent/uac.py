@@ -55,8 +55,8 @@ class Draft:
     sent_by: bytes
     request: bytes  # the octets on the air
     transaction: ClientTransaction
-    challenges: list  # of agent.digest.Challenge; each is answered in every request from now on
-    tried: list[bytes]  # what agent.retry has done already
+    challenges: list  # of agent.challenge.Challenge; each is answered in every request from now on
+    tried: list[bytes]  # what has been done already
 
 
 class Uac:
@@ -222,12 +222,12 @@ class Uac:
 
     def build(self, draft: Draft, now: int) -> None:
         """Make the octets of a new transaction: branch and CSeq are fresh, Date is the time of sending."""
+        draft.cseq += 1  # before anything can fail: who builds anew has taken one away
         request_uri = draft.uri.request_uri()
         extra = draft.extra
         if draft.route is not None:
             request_uri, extra = draft.route.lead(draft.uri)
         branch = b"z9hG4bK" + self.token(8)
-        draft.cseq += 1
         sent_by = self.sent_by
         head = _HEAD
         if draft.compact:
@@ -289,14 +289,17 @@ class Uac:
 
         A MemoryError leaves it pending: for the same response once more, or its timer.
         """
-        branch = draft.branch.lower()
+        branch = draft.branch
+        request = draft.request
         tried = draft.tried
         try:
             events = self._conclude(draft, name, status, reason, message, now)
         except MemoryError:
+            draft.branch = branch
+            draft.request = request
             draft.tried = tried
             raise
-        del self.pending[branch]
+        del self.pending[branch.lower()]
         return events
 
     def _conclude(

@@ -10,7 +10,7 @@ import socket
 
 from agent.compat import const
 
-gc.collect()  # as in mote/__init__.py
+gc.collect()  # what loading leaves behind goes before the next module comes
 from agent.dns import SRV, A, build_query, parse_response
 
 gc.collect()

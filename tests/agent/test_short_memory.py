@@ -49,6 +49,34 @@ def test_a_challenge_is_answered_when_it_comes_again():
     assert not ua.pending and not ua.queues
 
 
+def test_a_request_that_was_built_and_could_not_be_begun_is_built_again():
+    ua, _ = short()
+    request = only(ua.send(b"1", DESK, b"hot", NOW)).data
+    begin = ua.start
+
+    def fail(draft, now):
+        raise MemoryError
+
+    ua.start = fail
+    response = answer(request, b"401 X", CHALLENGE)
+    raises(MemoryError, ua.receive, response, FLOW, NOW)
+    ua.start = begin
+    again = only(ua.receive(response, FLOW, NOW)).data
+    assert only(ua.receive(answer(again, b"200 OK"), FLOW, NOW)).name == "delivered"
+    assert not ua.pending and not ua.queues
+
+
+def test_a_message_that_waits_keeps_its_first_cseq():
+    ua, memory = short()
+    request = only(ua.send(b"1", DESK, b"hot", NOW)).data
+    ua.send(b"2", DESK, b"hotter", NOW)
+    for _ in range(3):
+        memory.is_used_up = True
+        raises(MemoryError, ua.receive, answer(request, b"200 OK"), FLOW, NOW)
+    memory.is_used_up = False
+    assert ua.receive(answer(request, b"200 OK"), FLOW, NOW)[1].data.find(b"CSeq: 1 MESSAGE") > 0
+
+
 def test_an_outcome_waits_until_the_next_message_can_be_sent():
     ua, memory = short()
     request = only(ua.send(b"1", DESK, b"hot", NOW)).data
