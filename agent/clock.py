@@ -4,7 +4,7 @@
 compared with < or >: one just after the wrap is later, though smaller.
 """
 
-from agent.compat import const
+from .compat import const
 
 _MASK = const(0x3FFFFFFF)
 _HALF = const(0x20000000)

@@ -1,7 +1,7 @@
 """A SIP message is the buffer it came in and the places where its header fields begin (RFC 3261 section 7).
 
 Fields are decoded when asked for. Names are given in lower case and in full (b"call-id"); compact forms, folded lines
-and odd capitals in the buffer make no difference. Whether every line is a header field, agent.well_formed tells.
+and odd capitals in the buffer make no difference. Whether every line is a header field, agent.headers.strict tells.
 """
 
 SHORT = {  # the octet that stands for a name
@@ -131,7 +131,7 @@ class Message:
 
     def members(self, name: bytes) -> list[bytes]:
         """Return the comma-separated members of all fields of this name; raises ParseError for an empty one."""
-        from agent.headers import split_list
+        from .headers.values import split_list
 
         found = []
         for value in self.all(name):

@@ -1,6 +1,6 @@
 """Cuts a TCP or TLS stream into messages and keepalives (RFC 3261 sections 7.5 and 18.3, RFC 5626 section 3.5.1)."""
 
-from agent.message import Message
+from .message import Message
 
 PING = b"\r\n\r\n"
 PONG = b"\r\n"

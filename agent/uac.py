@@ -5,13 +5,13 @@ One MESSAGE at a time is pending for each URI, the next ones wait behind it. Eve
 
 from binascii import hexlify
 
-from agent.clock import LEARNED, NONE, WallClock
-from agent.compat import const
-from agent.errors import ParseError, UsageError
-from agent.events import Event, Outcome, Transmit
-from agent.message import Message
-from agent.transaction import TERMINATED, ClientTransaction
-from agent.uri import Uri, parse_host_port, parse_uri
+from .client_transaction import TERMINATED, ClientTransaction
+from .clock import LEARNED, NONE, WallClock
+from .compat import const
+from .errors import ParseError, UsageError
+from .events import Event, Outcome, Transmit
+from .message import Message
+from .uri import Uri, parse_host_port, parse_uri
 
 BUDGET = 1300  # octets of a request, all headers included (RFC 3428 section 8)
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
@@ -35,7 +35,7 @@ class Draft:
     uri: Uri  # the Request-URI
     aor: bytes  # whom it is from
     to: bytes
-    route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821  # of agent.service_route
+    route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821  # of agent.registration.route
     key: bytes  # of the target; whom it is for in Uac.refused, wherever redirects lead
     flow: tuple
     flows: list[tuple]  # where to turn next when flow leads nowhere
@@ -55,17 +55,17 @@ class Draft:
     sent_by: bytes
     request: bytes  # the octets on the air
     transaction: ClientTransaction
-    challenges: list  # of agent.challenge.Challenge; each is answered in every request from now on
+    challenges: list  # of agent.auth.client.Challenge; each is answered in every request from now on
     tried: list[bytes]  # what has been done already
 
 
 class Uac:
     """Sends; UserAgent adds receiving."""
 
-    refused: tuple = ()  # (URI key, content type) that peers answered 415, agent.retry keeps the latest
-    rooms = 1  # for credentials, kept in each request; agent.challenge makes it 2
+    refused: tuple = ()  # (URI key, content type) that peers answered 415, agent.recovery.failover keeps the latest
+    rooms = 1  # for credentials, kept in each request; agent.auth.client makes it 2
     resolve_im: object | None = None  # a function of an im: URI that returns a sip: or sips: URI for it, or None
-    dead: dict[tuple, int]  # made by agent.retry: a flow's first three items -> when to think of it again
+    dead: dict[tuple, int]  # made by agent.recovery.failover: a flow's first three items -> when to think of it again
 
     def __init__(
         self, aor: bytes, sent_by: bytes, random_bytes: object, proxy: bytes | None = None, transport: bytes = b"UDP"
@@ -155,7 +155,7 @@ class Uac:
 
     def fit(self, *arguments: object, **options: object) -> tuple[list[bytes], bool]:
         """Return agent.budget.fit_message of this user agent: the bodies to send, and whether with compact names."""
-        from agent.budget import fit_message
+        from .budget import fit_message
 
         return fit_message(self, *arguments, **options)  # type: ignore[arg-type]
 
@@ -231,7 +231,7 @@ class Uac:
         sent_by = self.sent_by
         head = _HEAD
         if draft.compact:
-            from agent.budget import COMPACT as head
+            from .budget import COMPACT as head
         parts = [
             head
             % (
@@ -256,7 +256,7 @@ class Uac:
         if unix is None and draft.expires:
             unix = self.clock.unix(now)
         if unix is not None:
-            from agent.dates import format_date
+            from .headers.dates import format_date
 
             parts.append(b"Date:%s\r\n" % format_date(unix))
         if draft.subject is not None:
@@ -310,11 +310,11 @@ class Uac:
         if status >= 300 and len(draft.tried) < _MAX_ATTEMPTS:
             draft.tried = list(draft.tried)
             if status in (401, 407):
-                from agent.challenge import answer
+                from .auth.client import answer
 
                 again = answer(self, draft, message)  # type: ignore[arg-type]
             else:
-                from agent.retry import amend
+                from .recovery.failover import amend
 
                 again = amend(self, draft, status, message, now)
         if again:
@@ -322,7 +322,7 @@ class Uac:
             if len(draft.request) <= BUDGET:
                 if draft.owner is not None or draft.uri.key() == key:
                     return self.start(draft, now)
-                from agent.redirect import requeue
+                from .recovery.redirect import requeue
 
                 return requeue(self, draft, key, now)
             over = len(draft.request) - BUDGET
@@ -343,7 +343,7 @@ class Uac:
         draft.cseq -= 1  # it has only been measured so far
         self.build(draft, now)
         if self.challenges:
-            from agent.challenge import recall
+            from .auth.client import recall
 
             recall(self, draft, now)
         events = self.start(draft, now)
@@ -373,7 +373,7 @@ class Uac:
         if status < 300 and self.clock.quality <= LEARNED:
             date = message.get(b"date")
             if date is not None:
-                from agent.dates import parse_date
+                from .headers.dates import parse_date
 
                 unix = parse_date(date)
                 if unix is not None:

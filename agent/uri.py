@@ -2,7 +2,7 @@
 
 from binascii import unhexlify
 
-from agent.errors import ParseError
+from .errors import ParseError
 
 _TRANSPORTS = {b"udp": b"UDP", b"tcp": b"TCP", b"tls": b"TLS"}
 # Sets of octets: what strip() leaves of a value has one that is not in the set, found by one call in C.

@@ -1,10 +1,10 @@
 """The object a shell drives: bytes and time in, events out. The only file that knows all the others."""
 
-from agent.clock import RTC
-from agent.errors import ParseError
-from agent.events import Dropped, Event, MessageReceived, Transmit
-from agent.message import Message
-from agent.uac import Uac
+from .clock import RTC
+from .errors import ParseError
+from .events import Dropped, Event, MessageReceived, Transmit
+from .message import Message
+from .uac import Uac
 
 _NOTHING: tuple[Event, ...] = ()
 
@@ -17,7 +17,7 @@ class UserAgent(Uac):
     transport: b"UDP", b"TCP" or b"TLS", for URIs that name none. accept: content types it takes, b"*/*" for all.
     users, hosts: what user (escapes undone) and host of a Request-URI must be among, else 404; None for any.
     keep: server transactions remembered at once; the oldest answered one makes room.
-    authenticator: an attribute to set where senders must authenticate (agent.authenticator).
+    authenticator: an attribute to set where senders must authenticate (agent.auth.server).
     Raises UsageError when aor, sent_by or proxy aren't what they should be.
     """
 
@@ -59,7 +59,7 @@ class UserAgent(Uac):
         if not data.body_at and flow[0] == b"UDP":
             return [Dropped("a request without an end of its header fields", flow)]
         if self._uas is None:
-            from agent.uas import Uas
+            from .uas import Uas
 
             self._uas = Uas(*self._serving)
         events: list[Event] = self._uas.receive(data, flow, self.token(4), self.clock, self.authenticator, now)
@@ -72,7 +72,7 @@ class UserAgent(Uac):
         """
         fields = b""
         if 200 <= status < 300 and self.clock.quality >= RTC:  # a board without a clock learns from it
-            from agent.dates import format_date
+            from .headers.dates import format_date
 
             fields = b"Date: %s\r\n" % format_date(self.clock.unix(now) or 0)
         events: list[Event] = self._uas.respond(received, status, fields, now, reason)  # type: ignore[union-attr]
@@ -88,7 +88,7 @@ class UserAgent(Uac):
         contact: our URI as the registrar is to know it; made from sent_by when not given.
         Raises UsageError for a registrar that can't be reached as a URI.
         """
-        from agent.registration import Registration
+        from .registration import Registration
 
         self.registration = Registration(self, registrar, expires, instance, contact)
         events: list[Event] = self.registration.start(now)
@@ -96,7 +96,7 @@ class UserAgent(Uac):
 
     def failed(self, flow: tuple, now: int, reason: bytes = b"Transport Error") -> list[Event]:
         """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1)."""
-        from agent.retry import failed
+        from .recovery.failover import failed
 
         events = failed(self, flow, now, reason)
         if self.registration is not None:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from host_tools.errors import ToolError
+from sipmote.errors import ToolError
 
 _COMMANDS = {  # name: (what it does, an example)
     "board": ("run a virtual board behind a serial port", "sipmote board start virtual --heap 64k"),
@@ -46,7 +46,7 @@ def _run(arguments: Sequence[str]) -> int:
             name, help=help_text, description=help_text.capitalize(), epilog=f"example: {example}"
         )
         if name == next((word for word in arguments if not word.startswith("-")), None):
-            module = importlib.import_module(f"host_tools.{name}")
+            module = importlib.import_module(f"sipmote.{name}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(arguments)

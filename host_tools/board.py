@@ -22,10 +22,11 @@ import zlib
 from pathlib import Path
 from types import FrameType
 
-from host_tools.errors import ToolError
-from host_tools.vm import vm_command
+from sipmote.errors import ToolError
+from sipmote.files import rooms
+from sipmote.vm import vm_command
 
-_SHIM = Path(__file__).parent.parent / "boards" / "virtual"
+_SHIM = rooms() / "boards" / "virtual"
 _RESETS = {66: ("2", "0"), 69: ("5", "0"), 70: ("5", "1")}  # exit code: next reset_cause(), whether raw REPL follows
 _UNEXPECTED = ("3", "0")  # the VM crashed: what a watchdog would make of it
 _CHUNK = 4096

@@ -4,7 +4,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent.parent / "boards"
+from sipmote.files import rooms
+
+_FOLDER = rooms() / "boards"
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from agent.digest import secret
-from agent.errors import ParseError
-from agent.locate import is_address
-from agent.uri import parse_host_port, parse_uri
-from host_tools.errors import ToolError
-from host_tools.users import algorithm_of, is_name
+from sipmote.agent.auth.digest import secret
+from sipmote.agent.errors import ParseError
+from sipmote.agent.resolve.search import is_address
+from sipmote.agent.uri import parse_host_port, parse_uri
+from sipmote.errors import ToolError
+from sipmote.users import algorithm_of, is_name
 
 Config = dict[str, Any]
 _Check = Callable[[Any], str | None]  # what was expected, None when the value is right

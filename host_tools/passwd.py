@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from host_tools.errors import ToolError
-from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name, read_users, write_user
+from sipmote.errors import ToolError
+from sipmote.users import PASSWORD_VARIABLE, ask_password, check_name, read_users, write_user
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ import json
 
 from serial.tools.list_ports_common import ListPortInfo
 
-from host_tools.boards import profiles_behind
-from host_tools.serial_port import usb_ports, virtual_ports
+from sipmote.boards import profiles_behind
+from sipmote.serial_port import usb_ports, virtual_ports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

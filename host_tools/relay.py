@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agent.clock import NTP, parse_delta
-from agent.errors import AgentError, ParseError
-from agent.events import MessageReceived, Outcome
-from agent.retry import retry_after_s
-from agent.uri import parse_uri
-from agent.user_agent import UserAgent
-from host_tools.errors import ToolError
-from host_tools.shell import Shell, now_ms
+from sipmote.agent.clock import NTP, parse_delta
+from sipmote.agent.errors import AgentError, ParseError
+from sipmote.agent.events import MessageReceived, Outcome
+from sipmote.agent.recovery.failover import retry_after_s
+from sipmote.agent.uri import parse_uri
+from sipmote.agent.user_agent import UserAgent
+from sipmote.errors import ToolError
+from sipmote.shell import Shell, now_ms
 
 POLICIES = ("drop", "send")  # what becomes of a message that expires while it waits
 _FIRST_PAUSE_S = 15.0

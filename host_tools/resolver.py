@@ -1,4 +1,4 @@
-"""Finds where a URI leads, for host_tools.shell: RFC 3263 as agent.locate has it, without NAPTR.
+"""Finds where a URI leads, for sipmote.shell: RFC 3263 as agent.resolve.search has it, without NAPTR.
 
 SRV records come from DNS, addresses from the system, which knows /etc/hosts and its own ways. An IP address needs
 neither.
@@ -11,9 +11,9 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent.errors import ParseError
-from agent.locate import Search, is_address, is_local, srv_order
-from agent.uri import Uri, parse_host_port
+from sipmote.agent.errors import ParseError
+from sipmote.agent.resolve.search import Search, is_address, is_local, srv_order
+from sipmote.agent.uri import Uri, parse_host_port
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver as DnsResolver

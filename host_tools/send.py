@@ -8,22 +8,23 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent import imdn, smime
-from agent.budget import POLICIES
-from agent.cpim_writer import build_cpim
-from agent.errors import AgentError, ParseError
-from agent.events import Dropped, Event, MessageReceived, Outcome
-from agent.message import Message
-from agent.retry import retry_after_s
-from agent.uri import bracketed, parse_uri
-from agent.user_agent import UserAgent
-from host_tools import resolver, tls
-from host_tools.console import harmless, write_json
-from host_tools.errors import ToolError
-from host_tools.resolver import Resolver
-from host_tools.shell import Answer, Shell, now_ms, parse_bind, reason_of, uri_of, user_name
-from host_tools.store import describe
-from host_tools.users import PASSWORD_VARIABLE, ask_password, check_name
+from sipmote import resolver, tls
+from sipmote.agent.budget import POLICIES
+from sipmote.agent.cms import smime
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.errors import AgentError, ParseError
+from sipmote.agent.events import Dropped, Event, MessageReceived, Outcome
+from sipmote.agent.message import Message
+from sipmote.agent.recovery.failover import retry_after_s
+from sipmote.agent.uri import bracketed, parse_uri
+from sipmote.agent.user_agent import UserAgent
+from sipmote.console import harmless, write_json
+from sipmote.errors import ToolError
+from sipmote.resolver import Resolver
+from sipmote.shell import Answer, Shell, now_ms, parse_bind, reason_of, uri_of, user_name
+from sipmote.store import describe
+from sipmote.users import PASSWORD_VARIABLE, ask_password, check_name
 
 DELIVERED, USAGE, ACCEPTED, REFUSED, UNANSWERED = 0, 2, 3, 4, 5  # exit codes
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML)
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     if args.with_certificate and not args.sign:
         raise ToolError("--with-certificate: whose? Add --sign FILE")
     if args.sign:
-        from host_tools.smime import signing_name
+        from sipmote.smime import signing_name
 
         args.sender = signing_name(args.sign, args.sender)
     text = sys.stdin.buffer.read() if args.text == "-" else os.fsencode(args.text)
@@ -157,7 +158,7 @@ class _Sender:
         self._tls = tls.from_arguments(args)
         self._writer = None
         if args.sign or args.encrypt_to:
-            from host_tools.smime import writer
+            from sipmote.smime import writer
 
             self._writer = writer(args.sign, args.encrypt_to, args.with_certificate)
         self._outcome: asyncio.Future[tuple[Outcome, str]]

@@ -24,7 +24,7 @@ from mpremote.transport_serial import SerialTransport  # type: ignore[import-unt
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from host_tools.errors import ToolError
+from sipmote.errors import ToolError
 
 _BAUD = 115200  # bit/s: what every MicroPython image with a UART console speaks; USB consoles ignore it
 _READ_S = 2.0  # the longest single read

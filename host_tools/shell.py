@@ -23,20 +23,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agent.clock import NTP
-from agent.errors import ParseError, UsageError
-from agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
-from agent.locate import is_address, live_first, place_of, relocate
-from agent.registration import Registered
-from agent.stream import Framer
-from agent.unbound import FlowLost, RegistrationLost
-from agent.uri import Uri, bracketed, parse_host_port, parse_uri
-from agent.user_agent import UserAgent
-from host_tools import tls
-from host_tools.errors import ToolError
-from host_tools.indexed_message import IndexedMessage
-from host_tools.resolver import Resolver
-from host_tools.tls import Tls
+from sipmote import tls
+from sipmote.agent.clock import NTP
+from sipmote.agent.errors import ParseError, UsageError
+from sipmote.agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
+from sipmote.agent.registration import Registered
+from sipmote.agent.registration.failure import FlowLost, RegistrationLost
+from sipmote.agent.resolve.search import is_address, live_first, place_of, relocate
+from sipmote.agent.stream import Framer
+from sipmote.agent.uri import Uri, bracketed, parse_host_port, parse_uri
+from sipmote.agent.user_agent import UserAgent
+from sipmote.errors import ToolError
+from sipmote.indexed_message import IndexedMessage
+from sipmote.resolver import Resolver
+from sipmote.tls import Tls
 
 Flow = tuple[Any, ...]
 Answer = tuple[int, bytes]  # a final status, and the phrase where the usual one (b"") won't do

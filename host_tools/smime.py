@@ -1,6 +1,6 @@
 """Keys and certificates for S/MIME (RFC 8591) out of PEM files, and what they make and say of a message.
 
-The arithmetic is that of the package cryptography; what it is applied to comes from agent.smime.
+The arithmetic is that of the package cryptography; what it is applied to comes from agent.cms.smime.
 """
 
 import hashlib
@@ -18,12 +18,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509 import verification
 
-from agent import cms_enveloped, smime
-from agent.cms_signed import Signature, build_signed
-from agent.der import encode
-from agent.errors import ParseError
-from host_tools.errors import ToolError
-from host_tools.store import person
+from sipmote.agent.cms import enveloped as cms_enveloped
+from sipmote.agent.cms import smime
+from sipmote.agent.cms.der import encode
+from sipmote.agent.cms.signed import Signature, build_signed
+from sipmote.agent.errors import ParseError
+from sipmote.errors import ToolError
+from sipmote.store import person
 
 GOOD = "good"  # states of a signature: it is the author's, vouched for, and of this content and its date
 UNDATED = "undated"  # good, but nothing says when: anybody may send it again, for ever

@@ -11,20 +11,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent import imdn, receipt
-from agent.cpim import Cpim, parse_cpim
-from agent.errors import ParseError
-from agent.events import MessageReceived
-from agent.expiry import is_stale
-from agent.headers import media_type, param, parse_address, parse_cseq, split_params
-from agent.smime import is_protected
-from agent.uri import parse_uri, unescape
-from host_tools.errors import ToolError
-from host_tools.relay import Parcel
-from host_tools.shell import place
+from sipmote.agent.cms.smime import is_protected
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim import imdn_reply as receipt
+from sipmote.agent.cpim.reader import Cpim, parse_cpim
+from sipmote.agent.errors import ParseError
+from sipmote.agent.events import MessageReceived
+from sipmote.agent.headers.values import media_type, param, parse_address, parse_cseq, split_params
+from sipmote.agent.uas.freshness import is_stale
+from sipmote.agent.uri import parse_uri, unescape
+from sipmote.errors import ToolError
+from sipmote.relay import Parcel
+from sipmote.shell import place
 
 if TYPE_CHECKING:  # who reads no S/MIME loads no ciphers
-    from host_tools.smime import Reader, Verdict
+    from sipmote.smime import Reader, Verdict
 
 # The charsets that people send. No others: Python looks an unknown name up in files, and remembers it for ever.
 _CHARSETS = {

@@ -5,7 +5,7 @@ import hashlib
 import ssl
 from dataclasses import dataclass
 
-from host_tools.errors import ToolError
+from sipmote.errors import ToolError
 
 # of openssl/x509_vfy.h: X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH
 _DATES, _NAMES = (9, 10), (62, 64)

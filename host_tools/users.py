@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from agent.digest import is_supported, secret
-from host_tools.errors import ToolError
+from sipmote.agent.auth.digest import is_supported, secret
+from sipmote.errors import ToolError
 
 PASSWORD_VARIABLE = "SIPMOTE_PASSWORD"
 
-Users = dict[bytes, dict[bytes, bytes]]  # as agent.authenticator takes them
+Users = dict[bytes, dict[bytes, bytes]]  # as agent.auth.server takes them
 
 
 def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_VARIABLE, twice: bool = False) -> str:

@@ -1,6 +1,6 @@
 """Finding a MicroPython VM: the one asked for, the one installed, or Debian's, fetched and run from a folder.
 
-`python -m host_tools.vm` fetches both widths ahead of time and prints where they are.
+`python -m sipmote.vm` fetches both widths ahead of time and prints where they are.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from host_tools.errors import ToolError
+from sipmote.errors import ToolError
+from sipmote.files import rooms
 
 OLDEST = (1, 24)
 _ARCHITECTURES = {32: "i386", 64: "amd64"}
@@ -26,7 +27,7 @@ _REMEDY = "install MicroPython 1.24 or later (macOS: brew install micropython), 
 
 def cache_dir() -> Path:
     """Return the folder for what can be fetched or made again: .cache of a clone, else the user's own cache."""
-    clone = Path(__file__).parent.parent
+    clone = rooms()
     if (clone / "pyproject.toml").exists():
         return clone / ".cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sipmote"
@@ -155,7 +156,7 @@ def _apt(work: Path, architecture: str, *command: str) -> str:
 
 def main() -> int:
     """Print the command of each VM, fetching what is missing."""
-    parser = argparse.ArgumentParser(prog="python -m host_tools.vm", description="Find or fetch the MicroPython VMs.")
+    parser = argparse.ArgumentParser(prog="python -m sipmote.vm", description="Find or fetch the MicroPython VMs.")
     parser.add_argument("--bits", type=int, choices=(32, 64), action="append", help="just this width")
     try:
         for bits in parser.parse_args().bits or (32, 64):

@@ -2,7 +2,7 @@
 
 import socket
 
-from agent.message import Message
+from sipmote.agent.message import Message
 
 DEADLINE_S = 20
 

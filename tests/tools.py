@@ -22,7 +22,7 @@ class Tool:
         self._watch = watch
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "host_tools", *arguments, "--json"],
+            [sys.executable, "-m", "sipmote", *arguments, "--json"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.errors import ToolError
-from host_tools.vm import vm_command
+from sipmote.errors import ToolError
+from sipmote.vm import vm_command
 
 ROOT = Path(__file__).parent.parent
 DEADLINE_S = 20
@@ -33,7 +33,7 @@ class Board:
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "host_tools", "board", "start", "virtual", "--json", *arguments],
+            [sys.executable, "-m", "sipmote", "board", "start", "virtual", "--json", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,

@@ -23,7 +23,7 @@ from agent.errors import UsageError
 from agent.events import Dropped
 from agent.user_agent import UserAgent
 from mote.log import DEBUG, ERROR, INFO, LEVELS, WARNING, Log
-from mote.shell import Shell, now
+from mote.net.shell import Shell, now
 
 _HOUSEKEEPING_MS = 3600000
 _STARTED_S = 30
@@ -133,7 +133,7 @@ class Mote:
         _forget("clock")
         self.shell.open(self._bind[0], self._bind[1], self.settings["transport"] != "udp")
         if self.settings["wifi"]:
-            from mote.wifi import keep_up
+            from mote.net.wifi import keep_up
 
             asyncio.create_task(keep_up(self))
         else:
@@ -177,7 +177,7 @@ class Mote:
             wait = pause
             pause = min(2 * pause, _LONGEST_PAUSE_S)
             if outcome.retry_after:
-                from agent.retry import retry_after_s
+                from agent.recovery.failover import retry_after_s
 
                 wait = max(wait, retry_after_s(outcome.retry_after))
             if expires is not None:
@@ -198,7 +198,7 @@ class Mote:
         if type(event) is Dropped:
             self.log(DEBUG, "dropped", reason=event.reason)
         else:
-            from mote.incoming import take
+            from mote.commands import take
 
             take(self, event)
 

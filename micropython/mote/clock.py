@@ -4,7 +4,7 @@ import time
 
 from agent.clock import NTP, RTC
 from agent.compat import const
-from mote.shell import now
+from mote.net.shell import now
 
 _OLDEST = const(2024)  # a clock that shows an earlier year was never set
 _EPOCH_2000 = const(946684800)

@@ -7,16 +7,16 @@ import asyncio
 import gc
 
 gc.collect()
-from agent.cpim_writer import build_cpim
+from agent.cpim.writer import build_cpim
 
 gc.collect()
-from agent import imdn
 from agent.compat import const
+from agent.cpim import imdn
 from agent.errors import ParseError
-from agent.headers import media_type
+from agent.headers.values import media_type
 from agent.uri import parse_uri
 from mote.log import DEBUG, INFO
-from mote.shell import now
+from mote.net.shell import now
 
 gc.collect()
 
@@ -57,7 +57,7 @@ def take(mote: object, event: object) -> bool:
     A notification is known by the Message-ID, which only the receiver of our message can know: the headers around it
     aren't read. Anything else gets 415, so that its sender may turn to text.
     """
-    from mote.incoming import answer
+    from mote.commands import answer
 
     body = event.message.body
     text = media_type(event.message.get(b"content-type") or b"") in (b"text/plain", b"")

@@ -13,13 +13,13 @@ def configure(agent: object, settings: dict, random_bytes: object) -> None:
     """
     aor = parse_uri(settings["aor"].encode())
     if settings["password"]:
-        __import__("agent.challenge")  # now, while memory is in one piece
+        __import__("agent.auth.client")  # now, while memory is in one piece
 
         user = settings["user"].encode() if settings["user"] else aor.user or b""
         agent.credentials = ((b"", user, settings["password"].encode()),)
     commanders = settings["commanders"]
     if commanders:
-        from agent.authenticator import Authenticator
+        from agent.auth.server import Authenticator
 
         users = {}
         for user in commanders:

@@ -1,8 +1,8 @@
 """R8760-2, R8760-4, R7616-1, R7616-4, R7616-6, R3261-22-1, R3261-22-2, R3261-8.2-2: digest as a server."""
 
-from agent.authenticator import Authenticator
-from agent.challenge import Challenge, choose
-from agent.digest import hexhash, parse_parameters, response, secret
+from agent.auth.client import Challenge, choose
+from agent.auth.digest import hexhash, parse_parameters, response, secret
+from agent.auth.server import Authenticator
 from agent.errors import ParseError, UsageError
 from agent.events import Dropped, MessageReceived, Outcome, Transmit
 from agent.message import Message

@@ -3,8 +3,8 @@
 import hashlib
 from binascii import unhexlify
 
-from agent.cms_enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, Key, Recipient, build_enveloped, open_enveloped
-from agent.der import OID, SEQUENCE, decode
+from agent.cms.der import OID, SEQUENCE, decode
+from agent.cms.enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, Key, Recipient, build_enveloped, open_enveloped
 from agent.errors import ParseError
 from tests.helpers import Dice, changed, raises
 
@@ -246,7 +246,7 @@ def test_what_we_encrypt_is_read_again():
 
 def test_keys_are_derived_for_each_size_of_the_wrapping():
     """R8591-4: AES-256 takes two rounds of SHA-1; figures by openssl kdf -kdfopt digest:... X963KDF"""
-    from agent.cms_enveloped import _derive
+    from agent.cms.enveloped import _derive
 
     wrap = unhexlify("300b060960864801650304012d")
     for hash, extra, key in (

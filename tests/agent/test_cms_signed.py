@@ -3,10 +3,10 @@
 import hashlib
 from binascii import unhexlify
 
-from agent.cms_signed import DATA, SIGNED_DATA, build_signed, read_signed
-from agent.der import INTEGER, OID, SEQUENCE, SET, decode, encode
+from agent.cms.der import INTEGER, OID, SEQUENCE, SET, decode, encode
+from agent.cms.signed import DATA, SIGNED_DATA, build_signed, read_signed
+from agent.cms.smime import issuer_and_serial
 from agent.errors import ParseError
-from agent.smime import issuer_and_serial
 from tests.helpers import Dice, changed, raises
 
 # openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=alice

@@ -1,6 +1,6 @@
 """R3862-1..R3862-11, R3428-4.3: the message/cpim format, both ways."""
 
-from agent.cpim import (
+from agent.cpim.reader import (
     CORE,
     is_utf8,
     parse_address,
@@ -8,7 +8,7 @@ from agent.cpim import (
     parse_datetime,
     unescape,
 )
-from agent.cpim_writer import build_cpim, escape, format_datetime
+from agent.cpim.writer import build_cpim, escape, format_datetime
 from agent.errors import ParseError
 from tests.helpers import raises
 

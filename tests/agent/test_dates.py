@@ -1,4 +1,4 @@
-from agent.dates import format_date, parse_date
+from agent.headers.dates import format_date, parse_date
 
 
 def test_a_date_is_written_as_rfc_1123_says():

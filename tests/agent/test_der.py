@@ -2,7 +2,7 @@
 
 from binascii import unhexlify
 
-from agent.der import INTEGER, OCTETS, OID, SEQUENCE, SET, decode, encode
+from agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, decode, encode
 from agent.errors import ParseError
 from tests.helpers import Dice, raises
 

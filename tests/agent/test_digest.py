@@ -1,7 +1,7 @@
 """R8760-1, R8760-3, R8760-4, R7616-1, R7616-2, R7616-4, R7616-5, R3261-22-1, R3261-22-3: digest as a client."""
 
-from agent.challenge import Challenge, choose
-from agent.digest import (
+from agent.auth.client import Challenge, choose
+from agent.auth.digest import (
     hexhash,
     is_supported,
     parse_parameters,

@@ -1,7 +1,7 @@
 """R3428-3.3: DNS messages for finding the next hop, from good servers and from bad ones."""
 
-from agent.dns import AAAA, SRV, A, build_query, parse_response
 from agent.errors import ParseError
+from agent.resolve.dns import AAAA, SRV, A, build_query, parse_response
 from tests.helpers import raises
 
 # A response to SRV _sip._udp.example.org: two records, names compressed against the question and each other.

@@ -1,4 +1,4 @@
-from agent.equivalence import equivalent
+from agent.headers.uri_equality import equivalent
 from agent.uri import parse_uri
 
 

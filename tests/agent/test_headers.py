@@ -1,6 +1,6 @@
 from agent.clock import parse_delta
 from agent.errors import ParseError
-from agent.headers import (
+from agent.headers.values import (
     find_outside_quotes,
     media_type,
     param,

@@ -1,8 +1,9 @@
 """R3428-4.3, R3428-4.10: disposition notifications (RFC 5438) asked for, given and read; automata that stay silent."""
 
-from agent import imdn, receipt
-from agent.cpim import parse_cpim
-from agent.cpim_writer import build_cpim
+from agent.cpim import imdn
+from agent.cpim import imdn_reply as receipt
+from agent.cpim.reader import parse_cpim
+from agent.cpim.writer import build_cpim
 from agent.errors import ParseError
 from tests.helpers import raises
 

@@ -2,9 +2,9 @@
 
 from agent.errors import ParseError
 from agent.events import Outcome, Transmit
-from agent.locate import Search, is_address, live_first, place_of, relocate, srv_order
-from agent.retry import retry_after_s
-from agent.unbound import RegistrationLost
+from agent.recovery.failover import retry_after_s
+from agent.registration.failure import RegistrationLost
+from agent.resolve.search import Search, is_address, live_first, place_of, relocate, srv_order
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from tests.helpers import raises

@@ -1,6 +1,6 @@
 from agent.errors import ParseError
+from agent.headers.strict import check
 from agent.message import Message
-from agent.well_formed import check
 from tests.helpers import MESSAGE, changed, raises, with_field, without
 
 

@@ -5,7 +5,7 @@ from agent.errors import UsageError
 from agent.events import Outcome, Transmit
 from agent.message import Message
 from agent.registration import Registered
-from agent.unbound import RegistrationLost
+from agent.registration.failure import RegistrationLost
 from agent.user_agent import UserAgent
 from tests.helpers import NOW, answer, board, changed, only, raises, sent
 from tests.registrar import CONTACT, OK, REGISTRAR, registered, registering, replied, steady

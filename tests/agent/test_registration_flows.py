@@ -1,10 +1,10 @@
 """What becomes of a binding while it holds, and how it ends: a NAT in the way, Service-Route, unregistering."""
 
 from agent.clock import later, until
-from agent.locate import place_of
 from agent.message import Message
 from agent.registration import Registered
-from agent.unbound import RegistrationLost
+from agent.registration.failure import RegistrationLost
+from agent.resolve.search import place_of
 from agent.user_agent import UserAgent
 from tests.helpers import NOW, answer, board, changed, only
 from tests.registrar import (

@@ -2,10 +2,10 @@
 
 from agent.clock import later
 from agent.events import Outcome, Transmit
-from agent.locate import relocate
 from agent.message import Message
 from agent.registration import Registered
-from agent.unbound import FlowLost, RegistrationLost
+from agent.registration.failure import FlowLost, RegistrationLost
+from agent.resolve.search import relocate
 from tests.helpers import NOW, board, only
 from tests.registrar import (
     OK,

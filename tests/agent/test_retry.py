@@ -1,6 +1,6 @@
 """R3261-22-1, R3261-22-2, R3261-22-3, R3261-22-4, R8760-3, R7616-3, R3428-11.2: challenges of a scripted server."""
 
-from agent.digest import is_supported, parse_parameters, response, secret
+from agent.auth.digest import is_supported, parse_parameters, response, secret
 from agent.errors import UsageError
 from agent.events import Outcome, Transmit
 from agent.message import Message

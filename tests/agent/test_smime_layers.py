@@ -2,11 +2,11 @@
 
 from binascii import b2a_base64, unhexlify
 
-from agent.cms_enveloped import build_enveloped
-from agent.cms_signed import build_signed
-from agent.der import OID, SEQUENCE, encode
+from agent.cms.der import OID, SEQUENCE, encode
+from agent.cms.enveloped import build_enveloped
+from agent.cms.signed import build_signed
+from agent.cms.smime import ENCRYPTED, MULTIPART, PKCS7, SIGNED, canonical, entity, is_protected, open_body
 from agent.errors import ParseError
-from agent.smime import ENCRYPTED, MULTIPART, PKCS7, SIGNED, canonical, entity, is_protected, open_body
 from tests.agent.test_cms_enveloped import BY_KEY_ID, Toy
 from tests.agent.test_cms_signed import ALICE, BER, WITH_CERTIFICATE, toy
 from tests.helpers import changed, raises

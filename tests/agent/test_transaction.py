@@ -1,6 +1,6 @@
+from agent.client_transaction import COMPLETED, PROCEEDING, TERMINATED, TRYING, ClientTransaction
 from agent.clock import later
-from agent.server_transaction import ServerTransaction
-from agent.transaction import COMPLETED, PROCEEDING, TERMINATED, TRYING, ClientTransaction
+from agent.uas.server_transaction import ServerTransaction
 from tests.helpers import NOW, UDP
 
 TIMER_E = [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]  # ms, RFC 3261 section 17.1.2.2

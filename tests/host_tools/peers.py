@@ -31,7 +31,7 @@ class Running:
     """`sipmote` with some arguments, its stdout line by line."""
 
     def __init__(self, *arguments: str, **more: Any) -> None:
-        command = [sys.executable, "-m", "host_tools", *arguments]
+        command = [sys.executable, "-m", "sipmote", *arguments]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen(command, cwd=ROOT, **{**pipes, **more})
         self._lines: queue.Queue[bytes] = queue.Queue()
@@ -116,7 +116,7 @@ def inbox(*arguments: str, **more: Any) -> Iterator[RunningInbox]:
 
 def sipmote(*arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Run a command to its end; returns exit code, stdout, stderr."""
-    command = [sys.executable, "-m", "host_tools", *arguments]
+    command = [sys.executable, "-m", "sipmote", *arguments]
     done = subprocess.run(command, cwd=ROOT, input=stdin, env=env, capture_output=True, timeout=60)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 

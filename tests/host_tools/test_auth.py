@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.challenge import choose
-from agent.digest import secret
+from sipmote.agent.auth.client import choose
+from sipmote.agent.auth.digest import secret
 from tests.host_tools.peers import Peer, RunningInbox, header, inbox, message, sipmote
 
 REALM = "interop.test"

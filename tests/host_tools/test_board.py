@@ -139,7 +139,7 @@ def test_program_too_large_for_the_heap_fails_and_leaves_the_board_alive() -> No
 def test_heap_in_which_the_vm_cannot_start_is_one_line_and_exit_code_1() -> None:
     command(32)
     done = subprocess.run(
-        [sys.executable, "-m", "host_tools", "board", "start", "virtual", "--bits", "32", "--heap", "9k"],
+        [sys.executable, "-m", "sipmote", "board", "start", "virtual", "--bits", "32", "--heap", "9k"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -3,11 +3,12 @@
 import sqlite3
 from pathlib import Path
 
-from agent import imdn, receipt
-from agent.cpim import Cpim, parse_cpim
-from agent.cpim_writer import build_cpim
-from agent.message import Message
-from host_tools.store import _STEPS, Store
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim import imdn_reply as receipt
+from sipmote.agent.cpim.reader import Cpim, parse_cpim
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.message import Message
+from sipmote.store import _STEPS, Store
 from tests.sip_peer import DEADLINE_S, Peer
 from tests.tools import Line, Tool
 

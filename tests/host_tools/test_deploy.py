@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from host_tools import deploy
-from host_tools.__main__ import main
-from host_tools.deploy import Survey, check_mpy, make_plan
-from host_tools.errors import ToolError
-from host_tools.serial_port import Board
+from sipmote import deploy
+from sipmote.__main__ import main
+from sipmote.deploy import Survey, check_mpy, make_plan
+from sipmote.errors import ToolError
+from sipmote.serial_port import Board
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
-from host_tools import ports
-from host_tools.__main__ import main
+from sipmote import ports
+from sipmote.__main__ import main
 from tests.vm import board
 
 

@@ -5,11 +5,11 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from agent.events import Dropped, MessageReceived, Outcome
-from agent.message import Message
-from agent.user_agent import UserAgent
-from host_tools.indexed_message import IndexedMessage
-from host_tools.shell import IDLE_S, Answer, Shell, now_ms, parse_bind
+from sipmote.agent.events import Dropped, MessageReceived, Outcome
+from sipmote.agent.message import Message
+from sipmote.agent.user_agent import UserAgent
+from sipmote.indexed_message import IndexedMessage
+from sipmote.shell import IDLE_S, Answer, Shell, now_ms, parse_bind
 from tests.host_tools.peers import PATIENCE, message
 
 

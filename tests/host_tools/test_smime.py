@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from agent import imdn, smime
-from agent.cpim import parse_cpim
-from agent.cpim_writer import build_cpim
-from agent.dates import parse_date
-from agent.errors import ParseError
-from host_tools.__main__ import main
-from host_tools.smime import BAD, GOOD, MISMATCH, UNDATED, UNKNOWN, UNTRUSTED, Reader, Verdict, Writer
+from sipmote.__main__ import main
+from sipmote.agent.cms import smime
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim.reader import parse_cpim
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.errors import ParseError
+from sipmote.agent.headers.dates import parse_date
+from sipmote.smime import BAD, GOOD, MISMATCH, UNDATED, UNKNOWN, UNTRUSTED, Reader, Verdict, Writer
 from tests.host_tools.certificates import AUTHORITY, FOR_AGREEMENT, Issued, issue
 from tests.host_tools.peers import Running
 from tests.sip_peer import Peer
@@ -143,7 +144,7 @@ def test_what_can_not_be_decrypted_gets_493(people: People, desk: Tool) -> None:
     with Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:", "--smime-trust", people.alice.path) as keyless:
         code, line, _ = send(keyless, "hot", "--encrypt-to", people.desk.certificate_path)
         assert (code, line["status"], line["reason"]) == (4, 493, "Undecipherable")
-    command = [sys.executable, "-m", "host_tools", "send", f"sip:desk@127.0.0.1:{port_of(desk)}", "hot", *for_mallory]
+    command = [sys.executable, "-m", "sipmote", "send", f"sip:desk@127.0.0.1:{port_of(desk)}", "hot", *for_mallory]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert "493 Undecipherable (--encrypt-to is not" in done.stderr and done.stderr.count("\n") == 1
 

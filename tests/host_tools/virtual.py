@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.errors import ToolError
-from host_tools.vm import vm_command
+from sipmote.errors import ToolError
+from sipmote.vm import vm_command
 from tests.tools import Tool
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from agent.uri import bracketed
+from sipmote.agent.uri import bracketed
 from tests import vm
 from tests.demo.main_job import BOILER
 from tests.dns_server import DnsServer

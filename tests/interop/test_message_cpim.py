@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import imdn
-from agent.cpim_writer import build_cpim
-from agent.message import Message
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.message import Message
 from tests.host_tools.certificates import issue
 from tests.interop.kamailio import Registrar
 from tests.interop.peers import free_port

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from agent import imdn, smime
-from agent.cpim import parse_cpim
-from agent.cpim_writer import build_cpim
-from agent.errors import ParseError
-from host_tools.smime import GOOD, Reader, Writer, read_certificates, read_identity
+from sipmote.agent.cms import smime
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim.reader import parse_cpim
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.errors import ParseError
+from sipmote.smime import GOOD, Reader, Writer, read_certificates, read_identity
 from tests.host_tools.test_smime import port_of
 from tests.interop.peers import program
 from tests.sip_peer import Peer

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import Event, Outcome, Transmit
-from agent.message import Message
-from agent.user_agent import UserAgent
-from host_tools.shell import now_ms
+from sipmote.agent.events import Event, Outcome, Transmit
+from sipmote.agent.message import Message
+from sipmote.agent.user_agent import UserAgent
+from sipmote.shell import now_ms
 from tests.host_tools.peers import sipmote
 from tests.interop.kamailio import challenger
 from tests.interop.peers import DEADLINE_S

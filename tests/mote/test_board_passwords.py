@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.__main__ import main
+from sipmote.__main__ import main
 from tests.host_tools.peers import inbox, sipmote
 from tests.host_tools.test_auth import passwd
 from tests.host_tools.virtual import virtual_board

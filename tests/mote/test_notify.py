@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent import imdn, receipt
-from agent.cpim import parse_cpim
-from agent.cpim_writer import build_cpim
-from agent.message import Message
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim import imdn_reply as receipt
+from sipmote.agent.cpim.reader import parse_cpim
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.message import Message
 from tests.host_tools.virtual import virtual_board
 from tests.sip_peer import Peer
 from tests.tools import Tool

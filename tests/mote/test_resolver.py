@@ -20,7 +20,7 @@ from tests.vm import ROOT, command
 _PROGRAM = """
 import asyncio, json, os, sys
 from agent.user_agent import UserAgent
-from mote.shell import Shell
+from mote.net.shell import Shell
 
 settings = json.loads(sys.argv[1])
 proxy = settings["proxy"]
@@ -42,7 +42,8 @@ async def main():
         began = turns
         outcome = await shell.send(ua.new_call_id(), target.encode(), b"hot")
         print(json.dumps([outcome.name, outcome.status, outcome.reason.decode(), turns - began]))
-    print(json.dumps(sorted([name for name in sys.modules if name in ("mote.resolver", "agent.locate", "agent.dns")])))
+    loaded = ("mote.net.resolver", "agent.resolve.search", "agent.resolve.dns")
+    print(json.dumps(sorted([name for name in sys.modules if name in loaded])))
 
 asyncio.run(main())
 """

@@ -3,10 +3,9 @@ import gc
 import os
 import sys
 
-from mote.log import Log
-
 from agent.clock import WallClock
 from agent.user_agent import UserAgent
+from mote.log import Log
 
 gc.threshold(-1)  # as mote has it once a board has started
 which = sys.argv[1]

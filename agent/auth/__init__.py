@@ -1,0 +1,1 @@
+"""Digest access authentication: what both ends compute, the client, the server."""

@@ -1,0 +1,145 @@
+"""S/MIME for messages (RFC 8591, RFC 8551): bodies signed, encrypted, or both, made and taken apart layer by layer.
+
+Signed is application/pkcs7-mime with the content inside, or multipart/signed to read. What is signed or encrypted is a
+MIME entity, its own Content-Type before it. The parameter name="smime.p7m", for mail gateways, is left out.
+"""
+
+from binascii import a2b_base64
+
+from ..compat import const
+from ..cpim.reader import parse_mime
+from ..errors import ParseError
+from ..headers.values import media_type, param, split_params
+from .der import INTEGER, OID, SEQUENCE, Element, decode, encode
+
+PKCS7 = b"application/pkcs7-mime"
+MULTIPART = b"multipart/signed"
+SIGNED = PKCS7 + b";smime-type=signed-data"
+ENCRYPTED = PKCS7 + b";smime-type=authEnveloped-data"
+_SIGNATURE = b"application/pkcs7-signature"
+_MAX_LAYERS = const(4)
+
+
+class Opened:
+    """A body with its layers taken off.
+
+    content_type, body: of what was inside. encrypted: has it come hidden? signatures: agent.cms.signed.Signature, of
+    the innermost signed layer, which is the one that speaks of the content; certificates: in DER, that came with it.
+    """
+
+    def __init__(self, content_type: bytes, body: bytes) -> None:
+        self.content_type = content_type
+        self.body = body
+        self.encrypted = False
+        self.signatures: list = []
+        self.certificates: list[bytes] = []
+
+
+def is_protected(content_type: bytes) -> bool:
+    """Is a body of this type for open_body()?"""
+    return media_type(content_type) in (PKCS7, MULTIPART)
+
+
+def entity(content_type: bytes, body: bytes) -> bytes:
+    """Return the MIME entity of a body, lines of text ended by CRLF (RFC 8551 section 3.1.1)."""
+    if content_type[:5].lower() == b"text/":
+        body = canonical(body)
+    return b"Content-Type: %s\r\n\r\n%s" % (content_type, body)
+
+
+def canonical(text: bytes) -> bytes:
+    """Return text with CRLF at the end of each line."""
+    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def open_body(content_type: bytes, body: bytes, key: object | None) -> Opened:
+    """Take the layers off a body. Whether its signatures are good is for the caller to ask.
+
+    key: an agent.cms.enveloped.Key, None without one.
+    Raises ParseError: 493 for what can't be decrypted or is broken inside, 400 for anything else.
+    """
+    opened = Opened(content_type, body)
+    try:
+        for _ in range(_MAX_LAYERS + 1):
+            if not is_protected(opened.content_type):
+                return opened
+            if media_type(opened.content_type) == MULTIPART:
+                _open_multipart(opened)
+            else:
+                _open_pkcs7(opened, key)
+        raise ParseError("four layers of S/MIME at most were expected")
+    except ParseError as error:
+        if opened.encrypted:  # one answer for all that can go wrong behind a cipher: it must not be an oracle
+            raise ParseError(error.detail, 493)
+        raise
+
+
+def _open_pkcs7(opened: Opened, key: object | None) -> None:
+    kind, inside = _content_info(opened.body)
+    from .signed import SIGNED_DATA, read_signed
+
+    if kind == SIGNED_DATA:
+        content, opened.certificates, opened.signatures = read_signed(inside)
+    else:
+        from .enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, open_enveloped
+
+        if kind not in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA):
+            raise ParseError("signed or encrypted data was expected")
+        if key is None:
+            raise ParseError("a body that isn't encrypted was expected: we have no key", 493)
+        content = open_enveloped(inside, key, kind == AUTH_ENVELOPED_DATA)  # type: ignore[arg-type]
+        opened.encrypted = True
+        opened.certificates, opened.signatures = [], []  # who signs what is encrypted need not know what it says
+    opened.content_type, opened.body = _parse_entity(content)
+
+
+def _content_info(data: bytes) -> tuple[bytes, Element]:
+    root = decode(data)
+    if root.tag != SEQUENCE:
+        raise ParseError("a ContentInfo was expected")
+    return root.take(OID).octets, root.take(0xA0, SEQUENCE)
+
+
+def _open_multipart(opened: Opened) -> None:
+    content_type = opened.content_type
+    semicolon = content_type.find(b";")
+    boundary = param(split_params(content_type[semicolon + 1 :]), b"boundary") if semicolon > 0 else None
+    boundary = b"" if boundary is None else boundary.strip(b'"')
+    parts = (b"\r\n" + opened.body).split(b"\r\n--" + boundary) if boundary else []
+    if len(parts) != 4 or parts[3][:2] != b"--":
+        raise ParseError("two parts and their boundary were expected in multipart/signed")
+    content = parts[1][parts[1].find(b"\r\n") + 2 :]
+    kind, octets = _parse_entity(parts[2][parts[2].find(b"\r\n") + 2 :])
+    if media_type(kind) != _SIGNATURE:
+        raise ParseError("a CMS signature was expected in multipart/signed")
+    from .signed import SIGNED_DATA, read_signed
+
+    what, inside = _content_info(octets)
+    if what != SIGNED_DATA:
+        raise ParseError("signed data was expected")
+    content, opened.certificates, opened.signatures = read_signed(inside, canonical(content))
+    opened.content_type, opened.body = _parse_entity(content)
+
+
+def _parse_entity(data: bytes) -> tuple[bytes, bytes]:
+    """Return Content-Type and content of a MIME entity, base64 undone."""
+    fields, at = parse_mime(data, 0)
+    content_type, body = b"text/plain;charset=us-ascii", data[at:]
+    for name, value in fields:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-transfer-encoding" and value.lower() == b"base64":
+            try:
+                body = a2b_base64(body)
+            except ValueError:
+                raise ParseError("base64 was expected")
+    return content_type, body
+
+
+def issuer_and_serial(certificate: bytes) -> bytes:
+    """Return the identifier of a certificate (DER) that every certificate has."""
+    content = decode(certificate).take(SEQUENCE)
+    content.maybe(0xA0)
+    serial = content.take(INTEGER).raw
+    content.take(SEQUENCE)
+    return encode(SEQUENCE, content.take(SEQUENCE).raw, serial)

@@ -1,0 +1,291 @@
+"""The message/cpim format (RFC 3862): message headers in UTF-8, a blank line, then a MIME entity with the content.
+
+This is the reading half; agent.cpim.writer is the other. Not read: Content-Length inside (the content runs to the
+end) and multipart content, which stays as it came.
+"""
+
+from ..compat import const
+from ..errors import ParseError
+from ..headers.dates import civil, day_number
+from ..headers.values import media_type
+
+CORE = b"urn:ietf:params:cpim-headers:"  # the namespace of the names without prefix, until NS says otherwise
+_KNOWN = (b"From", b"To", b"cc", b"DateTime", b"Subject", b"NS", b"Require")
+_ONCE = (b"From", b"DateTime")
+_ADDRESSES = (b"From", b"To", b"cc")
+_NAME_SIGNS = b"!#$%&'*+-^_`|~"
+_MAX_HEADERS = const(64)
+_TEXT = b"text/plain;charset=us-ascii"  # MIME's default, RFC 2046 section 5.1
+
+
+class Cpim:
+    """A message/cpim body.
+
+    data: all its octets, for passing it on unchanged. headers: a list of (namespace, name, parameters, value), both
+    as written and in order; namespace None stands for a prefix that nothing binds. content_type: of the content.
+    body_at: where in data the content begins.
+    """
+
+    def __init__(self, data: bytes, headers: list, mime: list, body_at: int) -> None:
+        self.data = data
+        self.headers = headers
+        self.mime = mime  # (name in lower case, value, unfolded) of the content
+        self.body_at = body_at
+
+    @property
+    def body(self) -> bytes:
+        """The content, to the last octet."""
+        return self.data[self.body_at :]
+
+    @property
+    def content_type(self) -> bytes:
+        """The content's type with its parameters."""
+        for name, value in self.mime:
+            if name == b"content-type":
+                return value  # type: ignore[no-any-return]
+        return _TEXT
+
+    def get(self, name: bytes, namespace: bytes = CORE) -> bytes | None:
+        """Return the first header's value, escapes decoded; None without one. Names are case-sensitive."""
+        for found in self.headers:
+            if found[1] == name and found[0] == namespace:
+                return unescape(found[3])
+        return None
+
+    def address(self, name: bytes) -> bytes | None:
+        """Return the URI of the first From, To or cc."""
+        for found in self.headers:
+            if found[1] == name and found[0] == CORE:
+                return parse_address(found[3])[1]
+        return None
+
+    def unix(self) -> int | None:
+        """Return DateTime in Unix seconds; None without one that can be read."""
+        return parse_datetime(self.get(b"DateTime"))
+
+
+def parse_cpim(data: bytes, namespaces: tuple = ()) -> Cpim:
+    """Read a message/cpim body.
+
+    namespaces: whose headers the caller understands, beside the core ones. A MIME header section before the message
+    headers (part of a multipart/signed, or an old Linphone's habit) is skipped. NS needs no prefix ever, so that a
+    changed default can be changed back.
+    Raises ParseError: what RFC 3862 section 3 rules out, and a Require for what nobody here understands.
+    """
+    at = 0
+    if data[:13].lower() == b"content-type:":
+        if media_type(data[13 : data.find(b"\r\n")]) != b"message/cpim":
+            raise ParseError("message/cpim and nothing else was expected")
+        at = data.find(b"\r\n\r\n") + 4
+    headers: list = []
+    prefixes = {b"": CORE}
+    while True:
+        end = data.find(b"\r\n", at)
+        if end < 0:
+            raise ParseError("CRLF and a blank line after the message headers were expected")
+        if end == at:
+            break
+        if len(headers) == _MAX_HEADERS:
+            raise ParseError("64 message headers at most were expected")
+        header = _parse_header(data[at:end], prefixes)
+        headers.append(header)
+        if header[0] == CORE:
+            _check_core(header, headers, prefixes, namespaces)
+        at = end + 2
+    mime, body_at = parse_mime(data, end + 2)
+    return Cpim(data, headers, mime, body_at)
+
+
+def parse_address(value: bytes) -> tuple[bytes, bytes]:
+    """Split a From, To or cc value into (formal name, URI). Raises ParseError (RFC 3862 section 4.1)."""
+    at = 0
+    if value[:1] == b'"':
+        at = _end_of_string(value, 0)
+    opening = value.find(b"<", at)
+    if opening < 0 or value[-1:] != b">" or opening + 2 == len(value) or value.find(b" ", opening) >= 0:
+        raise ParseError("a URI in angle brackets was expected in From, To and cc")
+    if at and value[at:opening] not in (b"", b" "):
+        raise ParseError("an address after the formal name was expected")
+    name = value[1 : at - 1] if at else value[:opening].rstrip(b" ")
+    return unescape(name), value[opening + 1 : -1]
+
+
+def _parse_header(line: bytes, prefixes: dict) -> tuple:
+    """Split name ":" *( ";" parameter ) SP value (RFC 3862 section 3.1)."""
+    colon = line.find(b":")
+    dot = line.find(b".", 0, max(colon, 0))
+    prefix = line[:dot] if dot >= 0 else b""
+    name = line[dot + 1 : max(colon, 0)]
+    if not _is_name(name) or (dot >= 0 and not _is_name(prefix)):
+        raise ParseError("a message header of name, colon and value was expected")
+    space = at = colon + 1
+    while line[at : at + 1] == b";":  # a quoted parameter may have spaces
+        space = line.find(b" ", at)
+        quote = line.find(b'"', at)
+        if 0 <= quote < space:
+            space = at = _end_of_string(line, quote)
+        else:
+            at = space
+    if line[space : space + 1] != b" ":
+        raise ParseError("one space before a message header's value was expected")
+    value = line[space + 1 :]
+    for c in line:
+        if c < 32 or c == 127:
+            raise ParseError("message headers without control characters were expected")
+    if not is_utf8(line):
+        raise ParseError("message headers in UTF-8 were expected")
+    namespace = CORE if name == b"NS" and not prefix else prefixes.get(prefix)
+    return namespace, name, line[colon + 1 : space], value
+
+
+def _check_core(header: tuple, headers: list, prefixes: dict, namespaces: tuple) -> None:
+    name, value = header[1], header[3]
+    if name in _ADDRESSES:
+        parse_address(value)
+    if name in _ONCE and len([1 for found in headers if found[0] == CORE and found[1] == name]) > 1:
+        raise ParseError("From and DateTime once at most were expected")
+    if name == b"NS":
+        opening = value.find(b"<")
+        prefix = value[: max(opening, 0)].rstrip(b" ")
+        if opening < 0 or value[-1:] != b">" or (prefix and not _is_name(prefix)):
+            raise ParseError("a prefix and a URI in angle brackets were expected in NS")
+        prefixes[prefix] = value[opening + 1 : -1]
+    elif name == b"Require":
+        for wanted in value.split(b","):
+            wanted = wanted.strip(b" ")
+            dot = wanted.find(b".")
+            namespace = prefixes.get(wanted[:dot] if dot >= 0 else b"")
+            if namespace not in namespaces and (namespace != CORE or wanted[dot + 1 :] not in _KNOWN):
+                raise ParseError("a message that requires no header we don't understand was expected")
+
+
+def _end_of_string(value: bytes, quote: int) -> int:
+    """Return where what follows a quoted string begins."""
+    at = quote + 1
+    while value[at : at + 1] != b'"':
+        if at >= len(value):
+            raise ParseError("a closing quote was expected")
+        at += 2 if value[at : at + 1] == b"\\" else 1
+    return at + 1
+
+
+def _is_name(value: bytes) -> bool:
+    for c in value:
+        if not (97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57 or c in _NAME_SIGNS):
+            return False
+    return len(value) > 0
+
+
+def parse_mime(data: bytes, at: int) -> tuple[list, int]:
+    """Return a MIME entity's header fields, (name in lower case, value), and where its content begins."""
+    fields: list = []
+    for _ in range(_MAX_HEADERS + 1):
+        end = data.find(b"\r\n", at)
+        if end < 0:
+            break
+        if end == at:
+            return fields, end + 2
+        line = data[at:end]
+        colon = line.find(b":")
+        if line[:1] in (b" ", b"\t") and fields:
+            name, value = fields[-1]
+            fields[-1] = (name, value + b" " + line.strip())
+        elif colon > 0:
+            fields.append((line[:colon].rstrip().lower(), line[colon + 1 :].strip()))
+        else:
+            raise ParseError("header fields of the content were expected")
+        at = end + 2
+    raise ParseError("a blank line after at most 64 header lines of the content was expected")
+
+
+def is_utf8(value: bytes) -> bool:
+    """Is value well-formed UTF-8? A board's own decoder lets overlong forms and surrogates through."""
+    i = 0
+    n = len(value)
+    while i < n:
+        c = value[i]
+        i += 1
+        if c < 0x80:
+            continue
+        more = 1 if c < 0xE0 else 2 if c < 0xF0 else 3
+        if not 0xC2 <= c <= 0xF4 or i + more > n:
+            return False
+        least = 0xA0 if c == 0xE0 else 0x90 if c == 0xF0 else 0x80
+        most = 0x9F if c == 0xED else 0x8F if c == 0xF4 else 0xBF
+        if not least <= value[i] <= most:
+            return False
+        end = i + more
+        while i + 1 < end:
+            i += 1
+            if value[i] & 0xC0 != 0x80:
+                return False
+        i = end
+    return True
+
+
+_ESCAPES = {b"b": b"\b", b"t": b"\t", b"n": b"\n", b"r": b"\r", b'"': b'"', b"'": b"'", b"\\": b"\\"}
+
+
+def unescape(value: bytes) -> bytes:
+    """Decode the escapes of RFC 3862 section 2.3.2. One it doesn't know, and half a surrogate pair, stay as written."""
+    parts = value.split(b"\\")
+    out = [parts[0]]
+    i = 1
+    while i < len(parts):
+        part = parts[i]
+        if not part and i + 1 < len(parts):  # a backslash for itself; what follows is no escape
+            i += 1
+            out.append(b"\\" + parts[i])
+        elif part[:1] in _ESCAPES:
+            out.append(_ESCAPES[part[:1]] + part[1:])
+        else:
+            code = _code(part[:5])
+            out.append(b"\\" + part if code is None else chr(code).encode() + part[5:])
+        i += 1
+    return b"".join(out)
+
+
+def _code(value: bytes) -> int | None:
+    """Return the number in uXXXX, None for anything else and for half a surrogate pair."""
+    if len(value) != 5 or value[:1] != b"u":
+        return None
+    for c in value[1:]:
+        if not (48 <= c <= 57 or 97 <= (c | 32) <= 102):
+            return None
+    code = int(value[1:], 16)
+    return None if 0xD800 <= code <= 0xDFFF else code
+
+
+def parse_datetime(value: bytes | None) -> int | None:
+    """Return the Unix seconds of an RFC 3339 date-time, fractions left out; None for anything else."""
+    if value is None or len(value) < 20:
+        return None
+    numbers = []
+    for start, end, sign in ((0, 4, b"-"), (5, 7, b"-"), (8, 10, b"Tt"), (11, 13, b":"), (14, 16, b":"), (17, 19, b"")):
+        if not value[start:end].isdigit() or (sign and value[end : end + 1] not in sign):
+            return None
+        numbers.append(int(value[start:end]))
+    at = 19
+    if value[at : at + 1] == b".":
+        at += 1
+        while value[at : at + 1].isdigit():
+            at += 1
+        if at == 20:
+            return None
+    zone = value[at:]
+    offset = 0
+    if len(zone) == 6 and zone[:1] in b"+-" and zone[3:4] == b":" and zone[1:3].isdigit() and zone[4:].isdigit():
+        if int(zone[1:3]) > 23 or int(zone[4:]) > 59:
+            return None
+        offset = int(zone[1:3]) * 3600 + int(zone[4:]) * 60
+        if zone[:1] == b"-":
+            offset = -offset
+    elif zone not in (b"Z", b"z"):
+        return None
+    year, month, day, hour, minute, second = numbers
+    if year < 1970 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 60:
+        return None
+    date = day_number(year, month, day)
+    if civil(date) != (year, month, day):
+        return None
+    return (date * 24 + hour) * 3600 + minute * 60 + second - offset

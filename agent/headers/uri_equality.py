@@ -1,0 +1,40 @@
+"""Are two URIs the same one? The whole comparison of RFC 3261 section 19.1.4, where Uri.key() is not strict enough."""
+
+from ..uri import Uri, unescape
+
+_RESERVED = b";/?:@&=+$,"  # escaped, these are not what they are unescaped (RFC 2396 section 2.2)
+
+
+def equivalent(one: Uri, other: Uri) -> bool:
+    """Are these two equivalent? No transitive relation: a parameter that one of them lacks is mostly ignored.
+
+    Header values are compared octet by octet after unescaping, which is stricter than some fields' own rules.
+    """
+    if one.key() != other.key() or _decoded(one.user) != _decoded(other.user):
+        return False
+    for name, value in one.params:
+        theirs = other.param(name)
+        if theirs is not None and unescape(value or b"").lower() != unescape(theirs).lower():
+            return False
+    return _headers(one) == _headers(other)
+
+
+def _decoded(user: bytes | None) -> bytes | None:
+    """Undo the escapes of a user part that change nothing; write the others in one way."""
+    if user is None:
+        return None
+    parts = user.split(b"%")
+    out = parts[0]
+    for part in parts[1:]:
+        octet = unescape(b"%" + part[:2])
+        out += (b"%" + part[:2].upper() if octet in _RESERVED else octet) + part[2:]
+    return out
+
+
+def _headers(uri: Uri) -> list:
+    """Return name and value of each header of a URI, in an order that does not depend on theirs."""
+    headers = []
+    for part in uri.headers.split(b"&"):
+        equals = part.find(b"=")
+        headers.append((unescape(part[:equals]).lower(), unescape(part[equals + 1 :])))
+    return sorted(headers)

@@ -1,0 +1,192 @@
+"""Header field values: one parser for each form that a MESSAGE agent reads (RFC 3261 sections 20 and 25).
+
+Values come in unfolded, without the field name. A value that a peer got wrong raises ParseError.
+"""
+
+from ..errors import ParseError
+from ..uri import is_token, parse_host_port
+
+
+def find_outside_quotes(value: bytes, wanted: bytes, start: int = 0) -> int:
+    """Return where wanted (one octet) first stands outside quoted strings and angle brackets, or -1.
+
+    Raises ParseError when a quote or an angle bracket is not closed.
+    """
+    while True:
+        at = value.find(wanted, start)
+        opening = value.find(b'"', start)
+        bracket = value.find(b"<", start)
+        if opening < 0 or 0 <= bracket < opening:
+            opening = bracket
+        if opening < 0 or 0 <= at < opening:
+            return at
+        if opening == bracket:
+            end = value.find(b">", opening)
+        else:
+            end = closing_quote(value, opening)
+        if end < 0:
+            raise ParseError("a closing quote or bracket was expected")
+        start = end + 1
+
+
+def closing_quote(value: bytes, opening: int) -> int:
+    """Return where the quoted string that begins at opening ends, a quoted pair skipped; -1 when it doesn't."""
+    end = value.find(b'"', opening + 1)
+    while end > 0 and value[end - 1] == 92:  # a backslash, which another one may have taken the meaning from
+        slashes = 1
+        while value[end - 1 - slashes] == 92 and end - 1 - slashes > opening:
+            slashes += 1
+        if slashes % 2 == 0:
+            break
+        end = value.find(b'"', end + 1)
+    return end
+
+
+def split_list(value: bytes) -> list:
+    """Split the comma-separated members of a list header field; empty members raise ParseError (section 7.3.1)."""
+    members = []
+    start = 0
+    while True:
+        comma = find_outside_quotes(value, b",", start)
+        member = (value[start:] if comma < 0 else value[start:comma]).strip()
+        if not member:
+            raise ParseError("something between two commas was expected")
+        members.append(member)
+        if comma < 0:
+            return members
+        start = comma + 1
+
+
+def split_params(value: bytes) -> list:
+    """Split b"tag=1;lr" into [(b"tag", b"1"), (b"lr", None)]: names lower case, values as written.
+
+    value: what follows the first semicolon. Raises ParseError for an empty or repeated name (section 7.3.1).
+    """
+    params = []
+    seen = []
+    start = 0
+    plain = value.find(b'"') < 0 and value.find(b"<") < 0
+    while True:
+        semicolon = value.find(b";", start) if plain else find_outside_quotes(value, b";", start)
+        part = (value[start:] if semicolon < 0 else value[start:semicolon]).strip()
+        equals = part.find(b"=")
+        name = (part if equals < 0 else part[:equals].rstrip()).lower()
+        content = None if equals < 0 else part[equals + 1 :].lstrip()
+        if content == b"" or not is_token(name):
+            raise ParseError("a parameter was expected")
+        if name in seen:
+            raise ParseError("each parameter only once was expected")
+        seen.append(name)
+        params.append((name, content))
+        if semicolon < 0:
+            return params
+        start = semicolon + 1
+
+
+def param(params: list, name: bytes) -> bytes | None:
+    """Return a value out of split_params: b"" for a parameter without one, None for an absent parameter."""
+    for found, content in params:
+        if found == name:
+            return b"" if content is None else content
+    return None
+
+
+def parse_address(value: bytes) -> tuple[bytes, bytes, list]:
+    """Split a From, To or Contact value into (display name, URI, parameters).
+
+    The display name is as written between the quotes, escapes included. Without angle brackets what follows a
+    semicolon belongs to the header field, and a comma or question mark can't be there (section 20.10).
+    Raises ParseError when quotes or brackets don't match, or the display name is no list of tokens.
+    """
+    value = value.strip()
+    display = b""
+    if value[:1] == b'"':
+        end = closing_quote(value, 0)
+        if end < 0:
+            raise ParseError("a closing quote was expected")
+        display = value[1:end]
+        value = value[end + 1 :].lstrip()
+        if value[:1] != b"<":
+            raise ParseError("a URI in angle brackets was expected")
+    opening = value.find(b"<")
+    if opening < 0:
+        semicolon = value.find(b";")
+        uri = (value if semicolon < 0 else value[:semicolon]).rstrip()
+        rest = b"" if semicolon < 0 else value[semicolon:]
+        if uri.find(b",") >= 0 or uri.find(b"?") >= 0:
+            raise ParseError("angle brackets around such a URI were expected")
+    else:
+        if opening:
+            display = value[:opening].rstrip()
+            for word in display.split():
+                if not is_token(word):
+                    raise ParseError("quotes around such a display name were expected")
+        closing = value.find(b">", opening)
+        if closing < 0:
+            raise ParseError("a closing bracket was expected")
+        uri = value[opening + 1 : closing]
+        rest = value[closing + 1 :].lstrip()
+    if rest[:1] not in (b"", b";"):
+        raise ParseError("a semicolon after the address was expected")
+    return display, uri, split_params(rest[1:]) if rest else []
+
+
+class Via:
+    """One Via value: transport (upper case), host, port or None, params as split_params gives them, and the text."""
+
+    __slots__ = ("host", "params", "port", "text", "transport")
+
+    def __init__(self, transport: bytes, host: bytes, port: int | None, params: list, text: bytes) -> None:
+        self.transport = transport
+        self.host = host
+        self.port = port
+        self.params = params
+        self.text = text
+
+
+def parse_via(value: bytes) -> Via:
+    """Take one Via value apart, e.g. b"SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1;rport" (section 20.42).
+
+    Raises ParseError when protocol, transport or sent-by are missing or a parameter is malformed.
+    """
+    semicolon = value.find(b";")
+    head = (value if semicolon < 0 else value[:semicolon]).split(b"/")
+    params = [] if semicolon < 0 else split_params(value[semicolon + 1 :])
+    if len(head) != 3 or head[0].strip().upper() != b"SIP" or head[1].strip() != b"2.0":
+        raise ParseError("SIP/2.0/transport in Via was expected")
+    words = head[2].split(None, 1)
+    if len(words) != 2 or not is_token(words[0]):
+        raise ParseError("a transport and an address in Via were expected")
+    host, port = parse_host_port(words[1].replace(b" ", b"").replace(b"\t", b""))
+    return Via(words[0].upper(), host, port, params, value)
+
+
+def parse_cseq(value: bytes) -> tuple[int, bytes]:
+    """Split a CSeq value into (number, method).
+
+    value: as received, e.g. b"4711 MESSAGE". Returns number in 0..2**32-1 and the method as the peer wrote it.
+    Raises ParseError when a part is missing or the number is too large.
+    Source: RFC 3261 section 20.16.
+    """
+    words = value.split()
+    if len(words) != 2 or not words[0].isdigit() or not is_token(words[1]):
+        raise ParseError("a CSeq of number and method was expected")
+    number = words[0]
+    while len(number) > 1 and number[:1] == b"0":  # leading zeros are legal
+        number = number[1:]
+    if len(number) > 10 or int(number) > 0xFFFFFFFF:
+        raise ParseError("a CSeq number below 2**32 was expected")
+    return int(number), words[1]
+
+
+def media_type(value: bytes) -> bytes:
+    """Return type/subtype of a Content-Type value in lower case without blanks and parameters (section 20.15)."""
+    semicolon = value.find(b";")
+    return (value if semicolon < 0 else value[:semicolon]).replace(b" ", b"").strip().lower()
+
+
+def takes(accepted: tuple | list, media: bytes) -> bool:
+    """Do these media ranges, such as b"text/plain", b"text/*" or b"*/*", take this type?"""
+    if media in accepted or b"*/*" in accepted:
+        return True
+    return any(one[-2:] == b"/*" and media.startswith(one[:-1]) for one in accepted)

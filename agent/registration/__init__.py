@@ -1,0 +1,225 @@
+"""Keeps an address-of-record bound at a registrar (RFC 3261 section 10), with outbound (RFC 5626) where it is offered.
+
+Loaded by a user agent that registers. UserAgent.register() makes one; wake() and receive() of the user agent drive it.
+agent.registration.failure has what is done about failures.
+"""
+
+from ..clock import later, parse_delta, until
+from ..compat import const
+from ..errors import ParseError, UsageError
+from ..events import Event, Transmit
+from ..message import Message
+from ..uac import Draft, Uac
+from ..uri import Uri, bracketed, parse_host_port, parse_uri
+
+_PING = b"\r\n\r\n"
+_PING_MS = const(25000)  # keeps a NAT's UDP binding, which lives 30 s and more (RFC 5626 section 4.4.2)
+_STREAM_PING_MS = const(95000)  # RFC 5626 section 4.4.1: below 120 s
+_PONG_MS = const(10000)  # in which a stream's ping has to be answered, once it has been before
+_HALF_WAY_S = const(1200)  # longer bindings are renewed this long before their end, shorter ones half-way
+
+
+class Registered(Event):
+    """The registrar has answered 200: we are reachable for so many seconds, 0 after unregistering."""
+
+    __slots__ = ("expires",)
+    expires: int
+
+
+class Registration:
+    """One binding. bound: is it in force?"""
+
+    has_moved = has_raised = False  # once for each renewal: our contact, what we ask for
+    failures = 0  # in a row
+    bound = False
+    _interval = _cseq = 0
+    _old_contact: Uri | None = None  # to be taken away in the next REGISTER
+    _draft: Draft | None = None  # the REGISTER that is on its way
+    _is_leaving = False  # it unregisters
+    next_at: int | None = None  # when to register again
+    ping_at: int | None = None
+    pong_at: int | None = None
+    ponged = False
+
+    def __init__(self, ua: Uac, registrar: bytes | None, expires: int, instance: bytes, contact: bytes) -> None:
+        """Prepare what UserAgent.register() asks for. Raises UsageError for a registrar or contact that won't do."""
+        self.ua = ua
+        self._aor = ua.aor  # whose binding it is, whoever the user agent speaks for later
+        try:
+            aor = parse_uri(ua.aor)
+            uri = Uri(aor.scheme, None, aor.host, aor.port, []) if registrar is None else parse_uri(registrar)
+            flow = ua.proxy_flow or uri.flow(ua.transport)
+            if not contact:
+                contact = b"%s:%s@%s" % (aor.scheme, aor.user or b"", ua.sent_by)
+                if flow[0] != b"UDP" and aor.scheme == b"sip":
+                    contact += b";transport=" + flow[0].lower()
+            self._contact = parse_uri(contact)
+        except ParseError as error:
+            raise UsageError("registrar or contact: " + error.detail)
+        self._registrar = uri
+        self._first_flow = flow  # where to ask for a binding; a name may lead to other places each time
+        self._flow = flow  # where we have one
+        self.asked = expires
+        self.expires = expires  # what we ask for at the moment; 0 unregisters
+        self._instance = instance
+        self._call_id = ua.new_call_id()
+
+    def start(self, now: int) -> list[Event]:
+        """Send a REGISTER, unless one is on its way."""
+        if self._draft is not None:
+            self.next_at = None  # the end of that one sets it anew
+            return []
+        flows = [self._flow, self._first_flow] if self.bound and self._flow != self._first_flow else self._first_flow
+        draft = self.ua.new_draft(b"REGISTER", self._registrar, flows)
+        draft.owner = self
+        draft.aor = draft.to = self._aor
+        draft.call_id = self._call_id
+        draft.cseq = self._cseq
+        contact = b"Contact: <%s>" % self._contact.request_uri()
+        if self._instance:
+            contact += b';+sip.instance="<%s>";reg-id=1' % self._instance
+        if self._old_contact is not None:
+            contact += b", <%s>;expires=0" % self._old_contact.request_uri()
+            self._old_contact = None
+        draft.extra = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: path, outbound\r\n" % (
+            contact,
+            self.expires,
+        )
+        self.ua.build(draft, now)
+        events = self.ua.start(draft, now)
+        self._draft = draft
+        self._is_leaving = self.expires == 0
+        self.next_at = None
+        return events
+
+    def stop(self, now: int) -> list[Event]:
+        """Take the binding away. The Registered event that follows says 0 seconds."""
+        self.expires = 0
+        self.ping_at = self.pong_at = None
+        return self.start(now)
+
+    def finished(self, status: int, message: Message | None, now: int) -> list[Event]:
+        """The REGISTER has its final response; challenges were answered before."""
+        draft, self._draft = self._draft, None
+        self._cseq = draft.cseq  # type: ignore[union-attr]
+        if self.expires == 0 and not self._is_leaving:
+            return self.start(now)  # stop() was called meanwhile, and this one may have bound us
+        if message is not None and status < 300:
+            if self.expires and self._move(message):
+                return self.start(now)
+            granted = self._granted(message)
+            if granted is not None and (granted > 0 or self.expires == 0):
+                return self._bound(granted, draft.flow, message, now)  # type: ignore[union-attr]
+            status = 500  # a 200 that doesn't list our contact: there is no binding
+        return self._lost(status, message, now)
+
+    def _move(self, message: Message) -> bool:
+        """Take the address that the registrar saw as our contact, if it is another one: we are behind a NAT.
+
+        Once for each renewal, so that a NAT that changes its mind each time can't keep us busy. With outbound we are
+        reached on our flow, whatever the contact is, and a second one would turn outbound off at some proxies.
+        """
+        if b",".join(message.all(b"require")).lower().find(b"outbound") >= 0:
+            return False
+        via = message.get(b"via") or b""
+        old = self._contact
+        host = _after(via, b";received=") or old.host
+        try:
+            host, port = parse_host_port(b"%s:%s" % (bracketed(host.strip(b"[]")), _after(via, b";rport=") or b"0"))
+        except ParseError:
+            return False
+        if self.has_moved or not port or (host, port) == (old.host, old.port or 5060):
+            return False
+        self.has_moved = True
+        self._old_contact = old
+        self._contact = Uri(old.scheme, old.user, host, port, old.params)
+        return True
+
+    def _bound(self, granted: int, flow: tuple, message: Message, now: int) -> list[Event]:
+        self.failures = 0
+        self.has_moved = self.has_raised = False
+        self._flow = flow
+        self.bound = granted > 0
+        self.ua.route = None
+        if not granted:
+            self.next_at = None
+            return [Registered(0)]
+        if message.get(b"service-route") is not None:
+            from .route import read_route
+
+            self.ua.route = read_route(self.ua, message)
+        renew_s = granted - _HALF_WAY_S if granted > 2 * _HALF_WAY_S else granted // 2
+        self.next_at = later(now, min(max(renew_s, 1), 86400) * 1000)
+        timer = parse_delta(message.get(b"flow-timer"))
+        self._interval = _PING_MS if self._flow[0] == b"UDP" else _STREAM_PING_MS
+        if timer is not None and 0 < timer < 3600:  # RFC 5626 section 4.4: 80 to 100 % of it
+            self._interval = timer * 1000 * (80 + self.ua.random_octet() % 21) // 100
+        self.ping_at = later(now, self._interval)
+        self.pong_at = None
+        return [Registered(granted)]
+
+    def _granted(self, message: Message) -> int | None:
+        """Seconds that the registrar granted our contact; None when the 200 doesn't list it."""
+        if self.expires == 0:
+            return 0
+        contacts = b",".join(message.all(b"contact"))
+        ours = b"<%s>" % self._contact.request_uri()
+        at = contacts.find(ours)
+        if at < 0:  # perhaps it is written in another way
+            from .contact import granted
+
+            seconds = granted(self._contact, message)
+            if seconds is None:
+                return None
+        else:
+            seconds = _after(contacts[at + len(ours) :].split(b",")[0], b";expires=")
+        number = parse_delta(seconds or message.get(b"expires"))
+        return self.expires if number is None else number
+
+    def _lost(self, status: int, message: Message | None, now: int) -> list[Event]:
+        from .failure import lost
+
+        return lost(self, status, message, now)
+
+    def flow_failed(self, flow: tuple, now: int) -> list[Event]:
+        """The flow we are reachable on is gone: register anew, on another one."""
+        if flow[:3] != self._flow[:3] or not self.bound:
+            return []
+        return self._lost(503, None, now)
+
+    def pong(self, flow: tuple) -> None:
+        """A CRLF came on flow."""
+        if flow[:3] == self._flow[:3]:
+            self.ponged = True
+            self.pong_at = None
+
+    def wake(self, now: int) -> list[Event]:
+        """Renew, ping, or find the flow dead, as far as it is time to."""
+        if self.pong_at is not None and until(self.pong_at, now) <= 0:
+            from .failure import FlowLost
+
+            ended: list[Event] = self.ua.failed(self._flow, now, b"No answer to pings")  # type: ignore[attr-defined]
+            return [FlowLost(self._flow)] + ended
+        if self.next_at is not None and until(self.next_at, now) <= 0:
+            return self.start(now)
+        if self.ping_at is not None and until(self.ping_at, now) <= 0:
+            self.ping_at = later(now, self._interval)
+            if self._flow[0] != b"UDP" and self.ponged and self.pong_at is None:
+                self.pong_at = later(now, _PONG_MS)
+            return [Transmit(_PING, self._flow)]
+        return []
+
+    def wait_ms(self, now: int) -> int | None:
+        """Return the ms until wake() has work, None for never."""
+        wait = None
+        for at in (self.next_at, self.ping_at, self.pong_at):
+            if at is not None:
+                ms = max(0, until(at, now))
+                wait = ms if wait is None else min(wait, ms)
+        return wait
+
+
+def _after(value: bytes, name: bytes) -> bytes:
+    """Return the parameter value that follows name, such as b";expires=", b"" without one."""
+    at = value.find(name)
+    return b"" if at < 0 else value[at + len(name) :].split(b";")[0].strip()

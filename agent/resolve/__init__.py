@@ -1,0 +1,1 @@
+"""Where a URI leads: RFC 3263 over DNS."""

@@ -1,0 +1,71 @@
+"""The server's side of a non-INVITE transaction (RFC 3261 section 17.2.2 as corrected by RFC 4320).
+
+UDP and streams differ in one flag: `reliable` makes Timer J zero.
+"""
+
+from ..clock import later, until
+from ..compat import const
+
+TRYING = 0  # states of RFC 3261 figure 8
+PROCEEDING = 1
+COMPLETED = 2
+
+_LIFETIME = const(32000)  # ms, 64*T1: Timer J
+_TRYING_AFTER = const(3500)  # when a client's Timer E reaches T2: RFC 4320 section 4.1
+
+
+class ServerTransaction:
+    """One request of a peer, from its first copy until nobody can repeat it any more."""
+
+    __slots__ = (
+        "_end_at",
+        "_trying_at",
+        "echo",
+        "flow",
+        "key",
+        "merged",
+        "next",
+        "reliable",
+        "response",
+        "state",
+        "timestamp",
+    )
+
+    def __init__(self, reliable: bool, flow: tuple, now: int) -> None:
+        self.state = TRYING
+        self.reliable = reliable
+        self.flow = flow  # where responses go
+        self.response = b""  # the last one sent
+        self.echo = b""  # the header lines that each response copies from the request
+        self.timestamp = b""  # what a 100 copies of that field
+        self.key = self.merged = b""  # under which the UAS finds it
+        self.next: ServerTransaction | None = None
+        self._trying_at = later(now, _TRYING_AFTER)
+        self._end_at = later(now, _LIFETIME)
+
+    def respond(self, response: bytes, final: bool, now: int) -> bool:
+        """Keep response for repetitions; False when a final response has gone already and this one must not."""
+        if self.state >= COMPLETED:
+            return False
+        self.response = response
+        self.state = PROCEEDING
+        if final:
+            self.state = COMPLETED
+            self._end_at = later(now, 0 if self.reliable else _LIFETIME)  # Timer J
+        return True
+
+    def is_over(self, now: int) -> bool:
+        """Has Timer J fired, or has the client given up on an answer that never came?"""
+        return until(self._end_at, now) <= 0
+
+    def age_ms(self, now: int) -> int:
+        """Return the ms since the request came, as long as it has no response."""
+        return _TRYING_AFTER - until(self._trying_at, now)
+
+    def owes_trying(self, now: int) -> bool:
+        """Is it time for a 100? Not before a client's Timer E is at T2, and only without any response."""
+        return self.state == TRYING and until(self._trying_at, now) <= 0
+
+    def wait_ms(self, now: int) -> int:
+        """Return the ms until is_over() or owes_trying() turns true; 0 when overdue."""
+        return max(0, until(self._trying_at if self.state == TRYING else self._end_at, now))

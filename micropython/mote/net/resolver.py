@@ -1,0 +1,128 @@
+"""Looks names up without blocking: the flows that RFC 3263 finds for a URI. Loaded when a flow has a name in it.
+
+getaddrinfo would stop every other task while it waits, and on some boards it waits for ever.
+"""
+
+import asyncio
+import gc
+import os
+import socket
+
+from agent.compat import const
+
+gc.collect()  # what loading leaves behind goes before the next module comes
+from agent.resolve.dns import SRV, A, build_query, parse_response
+
+gc.collect()
+from agent.errors import AgentError, ParseError
+from agent.resolve.search import Search, place_of, relocate
+
+gc.collect()
+from agent.uri import parse_host_port
+from mote.net.shell import address_of, host_port_of, now, readable
+
+_TRANSPORTS = {"udp": (b"UDP", b"TCP"), "tcp": (b"TCP", b"UDP"), "tls": (b"TLS",)}
+_PORT = const(53)
+_ATTEMPTS = const(3)
+_PATIENCE_MS = const(2000)  # for each of them
+_MAX_RESPONSE = const(512)  # octets; RFC 1035 section 4.2.1
+_MAX_KEPT = const(4)  # places
+_LOCAL_TTL_S = const(120)  # RFC 6762 section 10
+
+
+class Resolver:
+    """Tells the core where names lead. What was found is kept for as long as DNS allows."""
+
+    def __init__(self, shell: object) -> None:
+        self._shell = shell
+        self._known = {}  # a place's key -> flows
+        self._busy = []  # flows that are being looked up
+
+    def locate(self, flow: tuple) -> None:
+        """Turn what is pending on a flow with a name in it to where the name leads, or fail it: now or soon."""
+        proxy = self._shell.settings["proxy"]
+        uri = place_of(self._shell.user_agent, flow, proxy.encode() if proxy else None)
+        if uri is None or flow in self._busy:
+            return
+        known = self._known.get(uri.key())
+        if known:
+            self._found(flow, known)
+        else:
+            self._busy.append(flow)
+            asyncio.create_task(self._look_up(flow, uri))
+
+    def _found(self, flow: tuple, flows: list) -> None:
+        self._shell.carry_out(relocate(self._shell.user_agent, flow, flows, now()))
+
+    async def _look_up(self, flow: tuple, uri: object) -> None:
+        try:
+            search = Search(uri, _TRANSPORTS[self._shell.settings["transport"]], os.urandom)
+            server = self._server()
+            buffer = bytearray(_MAX_RESPONSE)  # one for all responses: it is the most memory in one piece
+            question = search.question()
+            while question is not None:
+                values, ttl = await _ask(server, question[0], SRV if question[1] else A, buffer)
+                search.answer(values, ttl)
+                question = search.question()
+            if not search.flows:
+                raise OSError("no address found for " + search.host.decode())
+        except (OSError, AgentError, MemoryError) as error:
+            self._busy.remove(flow)
+            self._shell.carry_out(self._shell.user_agent.failed(flow, now(), str(error).encode()))
+            return
+        self._busy.remove(flow)
+        key = uri.key()
+        if search.ttl and len(self._known) < _MAX_KEPT:
+            self._known[key] = search.flows
+        self._found(flow, search.flows)
+        await asyncio.sleep(search.ttl)
+        self._known.pop(key, None)
+
+    def _server(self) -> tuple:
+        """Return (host, port) of the configured DNS server, or else of the one that the network has named."""
+        configured = self._shell.settings["dns"]
+        if configured:
+            host, port = parse_host_port(configured.encode())
+            return host, port or _PORT
+        try:
+            from network import STA_IF, WLAN
+
+            host = WLAN(STA_IF).ifconfig()[3]
+        except ImportError:
+            host = "0.0.0.0"
+        if host == "0.0.0.0":
+            raise OSError("no DNS server: sipmote deploy --set dns=ADDRESS")
+        return host.encode(), _PORT
+
+
+async def _ask(server: tuple, name: bytes, kind: int, buffer: bytearray) -> tuple:
+    """Return (values, seconds to keep them) of the records that name has. Raises OSError when the server is silent."""
+    if name.endswith(b".local"):  # mDNS is spoken by the port's own resolver alone; this one look-up blocks
+        return [host_port_of(address_of(name, 0))[0]], _LOCAL_TTL_S
+    number = int.from_bytes(os.urandom(2), "big")
+    query = build_query(number, name, kind)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.connect(address_of(server[0], server[1]))  # so that nobody else's datagrams are read
+        sock.setblocking(False)
+        for _ in range(_ATTEMPTS):
+            sock.send(query)
+            try:
+                response = await asyncio.wait_for_ms(_response(sock, number, name, kind, buffer), _PATIENCE_MS)
+                return response.find(name, kind)
+            except asyncio.TimeoutError:
+                pass
+    finally:
+        sock.close()
+    raise OSError("no answer from the DNS server at %s" % server[0].decode())
+
+
+async def _response(sock: object, number: int, name: bytes, kind: int, buffer: bytearray) -> object:
+    """Wait for the response to our question; what isn't that is passed over."""
+    while True:
+        await readable(sock)
+        size = sock.readinto(buffer)
+        try:
+            return parse_response(bytes(memoryview(buffer)[: size or 0]), number, name, kind)
+        except ParseError:
+            pass

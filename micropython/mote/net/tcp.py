@@ -1,0 +1,114 @@
+"""Streams that the core asks for. Loaded by a board that uses TCP or TLS; those that peers open: mote.listener."""
+
+import asyncio
+import gc
+
+from agent.compat import const
+from agent.stream import Framer
+from mote.net.shell import now
+
+_MAX_MESSAGE = const(2048)  # octets
+_CONNECT_S = const(10)
+
+
+class Connection:
+    """One flow's stream, and what is still to be written to it."""
+
+    stream = None  # until it is connected
+    opening = None  # the task that connects
+    unsent = b""
+    flushing = False
+    heard_at = None  # when a peer's stream brought something whole; None for one that we opened
+
+
+class Streams:
+    """Keeps one connection for each flow, opens it when there is something to send, and reads until it ends."""
+
+    def __init__(self, shell: object) -> None:
+        self._shell = shell
+        self.connections = {}
+        self.server = None
+
+    def close(self) -> None:
+        """Close every connection and the listening socket."""
+        if self.server is not None:
+            self.server.close()
+        for connection in self.connections.values():
+            if connection.stream is not None:
+                connection.stream.s.close()
+
+    def write(self, flow: tuple, data: bytes) -> None:
+        """Send data on the flow's connection, opened first if need be; the core hears of a connection that fails."""
+        connection = self.connections.get(flow)
+        if connection is None:
+            if self._shell.locate(flow):
+                return
+            self.connections[flow] = connection = Connection()
+            connection.opening = asyncio.create_task(self._connect(flow, connection))
+            asyncio.create_task(self._give_up(flow, connection))
+        connection.unsent += data
+        if connection.stream is not None and not connection.flushing:
+            asyncio.create_task(self._flush(flow, connection))
+
+    async def _connect(self, flow: tuple, connection: Connection) -> None:
+        try:
+            if flow[0] == b"TLS":
+                from mote.net.tls import connect
+
+                stream = await connect(flow, self._shell)
+            else:
+                stream, _ = await asyncio.open_connection(flow[1].decode(), flow[2])
+        except (OSError, MemoryError) as error:
+            self.lost(flow, connection, str(error).encode())
+            return
+        connection.stream = stream
+        asyncio.create_task(self.read(flow, connection))
+        await self._flush(flow, connection)
+
+    async def _give_up(self, flow: tuple, connection: Connection) -> None:
+        await asyncio.sleep(_CONNECT_S)
+        if connection.stream is None:
+            connection.opening.cancel()
+            self.lost(flow, connection, b"no connection in time")
+
+    async def _flush(self, flow: tuple, connection: Connection) -> None:
+        connection.flushing = True
+        try:
+            while connection.unsent:
+                data, connection.unsent = connection.unsent, b""
+                connection.stream.write(data)
+                await connection.stream.drain()
+        except (OSError, MemoryError) as error:
+            self.lost(flow, connection, str(error).encode())
+        connection.flushing = False
+
+    async def read(self, flow: tuple, connection: Connection) -> None:
+        framer = Framer(_MAX_MESSAGE)
+        try:
+            while not framer.lost:
+                try:
+                    data = await connection.stream.read(256)
+                except MemoryError:
+                    gc.collect()
+                    await asyncio.sleep_ms(100)  # let others finish
+                    continue
+                if not data:
+                    break
+                for item in framer.feed(data):
+                    if connection.heard_at is not None:
+                        connection.heard_at = now()
+                    self._shell.receive(item, flow)
+        except (OSError, MemoryError):
+            pass
+        if connection.unsent or connection.flushing:
+            await asyncio.sleep_ms(100)  # the answer that says why
+        self.lost(flow, connection, b"the connection has ended")
+
+    def lost(self, flow: tuple, connection: Connection, reason: bytes) -> None:
+        """Close a connection that has ended or is dead, and tell the core, unless that was done."""
+        if self.connections.get(flow) is not connection:
+            return
+        del self.connections[flow]
+        if connection.stream is not None:
+            connection.stream.s.close()
+        self._shell.carry_out(self._shell.user_agent.failed(flow, now(), reason))
