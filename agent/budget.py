@@ -2,48 +2,80 @@
 
 from .compat import const
 from .errors import UsageError
-from .uac import BUDGET, Uac
+from .request import BUDGET, Request
 
 POLICIES = ("refuse", "compact", "split", "truncate")
-COMPACT = (  # how agent.uac begins a request, with the short names of RFC 3261 section 7.3.3
-    b"%s %s SIP/2.0\r\nv:SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards:%d\r\nf:<%s>;tag=%s\r\n"
-    b"t:<%s>\r\ni:%s\r\nCSeq:%d %s\r\n%s"
+_SHORT = (  # header names of RFC 3261 section 7.3.3, in the order of a request of ours
+    (b"\r\nVia: ", b"\r\nv:"),
+    (b"\r\nMax-Forwards: ", b"\r\nMax-Forwards:"),
+    (b"\r\nFrom: ", b"\r\nf:"),
+    (b"\r\nTo: ", b"\r\nt:"),
+    (b"\r\nCall-ID: ", b"\r\ni:"),
+    (b"\r\nCSeq: ", b"\r\nCSeq:"),
+    (b"\r\nSubject: ", b"\r\ns:"),
+    (b"\r\nContent-Type: ", b"\r\nc:"),
+    (b"\r\nContent-Length: ", b"\r\nl:"),
 )
+_DATE = const(36)  # octets of "Date:Sat, 13 Nov 2010 23:29:00 GMT" and its line end
+_CREDENTIALS = const(384)  # octets of credentials with SHA-256, beside user and URI; realm and nonce 160 of them
 _MARK = b"\xe2\x80\xa6"  # an ellipsis ends a truncated text
 _MAX_PARTS = const(99)
 
 
+def shorten(data: bytes, body_octets: int) -> bytes:
+    """Return a request of ours with the short names of its header fields, and no blanks before their values."""
+    end = len(data) - body_octets
+    head = data[:end]
+    for name, short in _SHORT:
+        head = head.replace(name, short, 1)
+    return head + data[end:]
+
+
+def to_come(uac: "Uac", request: Request) -> int:  # type: ignore[name-defined]  # noqa: F821
+    """Return the octets that a request may still gain: the answer to a challenge, and a Date once it is known."""
+    octets = 0
+    if request.expires and request.date is None and (uac.clock is None or uac.clock.quality == 0):  # type: ignore[attr-defined]
+        octets = _DATE
+    if uac.credentials:
+        each = _CREDENTIALS + max([len(one[1]) for one in uac.credentials]) + len(request.uri)
+        rooms, known = 1, 0
+        if uac.peers is not None:
+            rooms, known = uac.peers.rooms, len(uac.peers.known(request, request.flows[0]))
+        octets += max(rooms - known, 0) * each
+    return octets
+
+
 def fit_message(
-    ua: Uac,
+    uac: "Uac",  # type: ignore[name-defined]  # noqa: F821
     target: bytes,
     body: bytes,
     policy: str,
     content_type: bytes = b"text/plain",
-    expires: int | None = None,
-    flow: tuple | list[tuple] | None = None,
-    subject: bytes | None = None,
+    flow: tuple | list | None = None,
+    sender: bytes | None = None,
     reserve: int = 0,
+    **options: object,
 ) -> tuple[list[bytes], bool]:
     """Return (bodies, compact): what to send() one after the other so that a text obeys the budget.
 
     policy: of budget.POLICIES. Header names are shortened before a text is; "refuse" does neither.
-    reserve: octets that will be put around each text.
+    reserve: octets that will be put around each text. The others as UserAgent.send() takes them.
     Raises UsageError that says by how many octets the text is over the budget.
     """
-    draft = ua.draft(target, content_type, expires, flow, False, subject)
-    draft.call_id = b"0" * 20
-    draft.body = b"0" * 100  # a Content-Length of three digits
+    compact = False
     while True:
-        ua.build(draft, 0)
-        room = BUDGET + 100 - len(draft.request) - ua.to_come(draft)
+        asked = dict(options, content_type=content_type, compact=compact)
+        request = uac.request(b"0" * 20, target, b"0" * 100, flow, sender, asked)
+        head = len(uac.attempt(request, 0).data) - 100  # with a Content-Length of three digits
+        room = BUDGET - head - to_come(uac, request)
         if room > 999:
             room -= 1  # for its fourth digit
         room -= reserve
         if len(body) <= room:
-            return [body], draft.compact
-        if draft.compact or policy == "refuse":
-            return fit(body, room, policy), draft.compact
-        draft.compact = True
+            return [body], compact
+        if compact or policy == "refuse":
+            return fit(body, room, policy), compact
+        compact = True
 
 
 def fit(body: bytes, room: int, policy: str) -> list:

@@ -1,11 +1,15 @@
-"""The client's side of a non-INVITE transaction (RFC 3261 section 17.1.2).
+"""One attempt at a request: its octets, where they go, and the timers of RFC 3261 section 17.1.2 (non-INVITE).
 
-UDP and streams differ in one flag: `reliable` turns Timer E off. Timer K, in which a client absorbs repeated final
-responses, needs no state: the user agent drops a response that finds no transaction.
+    TRYING --1xx--> PROCEEDING --final response--> COMPLETED     Timer F, 32 s after the first sending: TERMINATED
+      | Timer E: 0.5, 1, 2, 4, 4 ... s            | Timer E: 4 s
+
+Streams have no Timer E. Timer K, in which a client absorbs repeated final responses, needs no state: the user agent
+drops a response that finds no transaction.
 """
 
 from .clock import later, until
 from .compat import const
+from .request import Request
 
 TRYING = 0  # states of RFC 3261 figure 6
 PROCEEDING = 1
@@ -18,29 +22,34 @@ _LIFETIME = const(32000)  # 64*T1, Timer F
 
 
 class ClientTransaction:
-    """One MESSAGE request, from its first sending to its final response."""
+    """A request on its way, from its first sending to its final response.
 
-    def __init__(self, reliable: bool, now: int) -> None:
+    request: the agent.request.Request that it tries. flow: where it goes. cseq: its number. via: the beginning of its
+    Via line, up to the end of the branch. data: its octets; b"" while its flow is looked up, when nothing is sent.
+    """
+
+    def __init__(self, request: Request, flow: tuple, cseq: int, via: bytes, data: bytes, now: int) -> None:
+        self.request = request
+        self.flow = flow
+        self.cseq = cseq
+        self.via = via
+        self.data = data
         self.state = TRYING
-        self.reliable = reliable
         self._interval = _T1
         self._e_at = later(now, _T1)
         self._f_at = later(now, _LIFETIME)
 
     def receive(self, status: int) -> bool:
         """Take a response of this status; True when it is the final one."""
-        if status < 200:
-            self.state = PROCEEDING
-            return False
-        self.state = COMPLETED
-        return True
+        self.state = PROCEEDING if status < 200 else COMPLETED
+        return status >= 200
 
     def wake(self, now: int) -> bool:
         """Let time pass; True when the request is to be sent again. TERMINATED now means that Timer F fired."""
         if until(self._f_at, now) <= 0:
             self.state = TERMINATED
             return False
-        if self.reliable or until(self._e_at, now) > 0:
+        if self._is_sent_once() or until(self._e_at, now) > 0:
             return False
         self._interval = _T2 if self.state == PROCEEDING else min(2 * self._interval, _T2)
         self._e_at = later(self._e_at, self._interval)
@@ -51,6 +60,9 @@ class ClientTransaction:
     def wait_ms(self, now: int) -> int:
         """Return the ms until wake() has work; 0 when overdue."""
         end = until(self._f_at, now)
-        if not self.reliable:
+        if not self._is_sent_once():
             end = min(end, until(self._e_at, now))
         return max(end, 0)
+
+    def _is_sent_once(self) -> bool:
+        return not self.data or self.flow[0] != b"UDP"

@@ -1,410 +1,351 @@
 """The sending half: what RFC 3261 section 8.1 and RFC 3428 sections 4, 5 and 8 ask of a UAC.
 
-One MESSAGE at a time is pending for each URI, the next ones wait behind it. Every send() ends in one Outcome.
+One MESSAGE at a time is pending for each URI, the next ones wait behind it. Every send() ends in one Outcome. An
+attempt (agent.client_transaction) is made without a trace, and counts once start() has it: where memory runs out in
+between, nothing has happened. A refusal goes to agent.recovery, which knows what else to try.
 """
 
 from binascii import hexlify
 
 from .client_transaction import TERMINATED, ClientTransaction
-from .clock import LEARNED, NONE, WallClock
 from .compat import const
-from .errors import ParseError, UsageError
-from .events import Event, Outcome, Transmit
-from .message import Message
-from .uri import Uri, parse_host_port, parse_uri
+from .events import Outcome, Resolve, Transmit
+from .request import BUDGET, PLAIN, Request, read_target
 
-BUDGET = 1300  # octets of a request, all headers included (RFC 3428 section 8)
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
 _MAX_QUEUE = const(100)  # messages that may wait behind the one that is pending
-_DATE = const(36)  # octets of "Date:Sat, 13 Nov 2010 23:29:00 GMT" and its line end
-_CREDENTIALS = const(384)  # octets of credentials with SHA-256, beside user and URI; realm and nonce 160 of them
-_NO_CHALLENGES: list = []
-_NOTHING: tuple[Event, ...] = ()  # shared, so that silence allocates nothing
-
-_HEAD = (
-    b"%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: %d\r\nFrom: <%s>;tag=%s\r\n"
-    b"To: <%s>\r\nCall-ID: %s\r\nCSeq: %d %s\r\n%s"
-)
-
-
-class Draft:
-    """One request as its sender wants it, and its place in the work."""
-
-    method: bytes  # b"MESSAGE", or b"REGISTER" for a registration
-    owner: object | None = None  # whose finished() hears of the final response; None makes it an Outcome
-    uri: Uri  # the Request-URI
-    aor: bytes  # whom it is from
-    to: bytes
-    route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821  # of agent.registration.route
-    key: bytes  # of the target; whom it is for in Uac.refused, wherever redirects lead
-    flow: tuple
-    flows: list[tuple]  # where to turn next when flow leads nowhere
-    content_type: bytes | None = None
-    expires: int | None = None
-    subject: bytes | None = None
-    compact = False
-    body = b""
-    date: int | None = None  # Unix seconds for Date, in place of the time of sending
-    max_forwards = 70
-    fallback: tuple[bytes, bytes] | None = None  # content type and body for a peer that refuses the first ones
-    extra = b""  # further header lines
-    call_id: bytes
-    from_tag: bytes
-    cseq = 0
-    branch: bytes
-    sent_by: bytes
-    request: bytes  # the octets on the air
-    transaction: ClientTransaction
-    challenges: list  # of agent.auth.client.Challenge; each is answered in every request from now on
-    tried: list[bytes]  # what has been done already
+_NOTHING: tuple = ()  # shared, so that silence allocates nothing
+_ANYWHERE = (b"TLS",)  # a flow for what is read and not sent to
 
 
 class Uac:
-    """Sends; UserAgent adds receiving."""
+    """Sends requests and hears their answers.
 
-    refused: tuple = ()  # (URI key, content type) that peers answered 415, agent.recovery.failover keeps the latest
-    rooms = 1  # for credentials, kept in each request; agent.auth.client makes it 2
-    resolve_im: object | None = None  # a function of an im: URI that returns a sip: or sips: URI for it, or None
-    dead: dict[tuple, int]  # made by agent.recovery.failover: a flow's first three items -> when to think of it again
+    queues: by key of a request; the first of each is pending. pending: attempts by branch, in lower case. peers:
+    agent.peers.Peers, made at the first failure. clock: agent.wall_clock.WallClock, None while nobody knows the time.
+    route: a registration's ServiceRoute, which leads each MESSAGE.
+    """
+
+    peers: "Peers | None" = None  # type: ignore[name-defined]  # noqa: F821
+    route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821
+    first_hop: tuple | None = None
+    _known: tuple = (None, None, None)  # the last target, its first flow, and what was read of it: mostly the same
 
     def __init__(
-        self, aor: bytes, sent_by: bytes, random_bytes: object, proxy: bytes | None = None, transport: bytes = b"UDP"
+        self,
+        aor: bytes,
+        sent_by: bytes,
+        random_bytes: object,
+        proxy: bytes | None,
+        transport: bytes,
+        clock: object | None,
+        credentials: tuple,
+        resolve_im: object | None,
     ) -> None:
-        try:
-            parse_uri(aor)
-            parse_host_port(sent_by)
-            self.proxy_flow = None if proxy is None else parse_uri(proxy).flow(transport)
-        except ParseError as error:
-            raise UsageError("address-of-record, sent-by or proxy: " + error.detail)
-        self.aor = aor  # whom the next message is from
+        self.aor = aor
         self.sent_by = sent_by
-        self.clock = WallClock()
-        self.credentials: tuple[tuple[bytes, bytes, bytes], ...] = ()  # (realm or b"" for any, user, password)
-        self.route: ServiceRoute | None = None  # type: ignore[name-defined]  # noqa: F821  # of each MESSAGE
-        self._random = random_bytes
+        self.clock = clock
+        self.credentials = credentials
         self.transport = transport
-        self._target = b""  # the last one, and what parse_uri made of it: a board mostly sends to the same
-        self._uri: Uri | None = None
-        self.queues: dict[bytes, list[Draft]] = {}  # by key of Draft.uri; the first of each is pending
-        self.pending: dict[bytes, Draft] = {}  # by branch, in lower case
-        self.challenges: dict[tuple, list] = {}  # by method and flow: a nonce serves for more than one request
+        self.resolve_im = resolve_im
+        self.random_bytes = random_bytes
+        self.queues: dict[bytes, list[Request]] = {}
+        self.pending: dict[bytes, ClientTransaction] = {}
+        try:
+            read_target(aor, transport, _ANYWHERE)
+            read_target(b"sip:x@" + sent_by, transport, _ANYWHERE)
+            if proxy is not None:
+                scheme, colon, rest = proxy.partition(b":")
+                if rest.find(b"@") < 0:
+                    rest = b"x@" + rest  # as a target has it
+                self.first_hop = read_target(scheme + colon + rest, transport, None)[3:]
+        except Exception as error:  # its class costs memory to name
+            _refuse("address-of-record, sent-by or proxy: %s" % error)
 
     def token(self, octets: int) -> bytes:
         """Return a fresh random token of 2*octets characters."""
-        return hexlify(self._random(octets))  # type: ignore[operator]
+        return hexlify(self.random_bytes(octets))  # type: ignore[operator]
 
-    def random_octet(self) -> int:
-        """Return a random number 0..255."""
-        return self._random(1)[0]  # type: ignore[operator,no-any-return]
+    # Requests of ours
 
-    def new_call_id(self) -> bytes:
-        """Return a Call-ID that nobody has used: 80 random bits (RFC 3261 section 8.1.1.4)."""
-        return self.token(10)
+    def request(
+        self, call_id: bytes, target: bytes, body: bytes, flow: tuple | list | None, sender: bytes | None, options: dict
+    ) -> Request:
+        """Return a request for target, with nothing sent yet; see UserAgent.send(). Raises UsageError."""
+        if self.resolve_im is not None and target[:3].lower() == b"im:":  # RFC 3428 section 5
+            target = self.resolve_im(target) or target  # type: ignore[operator]
+        if not call_id or call_id.strip(PLAIN):
+            from .full_request import check_line
 
-    def send(
-        self,
-        call_id: bytes,
-        target: bytes,
-        body: bytes,
-        now: int,
-        content_type: bytes = b"text/plain",
-        expires: int | None = None,
-        flow: tuple | list[tuple] | None = None,
-        compact: bool = False,
-        subject: bytes | None = None,
-        fallback: tuple[bytes, bytes] | None = None,
-        date: int | None = None,
-        max_forwards: int = 70,
-    ) -> list[Event] | tuple[Event, ...]:
-        """Send a MESSAGE, at once or when the one pending for the same URI has its outcome (RFC 3428 section 8).
+            check_line(call_id)
+        flows = [] if flow is None else flow if isinstance(flow, list) else [flow]
+        first = self.route.first_hop if self.route is not None else self.first_hop
+        first_flow = flows[0] if flows else None if first is None else first[0]
+        known = self._known
+        if known[0] != target or known[1] != first_flow:
+            self._known = known = (target, first_flow, read_target(target, self.transport, first_flow))
+        if options or self.route is not None:
+            from .full_request import FullRequest
 
-        call_id: from new_call_id(), or the stored one of a message that is sent again after a restart.
-        target: a sip:, sips:, im: or tel: URI; for an im: URI resolve_im may know a better one.
-        expires: seconds that the content stays valid; adds Date if we know it.
-        flow: next hop, instead of the proxy or the target; a list has more, to try when the first leads nowhere.
-        compact: the short header names of RFC 3261 section 7.3.3.
-        fallback: content type and body to send once a peer has refused content_type with 415, from then on at once.
-        date, max_forwards: of a message that is passed on: the Unix seconds of its own Date, one hop less than it had.
-        Raises UsageError: what can't be sent by any road, a request over the budget, a Call-ID in use, a full queue.
-        """
-        _check_text(call_id)
+            options["route"] = self.route
+            fallback = options.get("fallback")
+            if fallback and self.peers and (known[2][2], options.get("content_type")) in self.peers.refused:
+                options["content_type"], body = fallback
+            request: Request = FullRequest(call_id, known[2], sender or self.aor, self.token(4), body, options)
+        else:
+            request = Request(call_id, known[2], sender or self.aor, self.token(4), body)
+        request.first_hop = first
+        if flows:
+            request.flows, request.place = tuple(flows), None
+        elif first is not None:
+            request.flows, request.place = (first[0],), first[1]
+        return request
+
+    def send(self, request: Request, now: int) -> list | tuple:
+        """Send a MESSAGE, at once or when the one pending for the same URI has its outcome; see UserAgent.send()."""
         for queue in self.queues.values():
             for other in queue:
-                if other.call_id == call_id:
-                    raise UsageError("this Call-ID is being sent already: take a new one")
-        draft = self.draft(target, content_type, expires, flow, compact, subject)
-        draft.call_id = call_id
-        draft.body = body
-        if date is not None or max_forwards != draft.max_forwards:
-            draft.date = date
-            draft.max_forwards = max_forwards
-        if fallback is not None:
-            draft.fallback = fallback
-            if (draft.key, content_type) in self.refused:
-                draft.content_type, draft.body = fallback
-        self.build(draft, now)
-        over = len(draft.request) + self.to_come(draft) - BUDGET
+                if other.call_id == request.call_id:
+                    _refuse("this Call-ID is being sent already: take a new one")
+        attempt = self.attempt(request, now)
+        over = len(attempt.data) + self.to_come(request) - BUDGET
         if over > 0:
-            raise UsageError("the request is %d octets over its budget of %d" % (over, BUDGET))
-        queue = self.queues.setdefault(draft.key, [])
-        if len(queue) > _MAX_QUEUE:
-            raise UsageError("too many messages wait for this URI: send more when some have their outcome")
-        events = _NOTHING if queue else self.start(draft, now)
-        queue.append(draft)
-        return events
-
-    def fit(self, *arguments: object, **options: object) -> tuple[list[bytes], bool]:
-        """Return agent.budget.fit_message of this user agent: the bodies to send, and whether with compact names."""
-        from .budget import fit_message
-
-        return fit_message(self, *arguments, **options)  # type: ignore[arg-type]
-
-    def draft(
-        self,
-        target: bytes,
-        content_type: bytes,
-        expires: int | None,
-        flow: tuple | list[tuple] | None,
-        compact: bool,
-        subject: bytes | None,
-    ) -> Draft:
-        """Return a MESSAGE without a body yet. Raises UsageError as send() does."""
-        try:
-            uri = self._uri
-            if uri is None or target != self._target:
-                self._uri = uri = parse_uri(target)
-                self._target = target
-            if uri.scheme == b"im" and self.resolve_im is not None:  # RFC 3428 section 5
-                uri = parse_uri(self.resolve_im(target) or target)  # type: ignore[operator]
-            if flow is None:
-                flow = self.route.flow if self.route is not None else self.proxy_flow or uri.flow(self.transport)
-        except ParseError as error:
-            raise UsageError("target: %s (an im: or tel: URI needs a proxy)" % error.detail)
-        if uri.scheme == b"sips" and (flow if isinstance(flow, tuple) else flow[0])[0] != b"TLS":
-            raise UsageError("a sips: target is sent over TLS only")
-        if expires is not None and not 0 <= expires <= 0xFFFFFFFF:
-            raise UsageError("expires: 0 to 4294967295 seconds")
-        _check_text(content_type)
-        if subject is not None:
-            _check_text(subject)
-        draft = self.new_draft(b"MESSAGE", uri, flow)
-        draft.content_type = content_type
-        if subject is not None or compact or self.route is not None:  # a board pays for each attribute that is set
-            draft.subject = subject
-            draft.compact = compact
-            draft.route = self.route
-        if expires is not None:
-            draft.expires = expires
-        return draft
-
-    def new_draft(self, method: bytes, uri: Uri, flow: tuple | list[tuple]) -> Draft:
-        """Return a request with nothing in it yet; agent.registration begins here, too."""
-        draft = Draft()
-        draft.method = method
-        draft.uri = uri
-        draft.aor = self.aor
-        draft.to = uri.address_of_record()
-        draft.key = uri.key()
-        draft.flows = list(flow) if isinstance(flow, list) else [flow]
-        draft.flow = draft.flows.pop(0)
-        draft.from_tag = self.token(4)
-        draft.challenges = self.challenges.get((method, draft.flow[:3]), _NO_CHALLENGES)
-        draft.tried = []
-        return draft
-
-    def to_come(self, draft: Draft) -> int:
-        """Octets that the request may still gain: the answer to a challenge, and a Date once it is known."""
-        octets = _DATE if draft.expires and draft.date is None and self.clock.quality == NONE else 0
-        if self.credentials:
-            each = _CREDENTIALS + max([len(one[1]) for one in self.credentials]) + len(draft.uri.request_uri())
-            octets += max(self.rooms - len(draft.challenges), 0) * each
-        return octets
-
-    def build(self, draft: Draft, now: int) -> None:
-        """Make the octets of a new transaction: branch and CSeq are fresh, Date is the time of sending."""
-        draft.cseq += 1  # before anything can fail: who builds anew has taken one away
-        request_uri = draft.uri.request_uri()
-        extra = draft.extra
-        if draft.route is not None:
-            request_uri, extra = draft.route.lead(draft.uri)
-        branch = b"z9hG4bK" + self.token(8)
-        sent_by = self.sent_by
-        head = _HEAD
-        if draft.compact:
-            from .budget import COMPACT as head
-        parts = [
-            head
-            % (
-                draft.method,
-                request_uri,
-                draft.flow[0],
-                sent_by,
-                branch,
-                draft.max_forwards,
-                draft.aor,
-                draft.from_tag,
-                draft.to,
-                draft.call_id,
-                draft.cseq,
-                draft.method,
-                extra,
-            )
-        ]
-        if draft.expires is not None:
-            parts.append(b"Expires:%d\r\n" % draft.expires)
-        unix = draft.date
-        if unix is None and draft.expires:
-            unix = self.clock.unix(now)
-        if unix is not None:
-            from .headers.dates import format_date
-
-            parts.append(b"Date:%s\r\n" % format_date(unix))
-        if draft.subject is not None:
-            parts.append((b"s:%s\r\n" if draft.compact else b"Subject: %s\r\n") % draft.subject)
-        if draft.content_type is not None:
-            parts.append((b"c:%s\r\n" if draft.compact else b"Content-Type: %s\r\n") % draft.content_type)
-        for challenge in draft.challenges:
-            parts.append(challenge.answer(draft.method, request_uri, draft.body, self.token(4)))
-        parts.append((b"l:%d\r\n\r\n" if draft.compact else b"Content-Length: %d\r\n\r\n") % len(draft.body))
-        parts.append(draft.body)
-        draft.request = b"".join(parts)  # in one piece: a board's memory may have no room for its growing
-        draft.branch = branch
-        draft.sent_by = sent_by
-
-    def start(self, draft: Draft, now: int) -> list[Event]:
-        """Begin the transaction of a request that was built."""
-        events: list[Event] = [Transmit(draft.request, draft.flow)]
-        draft.transaction = ClientTransaction(draft.flow[0] != b"UDP", now)
-        for challenge in draft.challenges:
-            challenge.count += 1
-        self.pending[draft.branch.lower()] = draft
-        if draft.transaction.reliable:
-            draft.request = b""  # it won't be repeated
-        return events
-
-    def finish(
-        self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
-    ) -> list[Event]:
-        """End a transaction: by another attempt if there is one, else with the outcome; then the next one's turn.
-
-        A MemoryError leaves it pending: for the same response once more, or its timer.
-        """
-        branch = draft.branch
-        request = draft.request
-        tried = draft.tried
-        try:
-            events = self._conclude(draft, name, status, reason, message, now)
-        except MemoryError:
-            draft.branch = branch
-            draft.request = request
-            draft.tried = tried
-            raise
-        del self.pending[branch.lower()]
-        return events
-
-    def _conclude(
-        self, draft: Draft, name: str, status: int, reason: bytes, message: Message | None, now: int
-    ) -> list[Event]:
-        key = draft.uri.key()
-        again = False
-        if status >= 300 and len(draft.tried) < _MAX_ATTEMPTS:
-            draft.tried = list(draft.tried)
-            if status in (401, 407):
-                from .auth.client import answer
-
-                again = answer(self, draft, message)  # type: ignore[arg-type]
-            else:
-                from .recovery.failover import amend
-
-                again = amend(self, draft, status, message, now)
-        if again:
-            self.build(draft, now)
-            if len(draft.request) <= BUDGET:
-                if draft.owner is not None or draft.uri.key() == key:
-                    return self.start(draft, now)
-                from .recovery.redirect import requeue
-
-                return requeue(self, draft, key, now)
-            over = len(draft.request) - BUDGET
-            reason = b"%d octets over the budget with what the %d asks for: shorten the text" % (over, status)
-        if draft.owner is not None:
-            events: list[Event] = draft.owner.finished(status, message, now)  # type: ignore[attr-defined]
+            _refuse("the request is %d octets over its budget of %d" % (over, BUDGET))
+        queue = self.queues.get(request.key)
+        if queue is None:
+            events = self.start(attempt)
+            self.queues[request.key] = [request]
             return events
-        retry_after = None if message is None else message.get(b"retry-after")
-        return [Outcome(draft.call_id, name, status, reason, retry_after)] + self.go_on(key, now)
+        if len(queue) > _MAX_QUEUE:
+            _refuse("too many messages wait for this URI: send more when some have their outcome")
+        queue.append(request)
+        return _NOTHING
 
-    def go_on(self, key: bytes, now: int) -> list[Event]:
-        """The first of a queue has ended or gone elsewhere: begin with the next one."""
-        queue = self.queues[key]
-        if len(queue) == 1:
-            del self.queues[key]
-            return []
-        draft = queue[1]
-        draft.cseq -= 1  # it has only been measured so far
-        self.build(draft, now)
-        if self.challenges:
-            from .auth.client import recall
+    def to_come(self, request: Request) -> int:
+        """Return the octets that a request may still gain: the answer to a challenge, and a Date once it is known."""
+        if not self.credentials and not request.expires:
+            return 0
+        from .budget import to_come
 
-            recall(self, draft, now)
-        events = self.start(draft, now)
-        queue.pop(0)
+        return to_come(self, request)
+
+    def attempt(
+        self, request: Request, now: int, with_credentials: bool = True, branch: bytes | None = None
+    ) -> ClientTransaction:
+        """Return the next attempt at a request, of which nobody knows yet. branch: None for a fresh one."""
+        flow = request.flows[0]
+        uri = request.uri if request.route is None else request.route.request_uri(request.uri)  # type: ignore[attr-defined]
+        via = b"".join((b"Via: SIP/2.0/", flow[0], b" ", self.sent_by, b";branch=", branch or b"z9hG4bK" + self.token(8)))
+        unix = request.date
+        if unix is None and request.expires and self.clock is not None:
+            unix = self.clock.unix(now)  # type: ignore[attr-defined]
+        credentials = b""
+        if self.peers is not None and with_credentials:
+            credentials = self.peers.answer(request, flow, uri)
+        data = request.encode(uri, request.cseq + 1, via, unix, credentials)
+        return ClientTransaction(request, flow, request.cseq + 1, via, data, now)
+
+    def start(self, attempt: ClientTransaction) -> list:
+        """Begin with an attempt: from now on it counts."""
+        request = attempt.request
+        if request.place is not None:  # its flow has a name
+            events = [Resolve(request.place)]
+        else:
+            events = [Transmit(attempt.data, attempt.flow)]
+        self.pending[_branch(attempt)] = attempt
+        if request.place is None:
+            request.cseq = attempt.cseq
+            if self.peers is not None:
+                self.peers.answered(request, attempt.flow)
+        if request.place is not None or attempt.flow[0] != b"UDP":
+            attempt.data = b""  # it won't be repeated
         return events
 
-    def receive_response(self, message: Message, now: int) -> list[Event] | tuple[Event, ...]:
-        """Match a response to its request (RFC 3261 sections 17.1.3 and 18.1.2). Raises ParseError for a stray.
+    def resolved(self, place: bytes, flows: list, now: int, reason: bytes) -> list:
+        """Go on with what waits for the flows of a place; none: it leads nowhere."""
+        events: list = []
+        for attempt in list(self.pending.values()):
+            request = attempt.request
+            if request.place != place:
+                continue
+            if not flows:
+                events += self.end(attempt, "failed", 503, reason, None, now)
+                continue
+            more = tuple(flows if self.peers is None else self.peers.live_first(flows, now))
+            before = request.flows
+            request.flows, request.place = more + before[1:], None
+            try:
+                following = self._affordable(request, now, attempt.via[-23:])  # nothing was sent with it
+            except MemoryError:
+                request.flows, request.place = before, place
+                raise
+            events += self.start(following)
+        return events
 
-        The one Via of a response to us is the one we wrote, with parameters added and perhaps in another order.
+    def _affordable(self, request: Request, now: int, branch: bytes | None = None) -> ClientTransaction:
+        """Return an attempt with the credentials that are known by now, unless they are too much for the budget."""
+        attempt = self.attempt(request, now, True, branch)
+        return attempt if len(attempt.data) <= BUDGET else self.attempt(request, now, False, branch)
+
+    # Answers to them
+
+    def match(self, data: bytes) -> tuple[ClientTransaction, bytes | None] | None:
+        """Return (attempt, Date's value) of a 1xx or 2xx to a MESSAGE of ours; None for what has to be read in full.
+
+        The Via of a response to us is the one we wrote, with parameters added. Nearly every peer leaves it and the names
+        of the fields as we wrote them: then all is compared in place. This takes nothing that agent.receiver wouldn't.
         """
-        vias = message.all(b"via")
-        via = vias[0].lower() if len(vias) == 1 else b""
-        branch = via[via.find(b"z9hg4bk") :].split(b";")[0].rstrip()
-        draft = self.pending.get(branch)
-        if (
-            message.fault
-            or draft is None
-            or via.find(b",") >= 0
-            or via.split(b";")[0].split()[-1:] != [draft.sent_by.lower()]
-            or (message.get(b"cseq") or b"").split()[-1:] != [draft.method]
-        ):
-            raise ParseError("a response to a pending request was expected")
-        status = message.status
-        if not draft.transaction.receive(status):
-            return _NOTHING
-        if status < 300 and self.clock.quality <= LEARNED:
-            date = message.get(b"date")
-            if date is not None:
-                from .headers.dates import parse_date
+        find, starts = data.find, data.startswith
+        attempt = date = None
+        at = find(b"\r\n") + 2
+        if not starts(b"SIP/2.0 ") or at < 14 or not 49 <= data[8] <= 50 or not data[8:11].isdigit() or data[11] != 32:
+            return None
+        seen = end = 0
+        while True:
+            end = find(b"\r\n", at)
+            if end <= at:
+                break
+            octet = data[at] | 32  # in lower case
+            if octet == 118 and not seen & 1:  # v
+                branch = find(b";branch=", at, end) + 8
+                attempt = self.pending.get(data[branch : branch + 23].lower())
+                if attempt is None or not starts(attempt.via, at) or data[branch + 23] not in b";\r":
+                    return None
+                seen += 1 if find(b",", at, end) < 0 else 8
+            elif octet == 99:  # c
+                if starts(b"CSeq: ", at) and starts(b" MESSAGE\r\n", end - 8):
+                    seen += 2
+                elif not starts(b"Content-Length: 0\r\n", at) and not starts(b"Call-ID: ", at):
+                    return None
+            elif octet == 100 and starts(b"Date: ", at):  # d
+                date = data[at + 6 : end]
+            elif octet in b"vdlr )":  # another Via, an odd Date, Content-Length, Retry-After, a folded line
+                return None
+            at = end + 2
+        return (attempt, date) if seen == 3 and end == at and attempt.request.owner is None else None
 
-                unix = parse_date(date)
-                if unix is not None:
-                    self.clock.set(unix, LEARNED, now)
+    def answered(
+        self, attempt: ClientTransaction, status: int, reason: bytes, date: bytes | None, response: object, now: int
+    ) -> list | tuple:
+        """Take a response to an attempt. date: the value of its Date; response: a Message, None for a MESSAGE's 2xx."""
+        if not attempt.receive(status):
+            from .events import Provisional
+
+            return (Provisional(attempt.request.call_id, status, reason),)
+        if status < 300 and date is not None:
+            clock = self.clock
+            if clock is None or clock.quality < 2:  # type: ignore[attr-defined]  # nobody better has told
+                from .learn import learned
+
+                self.clock = learned(clock, date, now)
         if status == 202:
             name = "accepted"  # by a store or a gateway: not delivered yet (RFC 3428 section 4)
         else:
             name = "delivered" if status < 300 else "failed" if status < 600 else "refused"
-        return self.finish(draft, name, status, message.reason, message, now)
+        return self.end(attempt, name, status, reason, response, now)
 
-    def wake(self, now: int) -> list[Event]:
+    def end(
+        self, attempt: ClientTransaction, name: str, status: int, reason: bytes, response: object | None, now: int
+    ) -> list:
+        """End an attempt: by another one if there is one, else with the outcome; then the next one's turn.
+
+        A MemoryError leaves all as it was: for the same response once more, or the timer.
+        """
+        request = attempt.request
+        events: list = []
+        if status >= 300 and len(request.tried) < _MAX_ATTEMPTS:
+            again = self._second_chance(request, status, response, now)
+            if again is not None:
+                following = self.attempt(again, now)
+                over = len(following.data) - BUDGET
+                if over <= 0:
+                    return self._replace(attempt, following, now)
+                reason = b"%d octets over the budget with what the %d asks for: shorten the text" % (over, status)
+        if request.owner is not None:
+            events += request.owner.finished(status, response, attempt, now)  # type: ignore[attr-defined]
+        else:
+            retry_after = None if response is None else response.get(b"retry-after")  # type: ignore[attr-defined]
+            events.append(Outcome(request.call_id, name, status, reason, retry_after))
+            events += self._go_on(request.key, now)
+        del self.pending[_branch(attempt)]
+        return events
+
+    def _second_chance(self, request: Request, status: int, response: object | None, now: int) -> Request | None:
+        from .recovery import amend
+
+        if self.peers is None:
+            from .peers import Peers
+
+            self.peers = Peers(self.credentials, self.random_bytes)
+        return amend(request, status, response, self.peers, now)  # type: ignore[arg-type]
+
+    def _replace(self, attempt: ClientTransaction, following: ClientTransaction, now: int) -> list:
+        """Go on with another attempt at a request, behind what is pending for its URI if that is another one."""
+        old, new = attempt.request, following.request
+        events: list = []
+        if new.owner is not None or new.key == old.key:
+            events += self.start(following)
+            if new.owner is None:
+                self.queues[old.key][0] = new
+        else:
+            queue = self.queues.get(new.key)
+            if queue is None:
+                events += self.start(following)
+                self.queues[new.key] = [new]
+            else:
+                queue.append(new)
+            events += self._go_on(old.key, now)
+        del self.pending[_branch(attempt)]
+        return events
+
+    def _go_on(self, key: bytes, now: int) -> list:
+        """The first of a queue has ended or gone elsewhere: begin with the next one."""
+        queue = self.queues[key]
+        events = self.start(self._affordable(queue[1], now)) if len(queue) > 1 else []
+        queue.pop(0)
+        if not queue:
+            del self.queues[key]
+        return events
+
+    def failed(self, flow: tuple, now: int, reason: bytes) -> list:
+        """End what is pending on a flow that is gone or can't be opened, as if by a 503; see UserAgent.failed()."""
+        events: list = []
+        for queue in self.queues.values():
+            for request in queue[1:]:
+                if request.flows[0][:3] == flow[:3] and len(request.flows) == 1:
+                    queue.remove(request)
+                    events.append(Outcome(request.call_id, "failed", 503, reason, None))
+        for attempt in list(self.pending.values()):
+            if attempt.flow[:3] == flow[:3]:
+                events += self.end(attempt, "failed", 503, reason, None, now)
+        return events
+
+    def wake(self, now: int) -> list:
         """Let time pass: repeat requests, give up on what stayed unanswered."""
-        events: list[Event] = []
-        for draft in list(self.pending.values()):
-            if draft.transaction.wake(now):
-                events.append(Transmit(draft.request, draft.flow))
-            elif draft.transaction.state == TERMINATED:
-                events += self.finish(draft, "timeout", 408, b"Request Timeout", None, now)
+        events: list = []
+        for attempt in list(self.pending.values()):
+            if attempt.wake(now):
+                events.append(Transmit(attempt.data, attempt.flow))
+            elif attempt.state == TERMINATED:
+                events += self.end(attempt, "timeout", 408, b"Request Timeout", None, now)
         return events
 
     def wait_ms(self, now: int) -> int | None:
         """Return the ms until wake() has work, 0 when overdue, None when nothing is pending."""
         wait = None
-        for draft in self.pending.values():
-            ms = draft.transaction.wait_ms(now)
+        for attempt in self.pending.values():
+            ms = attempt.wait_ms(now)
             if wait is None or ms < wait:
                 wait = ms
         return wait
 
 
-def _check_text(value: bytes) -> None:
-    """Nothing a caller gives may end a header field, let alone begin another one."""
-    if not value or value.find(b"\r") >= 0 or value.find(b"\n") >= 0 or value.find(b"\0") >= 0:
-        raise UsageError("Call-ID, content type and subject: one line of text each was expected")
+def _branch(attempt: ClientTransaction) -> bytes:
+    """Return what an attempt is found by: the branch of its Via, in lower case."""
+    return attempt.via[-23:].lower()
+
+
+def _refuse(text: str) -> None:
+    from .errors import UsageError
+
+    raise UsageError(text)

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sipmote.agent.clock import NTP, parse_delta
+from sipmote.agent.headers.delta import parse_delta
+from sipmote.agent.wall_clock import NTP
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import MessageReceived, Outcome
-from sipmote.agent.recovery.failover import retry_after_s
+from sipmote.agent.headers.delta import retry_after_s
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError

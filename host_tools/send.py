@@ -16,7 +16,7 @@ from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Dropped, Event, MessageReceived, Outcome
 from sipmote.agent.message import Message
-from sipmote.agent.recovery.failover import retry_after_s
+from sipmote.agent.headers.delta import retry_after_s
 from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.console import harmless, write_json

@@ -1,10 +1,13 @@
 """What the portable tests share: it runs on CPython and on a board alike, so it is plain Python over `agent` alone."""
 
 from agent.clock import later
-from agent.events import Dropped, MessageReceived, Outcome, Transmit
+from agent.events import Dropped, Outcome, Provisional, Resolve, Transmit
 from agent.message import Message
 from agent.stream import Framer
+from agent.uas.events import MessageReceived
+from agent.uri import parse_uri
 from agent.user_agent import UserAgent
+from agent.wall_clock import WallClock
 
 NOW = 0x3FFFFFFF - 700  # tests begin just before the clock wraps
 
@@ -60,14 +63,51 @@ class Dice:
         return bytes([self.roll(256) for _ in range(n)])
 
 
+class Settled(UserAgent):
+    """A user agent that looks no name up: each URI leads to the host that it names."""
+
+    def settled(self, events, now):
+        """Return events with each Resolve answered, and what comes of that in its place."""
+        if not [1 for event in events if type(event) is Resolve]:
+            return events
+        found = []
+        for event in events:
+            if type(event) is Resolve:
+                flow = parse_uri(event.uri).flow(self.uac.transport)
+                found += UserAgent.resolved(self, event.uri, [flow], now)
+            else:
+                found.append(event)
+        return found
+
+    def send(self, call_id, target, body, now, *more, **options):
+        return self.settled(UserAgent.send(self, call_id, target, body, now, *more, **options), now)
+
+    def receive(self, data, flow, now):
+        return self.settled(UserAgent.receive(self, data, flow, now), now)
+
+    def failed(self, flow, now, *more):
+        return self.settled(UserAgent.failed(self, flow, now, *more), now)
+
+    def register(self, now, *more, **options):
+        return self.settled(UserAgent.register(self, now, *more, **options), now)
+
+    def unregister(self, now):
+        return self.settled(UserAgent.unregister(self, now), now)
+
+    def wake(self, now):
+        return self.settled(UserAgent.wake(self, now), now)
+
+
 def board(random_bytes=None, **options):
     """Return the user agent that sends in most tests."""
-    return UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", random_bytes or counting(), **options)
+    options.setdefault("clock", WallClock())
+    return Settled(b"sip:boiler@example.org", b"192.0.2.7:5060", random_bytes or counting(), **options)
 
 
 def desk(random_bytes=None, **options):
     """Return the user agent that answers in most tests."""
-    return UserAgent(b"sip:desk@example.org", b"192.0.2.9:5060", random_bytes or counting(), **options)
+    options.setdefault("clock", WallClock())
+    return Settled(b"sip:desk@example.org", b"192.0.2.9:5060", random_bytes or counting(), **options)
 
 
 def changed(data, *pairs):
@@ -235,7 +275,7 @@ class Link:
                 assert event.call_id in self._call_ids and event.call_id not in self._ended, "one Outcome for each send"
                 self._ended.append(event.call_id)
                 peer.outcomes.append((self.ms, event))
-            else:
+            elif type(event) is not Provisional:
                 assert type(event) is Dropped
                 peer.dropped.append(event.reason)
 

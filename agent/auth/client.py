@@ -6,62 +6,41 @@ it and gets escapes on the wire alone; it is UTF-8, which SIP's quoted strings m
 Authentication-Info is ignored: servers get it wrong, and all it could save is a round trip after the nonce's end.
 """
 
-from ..compat import const
+from binascii import hexlify
+
+from ..changed import changed
 from ..errors import ParseError
 from ..message import Message
-from ..uac import BUDGET, Draft, Uac
+from ..peers import Peers
+from ..request import Request
 from .digest import hexhash, is_supported, parse_parameters, quote, response, secret, unquote
 
-_MAX_FLOWS = const(16)  # with challenges that are remembered
 
-
-def answer(uac: Uac, draft: Draft, message: Message) -> bool:
+def amend(request: Request, status: int, refusal: Message, peers: Peers, now: int) -> Request | None:
     """Take up the challenges we have credentials for (RFC 3261 section 22): each realm once, again only when stale.
 
-    A proxy that forks puts the challenges of all branches in one response, so that both fields may be in either status
-    (RFC 3261 section 16.7, step 7).
+    Returns the request to send again, None when it would not help; see agent.recovery.amend(). A proxy that forks puts
+    the challenges of all branches in one response, so that both fields may be in either status (section 16.7, step 7).
     """
-    if not uac.credentials:
-        return False
-    challenges = list(draft.challenges)
-    changed = False
-    found = choose(message.all(b"www-authenticate"), b"Authorization")
-    for challenge in found + choose(message.all(b"proxy-authenticate"), b"Proxy-Authorization"):
+    if not peers.credentials:
+        return None
+    flow = request.flows[0]
+    challenges = list(peers.known(request, flow))
+    tried = request.tried
+    found = choose(refusal.all(b"www-authenticate"), b"Authorization")
+    for challenge in found + choose(refusal.all(b"proxy-authenticate"), b"Proxy-Authorization"):
         mark = b"%s %s" % (challenge.field, challenge.realm)
-        if mark in draft.tried and not (challenge.stale and draft.tried.count(mark) < 2):
+        if mark in tried and not (challenge.stale and tried.count(mark) < 2):
             continue
-        for realm, user, password in uac.credentials:
-            if realm in (b"", unquote(challenge.realm)):
-                challenge.user = user
-                challenge.password = password
-                for known in challenges:
-                    if known.field == challenge.field and known.realm == challenge.realm:
-                        challenges.remove(known)
-                        break
-                challenges.append(challenge)
-                draft.tried.append(mark)
-                changed = True
-                break
-    if changed:
-        if len(uac.challenges) >= _MAX_FLOWS:
-            uac.challenges.clear()
-        draft.challenges = uac.challenges[(draft.method, draft.flow[:3])] = challenges
-        if len(challenges) > 1:  # a proxy's and the recipient's, say: room for two takes a third of everybody's budget
-            uac.rooms = 2
-    else:  # the next request begins without credentials that are no good
-        uac.challenges.pop((draft.method, draft.flow[:3]), None)
-    return changed
-
-
-def recall(uac: Uac, draft: Draft, now: int) -> None:
-    """Let a request that had to wait take up the challenges met meanwhile where it goes, if the budget allows."""
-    known = uac.challenges.get((draft.method, draft.flow[:3]), draft.challenges)
-    for challenges in (known, draft.challenges):
-        draft.challenges = challenges
-        draft.cseq -= 1  # it was built before, and not sent
-        uac.build(draft, now)
-        if len(draft.request) <= BUDGET:
-            break
+        if challenge.is_for(peers.credentials):
+            challenge.cnonce = hexlify(peers.random_bytes(4))  # type: ignore[operator]
+            same = (challenge.field, challenge.realm)
+            challenges = [known for known in challenges if (known.field, known.realm) != same] + [challenge]
+            tried = tried + (mark,)
+    if tried == request.tried:  # the next request begins without credentials that are no good
+        challenges = []
+    peers.challenged(request, flow, challenges)
+    return changed(request, tried=tried) if challenges else None
 
 
 class Challenge:
@@ -77,16 +56,24 @@ class Challenge:
         self.hides_user = params.get(b"userhash", b"").lower() == b"true"
         self.field = field  # the header field that takes the answer
         self.qop = qop
-        self.cnonce = b""
-        self.count = 0  # requests that were sent with it; Uac.start counts
+        self.cnonce = b""  # random, no quotes in it; one for all requests: the key of a -sess algorithm is made from it
+        self.count = 0  # requests that were sent with it
 
-    def answer(self, method: bytes, uri: bytes, body: bytes, cnonce: bytes) -> bytes:
-        """Return the header line with credentials for one request, the next one to be sent.
+    def is_for(self, credentials: tuple) -> bool:
+        """Take user and password of the first credentials for this realm; False when there are none."""
+        for realm, user, password in credentials:
+            if realm in (b"", unquote(self.realm)):
+                self.user = user
+                self.password = password
+                return True
+        return False
 
-        uri: the Request-URI as sent. cnonce: random, no quotes in it; the first one serves for all requests, since
-        the key of a -sess algorithm is made from it.
+    def answer(self, method: bytes, uri: bytes, body: bytes) -> bytes:
+        """Return the header line with credentials for the next request; nothing is counted yet.
+
+        uri: the Request-URI as sent.
         """
-        self.cnonce = cnonce = self.cnonce or cnonce
+        cnonce = self.cnonce
         params = {b"nonce": self.nonce, b"cnonce": cnonce}
         if self.qop:
             params[b"qop"] = self.qop

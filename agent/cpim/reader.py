@@ -6,7 +6,8 @@ end) and multipart content, which stays as it came.
 
 from ..compat import const
 from ..errors import ParseError
-from ..headers.dates import civil, day_number
+from ..headers.date_reader import day_number
+from ..headers.date_writer import civil
 from ..headers.values import media_type
 
 CORE = b"urn:ietf:params:cpim-headers:"  # the namespace of the names without prefix, until NS says otherwise

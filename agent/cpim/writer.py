@@ -1,6 +1,6 @@
 """Writes message/cpim (RFC 3862), and no more than that: a board sends it without being able to read it."""
 
-from ..headers.dates import civil
+from ..headers.date_writer import civil
 
 
 def build_cpim(

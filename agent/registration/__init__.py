@@ -1,29 +1,25 @@
 """Keeps an address-of-record bound at a registrar (RFC 3261 section 10), with outbound (RFC 5626) where it is offered.
 
-Loaded by a user agent that registers. UserAgent.register() makes one; wake() and receive() of the user agent drive it.
-agent.registration.failure has what is done about failures.
+Loaded by a user agent that registers. UserAgent.register() makes one, UserAgent.wake() and receive() drive it.
+failure.py says what a failure means, route.py reads a Service-Route.
 """
 
-from ..clock import later, parse_delta, until
+from ..clock import later, until
 from ..compat import const
 from ..errors import ParseError, UsageError
-from ..events import Event, Transmit
+from ..events import Transmit
+from ..full_request import FullRequest
+from ..headers.delta import parse_delta
 from ..message import Message
-from ..uac import Draft, Uac
+from ..target import read_hop
 from ..uri import Uri, bracketed, parse_host_port, parse_uri
+from .events import FlowLost, Registered, RegistrationLost
 
 _PING = b"\r\n\r\n"
 _PING_MS = const(25000)  # keeps a NAT's UDP binding, which lives 30 s and more (RFC 5626 section 4.4.2)
 _STREAM_PING_MS = const(95000)  # RFC 5626 section 4.4.1: below 120 s
 _PONG_MS = const(10000)  # in which a stream's ping has to be answered, once it has been before
 _HALF_WAY_S = const(1200)  # longer bindings are renewed this long before their end, shorter ones half-way
-
-
-class Registered(Event):
-    """The registrar has answered 200: we are reachable for so many seconds, 0 after unregistering."""
-
-    __slots__ = ("expires",)
-    expires: int
 
 
 class Registration:
@@ -34,94 +30,107 @@ class Registration:
     bound = False
     _interval = _cseq = 0
     _old_contact: Uri | None = None  # to be taken away in the next REGISTER
-    _draft: Draft | None = None  # the REGISTER that is on its way
+    _is_busy = False  # a REGISTER is on its way
     _is_leaving = False  # it unregisters
     next_at: int | None = None  # when to register again
     ping_at: int | None = None
     pong_at: int | None = None
     ponged = False
 
-    def __init__(self, ua: Uac, registrar: bytes | None, expires: int, instance: bytes, contact: bytes) -> None:
+    def __init__(
+        self,
+        uac: "Uac",  # type: ignore[name-defined]  # noqa: F821
+        registrar: bytes | None,
+        expires: int,
+        instance: bytes,
+        contact: bytes,
+    ) -> None:
         """Prepare what UserAgent.register() asks for. Raises UsageError for a registrar or contact that won't do."""
-        self.ua = ua
-        self._aor = ua.aor  # whose binding it is, whoever the user agent speaks for later
+        self._uac = uac
+        self._aor = uac.aor
         try:
-            aor = parse_uri(ua.aor)
+            aor = parse_uri(uac.aor)
             uri = Uri(aor.scheme, None, aor.host, aor.port, []) if registrar is None else parse_uri(registrar)
-            flow = ua.proxy_flow or uri.flow(ua.transport)
+            self._first_hop = uac.first_hop or read_hop(uri.request_uri(), uac.transport)
             if not contact:
-                contact = b"%s:%s@%s" % (aor.scheme, aor.user or b"", ua.sent_by)
-                if flow[0] != b"UDP" and aor.scheme == b"sip":
-                    contact += b";transport=" + flow[0].lower()
+                contact = b"%s:%s@%s" % (aor.scheme, aor.user or b"", uac.sent_by)
+                if self._first_hop[0][0] != b"UDP" and aor.scheme == b"sip":
+                    contact += b";transport=" + self._first_hop[0][0].lower()
             self._contact = parse_uri(contact)
         except ParseError as error:
             raise UsageError("registrar or contact: " + error.detail)
         self._registrar = uri
-        self._first_flow = flow  # where to ask for a binding; a name may lead to other places each time
-        self._flow = flow  # where we have one
+        self._flow: tuple = ()  # where we have a binding
         self.asked = expires
         self.expires = expires  # what we ask for at the moment; 0 unregisters
         self._instance = instance
-        self._call_id = ua.new_call_id()
+        self._call_id = uac.token(10)
 
-    def start(self, now: int) -> list[Event]:
+    def start(self, now: int) -> list:
         """Send a REGISTER, unless one is on its way."""
-        if self._draft is not None:
-            self.next_at = None  # the end of that one sets it anew
-            return []
-        flows = [self._flow, self._first_flow] if self.bound and self._flow != self._first_flow else self._first_flow
-        draft = self.ua.new_draft(b"REGISTER", self._registrar, flows)
-        draft.owner = self
-        draft.aor = draft.to = self._aor
-        draft.call_id = self._call_id
-        draft.cseq = self._cseq
+        events = [] if self._is_busy else self._uac.start(self._uac.attempt(self._request(), now))
+        self.next_at = None  # the end of what is on its way sets it anew
+        if not events:
+            return events
+        self._old_contact = None
+        self._is_busy = True
+        self._is_leaving = self.expires == 0
+        return events
+
+    def _request(self) -> FullRequest:
+        """Return the next REGISTER (RFC 3261 section 10.2)."""
+        flow, place = self._first_hop
+        uri = self._registrar
+        target = (uri.request_uri(), self._aor, uri.key(), flow, place)
         contact = b"Contact: <%s>" % self._contact.request_uri()
         if self._instance:
             contact += b';+sip.instance="<%s>";reg-id=1' % self._instance
         if self._old_contact is not None:
             contact += b", <%s>;expires=0" % self._old_contact.request_uri()
-            self._old_contact = None
-        draft.extra = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: path, outbound\r\n" % (
-            contact,
-            self.expires,
-        )
-        self.ua.build(draft, now)
-        events = self.ua.start(draft, now)
-        self._draft = draft
-        self._is_leaving = self.expires == 0
-        self.next_at = None
-        return events
+        fields = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: path, outbound\r\n"
+        options = {
+            "method": b"REGISTER",
+            "content_type": None,
+            "extra": fields % (contact, self.expires),
+            "owner": self,
+        }
+        request = FullRequest(self._call_id, target, self._aor, self._uac.token(4), b"", options)
+        request.cseq = self._cseq
+        request.first_hop = self._uac.first_hop
+        if self.bound and self._flow[:3] != flow[:3]:  # where we have a binding, before a name leads elsewhere
+            request.flows, request.place, request.last_place = (self._flow, flow), None, place
+        return request
 
-    def stop(self, now: int) -> list[Event]:
+    def stop(self, now: int) -> list:
         """Take the binding away. The Registered event that follows says 0 seconds."""
         self.expires = 0
         self.ping_at = self.pong_at = None
         return self.start(now)
 
-    def finished(self, status: int, message: Message | None, now: int) -> list[Event]:
+    def finished(self, status: int, response: Message | None, attempt: object, now: int) -> list:
         """The REGISTER has its final response; challenges were answered before."""
-        draft, self._draft = self._draft, None
-        self._cseq = draft.cseq  # type: ignore[union-attr]
+        self._is_busy = False
+        self._cseq = attempt.cseq  # type: ignore[attr-defined]
         if self.expires == 0 and not self._is_leaving:
             return self.start(now)  # stop() was called meanwhile, and this one may have bound us
-        if message is not None and status < 300:
-            if self.expires and self._move(message):
+        if response is not None and status < 300:
+            if self.expires and self._move(response):
                 return self.start(now)
-            granted = self._granted(message)
+            granted = self._granted(response)
             if granted is not None and (granted > 0 or self.expires == 0):
-                return self._bound(granted, draft.flow, message, now)  # type: ignore[union-attr]
+                return self._bound(granted, attempt.flow, response, now)  # type: ignore[attr-defined]
             status = 500  # a 200 that doesn't list our contact: there is no binding
-        return self._lost(status, message, now)
+        return self._lost(status, response, now)
 
-    def _move(self, message: Message) -> bool:
+    def _move(self, response: Message) -> bool:
         """Take the address that the registrar saw as our contact, if it is another one: we are behind a NAT.
 
         Once for each renewal, so that a NAT that changes its mind each time can't keep us busy. With outbound we are
         reached on our flow, whatever the contact is, and a second one would turn outbound off at some proxies.
         """
-        if b",".join(message.all(b"require")).lower().find(b"outbound") >= 0:
+        if b",".join(response.all(b"require")).lower().find(b"outbound") >= 0:
             return False
-        via = message.get(b"via") or b""
+        via = response.get(b"via") or b""
         old = self._contact
         host = _after(via, b";received=") or old.host
         try:
@@ -135,53 +144,70 @@ class Registration:
         self._contact = Uri(old.scheme, old.user, host, port, old.params)
         return True
 
-    def _bound(self, granted: int, flow: tuple, message: Message, now: int) -> list[Event]:
+    def _bound(self, granted: int, flow: tuple, response: Message, now: int) -> list:
         self.failures = 0
         self.has_moved = self.has_raised = False
         self._flow = flow
         self.bound = granted > 0
-        self.ua.route = None
+        uac = self._uac
+        uac.route = None
         if not granted:
             self.next_at = None
             return [Registered(0)]
-        if message.get(b"service-route") is not None:
+        if response.get(b"service-route") is not None:
             from .route import read_route
 
-            self.ua.route = read_route(self.ua, message)
+            uac.route = read_route(response, uac.transport, uac.first_hop)
         renew_s = granted - _HALF_WAY_S if granted > 2 * _HALF_WAY_S else granted // 2
         self.next_at = later(now, min(max(renew_s, 1), 86400) * 1000)
-        timer = parse_delta(message.get(b"flow-timer"))
-        self._interval = _PING_MS if self._flow[0] == b"UDP" else _STREAM_PING_MS
+        timer = parse_delta(response.get(b"flow-timer"))
+        self._interval = _PING_MS if flow[0] == b"UDP" else _STREAM_PING_MS
         if timer is not None and 0 < timer < 3600:  # RFC 5626 section 4.4: 80 to 100 % of it
-            self._interval = timer * 1000 * (80 + self.ua.random_octet() % 21) // 100
+            self._interval = timer * 1000 * (80 + uac.random_bytes(1)[0] % 21) // 100  # type: ignore[operator]
         self.ping_at = later(now, self._interval)
         self.pong_at = None
         return [Registered(granted)]
 
-    def _granted(self, message: Message) -> int | None:
+    def _granted(self, response: Message) -> int | None:
         """Seconds that the registrar granted our contact; None when the 200 doesn't list it."""
         if self.expires == 0:
             return 0
-        contacts = b",".join(message.all(b"contact"))
+        contacts = b",".join(response.all(b"contact"))
         ours = b"<%s>" % self._contact.request_uri()
         at = contacts.find(ours)
         if at < 0:  # perhaps it is written in another way
             from .contact import granted
 
-            seconds = granted(self._contact, message)
+            seconds = granted(self._contact, response)
             if seconds is None:
                 return None
         else:
             seconds = _after(contacts[at + len(ours) :].split(b",")[0], b";expires=")
-        number = parse_delta(seconds or message.get(b"expires"))
+        number = parse_delta(seconds or response.get(b"expires"))
         return self.expires if number is None else number
 
-    def _lost(self, status: int, message: Message | None, now: int) -> list[Event]:
-        from .failure import lost
+    def _lost(self, status: int, response: Message | None, now: int) -> list:
+        """Ask for more seconds if there were too few (once for each renewal), else try again later."""
+        from .failure import least_s, pause_s
 
-        return lost(self, status, message, now)
+        least = least_s(status, response)
+        if least > self.expires > 0 and not self.has_raised:
+            self.has_raised = True
+            self.expires = least
+            return self.start(now)
+        pause = pause_s(self.failures, self._uac.random_bytes(1)[0], response)  # type: ignore[operator]
+        self.failures += 1
+        self.bound = self.has_raised = False
+        self.ping_at = self.pong_at = None
+        self.ponged = False  # who is asked next has to show it first
+        if self.expires == 0:
+            self._uac.route = None
+            return [Registered(0)]
+        self.expires = self.asked
+        self.next_at = later(now, pause * 1000)
+        return [RegistrationLost(status, pause)]
 
-    def flow_failed(self, flow: tuple, now: int) -> list[Event]:
+    def flow_failed(self, flow: tuple, now: int) -> list:
         """The flow we are reachable on is gone: register anew, on another one."""
         if flow[:3] != self._flow[:3] or not self.bound:
             return []
@@ -193,13 +219,12 @@ class Registration:
             self.ponged = True
             self.pong_at = None
 
-    def wake(self, now: int) -> list[Event]:
+    def wake(self, now: int) -> list:
         """Renew, ping, or find the flow dead, as far as it is time to."""
         if self.pong_at is not None and until(self.pong_at, now) <= 0:
-            from .failure import FlowLost
-
-            ended: list[Event] = self.ua.failed(self._flow, now, b"No answer to pings")  # type: ignore[attr-defined]
-            return [FlowLost(self._flow)] + ended
+            flow = self._flow
+            ended = self._uac.failed(flow, now, b"No answer to pings")
+            return [FlowLost(flow)] + ended + self.flow_failed(flow, now)
         if self.next_at is not None and until(self.next_at, now) <= 0:
             return self.start(now)
         if self.ping_at is not None and until(self.ping_at, now) <= 0:

@@ -6,10 +6,10 @@ from ..message import Message
 from ..uri import Uri, parse_uri
 
 
-def granted(contact: Uri, message: Message) -> bytes | None:
+def granted(contact: Uri, response: Message) -> bytes | None:
     """Return the expires parameter of a contact as a 200 has it, b"" without one; None when it isn't listed."""
     try:
-        contacts = message.members(b"contact")
+        contacts = response.members(b"contact")
     except ParseError:
         return None
     for value in contacts:

@@ -1,14 +1,11 @@
 """Where a request can go: RFC 3263 without NAPTR, and which of the places found to try first.
 
-Loaded by a shell that meets a name. It makes a Search for the URI, looks up what question() says until that is None,
-and hands what was found to relocate().
+Loaded by a shell that is told to resolve a URI. It makes a Search, looks up what question() says until that is None, and
+hands what was found to UserAgent.resolved().
 """
 
-from ..clock import until
 from ..compat import const
-from ..events import Event
-from ..uac import Uac
-from ..uri import Uri, parse_uri
+from ..uri import Uri
 
 _SERVICES = {b"UDP": b"_sip._udp.", b"TCP": b"_sip._tcp.", b"TLS": b"_sips._tcp."}
 _MAX_TARGETS = const(8)  # of one SRV name
@@ -106,42 +103,3 @@ def is_address(host: bytes) -> bool:
 def is_local(name: bytes) -> bool:
     """Is a name this network's own, without SRV records: one without a dot, or one for mDNS (RFC 6762)?"""
     return name.find(b".") < 0 or name.endswith(b".local")
-
-
-def place_of(uac: Uac, flow: tuple, proxy: bytes | None) -> Uri | None:
-    """Return what a flow that the core made stands for, a URI without its user; None when nothing is pending there."""
-    for draft in uac.pending.values():
-        if draft.flow == flow:
-            uri = draft.uri
-            if proxy and flow == uac.proxy_flow:
-                uri = parse_uri(proxy)
-            elif draft.route is not None and flow == draft.route.flow:
-                uri = draft.route.uri
-            return Uri(uri.scheme, None, uri.host, uri.port, uri.params)
-    return None
-
-
-def relocate(uac: Uac, flow: tuple, flows: list[tuple], now: int) -> list[Event]:
-    """Turn what is pending on a flow with a name in it to the flows found for it, in a new transaction."""
-    events: list[Event] = []
-    for draft in list(uac.pending.values()):
-        if draft.flow == flow:
-            del uac.pending[draft.branch.lower()]
-            draft.flows = live_first(uac, flows, now) + draft.flows
-            draft.flow = draft.flows.pop(0)
-            draft.cseq -= 1  # nothing has been sent yet
-            uac.build(draft, now)
-            if uac.challenges:
-                from ..auth.client import recall
-
-                recall(uac, draft, now)
-            events += uac.start(draft, now)
-    return events
-
-
-def live_first(uac: Uac, flows: list[tuple], now: int) -> list[tuple]:
-    """Return flows with those at the end that led nowhere a while ago, the one whose while is over soonest first."""
-    dead = getattr(uac, "dead", {})
-    until_ms = [(until(dead.get(flow[:3], now), now), flow) for flow in flows]
-    late = sorted([pair for pair in until_ms if pair[0] > 0], key=lambda pair: pair[0])
-    return [flow for ms, flow in until_ms if ms <= 0] + [flow for _, flow in late]

@@ -8,14 +8,15 @@ answered where it came from itself, and what answers the first one isn't led ast
 
 from binascii import crc32
 
-from ..clock import WallClock
 from ..compat import const
 from ..errors import ParseError, UsageError
-from ..events import Dropped, Event, MessageReceived, Transmit
+from ..events import Dropped, Transmit
 from ..headers.strict import check
 from ..headers.values import Via, media_type, param, parse_address, parse_cseq, parse_via, takes
 from ..message import Message
 from ..uri import Uri, parse_uri, unescape
+from ..wall_clock import WallClock
+from .events import MessageReceived
 from .freshness import judge
 from .server_transaction import ServerTransaction
 
@@ -62,11 +63,14 @@ class Refusal(Exception):
 class Uas:
     """Server transactions and the checks before them; UserAgent owns one and hands it requests."""
 
-    def __init__(self, accept: tuple, users: tuple | None, hosts: tuple | None, keep: int) -> None:
+    def __init__(
+        self, accept: tuple, users: tuple | None, hosts: tuple | None, keep: int, authenticator: object | None
+    ) -> None:
         self._accept = accept
         self._users = users
         self._hosts = None if hosts is None else [host.lower() for host in hosts]
         self._keep = keep
+        self._authenticator = authenticator
         self._uris = _Uris(keep // 256)  # none on a board
         self._transactions: dict[bytes, ServerTransaction] = {}
         self._merged: dict[bytes, bytes] = {}  # what merged copies share -> transaction key
@@ -74,13 +78,9 @@ class Uas:
         self._oldest: ServerTransaction | None = None  # of the answered, linked in order
         self._newest: ServerTransaction | None = None
 
-    def receive(
-        self, message: Message, flow: tuple, token: bytes, clock: WallClock, authenticator: object | None, now: int
-    ) -> list[Event]:
-        """Answer a request, or return it as MessageReceived for respond(). token: random, for the To tag.
-
-        authenticator: an agent.auth.server.Authenticator that decides whose requests are taken, None for everybody's.
-        """
+    def receive(self, message: Message, flow: tuple, token: bytes, clock: WallClock | None, now: int) -> list:
+        """Answer a request, or return it as MessageReceived for respond(). token: random, for the To tag."""
+        authenticator = self._authenticator
         vias = message.all(b"via")
         if not vias:
             return [Dropped("a request without Via", flow)]
@@ -123,7 +123,7 @@ class Uas:
                 status, detail, fields = error.status, error.detail, b""
             if user is None:  # strangers get no state: RFC 3261 section 26.3.2.4
                 response = _stateless(message, vias, echoed, not to_tag, status, detail.encode(), fields)
-                events: list[Event] = [Transmit(response, answer_flow)] if response else []
+                events: list = [Transmit(response, answer_flow)] if response else []
                 if message.get(b"authorization") is not None and fields.find(b"stale=true") < 0:
                     events.append(Dropped("credentials that were no good", flow))
                 return events
@@ -162,9 +162,7 @@ class Uas:
         date, expired, stale = judge(message, clock, now)
         return [MessageReceived(message, flow, sender, call_id, date, expired, stale, key, user)]
 
-    def respond(
-        self, received: MessageReceived, status: int, fields: bytes, now: int, reason: bytes = b""
-    ) -> list[Event]:
+    def respond(self, received: MessageReceived, status: int, fields: bytes, now: int, reason: bytes = b"") -> list:
         """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent."""
         if not 200 <= status < 700 or status == 408:
             raise UsageError("a final response other than 408 answers a MESSAGE (RFC 4320 section 4.2)")
@@ -173,9 +171,9 @@ class Uas:
         transaction = self._transactions.get(received.key)
         return [] if transaction is None else self._answer(transaction, status, fields, now, reason)
 
-    def wake(self, now: int) -> list[Event]:
+    def wake(self, now: int) -> list:
         """Let time pass: 100 for what is still unanswered after 3.5 s, end what nobody can repeat any more."""
-        events: list[Event] = []
+        events: list = []
         for transaction in list(self._waiting):
             if transaction.is_over(now):
                 self._waiting.remove(transaction)
@@ -241,7 +239,7 @@ class Uas:
 
     def _answer(
         self, transaction: ServerTransaction, status: int, fields: bytes, now: int, reason: bytes = b""
-    ) -> list[Event]:
+    ) -> list:
         response = _status_line(status, reason or REASONS.get(status, b"")) + transaction.echo + fields
         response += b"Content-Length: 0\r\n\r\n"
         if not transaction.respond(response, True, now):

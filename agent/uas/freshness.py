@@ -1,9 +1,10 @@
 """What Date and Expires say about a message that came (RFC 3428 sections 7 and 11)."""
 
-from ..clock import WallClock, parse_delta
 from ..compat import const
-from ..headers.dates import parse_date
+from ..headers.date_reader import parse_date
+from ..headers.delta import parse_delta
 from ..message import Message
+from ..wall_clock import WallClock
 
 _WINDOW = const(300)  # s; a Date further off is stale: "several minutes", RFC 3428 section 11
 
@@ -21,7 +22,7 @@ def expiry(message: Message, received: int | None) -> int | None:
     return None if seconds is None or start is None else start + seconds
 
 
-def judge(message: Message, clock: WallClock, now: int) -> tuple[int | None, bool | None, bool | None]:
+def judge(message: Message, clock: WallClock | None, now: int) -> tuple[int | None, bool | None, bool | None]:
     """Return (date, expired, stale) of a message that comes in now.
 
     date: Unix seconds of its Date. expired, stale: None where only a clock could tell. Without Expires nothing
@@ -30,7 +31,7 @@ def judge(message: Message, clock: WallClock, now: int) -> tuple[int | None, boo
     date = parse_date(message.get(b"date"))
     if date is None:
         return None, False, False  # with Expires but no Date it has just begun to age
-    unix = clock.unix(now)
+    unix = None if clock is None else clock.unix(now)
     ages = parse_delta(message.get(b"expires")) is not None
     if unix is None:
         return date, None if ages else False, None

@@ -177,7 +177,7 @@ class Mote:
             wait = pause
             pause = min(2 * pause, _LONGEST_PAUSE_S)
             if outcome.retry_after:
-                from agent.recovery.failover import retry_after_s
+                from agent.headers.delta import retry_after_s
 
                 wait = max(wait, retry_after_s(outcome.retry_after))
             if expires is not None:

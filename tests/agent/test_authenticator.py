@@ -4,8 +4,9 @@ from agent.auth.client import Challenge, choose
 from agent.auth.digest import hexhash, parse_parameters, response, secret
 from agent.auth.server import Authenticator
 from agent.errors import ParseError, UsageError
-from agent.events import Dropped, MessageReceived, Outcome, Transmit
+from agent.events import Dropped, Outcome, Transmit
 from agent.message import Message
+from agent.uas.events import MessageReceived
 from agent.user_agent import UserAgent
 from tests.helpers import raises
 
@@ -27,6 +28,12 @@ USERS = {
 }
 
 
+def answered(challenge, method, uri, body, cnonce):
+    """Return the answer to a challenge, with this cnonce unless it has one."""
+    challenge.cnonce = challenge.cnonce or cnonce
+    return challenge.answer(method, uri, body)
+
+
 class Counter:
     """Octets that are never the same and never by chance."""
 
@@ -39,9 +46,12 @@ class Counter:
 
 
 def server(users=USERS, **more):
-    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter())
-    ua.authenticator = Authenticator(REALM, users, Counter(1000), **more)
-    return ua
+    authenticator = Authenticator(REALM, users, Counter(1000), **more)
+    return UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), authenticator=authenticator)
+
+
+def authenticator_of(ua):
+    return ua._serving[4]
 
 
 def request(branch=b"1", fields=b"", body=b"status", uri=DESK, method=b"MESSAGE", to=DESK):
@@ -71,7 +81,7 @@ def challenge(ua, now=START, algorithm=b"SHA-256", branch=b"0"):
 
 def ask(ua, one, branch, now=START, body=b"status", uri=DESK, about=DESK, **more):
     """Send a request with an answer to a challenge; the nonce counts up."""
-    line = one.answer(b"MESSAGE", about, body, b"c")
+    line = answered(one, b"MESSAGE", about, body, b"c")
     one.count += 1
     return ua.receive(request(branch, line, body, uri, **more), FLOW, now)
 
@@ -155,7 +165,7 @@ def test_wrong_credentials_are_challenged_again():
         elif change == "body":
             one.qop = b"auth-int"
             body = b"statuz"
-        line = one.answer(b"OPTIONS" if change == "method" else b"MESSAGE", DESK, b"status", b"c")
+        line = answered(one, b"OPTIONS" if change == "method" else b"MESSAGE", DESK, b"status", b"c")
         events = ua.receive(request(b"2", line, body), FLOW, START)
         assert not is_stale(events), change
         assert type(events[1]) is Dropped
@@ -166,7 +176,7 @@ def test_each_digit_of_a_response_counts():
     """R7616-6"""
     ua = server()
     one = challenge(ua)
-    line = one.answer(b"MESSAGE", DESK, b"status", b"c")
+    line = answered(one, b"MESSAGE", DESK, b"status", b"c")
     start = line.find(b'response="') + 10
     for at in range(start, start + 64):
         wrong = line[:at] + (b"1" if line[at : at + 1] == b"0" else b"0") + line[at + 1 :]
@@ -218,7 +228,7 @@ def test_a_replayed_request_is_no_new_message():
     """R7616-6: the same octets get the same answer, another branch makes it stale."""
     ua = server()
     one = challenge(ua)
-    line = one.answer(b"MESSAGE", DESK, b"status", b"c")
+    line = answered(one, b"MESSAGE", DESK, b"status", b"c")
     (event,) = ua.receive(request(b"2", line), FLOW, START)
     answer = ua.respond(event, 200, START)
     assert ua.receive(request(b"2", line), FLOW, START) == answer
@@ -230,7 +240,7 @@ def test_a_replay_is_stale_for_ever():
     for pauses in ((301000,), (86400000,), (0x3FFFFFFF,), (0x20000000, 0x20000000), (0x40000000, 1000, 1000)):
         ua = server()
         one = challenge(ua)
-        line = one.answer(b"MESSAGE", DESK, b"status", b"c")
+        line = answered(one, b"MESSAGE", DESK, b"status", b"c")
         assert accepted(ua.receive(request(b"2", line), FLOW, START)) == b"alice"
         now = START
         for n, ms in enumerate(pauses):
@@ -250,8 +260,8 @@ def test_a_nonce_expires():
 def test_a_nonce_of_our_own_making_alone_is_taken():
     """R7616-6: of another server, of the time before a restart, made up, or changed."""
     genuine = challenge(server())
-    other = server()
-    other.authenticator = Authenticator(REALM, USERS, Counter(5000))
+    authenticator = Authenticator(REALM, USERS, Counter(5000))
+    other = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), authenticator=authenticator)
     assert is_stale(ask(other, genuine, b"2"))
     ua = server()
     one = challenge(ua)
@@ -267,26 +277,26 @@ def test_memory_of_used_nonces_is_bounded_and_what_was_forgotten_counts_as_used(
     lines = []
     for n in range(20):
         one = challenge(ua, START + n, branch=b"c%d" % n)
-        lines.append(one.answer(b"MESSAGE", DESK, b"status", b"c"))
+        lines.append(answered(one, b"MESSAGE", DESK, b"status", b"c"))
         (event,) = ua.receive(request(b"a%d" % n, lines[n]), FLOW, START + n)
         assert event.user == b"alice"
         ua.respond(event, 200, START + n)
     for n in range(20):
         assert is_stale(ua.receive(request(b"b%d" % n, lines[n]), FLOW, START + 20))
-    assert len(ua.authenticator._counts) <= 4
+    assert len(authenticator_of(ua)._counts) <= 4
 
 
 def test_a_flood_of_strangers_leaves_no_trace():
     """R3261-18-13: and what was answered before is still answered alike."""
     ua = server()
     one = challenge(ua)
-    line = one.answer(b"MESSAGE", DESK, b"status", b"c")
+    line = answered(one, b"MESSAGE", DESK, b"status", b"c")
     (event,) = ua.receive(request(b"2", line), FLOW, START)
     answer = ua.respond(event, 200, START)
     for n in range(200):
         assert statuses(ua.receive(request(b"s%d" % n), FLOW, START)) == [401]
     assert ua.receive(request(b"2", line), FLOW, START) == answer
-    assert len(ua.authenticator._issued) <= 8
+    assert len(authenticator_of(ua)._issued) <= 8
 
 
 def test_credentials_without_qop_serve_once():
@@ -345,7 +355,7 @@ def test_lines_that_are_not_for_us_are_as_good_as_none():
     )
     assert statuses(ua.receive(request(b"1", lines), FLOW, START)) == [401]
     assert statuses(ua.receive(request(b"2", b'Authorization: NTLM realm="example.org"\r\n'), FLOW, START)) == [401]
-    line = challenge(ua).answer(b"MESSAGE", DESK, b"status", b"c")
+    line = answered(challenge(ua), b"MESSAGE", DESK, b"status", b"c")
     assert accepted(ua.receive(request(b"3", lines + line), FLOW, START)) == b"alice"
 
 
@@ -354,7 +364,7 @@ def test_algorithms_that_were_not_offered_are_challenged_again():
     for algorithm in (b"SHA-256-sess", b"SHA-512-256", b"AKAv1-MD5", b""):
         ua = server({b"alice": USERS[b"alice"]})
         one = challenge(ua)
-        line = one.answer(b"MESSAGE", DESK, b"status", b"c").replace(b"algorithm=SHA-256", b"algorithm=" + algorithm)
+        line = answered(one, b"MESSAGE", DESK, b"status", b"c").replace(b"algorithm=SHA-256", b"algorithm=" + algorithm)
         assert not is_stale(ua.receive(request(b"2", line), FLOW, START))
 
 
@@ -370,12 +380,12 @@ def test_hidden_names_and_names_in_other_forms_are_accepted():
         assert accepted(ask(ua, one, b"v%d" % n)) == user
     one = challenge(ua, branch=b"u9")
     one.user = b"J\xc3\xa4s"
-    line = one.answer(b"MESSAGE", DESK, b"status", b"c")
+    line = answered(one, b"MESSAGE", DESK, b"status", b"c")
     line = line.replace(b'username="J\xc3\xa4s"', b"username*=UTF-8''J%C3%A4s")
     assert accepted(ua.receive(request(b"v9", line), FLOW, START)) == b"J\xc3\xa4s"
     for wrong in (b"username*=latin1'x'y", b'username="%s", userhash=true' % hexhash(b"sha-256", b"eve:example.org")):
         one = challenge(ua, branch=b"w%d" % len(wrong))
-        line = one.answer(b"MESSAGE", DESK, b"status", b"c").replace(b'username="alice"', wrong)
+        line = answered(one, b"MESSAGE", DESK, b"status", b"c").replace(b'username="alice"', wrong)
         assert statuses(ua.receive(request(b"x%d" % len(wrong), line), FLOW, START)) == [401]
 
 
@@ -388,14 +398,14 @@ def test_authentication_comes_before_all_other_checks_and_never_for_cancel_ack_a
         assert statuses(ua.receive(request(b"m%d" % n, method=method), FLOW, START)) == expected, method
     assert statuses(ua.receive(request(b"r", b"Require: x\r\n"), FLOW, START)) == [401]
     assert statuses(ua.receive(request(b"t", to=DESK + b">;tag=1;tag=2;x=<a"), FLOW, START)) == [400]
-    line = challenge(ua).answer(b"MESSAGE", DESK, b"status", b"c")
+    line = answered(challenge(ua), b"MESSAGE", DESK, b"status", b"c")
     assert statuses(ua.receive(request(b"u", b"Require: x\r\n" + line), FLOW, START)) == [420]
 
 
 def test_a_copy_by_another_way_is_a_loop_whoever_sent_it():
     """R3261-8.2-7: a fork's second branch has the nonce count of the first."""
     ua = server()
-    line = challenge(ua).answer(b"MESSAGE", DESK, b"status", b"c")
+    line = answered(challenge(ua), b"MESSAGE", DESK, b"status", b"c")
     assert accepted(ua.receive(request(b"2", line), FLOW, START)) == b"alice"
     copy = request(b"2", line).replace(b"branch=z9hG4bK2", b"branch=z9hG4bK3")
     assert statuses(ua.receive(copy, FLOW, START)) == [482]
@@ -408,7 +418,7 @@ def test_a_realm_that_would_need_escapes_is_refused():
 
 def test_whatever_stands_in_authorization_nothing_is_raised():
     ua = server()
-    good = challenge(ua).answer(b"MESSAGE", DESK, b"status", b"c")
+    good = answered(challenge(ua), b"MESSAGE", DESK, b"status", b"c")
     for at in range(15, len(good) - 2):
         for octet in (b"\xff", b'"', b",", b"", b"\\", b"\x00"):
             line = good[:at] + octet + good[at + 1 :]
@@ -451,10 +461,13 @@ class Link:
 
 def link(fates=(), password=b"wonder", users=USERS):
     client = UserAgent(b"sip:alice@example.org", b"192.0.2.1:5060", Counter(), proxy=b"sip:192.0.2.7")
-    client.credentials = ((b"", b"alice", password),)
-    boiler = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(500))
-    boiler.authenticator = Authenticator(REALM, users, Counter(1000))
-    return client, Link(client, boiler, fates)
+    client.uac.credentials = ((b"", b"alice", password),)
+    return client, Link(client, boiler(Counter(500), users, Counter(1000)), fates)
+
+
+def boiler(random_bytes, users, nonces):
+    authenticator = Authenticator(REALM, users, nonces)
+    return UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", random_bytes, authenticator=authenticator)
 
 
 def test_client_and_server_understand_each_other_over_a_bad_network():
@@ -498,7 +511,7 @@ def test_a_server_that_was_started_anew_is_answered_unnoticed():
     """R7616-3, R7616-6: its key is another one."""
     client, wire = link()
     for n in range(3):
-        wire.ends[b"192.0.2.7"].authenticator = Authenticator(REALM, USERS, Counter(7000 * n))
+        wire.ends[b"192.0.2.7"] = boiler(Counter(500), USERS, Counter(7000 * n))
         wire.carry(b"192.0.2.1", client.send(client.new_call_id(), DESK, b"status", wire.now))
         wire.run()
     assert wire.outcomes == [("delivered", 200)] * 3

@@ -1,4 +1,5 @@
-from agent.clock import LEARNED, NONE, NTP, RTC, WallClock, later, until
+from agent.clock import later, until
+from agent.wall_clock import LEARNED, NONE, NTP, RTC, WallClock
 from tests.helpers import NOW
 
 

@@ -3,7 +3,7 @@
 from agent.events import Outcome
 from agent.message import Message
 from agent.user_agent import UserAgent
-from tests.helpers import NOW, Dice, Link, Peer, board, changed, counting, desk, only, sent
+from tests.helpers import NOW, Dice, Link, Peer, Settled, board, changed, counting, desk, only, sent
 
 DESK = b"sip:desk@192.0.2.9"
 WATSON = b"Watson, come here."
@@ -66,7 +66,7 @@ def test_the_answer_to_f2_is_f3():
 
 def test_f4_completes_f1():
     """R3428-10.2, R3428-10.3: delivered; F1 is ours octet for octet where the RFC leaves no choice"""
-    user1 = UserAgent(b"sip:user1@domain.com", b"user1pc.domain.com", counting(), transport=b"TCP")
+    user1 = Settled(b"sip:user1@domain.com", b"user1pc.domain.com", counting(), transport=b"TCP")
     transmit = only(user1.send(b"asd88asd77a@1.2.3.4", b"sip:user2@domain.com", WATSON, NOW))
     assert transmit.flow == (b"TCP", b"domain.com", 5060)
     ours = changed(transmit.data, b"z9hG4bK0000000000000002;rport", b"z9hG4bK776sgdkse", b"00000001", b"49583")

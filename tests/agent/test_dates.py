@@ -1,4 +1,5 @@
-from agent.headers.dates import format_date, parse_date
+from agent.headers.date_reader import parse_date
+from agent.headers.date_writer import format_date
 
 
 def test_a_date_is_written_as_rfc_1123_says():

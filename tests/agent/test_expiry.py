@@ -1,8 +1,9 @@
 """What Date and Expires say of a message that comes: RFC 3428 sections 7 and 11."""
 
-from agent.clock import LEARNED, NTP, later
+from agent.clock import later
 from agent.message import Message
 from agent.uas.freshness import expiry
+from agent.wall_clock import LEARNED, NTP
 from tests.helpers import MESSAGE, NOW, UDP, desk, only, sent, with_field
 
 UNIX = 1289690940

@@ -1,5 +1,5 @@
-from agent.clock import parse_delta
 from agent.errors import ParseError
+from agent.headers.delta import parse_delta
 from agent.headers.values import (
     find_outside_quotes,
     media_type,

@@ -6,9 +6,10 @@ The seeds are fixed, so that a failure repeats.
 import gc
 
 from agent.clock import later
-from agent.events import Dropped, MessageReceived, Outcome, Transmit
+from agent.events import Dropped, Outcome, Provisional, Transmit
 from agent.message import Message
 from agent.stream import Framer
+from agent.uas.events import MessageReceived
 from tests.helpers import MESSAGE, NOW, TCP, UDP, Dice, answer, board, desk, only
 
 ROUNDS = 300 if hasattr(gc, "mem_alloc") else 3000  # a board is slow
@@ -79,7 +80,7 @@ def check(ua, data, flow, now, size):
     """Give ua what came, answer what it accepts, and hold the events to what they may be."""
     events = list(ua.receive(data, flow, now))
     for event in list(events):
-        assert type(event) in (Transmit, MessageReceived, Outcome, Dropped)
+        assert type(event) in (Transmit, MessageReceived, Outcome, Dropped, Provisional)
         if type(event) is MessageReceived:
             assert len(event.message.body) <= size
             events += ua.respond(event, 200, now)
@@ -155,9 +156,9 @@ def test_a_flood_of_requests_keeps_no_more_than_was_agreed():
             if answered:
                 ua.respond(only(events), 200, NOW)
             ua.receive(data.replace(b"1 MESSAGE", b"x MESSAGE"), UDP, NOW)
-        assert len(ua._uas._transactions) <= 8
-        assert len(ua._uas._merged) <= 8
-        assert len(ua._uas._waiting) <= 8
+        assert len(ua._receiver.uas._transactions) <= 8
+        assert len(ua._receiver.uas._merged) <= 8
+        assert len(ua._receiver.uas._waiting) <= 8
 
 
 def test_hours_of_noise_cost_no_memory():

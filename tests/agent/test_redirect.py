@@ -132,7 +132,7 @@ def test_a_redirect_to_where_a_message_is_pending_waits_its_turn():
     events = list(ua.receive(answer(events[1].data, b"200 OK"), FLOW, NOW))
     assert events == [Outcome(b"1", "delivered", 200, b"OK", None)]
     assert only(ua.receive(answer(only(third).data, b"200 OK"), FLOW, NOW)).call_id == b"3"
-    assert ua.wait_ms(NOW) is None and not ua.queues
+    assert ua.wait_ms(NOW) is None and not ua.uac.queues
 
 
 def test_a_message_to_where_a_redirect_is_pending_waits_behind_it():
@@ -178,8 +178,7 @@ def test_a_redirect_that_waits_ends_with_its_flow_or_gets_its_whole_time():
 
 def test_a_challenge_after_a_redirect_stays_in_the_new_queue():
     """R3428-8.4, R3261-22-2: and the credentials of those that waited go into the next request"""
-    ua = board()
-    ua.credentials = ((b"", b"boiler", b"secret"),)
+    ua = board(credentials=((b"", b"boiler", b"secret"),))
     events = redirected(ua, ua.send(b"1", A, b"hot", NOW), TO_B)
     ua.send(b"2", B, b"hot", NOW)
     challenge = b'WWW-Authenticate: Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth"\r\n'
@@ -207,7 +206,7 @@ def test_a_redirect_that_makes_a_request_too_long_leaves_its_own_queue():
     ua.send(b"2", A, b"hot", NOW)
     events = redirected(ua, events, b"<sip:%s@192.0.2.2>" % (b"d" * 200))
     assert events[0].name == "failed" and transmits(events) == [(b"2", b"1", A)]
-    assert list(ua.queues) == [b"sip:desk@192.0.2.1:"]
+    assert list(ua.uac.queues) == [b"sip:desk@192.0.2.1:"]
 
 
 def test_no_uri_has_two_pending_whatever_peers_answer():
@@ -233,7 +232,7 @@ def test_no_uri_has_two_pending_whatever_peers_answer():
                 events = list(ua.receive(answer(request, line, fields), FLOW, later(NOW, ms)))
             under_way += [event.data for event in events if type(event) is Transmit]
             ended += [event.call_id for event in events if type(event) is Outcome]
-            keys = [draft.uri.key() for draft in ua.pending.values()]
-            assert len(set(keys)) == len(keys) and sorted(keys) == sorted(ua.queues)
+            keys = [attempt.request.key for attempt in ua.uac.pending.values()]
+            assert len(set(keys)) == len(keys) and sorted(keys) == sorted(ua.uac.queues)
         assert sorted(ended) == sorted([b"%d" % (i + 1) for i in range(60)])
-        assert not ua.queues and not ua.pending
+        assert not ua.uac.queues and not ua.uac.pending

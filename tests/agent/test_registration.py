@@ -4,10 +4,8 @@ from agent.clock import later
 from agent.errors import UsageError
 from agent.events import Outcome, Transmit
 from agent.message import Message
-from agent.registration import Registered
-from agent.registration.failure import RegistrationLost
-from agent.user_agent import UserAgent
-from tests.helpers import NOW, answer, board, changed, only, raises, sent
+from agent.registration.events import Registered, RegistrationLost
+from tests.helpers import NOW, Settled, answer, board, changed, only, raises, sent
 from tests.registrar import CONTACT, OK, REGISTRAR, registered, registering, replied, steady
 
 
@@ -55,7 +53,7 @@ def test_a_contact_names_the_transport_that_the_registrar_is_asked_over():
         message = Message(transmit.data)
         assert message.uri == b"sip:example.org"
         assert message.get(b"contact") == b"<sip:boiler@192.0.2.7:5060%s>" % contact
-    ua = UserAgent(b"sips:boiler@example.org", b"192.0.2.7:5061", steady())
+    ua = Settled(b"sips:boiler@example.org", b"192.0.2.7:5061", steady())
     transmit = only(ua.register(NOW))
     assert transmit.flow == (b"TLS", b"example.org", 5061)
     assert Message(transmit.data).get(b"contact") == b"<sips:boiler@192.0.2.7:5061>"
@@ -86,7 +84,7 @@ def test_it_is_one_transaction_like_any_other():
 def test_a_challenge_is_answered_and_only_the_end_is_told():
     """R3261-22-2, R3261-8.1-5: next CSeq, same Call-ID, tag and Contact, new branch"""
     ua, first = registering()
-    ua.credentials = ((b"example.org", b"boiler", b"secret"),)
+    ua.uac.credentials = ((b"example.org", b"boiler", b"secret"),)
     challenge = b'WWW-Authenticate: Digest realm="example.org", nonce="n1", algorithm=SHA-256, qop="auth"\r\n'
     second = only(replied(ua, first, b"401 Unauthorized", challenge))
     one, other = Message(first.data), Message(second.data)
@@ -107,7 +105,7 @@ def test_a_password_that_is_wrong_is_a_loss():
     """R3428-11.2: one attempt, then the pause"""
     for credentials, requests in (((), 1), (((b"", b"boiler", b"wrong"),), 2)):
         ua, transmit = registering()
-        ua.credentials = credentials
+        ua.uac.credentials = credentials
         count = 0
         while type(transmit) is Transmit:
             count += 1
@@ -156,7 +154,7 @@ def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
     message = Message(transmit.data)
     assert (message.get(b"expires"), message.get(b"cseq")) == (b"300", b"2 REGISTER")
     assert replied(ua, transmit, b"200 OK", b"Contact: %s\r\n" % CONTACT) == [Registered(300)]
-    transmit = only(ua.registration.start(NOW))
+    transmit = only(ua.settled(ua.registration.start(NOW), NOW))
     assert Message(transmit.data).get(b"expires") == b"300"
     assert replied(ua, transmit, b"500 No") == [RegistrationLost(500, 30)]
     assert Message(only(ua.wake(later(NOW, 30000))).data).get(b"expires") == b"60"  # the next one may be less strict
@@ -172,7 +170,7 @@ def test_a_registrar_that_asks_for_more_each_time_is_followed_once_for_each_rene
     assert replied(ua, transmit, more, b"Min-Expires: 301\r\n") == [RegistrationLost(423, 30)]
     transmit = only(replied(ua, only(ua.wake(later(NOW, 30000))), more, b"Min-Expires: 301\r\n"))
     assert replied(ua, transmit, b"200 OK", b"Contact: %s\r\n" % CONTACT) == [Registered(301)]
-    transmit = only(replied(ua, only(ua.registration.start(NOW)), more, b"Min-Expires: 400\r\n"))
+    transmit = only(replied(ua, only(ua.settled(ua.registration.start(NOW), NOW)), more, b"Min-Expires: 400\r\n"))
     assert Message(transmit.data).get(b"expires") == b"400"
 
 
@@ -191,7 +189,7 @@ def test_a_binding_is_renewed_in_time():
         ua = registered(seconds)
         at = later(NOW, renew_s * 1000)
         assert [event for event in ua.wake(later(at, -1)) if b"REGISTER" in event.data] == []
-        renewal = Message(only(ua.registration.wake(at)).data)
+        renewal = Message(only(ua.settled(ua.registration.wake(at), at)).data)
         assert (renewal.get(b"cseq"), renewal.get(b"expires")) == (b"2 REGISTER", b"3600")
         assert ua.registration.bound  # the old binding holds while the new one is asked for
 
@@ -228,7 +226,7 @@ def test_the_more_attempts_fail_the_longer_the_pause():
             now = later(now, pause_s * 1000)
             transmit = only(ua.wake(now))
         assert replied(ua, transmit, b"200 OK", OK, now) == [Registered(3600)]
-        transmit = only(ua.registration.wake(later(now, 2400000)))
+        transmit = only(ua.settled(ua.registration.wake(later(now, 2400000)), later(now, 2400000)))
         assert replied(ua, transmit, b"500 No", now=now) == [RegistrationLost(500, pauses[0])]  # it counts anew
 
 
@@ -264,9 +262,9 @@ def test_a_stray_answer_changes_nothing():
 
 def test_whoever_we_speak_for_later_the_binding_stays_whose_it_was():
     ua = registered(60)
-    ua.aor = b"sip:lamp@example.org"
+    ua.uac.aor = b"sip:lamp@example.org"
     assert ua.wait_ms(later(NOW, 40000)) == 0  # overdue
-    message = Message(only(ua.registration.wake(later(NOW, 40000))).data)
+    message = Message(only(ua.settled(ua.registration.wake(later(NOW, 40000)), later(NOW, 40000))).data)
     assert message.get(b"to") == b"<sip:boiler@example.org>"
     assert message.get(b"from").startswith(b"<sip:boiler@example.org>;")
 

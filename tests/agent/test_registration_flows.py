@@ -2,11 +2,8 @@
 
 from agent.clock import later, until
 from agent.message import Message
-from agent.registration import Registered
-from agent.registration.failure import RegistrationLost
-from agent.resolve.search import place_of
-from agent.user_agent import UserAgent
-from tests.helpers import NOW, answer, board, changed, only
+from agent.registration.events import Registered, RegistrationLost
+from tests.helpers import NOW, Settled, answer, board, changed, only
 from tests.registrar import (
     CONTACT,
     OK,
@@ -39,7 +36,7 @@ def test_the_address_that_the_registrar_saw_becomes_the_contact():
     assert only(ua.receive(seen_as(transmit, b";received=198.51.100.1;rport=40000", moved), REGISTRAR, NOW)) == (
         Registered(600)
     )
-    renewal = Message(only(ua.registration.wake(later(NOW, 300000))).data)
+    renewal = Message(only(ua.settled(ua.registration.wake(later(NOW, 300000)), later(NOW, 300000))).data)
     assert renewal.get(b"contact") == b"<sip:boiler@198.51.100.1:40000>"
 
 
@@ -62,7 +59,7 @@ def test_where_nothing_is_in_the_way_the_contact_stays():
     ua, transmit = registering(contact=b"sip:boiler@192.0.2.7")  # is port 5060
     fields = b"Contact: <sip:boiler@192.0.2.7>\r\n"
     assert only(ua.receive(seen_as(transmit, b";rport=5060", fields), REGISTRAR, NOW)) == Registered(3600)
-    transmit = only(ua.registration.stop(NOW))
+    transmit = only(ua.unregister(NOW))
     assert only(ua.receive(seen_as(transmit, b";rport=5070"), REGISTRAR, NOW)) == Registered(0)
 
 
@@ -96,7 +93,7 @@ def test_a_nat_that_changes_its_mind_each_time_moves_us_once_a_renewal():
     events = ua.receive(seen_as(transmit, b";received=198.51.100.1;rport=40001", moved), REGISTRAR, NOW)
     assert only(events) == Registered(60)
     now = later(NOW, 30000)
-    transmit = only(ua.registration.wake(now))
+    transmit = only(ua.settled(ua.registration.wake(now), now))
     transmit = only(ua.receive(seen_as(transmit, b";received=198.51.100.1;rport=40002", moved), REGISTRAR, now))
     assert b"<sip:boiler@198.51.100.1:40002>, <sip:boiler@198.51.100.1:40000>;expires=0" in transmit.data
 
@@ -127,7 +124,7 @@ def test_messages_carry_the_service_route_in_its_order():
         (b"Service-Route: <sip:p6;lr>\r\n", [b"<sip:p6;lr>"]),
         (b"", []),
     ):
-        transmit = only(ua.registration.start(now))
+        transmit = only(ua.settled(ua.registration.start(now), now))
         assert Message(transmit.data).get(b"route") is None
         assert replied(ua, transmit, b"200 OK", OK + fields, now) == [Registered(3600)]
         call_id = ua.new_call_id()
@@ -142,7 +139,7 @@ def test_the_first_hop_is_the_topmost_route_unless_another_was_chosen():
     first = (b"TCP", b"p1.example.org", 5070)
     ua = registered(60, route)
     assert only(ua.send(b"c1", b"sip:desk@example.com", b"hot", NOW)).flow == first
-    assert place_of(ua, first, None).request_uri() == b"sip:p1.example.org:5070;lr;transport=tcp"
+    assert ua.uac.route.first_hop == (first, b"sip:p1.example.org:5070;lr;transport=tcp")  # what is looked up
     transmit = only(ua.send(b"c2", b"im:desk@example.com", b"hot", NOW))
     message = Message(transmit.data)
     assert (transmit.flow, message.uri) == (first, b"im:desk@example.com")
@@ -191,14 +188,18 @@ def test_a_redirect_keeps_to_the_route_and_a_register_is_led_by_none():
     message = Message(transmit.data)
     assert (transmit.flow[1], message.uri) == (b"p1.example.org", b"sip:desk@example.net")
     assert message.get(b"route") == b"<sip:p1.example.org;lr>"
-    transmit = only(replied(ua, only(ua.registration.start(NOW)), b"302 Moved", b"Contact: <sip:reg.example.net>\r\n"))
+    transmit = only(
+        replied(
+            ua, only(ua.settled(ua.registration.start(NOW), NOW)), b"302 Moved", b"Contact: <sip:reg.example.net>\r\n"
+        )
+    )
     message = Message(transmit.data)
     assert (transmit.flow[1], message.uri, message.get(b"route")) == (b"reg.example.net", b"sip:reg.example.net", None)
 
 
 def test_a_first_hop_without_tcp_is_sent_to_over_udp():
     """R3261-18-2: as a target is, where our preference alone led to TCP; never what a caller chose for an im: URI"""
-    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", steady(), transport=b"TCP")
+    ua = Settled(b"sip:boiler@example.org", b"192.0.2.7:5060", steady(), transport=b"TCP")
     granted = b"Contact: <sip:boiler@192.0.2.7:5060;transport=tcp>\r\nService-Route: <sip:192.0.2.3;lr>\r\n"
     replied(ua, only(ua.register(NOW)), b"200 OK", granted)
     for target in (b"sip:desk@example.com", b"im:desk@example.com"):
@@ -213,7 +214,7 @@ def test_a_first_hop_without_tcp_is_sent_to_over_udp():
 def test_a_route_ends_with_the_binding_however_that_ends():
     for status_line in (b"200 OK", b"500 No"):
         ua = registered(60, b"Service-Route: <sip:p1.example.org;lr>\r\n")
-        transmit = only(ua.registration.stop(NOW))
+        transmit = only(ua.unregister(NOW))
         assert replied(ua, transmit, status_line) == [Registered(0)]
         assert Message(only(ua.send(b"c1", b"sip:desk@example.com", b"hot", NOW)).data).get(b"route") is None
 
@@ -227,7 +228,7 @@ def test_unregistering_asks_for_no_seconds_and_ends_all():
         (b"423 No", b"Min-Expires: 9\r\n"),
     ):
         ua = registered()
-        transmit = only(ua.registration.stop(NOW))
+        transmit = only(ua.unregister(NOW))
         message = Message(transmit.data)
         assert (message.get(b"expires"), message.get(b"contact")) == (b"0", CONTACT)
         assert replied(ua, transmit, status_line, fields) == [Registered(0)]
@@ -238,8 +239,8 @@ def test_unregistering_asks_for_no_seconds_and_ends_all():
 def test_unregistering_is_challenged_like_registering():
     """R3261-22-2: and a server that is gone is no reason to wait for more than a timeout"""
     ua = registered()
-    ua.credentials = ((b"", b"boiler", b"secret"),)
-    transmit = only(replied(ua, only(ua.registration.stop(NOW)), b"401 Unauthorized", CHALLENGE))
+    ua.uac.credentials = ((b"", b"boiler", b"secret"),)
+    transmit = only(replied(ua, only(ua.unregister(NOW)), b"401 Unauthorized", CHALLENGE))
     assert Message(transmit.data).get(b"expires") == b"0"
     log = events_until(ua, 100000)
     assert log[-1] == (32000, Registered(0)) and len(log) == 11
@@ -249,18 +250,18 @@ def test_unregistering_while_a_register_is_on_its_way_follows_it():
     """What the first one binds is taken away by a second one; there is one Registered(0)"""
     for status_line, fields in ((b"200 OK", OK), (b"500 No", b""), (b"423 No", b"Min-Expires: 7200\r\n")):
         ua, transmit = registering()
-        assert list(ua.registration.stop(NOW)) == []
+        assert list(ua.unregister(NOW)) == []
         transmit = only(replied(ua, transmit, status_line, fields))
         message = Message(transmit.data)
         assert (message.get(b"expires"), message.get(b"cseq")) == (b"0", b"2 REGISTER")
-        assert list(ua.registration.stop(NOW)) == []
+        assert list(ua.unregister(NOW)) == []
         assert replied(ua, transmit, b"200 OK") == [Registered(0)]
         assert ua.wait_ms(NOW) is None
 
 
 def test_one_may_register_again_after_unregistering():
     ua = registered()
-    replied(ua, only(ua.registration.stop(NOW)), b"200 OK")
+    replied(ua, only(ua.unregister(NOW)), b"200 OK")
     transmit = only(ua.register(NOW))
     assert Message(transmit.data).get(b"expires") == b"3600"
     assert replied(ua, transmit, b"200 OK", OK) == [Registered(3600)]

@@ -1,11 +1,10 @@
 """How a binding is kept: pings and their answers, flows that die, and the next one (RFC 5626)."""
 
 from agent.clock import later
-from agent.events import Outcome, Transmit
+from agent.events import Outcome, Resolve, Transmit
 from agent.message import Message
-from agent.registration import Registered
-from agent.registration.failure import FlowLost, RegistrationLost
-from agent.resolve.search import relocate
+from agent.registration.events import FlowLost, Registered, RegistrationLost
+from agent.user_agent import UserAgent
 from tests.helpers import NOW, board, only
 from tests.registrar import (
     OK,
@@ -15,7 +14,6 @@ from tests.registrar import (
     events_until,
     on_a_stream,
     registered,
-    registering,
     replied,
     steady,
 )
@@ -130,12 +128,13 @@ def test_a_flow_that_cannot_be_opened_is_one_loss():
 
 def test_while_a_renewal_is_on_its_way_nothing_is_due_again_and_again():
     """A pause that ends before the renewal does leaves no deadline behind: a shell would spin on it"""
-    ua, _ = registering(octet=255)
+    ua = board(steady(255))
     place = (b"UDP", b"192.0.2.1", 5060)
-    transmit = only(relocate(ua, REGISTRAR, [place], NOW))
+    assert UserAgent.register(ua, NOW) == [Resolve(b"sip:example.org")]
+    transmit = only(ua.resolved(b"sip:example.org", [place], NOW))
     assert replied(ua, transmit, b"200 OK", OK) == [Registered(3600)]
     now = later(NOW, 2400000)
-    assert only(ua.registration.wake(now)).flow == place
+    assert only(ua.settled(ua.registration.wake(now), now)).flow == place
     elsewhere, lost = ua.failed(place, now)
     assert (elsewhere.flow, lost) == (REGISTRAR, RegistrationLost(503, 16))
     log = [pair for pair in events_until(ua, 2432000, start=2400000) if type(pair[1]) is not Transmit]
@@ -187,9 +186,10 @@ def test_no_pong_is_expected_of_a_datagram():
 
 def test_a_binding_is_kept_at_the_server_that_granted_it():
     """R3261-8.1-9: of the places that a name has led to; where it was, and then the name again"""
-    ua, _ = registering()
+    ua = board(steady())
     places = [(b"UDP", b"192.0.2.1", 5060), (b"UDP", b"192.0.2.2", 5060)]
-    transmit = only(relocate(ua, REGISTRAR, places, NOW))
+    assert UserAgent.register(ua, NOW) == [Resolve(b"sip:example.org")]
+    transmit = only(ua.resolved(b"sip:example.org", places, NOW))
     assert transmit.flow == places[0]
     transmit = only(ua.failed(places[0], NOW))
     assert transmit.flow == places[1]
@@ -197,7 +197,7 @@ def test_a_binding_is_kept_at_the_server_that_granted_it():
     assert only(ua.wake(later(NOW, 25000))) == Transmit(PING, places[1])
     assert list(ua.failed(places[0], later(NOW, 25000))) == []
     now = later(NOW, 2400000)
-    renewal = only(ua.registration.wake(now))
+    renewal = only(ua.settled(ua.registration.wake(now), now))
     assert renewal.flow == places[1]
     again = [event for event in ua.failed(places[1], now) if type(event) is Transmit]
     assert only(again).flow == REGISTRAR

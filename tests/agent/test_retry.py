@@ -15,6 +15,9 @@ MD5 = b'WWW-Authenticate: Digest realm="r", nonce="%s", qop="auth"\r\n'
 PROXY = b'Proxy-Authenticate: Digest realm="%s", nonce="%s", algorithm=SHA-256, qop="auth"\r\n'
 
 
+ALICE = ((b"", b"alice", b"wonder"),)
+
+
 class Counter:
     """Octets that are never the same and never by chance."""
 
@@ -26,10 +29,9 @@ class Counter:
         return self.count.to_bytes(n, "big")
 
 
-def agent(credentials=((b"", b"alice", b"wonder"),)):
-    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), proxy=b"sip:192.0.2.1")
-    ua.credentials = credentials
-    return ua
+def agent(credentials=ALICE):
+    sent_by = b"192.0.2.7:5060"
+    return UserAgent(b"sip:boiler@example.org", sent_by, Counter(), proxy=b"sip:192.0.2.1", credentials=credentials)
 
 
 def send(ua, call_id, target=DESK, body=b"hot"):
@@ -198,8 +200,7 @@ def test_credentials_that_were_no_good_are_not_tried_again_unasked():
 
 def test_a_nonce_is_not_told_to_where_a_redirect_leads():
     """R3261-22-4: credentials are kept for the target that asked."""
-    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter())
-    ua.credentials = ((b"", b"alice", b"wonder"),)
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
     two = answer(ua, send(ua, b"1", b"sip:desk@192.0.2.1"), 401, MD5 % b"1")
     three = answer(ua, two, 302, b"Contact: <sip:desk@192.0.2.2>\r\n")
     assert (three.uri, nonces(three)) == (b"sip:desk@192.0.2.2", [])
@@ -284,8 +285,7 @@ def test_a_second_challenge_that_has_no_room_is_met_by_the_next_message():
 
 def test_room_for_two_credentials_is_kept_once_they_were_needed():
     """R3428-8.2: also where nobody has asked yet, or the one of the two; for more than two never"""
-    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter())
-    ua.credentials = ((b"", b"alice", b"wonder"),)
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
     target, other, third = b"sip:desk@192.0.2.1", b"sip:desk@192.0.2.2", b"sip:desk@192.0.2.3"
     rooms = [len(ua.fit(other, b"x" * 2000, "truncate")[0][0])]
     answer(ua, answer(ua, send(ua, b"1", third), 407, PROXY % (b"p", b"1")), 200)
@@ -301,8 +301,7 @@ def test_room_for_two_credentials_is_kept_once_they_were_needed():
 
 
 def test_what_is_remembered_of_challenges_is_bounded():
-    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter())
-    ua.credentials = ((b"", b"alice", b"wonder"),)
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
     for i in range(100):
         answer(ua, answer(ua, send(ua, b"%d" % i, b"sip:desk@192.0.2.%d" % i), 401, MD5 % b"1"), 200)
-    assert len(ua.challenges) <= 16
+    assert len(ua.uac.peers.challenges) <= 16

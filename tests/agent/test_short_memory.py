@@ -2,7 +2,7 @@
 
 from agent.clock import later
 from agent.events import Outcome, Transmit
-from agent.registration import Registered
+from agent.registration.events import Registered
 from agent.user_agent import UserAgent
 from tests.helpers import NOW, answer, counting, only, raises
 
@@ -26,8 +26,8 @@ class Memory:
 
 def short(**options):
     memory = Memory()
+    options["credentials"] = ((b"", b"boiler", b"steam"),)
     ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", memory, **options)
-    ua.credentials = ((b"", b"boiler", b"steam"),)
     return ua, memory
 
 
@@ -46,24 +46,24 @@ def test_a_challenge_is_answered_when_it_comes_again():
     assert again.find(b'username="boiler"') > 0
     outcome = only(ua.receive(answer(again, b"200 OK"), FLOW, NOW))
     assert (outcome.call_id, outcome.name) == (b"1", "delivered")
-    assert not ua.pending and not ua.queues
+    assert not ua.uac.pending and not ua.uac.queues
 
 
 def test_a_request_that_was_built_and_could_not_be_begun_is_built_again():
     ua, _ = short()
     request = only(ua.send(b"1", DESK, b"hot", NOW)).data
-    begin = ua.start
+    begin = ua.uac.start
 
-    def fail(draft, now):
+    def fail(attempt):
         raise MemoryError
 
-    ua.start = fail
+    ua.uac.start = fail
     response = answer(request, b"401 X", CHALLENGE)
     raises(MemoryError, ua.receive, response, FLOW, NOW)
-    ua.start = begin
+    ua.uac.start = begin
     again = only(ua.receive(response, FLOW, NOW)).data
     assert only(ua.receive(answer(again, b"200 OK"), FLOW, NOW)).name == "delivered"
-    assert not ua.pending and not ua.queues
+    assert not ua.uac.pending and not ua.uac.queues
 
 
 def test_a_message_that_waits_keeps_its_first_cseq():
@@ -84,7 +84,7 @@ def test_an_outcome_waits_until_the_next_message_can_be_sent():
     events = fails_once(memory, ua.receive, answer(request, b"200 OK"), FLOW, NOW)
     assert [type(event) for event in events] == [Outcome, Transmit]
     assert events[1].data.endswith(b"hotter")
-    assert len(ua.pending) == 1
+    assert len(ua.uac.pending) == 1
 
 
 def test_a_message_that_was_not_sent_holds_up_none_after_it():

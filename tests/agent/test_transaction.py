@@ -1,9 +1,13 @@
 from agent.client_transaction import COMPLETED, PROCEEDING, TERMINATED, TRYING, ClientTransaction
 from agent.clock import later
 from agent.uas.server_transaction import ServerTransaction
-from tests.helpers import NOW, UDP
+from tests.helpers import NOW, TCP, UDP
 
 TIMER_E = [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]  # ms, RFC 3261 section 17.1.2.2
+
+
+def client(flow):
+    return ClientTransaction(None, flow, 1, b"Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1", b"MESSAGE", NOW)
 
 
 def repetitions(transaction, until_ms, since_ms=0):
@@ -21,21 +25,21 @@ def repetitions(transaction, until_ms, since_ms=0):
 
 def test_an_unanswered_request_is_repeated_on_timer_e_and_given_up_on_timer_f():
     """R3261-17.1-1, R3261-17.1-3: eleven sendings, the end at 32 s exactly"""
-    transaction = ClientTransaction(False, NOW)
+    transaction = client(UDP)
     assert repetitions(transaction, 99999) == (TIMER_E, 32000)
     assert transaction.state == TERMINATED
 
 
 def test_on_a_stream_nothing_is_repeated_and_timer_f_is_the_same():
     """R3261-17.1-5, R3261-17.1-3: no Timer E"""
-    transaction = ClientTransaction(True, NOW)
+    transaction = client(TCP)
     assert repetitions(transaction, 99999) == ([], 32000)
     assert transaction.state == TERMINATED
 
 
 def test_a_client_on_a_stream_that_wakes_for_another_reason_repeats_nothing():
     """R3261-17.1-5: at no time that Timer E would have fired"""
-    transaction = ClientTransaction(True, NOW)
+    transaction = client(TCP)
     for ms in TIMER_E:
         assert not transaction.wake(later(NOW, ms))
         assert transaction.wait_ms(later(NOW, ms)) == 32000 - ms
@@ -45,7 +49,7 @@ def test_a_client_on_a_stream_that_wakes_for_another_reason_repeats_nothing():
 def test_waking_a_little_late_each_time_does_not_add_up():
     """R3261-17.1-1: the timetable is counted from the first sending, not from when we got round to it"""
     for late in (1, 30, 400):
-        transaction = ClientTransaction(False, NOW)
+        transaction = client(UDP)
         for i in range(len(TIMER_E)):
             assert not transaction.wake(later(NOW, TIMER_E[i] - 1))
             assert transaction.wake(later(NOW, TIMER_E[i] + late * (i % 2)))
@@ -55,7 +59,7 @@ def test_waking_a_little_late_each_time_does_not_add_up():
 
 def test_after_a_provisional_response_timer_e_runs_at_t2():
     """R3261-17.1-2: 100 after 0.6 s; the Timer E that is running fires, then every 4 s; Timer F stays"""
-    transaction = ClientTransaction(False, NOW)
+    transaction = client(UDP)
     assert repetitions(transaction, 600) == ([500], 1500)
     assert not transaction.receive(100)
     assert transaction.state == PROCEEDING
@@ -68,7 +72,7 @@ def test_a_final_response_ends_the_waiting():
     """R3261-17.1-4: in Trying and in Proceeding, whatever its class"""
     for status in (200, 202, 299, 302, 404, 503, 603):
         for provisional in (False, True):
-            transaction = ClientTransaction(False, NOW)
+            transaction = client(UDP)
             if provisional:
                 assert not transaction.receive(199)
             assert transaction.receive(status)
@@ -76,7 +80,7 @@ def test_a_final_response_ends_the_waiting():
 
 
 def test_a_client_that_wakes_early_does_nothing():
-    transaction = ClientTransaction(False, NOW)
+    transaction = client(UDP)
     for ms in (0, 1, 499):
         assert not transaction.wake(later(NOW, ms))
         assert transaction.wait_ms(later(NOW, ms)) == 500 - ms
@@ -85,10 +89,10 @@ def test_a_client_that_wakes_early_does_nothing():
 
 def test_a_client_that_wakes_late_repeats_once_and_not_in_a_burst():
     """R3261-17.1-1: a board that slept through five repetitions sends one"""
-    transaction = ClientTransaction(False, NOW)
+    transaction = client(UDP)
     assert transaction.wake(later(NOW, 1500))  # just when the next one is due as well
     assert transaction.wait_ms(later(NOW, 1500)) == 1000
-    transaction = ClientTransaction(False, NOW)
+    transaction = client(UDP)
     assert transaction.wake(later(NOW, 16000))
     assert not transaction.wake(later(NOW, 16000))
     assert transaction.wait_ms(later(NOW, 16000)) > 0

@@ -1,13 +1,14 @@
 """Requests as they leave: RFC 3261 section 8.1, RFC 3428 sections 4, 5, 8 and 9."""
 
-from agent.clock import LEARNED, NTP, later
+from agent.clock import later
 from agent.errors import UsageError
 from agent.events import Transmit
 from agent.headers.strict import check
 from agent.message import Message
-from agent.uac import BUDGET
+from agent.request import BUDGET
 from agent.user_agent import UserAgent
-from tests.helpers import NOW, Dice, answer, board, counting, only, raises, sent
+from agent.wall_clock import LEARNED, NTP
+from tests.helpers import NOW, Dice, Settled, answer, board, counting, only, raises, sent
 
 DESK = b"sip:desk@example.org"
 NEVER_SENT = (  # in a MESSAGE request
@@ -62,7 +63,7 @@ def test_fields_that_no_message_has_are_never_sent():
     ua = board(proxy=b"sip:192.0.2.1;transport=tcp")
     ua.clock.set(1289690940, NTP, NOW)
     for options in ({}, {"compact": True}, {"expires": 60}, {"subject": b"heat"}, {"content_type": b"text/html"}):
-        ua.credentials = ((b"", b"boiler", b"secret"),)
+        ua.uac.credentials = ((b"", b"boiler", b"secret"),)
         message = send(ua, b"sip:%d@example.org" % len(repr(options)), **options)
         for name in NEVER_SENT:
             assert message.get(name) is None
@@ -137,19 +138,19 @@ def test_an_im_target_becomes_the_sip_uri_that_the_shell_knows_for_it():
     known = {b"im:desk@example.org": b"sip:desk@192.0.2.5:5070", b"im:lamp@example.org": b"lamp"}
     for proxy in (None, b"sip:192.0.2.1"):
         ua = board(proxy=proxy)
-        ua.resolve_im = known.get
+        ua.uac.resolve_im = known.get
         message = send(ua, b"im:desk@example.org")
         assert (message.uri, message.get(b"to")) == (b"sip:desk@192.0.2.5:5070", b"<sip:desk@192.0.2.5>")
         assert list(ua.send(b"2", b"sip:desk@192.0.2.5:5070", b"x", NOW)) == []
         raises(UsageError, ua.send, b"3", b"im:lamp@example.org", b"x", NOW)
         raises(UsageError, ua.send, b"4", b"im:", b"x", NOW)
     ua = board()
-    ua.resolve_im = known.get
+    ua.uac.resolve_im = known.get
     raises(UsageError, ua.send, b"1", b"im:who@example.org", b"x", NOW)
     known[b"im:who@example.org"] = b"sips:who@192.0.2.5"  # it is asked again each time
     assert only(ua.send(b"1", b"im:who@example.org", b"x", NOW)).flow == (b"TLS", b"192.0.2.5", 5061)
     ua = board(proxy=b"sip:192.0.2.1")
-    ua.resolve_im = known.get
+    ua.uac.resolve_im = known.get
     assert send(ua, b"im:other@example.org").uri == b"im:other@example.org"
 
 
@@ -168,7 +169,7 @@ def test_to_and_from_are_sip_uris():
 
 def test_tags_branches_and_call_ids_are_new_each_time():
     """R3261-8.1-3, R3261-8.1-4, R3261-8.1-7, R3428-2.1, R3428-4.4: nothing ties two messages"""
-    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Dice(7).random_bytes)
+    ua = Settled(b"sip:boiler@example.org", b"192.0.2.7:5060", Dice(7).random_bytes)
     tags, branches, call_ids = [], [], []
     for i in range(40):
         message = send(ua, b"sip:%d@example.org" % i)
@@ -259,7 +260,7 @@ def test_what_may_still_come_is_in_the_budget():
     for expires, credentials, room in ((60, (), 36), (None, ((b"", b"boiler", b"secret"),), 384)):
         size = 600 + BUDGET - len(send(board(), DESK, b"x" * 600, expires=expires).data) - room
         ua = board()
-        ua.credentials = credentials
+        ua.uac.credentials = credentials
         raises(UsageError, lambda ua=ua, expires=expires, size=size: send(ua, DESK, b"x" * (size + 1), expires=expires))
         if credentials:
             continue  # how much there is to come depends on the names

@@ -1,8 +1,9 @@
 """What becomes of a request: RFC 3428 sections 4 and 8, RFC 3261 sections 8.1.3, 17.1 and 18.1."""
 
-from agent.clock import LEARNED, NONE, NTP, later
+from agent.clock import later
 from agent.errors import UsageError
-from agent.events import Dropped, Outcome, Transmit
+from agent.events import Dropped, Outcome, Provisional, Transmit
+from agent.wall_clock import LEARNED, NONE, NTP
 from tests.helpers import NOW, UDP, answer, board, changed, only, raises, sent
 
 DESK = b"sip:desk@example.org"
@@ -82,7 +83,8 @@ def test_a_provisional_response_slows_the_repetitions_and_is_no_outcome():
     for line in (b"100 Trying", b"180 Ringing", b"199 ?"):
         ua, request = pending()
         assert ua.wake(later(NOW, 500)) != []
-        assert list(ua.receive(answer(request, line, b"", b""), FLOW, later(NOW, 600))) == []
+        told = only(ua.receive(answer(request, line, b"", b""), FLOW, later(NOW, 600)))
+        assert told == Provisional(b"1", int(line[:3]), line[4:])
         times = []
         ms = 600
         while True:

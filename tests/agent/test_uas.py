@@ -1,9 +1,11 @@
 """Requests that are taken, and the responses to them: RFC 3428 section 7, RFC 3261 sections 8.2.6, 17.2 and 18."""
 
-from agent.clock import LEARNED, NTP, later
+from agent.clock import later
 from agent.errors import UsageError
-from agent.events import MessageReceived, Transmit
+from agent.events import Transmit
 from agent.message import Message
+from agent.uas.events import MessageReceived
+from agent.wall_clock import LEARNED, NTP
 from tests.helpers import (
     MESSAGE,
     NOW,

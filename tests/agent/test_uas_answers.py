@@ -1,7 +1,8 @@
 """Where a UAS answers to, and whether: RFC 3261 sections 8.2, 17.2.3 and 18.2."""
 
 from agent.clock import later
-from agent.events import Dropped, MessageReceived, Transmit
+from agent.events import Dropped, Transmit
+from agent.uas.events import MessageReceived
 from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only, sent, with_field
 
 _VIA = b"SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bK776sgdkse"

@@ -10,13 +10,14 @@ from binascii import hexlify
 if sys.implementation.name == "micropython":
     sys.path[0] = ""  # not this file's folder
 
-from agent.clock import parse_delta
 from agent.errors import ParseError
-from agent.events import Dropped, MessageReceived, Transmit
+from agent.events import Dropped, Transmit
+from agent.headers.delta import parse_delta
 from agent.headers.strict import check
 from agent.headers.values import parse_address, parse_cseq, parse_via
 from agent.message import Message
 from agent.stream import Framer
+from agent.uas.events import MessageReceived
 from agent.uri import parse_uri, unescape
 from tests.helpers import NOW, desk
 

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.clock import later
-from agent.events import Dropped, MessageReceived, Outcome, Transmit
+from agent.events import Dropped, Outcome, Provisional, Transmit
 from agent.headers.strict import check
 from agent.message import Message
 from agent.stream import PING, PONG, Framer
+from agent.uas.events import MessageReceived
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from tests.helpers import MESSAGE, NOW, TCP, UDP, answer, board, counting, only
@@ -141,7 +142,7 @@ anything = st.one_of(st.binary(max_size=200), bent(), built())
 def agent() -> UserAgent:
     """A user agent with a request pending and credentials, so that every branch of the code can be reached."""
     ua = board(keep=KEEP, accept=(b"text/plain",), users=None)
-    ua.credentials = ((b"", b"boiler", b"secret"),)
+    ua.uac.credentials = ((b"", b"boiler", b"secret"),)
     ua.send(b"1", b"sip:desk@192.0.2.1", b"x", NOW, fallback=(b"text/plain", b"y"))
     return ua
 
@@ -151,7 +152,7 @@ def give(ua: UserAgent, data: bytes | Message, flow: tuple, now: int, size: int)
     events = list(ua.receive(data, flow, now))
     is_request = not (data if isinstance(data, Message) else Message(data)).status if data not in (PING, PONG) else True
     for event in list(events):
-        assert type(event) in (Transmit, MessageReceived, Outcome, Dropped)
+        assert type(event) in (Transmit, MessageReceived, Outcome, Dropped, Provisional)
         if type(event) is MessageReceived:
             assert parse_uri(event.sender)
             assert len(event.message.body) <= size
@@ -168,9 +169,9 @@ def give(ua: UserAgent, data: bytes | Message, flow: tuple, now: int, size: int)
         response = Message(event.data)
         assert event.data == PONG or (response.status and response.fault is None and response.get(b"via"))
         assert response.get(b"contact") is None
-    if ua._uas is not None:
-        assert len(ua._uas._transactions) <= KEEP
-        assert len(ua._uas._merged) <= KEEP
+    if ua._receiver is not None and ua._receiver.uas is not None:
+        assert len(ua._receiver.uas._transactions) <= KEEP
+        assert len(ua._receiver.uas._merged) <= KEEP
 
 
 @profile
@@ -181,7 +182,7 @@ def test_datagrams_of_any_kind_raise_nothing(datagrams: list[bytes]) -> None:
         give(ua, data, UDP, later(NOW, i * 700), len(data))
     for ms in (3500, 32000, 64000, 96000):
         ua.wake(later(NOW, 5000 + ms))
-    assert not ua.pending
+    assert not ua.uac.pending
 
 
 @profile

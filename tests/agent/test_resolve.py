@@ -1,10 +1,11 @@
 """R3428-3.3, R3428-8.1, R3261-18-2, R3261-8.1-9: finding the next hop, and the one after it."""
 
 from agent.errors import ParseError
-from agent.events import Outcome, Transmit
-from agent.recovery.failover import retry_after_s
-from agent.registration.failure import RegistrationLost
-from agent.resolve.search import Search, is_address, live_first, place_of, relocate, srv_order
+from agent.events import Outcome, Resolve, Transmit
+from agent.headers.delta import retry_after_s
+from agent.peers import Peers
+from agent.registration.events import RegistrationLost
+from agent.resolve.search import Search, is_address, srv_order
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from tests.helpers import raises
@@ -14,7 +15,7 @@ _UDP_FIRST = (b"UDP", b"TCP", b"TLS")
 _ONE = (b"UDP", b"192.0.2.1", 5060)
 _TWO = (b"UDP", b"192.0.2.2", 5060)
 _THREE = (b"TCP", b"192.0.2.3", 5060)
-_NAME = (b"UDP", b"example.org", 5060)
+_PLACE = b"sip:example.org"
 
 
 class Random:
@@ -194,28 +195,25 @@ def test_srv_weights_are_chances():
 
 def test_message_for_a_name_is_moved_to_the_place_found_before_it_is_sent():
     ua = _agent()
-    assert _sent(ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)) == [_NAME]
-    assert place_of(ua, _NAME, None).key() == b"sip:example.org:"
-    events = relocate(ua, _NAME, [_THREE, _TWO], _NOW)
+    assert ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW) == [Resolve(_PLACE)]
+    events = ua.resolved(_PLACE, [_THREE, _TWO], _NOW)
     assert _sent(events) == [_THREE]
     assert events[0].data.startswith(b"MESSAGE sip:desk@example.org SIP/2.0\r\nVia: SIP/2.0/TCP ")
     assert b"\r\nCSeq: 1 MESSAGE\r\n" in events[0].data
     assert ua.receive(_answer(events[0].data, 200), _THREE, _NOW)[0].name == "delivered"
-    assert relocate(ua, _NAME, [_THREE], _NOW) == []
+    assert ua.resolved(_PLACE, [_THREE], _NOW) == []
 
 
 def test_the_proxys_uri_says_where_to_look_when_there_is_one():
     proxy = b"sip:example.net;transport=tcp"
     ua = _agent(proxy=proxy)
-    flow = _sent(ua.send(b"c1", b"sip:desk@example.org:5099", b"hot", _NOW))[0]
-    assert place_of(ua, flow, proxy).request_uri() == b"sip:example.net;transport=tcp"
-    assert place_of(ua, _NAME, proxy) is None
+    assert ua.send(b"c1", b"sip:desk@example.org:5099", b"hot", _NOW) == [Resolve(b"sip:example.net;transport=tcp")]
 
 
 def test_silent_flow_is_given_up_after_timer_f_for_the_next_one():
     ua = _agent()
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    first = relocate(ua, _NAME, [_ONE, _TWO], _NOW)[0].data
+    first = ua.resolved(_PLACE, [_ONE, _TWO], _NOW)[0].data
     now = (_NOW + 32000) & 0x3FFFFFFF
     second = ua.wake(now)
     assert _sent(second) == [_TWO]
@@ -229,7 +227,7 @@ def test_silent_flow_is_given_up_after_timer_f_for_the_next_one():
 def test_all_flows_silent_is_one_timeout():
     ua = _agent()
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    relocate(ua, _NAME, [_ONE, _TWO], _NOW)
+    ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
     assert _sent(ua.wake((_NOW + 32000) & 0x3FFFFFFF)) == [_TWO]
     assert [event.name for event in ua.wake((_NOW + 64000) & 0x3FFFFFFF)] == ["timeout"]
     assert ua.wait_ms(_NOW) is None
@@ -238,7 +236,7 @@ def test_all_flows_silent_is_one_timeout():
 def test_flow_that_failed_or_answered_503_is_followed_by_the_next_one():
     ua = _agent()
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    relocate(ua, _NAME, [_THREE, _ONE, _TWO], _NOW)
+    ua.resolved(_PLACE, [_THREE, _ONE, _TWO], _NOW)
     second = ua.failed(_THREE, _NOW)
     assert _sent(second) == [_ONE] and b"SIP/2.0/UDP" in second[0].data
     third = ua.receive(_answer(second[0].data, 503), _ONE, _NOW)
@@ -251,7 +249,7 @@ def test_any_other_answer_is_final_for_all_flows():
     for status in (408, 480, 500, 600):
         ua = _agent()
         ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-        sent = relocate(ua, _NAME, [_ONE, _TWO], _NOW)
+        sent = ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
         events = ua.receive(_answer(sent[0].data, status), _ONE, _NOW)
         assert [event.status for event in events] == [status], status
 
@@ -259,26 +257,28 @@ def test_any_other_answer_is_final_for_all_flows():
 def test_next_message_starts_with_a_flow_that_is_alive():
     ua = _agent()
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    relocate(ua, _NAME, [_ONE, _TWO], _NOW)
+    ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
     ua.receive(_answer(ua.failed(_ONE, _NOW)[0].data, 200), _TWO, _NOW)
     for seconds, first in ((0, _TWO), (29, _TWO), (30, _ONE)):
-        assert live_first(ua, [_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
+        assert ua.uac.peers.live_first([_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
 
 
 def test_flow_is_left_alone_for_as_long_as_its_retry_after_says():
     ua = _agent()
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    sent = relocate(ua, _NAME, [_ONE, _TWO], _NOW)
+    sent = ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
     ua.receive(_answer(sent[0].data, 503, b"Retry-After: 120 (on fire);duration=60\r\n"), _ONE, _NOW)
     for seconds, first in ((119, _TWO), (120, _ONE)):
-        assert live_first(ua, [_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
+        assert ua.uac.peers.live_first([_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
 
 
 def test_where_every_flow_is_dead_the_one_to_revive_first_goes_first():
     ua = _agent()
-    ua.dead = {_ONE: (_NOW + 9000) & 0x3FFFFFFF, _TWO: (_NOW + 5000) & 0x3FFFFFFF}
-    assert live_first(ua, [_ONE, _TWO], _NOW) == [_TWO, _ONE]
-    assert live_first(ua, [_ONE, _THREE, _TWO], _NOW) == [_THREE, _TWO, _ONE]
+    ua.uac.peers = Peers((), None)
+    ua.uac.peers = Peers((), None)
+    ua.uac.peers.dead = {_ONE: (_NOW + 9000) & 0x3FFFFFFF, _TWO: (_NOW + 5000) & 0x3FFFFFFF}
+    assert ua.uac.peers.live_first([_ONE, _TWO], _NOW) == [_TWO, _ONE]
+    assert ua.uac.peers.live_first([_ONE, _THREE, _TWO], _NOW) == [_THREE, _TWO, _ONE]
 
 
 def test_dead_flows_are_remembered_in_bounded_memory():
@@ -286,7 +286,7 @@ def test_dead_flows_are_remembered_in_bounded_memory():
     for i in range(100):
         ua.send(b"c%d" % i, b"sip:desk@192.0.2.%d" % i, b"hot", _NOW)
         ua.failed((b"UDP", b"192.0.2.%d" % i, 5060), _NOW)
-    assert len(ua.dead) <= 16
+    assert len(ua.uac.peers.dead) <= 16
 
 
 def test_many_dead_flows_are_eight_attempts_and_one_outcome():
@@ -302,10 +302,11 @@ def test_many_dead_flows_are_eight_attempts_and_one_outcome():
 def test_name_that_is_not_found_is_a_failure():
     ua = _agent()
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    assert ua.failed(_NAME, _NOW, b"no such name") == [Outcome(b"c1", "failed", 503, b"no such name", None)]
+    assert ua.resolved(_PLACE, [], _NOW, b"no such name") == [Outcome(b"c1", "failed", 503, b"no such name", None)]
     ua = _agent(transport=b"TCP")
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    assert [event.status for event in ua.failed((b"TCP", b"example.org", 5060), _NOW)] == [503]
+    assert [event.status for event in ua.resolved(_PLACE, [], _NOW)] == [503]
+    assert ua.resolved(_PLACE, [_ONE], _NOW) == []
 
 
 def test_refused_tcp_that_was_our_preference_is_followed_by_udp():
@@ -332,9 +333,9 @@ _CHALLENGE = b'WWW-Authenticate: Digest realm="example.org", nonce="%s", algorit
 
 def test_next_flow_may_ask_for_credentials_as_the_first_one_did():
     ua = _agent()
-    ua.credentials = ((b"", b"boiler", b"secret"),)
+    ua.uac.credentials = ((b"", b"boiler", b"secret"),)
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    sent = relocate(ua, _NAME, [_ONE, _TWO], _NOW)
+    sent = ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
     sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % b"n1"), _ONE, _NOW)
     assert _sent(sent) == [_ONE] and b'nonce="n1"' in sent[0].data
     sent = ua.receive(_answer(sent[0].data, 503), _ONE, _NOW)
@@ -346,13 +347,13 @@ def test_next_flow_may_ask_for_credentials_as_the_first_one_did():
 
 def test_credentials_are_given_at_once_where_they_were_asked_for_before():
     ua = _agent()
-    ua.credentials = ((b"", b"boiler", b"secret"),)
+    ua.uac.credentials = ((b"", b"boiler", b"secret"),)
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
-    sent = relocate(ua, _NAME, [_ONE], _NOW)
+    sent = ua.resolved(_PLACE, [_ONE], _NOW)
     sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % b"n1"), _ONE, _NOW)
     ua.receive(_answer(sent[0].data, 200), _ONE, _NOW)
     ua.send(b"c2", b"sip:desk@example.org", b"hot", _NOW)
-    sent = relocate(ua, _NAME, [_ONE], _NOW)
+    sent = ua.resolved(_PLACE, [_ONE], _NOW)
     assert b'nonce="n1"' in sent[0].data and b"\r\nCSeq: 1 MESSAGE" in sent[0].data
 
 
@@ -360,15 +361,14 @@ def test_redirect_to_a_name_is_looked_up_like_any_other():
     ua = _agent()
     sent = ua.send(b"c1", b"sip:desk@192.0.2.1", b"hot", _NOW)
     moved = ua.receive(_answer(sent[0].data, 302, b"Contact: <sip:desk@example.org>\r\n"), _ONE, _NOW)
-    assert _sent(moved) == [_NAME]
-    assert place_of(ua, _NAME, None).host == b"example.org"
-    assert _sent(relocate(ua, _NAME, [_TWO], _NOW)) == [_TWO]
+    assert moved == [Resolve(_PLACE)]
+    assert _sent(ua.resolved(_PLACE, [_TWO], _NOW)) == [_TWO]
 
 
 def test_registration_moves_on_and_stays_where_it_was_taken():
     ua = _agent()
-    assert _sent(ua.register(_NOW, registrar=b"sip:example.org")) == [_NAME]
-    relocate(ua, _NAME, [_ONE, _TWO], _NOW)
+    assert ua.register(_NOW, registrar=b"sip:example.org") == [Resolve(_PLACE)]
+    ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
     second = ua.failed(_ONE, _NOW)
     assert _sent(second) == [_TWO]
     contact = b"Contact: <sip:boiler@192.0.2.7:5060>;expires=3600\r\n"

@@ -1,0 +1,20 @@
+"""Durations as SIP writes them: delta-seconds and Retry-After (RFC 3261 sections 20.19 and 20.33)."""
+
+from ..compat import const
+
+_LONGEST_PAUSE_S = const(3600)
+
+
+def parse_delta(value: bytes | None) -> int | None:
+    """Return delta-seconds 0..2**32-1 (Expires, section 20.19), or None for a value that can't be used."""
+    if value is None or not value.isdigit() or len(value) > 10:
+        return None
+    seconds = int(value)
+    return seconds if seconds <= 0xFFFFFFFF else None
+
+
+def retry_after_s(value: bytes | None) -> int:
+    """Return the seconds to wait that a Retry-After value asks for, an hour at most; 0 when there is none to obey."""
+    if value is None:
+        return 0
+    return min(parse_delta(value.split(b";")[0].split(b"(")[0].strip()) or 0, _LONGEST_PAUSE_S)

@@ -1,0 +1,71 @@
+"""What a UAC has learned of others: challenges, types that were refused, flows that lead nowhere. All bounded."""
+
+from .clock import later, until
+from .compat import const
+from .request import Request
+
+_MAX_CHALLENGED = const(16)  # methods and flows
+_MAX_REFUSED = const(64)  # content types of peers
+_MAX_DEAD = const(16)  # flows
+_DEAD_S = const(30)  # how long a flow that led nowhere is put behind others
+
+
+class Peers:
+    """One for each user agent.
+
+    credentials: (realm or b"" for any, user, password) tuples. random_bytes: a function of n that returns n octets.
+    rooms: for how many credentials each request keeps room. refused: (URI key, content type) that were answered 415.
+    dead: a flow's first three items -> when to think of it again. challenges: (method, flow) -> auth.client.Challenge.
+    """
+
+    def __init__(self, credentials: tuple, random_bytes: object) -> None:
+        self.credentials = credentials
+        self.random_bytes = random_bytes
+        self.rooms = 1
+        self.refused: tuple = ()
+        self.dead: dict[tuple, int] = {}
+        self.challenges: dict[tuple, list] = {}  # a nonce serves for more than one request
+
+    def challenged(self, request: Request, flow: tuple, challenges: list) -> None:
+        """Remember the challenges that requests like this are to answer on a flow; none: to begin without again."""
+        key = (request.method, flow[:3])
+        if not challenges:
+            self.challenges.pop(key, None)
+            return
+        if len(self.challenges) >= _MAX_CHALLENGED:
+            self.challenges.clear()
+        self.challenges[key] = challenges
+        if len(challenges) > 1:  # a proxy's and the recipient's, say: room for two takes a third of everybody's budget
+            self.rooms = 2
+
+    def known(self, request: Request, flow: tuple) -> list:
+        """Return the challenges that a request like this is to answer on a flow."""
+        return self.challenges.get((request.method, flow[:3]), [])
+
+    def answer(self, request: Request, flow: tuple, uri: bytes) -> bytes:
+        """Return the header lines with credentials for a request; uri: its Request-URI. Nothing is counted yet."""
+        answers = [one.answer(request.method, uri, request.body) for one in self.known(request, flow)]
+        return b"".join(answers)
+
+    def answered(self, request: Request, flow: tuple) -> None:
+        """Count that a request with these answers has been sent."""
+        for challenge in self.known(request, flow):
+            challenge.count += 1
+
+    def refuse(self, key: bytes, content_type: bytes) -> None:
+        """Remember that a peer has refused a content type."""
+        self.refused = self.refused[1 - _MAX_REFUSED :] + ((key, content_type),)
+
+    def bury(self, flow: tuple, seconds: int, now: int) -> None:
+        """Remember that a flow leads nowhere, for so many seconds or, given 0, for a time of our own."""
+        dead = self.dead
+        for known in list(dead):
+            if until(dead[known], now) <= 0 or len(dead) >= _MAX_DEAD:
+                del dead[known]
+        dead[flow[:3]] = later(now, (seconds or _DEAD_S) * 1000)
+
+    def live_first(self, flows: list, now: int) -> list:
+        """Return flows with those at the end that led nowhere a while ago, the first of them to revive before others."""
+        waits = [(until(self.dead.get(flow[:3], now), now), flow) for flow in flows]
+        late = sorted([pair for pair in waits if pair[0] > 0], key=lambda pair: pair[0])
+        return [flow for ms, flow in waits if ms <= 0] + [flow for _, flow in late]

@@ -1,0 +1,33 @@
+"""Another content type after a 415, another scheme after a 416 (RFC 3261 section 8.1.3.5)."""
+
+from ..changed import changed
+from ..headers.values import media_type, takes
+from ..message import Message
+from ..peers import Peers
+from ..request import Request
+from ..uri import Uri, parse_uri
+
+
+def amend(request: Request, status: int, response: Message, peers: Peers, now: int) -> Request | None:
+    """Return the request in its other form, None when it has none; see agent.recovery.amend()."""
+    if status == 416:
+        return _as_sip(request)
+    if request.fallback is None:
+        return None
+    content_type, body = request.fallback
+    accepted = [media_type(value) for value in b",".join(response.all(b"accept")).split(b",")]
+    if b"" not in accepted and not takes(accepted, media_type(content_type)):  # without an Accept it may take anything
+        return None
+    peers.refuse(request.peer, request.content_type)  # type: ignore[attr-defined]
+    line = b"Content-Type: %s\r\n" % content_type
+    tried = request.tried + (b"415",)
+    return changed(request, content_type=content_type, content_line=line, body=body, fallback=None, tried=tried)
+
+
+def _as_sip(request: Request) -> Request | None:
+    """Return the request with an im: or tel: URI written as sip:, once."""
+    uri = parse_uri(request.uri)
+    if uri.scheme not in (b"im", b"tel") or b"416" in request.tried or not uri.host:
+        return None
+    uri = Uri(b"sip", uri.user, uri.host, uri.port, uri.params)
+    return changed(request, uri=uri.request_uri(), key=uri.key(), tried=request.tried + (b"416",))

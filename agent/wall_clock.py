@@ -1,0 +1,41 @@
+"""What is known of the time of day, and how well. Deadlines never come from here. Loaded when somebody tells the time."""
+
+from .clock import until
+from .compat import const
+
+NONE = 0  # qualities of a wall clock, worst first
+LEARNED = 1  # from the Date of a response to a request of ours
+RTC = 2
+NTP = 3
+QUALITIES = ("none", "learned", "rtc", "ntp")
+_MASK = const(0x3FFFFFFF)
+_REANCHOR = const(86400000)  # ms; `now` can be compared for 6 days, so a wall clock's anchor moves on once a day
+
+
+class WallClock:
+    """The time of day in Unix seconds, with its quality."""
+
+    def __init__(self) -> None:
+        self.quality = NONE
+        self._unix = 0
+        self._anchor_at = 0
+
+    def set(self, unix: int, quality: int, now: int) -> bool:
+        """Take unix (seconds since 1970) as the time at now, unless a better source has spoken; True if taken."""
+        if quality < self.quality:
+            return False
+        self._unix = unix
+        self._anchor_at = now
+        self.quality = quality
+        return True
+
+    def unix(self, now: int) -> int | None:
+        """Return the seconds since 1970, or None while nobody has told. To be asked at least every six days."""
+        if self.quality == NONE:
+            return None
+        passed = until(now, self._anchor_at)
+        if passed > _REANCHOR:
+            self._unix += passed // 1000
+            self._anchor_at = (now - passed % 1000) & _MASK
+            passed %= 1000
+        return self._unix + passed // 1000
