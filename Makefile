@@ -25,7 +25,7 @@ lint: $(READY)
 
 types: $(READY)
 	@rm -rf .cache/types && mkdir -p .cache/types/sipmote
-	@ln -s $(CURDIR)/host_tools/* $(CURDIR)/agent $(CURDIR)/boards .cache/types/sipmote
+	@ln -s $(CURDIR)/host_tools/* $(CURDIR)/agent .cache/types/sipmote
 	$(PY) -m mypy
 
 bench: $(READY) $(VMS)  ## what things cost
@@ -57,6 +57,6 @@ $(READY): pyproject.toml
 	@touch $@
 
 $(VMS): $(READY)  # a VM that can't be had is no reason to stop: the tests that need it say so
-	-$(PY) -m sipmote.vm
+	-$(PY) -m sipmote.virtual.vm
 	@mkdir -p $(@D)
 	@touch $@

@@ -46,7 +46,7 @@ def _run(arguments: Sequence[str]) -> int:
             name, help=help_text, description=help_text.capitalize(), epilog=f"example: {example}"
         )
         if name == next((word for word in arguments if not word.startswith("-")), None):
-            module = importlib.import_module(f"sipmote.{name}")
+            module = importlib.import_module(f"sipmote.commands.{name}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(arguments)

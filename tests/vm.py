@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sipmote.errors import ToolError
-from sipmote.vm import vm_command
+from sipmote.virtual.vm import vm_command
 
 ROOT = Path(__file__).parent.parent
 DEADLINE_S = 20

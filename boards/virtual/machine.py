@@ -14,7 +14,7 @@ DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 SOFT_RESET_RAW = 6  # not a board's: the raw REPL was open, and is so again afterwards
 
-_EXIT = 64  # the VM's exit code when it asks for a reset, plus the reset's number; host_tools/board.py starts it anew
+_EXIT = 64  # the VM's exit code when it asks for a reset, plus the reset's number; host_tools/virtual starts it anew
 
 leave = ffi.open(None).func("v", "_exit", "i")
 _cause = int(os.getenv("BOARD_RESET_CAUSE") or PWRON_RESET)

@@ -1,6 +1,6 @@
 """What makes a MicroPython VM behave like a board: start order, the friendly and the raw REPL, soft reset.
 
-Runs inside the VM, started by host_tools/board.py with this folder as its only path. Follows MicroPython's
+Runs inside the VM, started by host_tools/virtual/pty_board.py with this folder as its only path. Follows MicroPython's
 shared/runtime/pyexec.c and ports/esp32/main.c. Ctrl-C never comes as a byte: the host makes it a signal, and so a
 KeyboardInterrupt. The terminal turns a newline into CR LF, for sys.stdout.buffer too, which a board leaves alone.
 """

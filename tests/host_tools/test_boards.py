@@ -2,7 +2,7 @@
 
 import re
 
-from sipmote.boards import profiles, profiles_behind
+from sipmote.board.profiles import profiles, profiles_behind
 
 
 def test_every_profile_can_be_read_and_its_usb_ids_are_written_as_lsusb_writes_them() -> None:

@@ -8,7 +8,7 @@ from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim, parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.message import Message
-from sipmote.store import _STEPS, Store
+from sipmote.inbox.store import _STEPS, Store
 from tests.sip_peer import DEADLINE_S, Peer
 from tests.tools import Line, Tool
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sipmote import deploy
 from sipmote.__main__ import main
-from sipmote.deploy import Survey, check_mpy, make_plan
+from sipmote.commands import deploy
+from sipmote.commands.deploy import Survey, check_mpy, make_plan
 from sipmote.errors import ToolError
-from sipmote.serial_port import Board
+from sipmote.link.port import Board
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipmote.link import MAX_FRAME, Console, Damaged, Decoder, Item, Lost, Record, encode_frame, encode_record
+from sipmote.link.frames import MAX_FRAME, Console, Damaged, Decoder, Item, Lost, Record, encode_frame, encode_record
 
 BOOT = Record(0, 812, None, 0, 1, "boot", {})
 ALERT = Record(1, 1900, 1767225600, 3, 1, "alert_sent", {"call_id": "a@b", "octets": 412, "again": False, "tag": b"\0"})

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console as Screen
 
-from sipmote.link import Console, Damaged, Lost, Record, encode_record
-from sipmote.monitor import ScreenOutput, stamp
+from sipmote.commands.monitor import ScreenOutput, stamp
+from sipmote.link.frames import Console, Damaged, Lost, Record, encode_record
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool

@@ -5,8 +5,8 @@ import json
 import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
-from sipmote import ports
 from sipmote.__main__ import main
+from sipmote.commands import ports
 from tests.vm import board
 
 

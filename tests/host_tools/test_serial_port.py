@@ -9,9 +9,9 @@ import pytest
 import serial
 from mpremote.transport_serial import SerialTransport
 
-from sipmote import serial_port
 from sipmote.errors import ToolError
-from sipmote.serial_port import Board, close_port, find_port, open_port, wait_for_port
+from sipmote.link import port as serial_port
+from sipmote.link.port import Board, close_port, find_port, open_port, wait_for_port
 from tests.host_tools.fake_board import fake_board
 
 

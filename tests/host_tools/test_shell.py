@@ -8,8 +8,8 @@ from typing import Any
 from sipmote.agent.events import Dropped, MessageReceived, Outcome
 from sipmote.agent.message import Message
 from sipmote.agent.user_agent import UserAgent
-from sipmote.indexed_message import IndexedMessage
-from sipmote.shell import IDLE_S, Answer, Shell, now_ms, parse_bind
+from sipmote.sip.reader import IndexedMessage
+from sipmote.sip.shell import IDLE_S, Answer, Shell, now_ms, parse_bind
 from tests.host_tools.peers import PATIENCE, message
 
 

@@ -17,7 +17,7 @@ from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.errors import ParseError
 from sipmote.agent.headers.dates import parse_date
-from sipmote.smime import BAD, GOOD, MISMATCH, UNDATED, UNKNOWN, UNTRUSTED, Reader, Verdict, Writer
+from sipmote.smime.keys import BAD, GOOD, MISMATCH, UNDATED, UNKNOWN, UNTRUSTED, Reader, Verdict, Writer
 from tests.host_tools.certificates import AUTHORITY, FOR_AGREEMENT, Issued, issue
 from tests.host_tools.peers import Running
 from tests.sip_peer import Peer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipmote.errors import ToolError
-from sipmote.vm import vm_command
+from sipmote.virtual.vm import vm_command
 from tests.tools import Tool
 
 

@@ -12,7 +12,7 @@ import pytest
 from sipmote.agent.events import Event, Outcome, Transmit
 from sipmote.agent.message import Message
 from sipmote.agent.user_agent import UserAgent
-from sipmote.shell import now_ms
+from sipmote.sip.shell import now_ms
 from tests.host_tools.peers import sipmote
 from tests.interop.kamailio import challenger
 from tests.interop.peers import DEADLINE_S

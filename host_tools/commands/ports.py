@@ -5,8 +5,8 @@ import json
 
 from serial.tools.list_ports_common import ListPortInfo
 
-from sipmote.boards import profiles_behind
-from sipmote.serial_port import usb_ports, virtual_ports
+from sipmote.board.profiles import profiles_behind
+from sipmote.link.port import usb_ports, virtual_ports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

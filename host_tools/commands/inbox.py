@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from sipmote import resolver, tls
 from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
@@ -33,15 +32,16 @@ from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.console import harmless, write_json
 from sipmote.errors import ToolError
-from sipmote.notifications import Notifier, wanted
-from sipmote.relay import POLICIES, Relay, pack
-from sipmote.resolver import Resolver
-from sipmote.shell import Answer, Flow, Shell, now_ms, parse_bind, uri_of, user_name
-from sipmote.store import Received, Store, describe
+from sipmote.inbox.notifier import Notifier, wanted
+from sipmote.inbox.relay import POLICIES, Relay, pack
+from sipmote.inbox.store import Received, Store, describe
+from sipmote.sip import resolver, tls
+from sipmote.sip.resolver import Resolver
+from sipmote.sip.shell import Answer, Flow, Shell, now_ms, parse_bind, uri_of, user_name
 from sipmote.users import PASSWORD_VARIABLE, ask_password, read_users
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
-    from sipmote.smime import Reader
+    from sipmote.smime.keys import Reader
 
 _KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
 _RUNNERS = 4  # commands of --exec at once
@@ -189,7 +189,7 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (everything if args.relay_to else _ACCEPT)
     reader = None
     if args.smime_key or args.smime_trust:
-        from sipmote.smime import reader as read_keys
+        from sipmote.smime.keys import reader as read_keys
 
         reader = read_keys(args.smime_key, args.smime_trust or ())
         accept += (smime.PKCS7, smime.MULTIPART)

@@ -14,8 +14,8 @@ from rich.console import Console as Screen
 from rich.text import Text
 
 from sipmote.errors import ToolError
-from sipmote.link import IDLE_S, LEVELS, QUALITIES, Console, Damaged, Decoder, Item, Lost, Record
-from sipmote.serial_port import RESTART, close_port, find_port, open_port, wait_for_port
+from sipmote.link.frames import IDLE_S, LEVELS, QUALITIES, Console, Damaged, Decoder, Item, Lost, Record
+from sipmote.link.port import RESTART, close_port, find_port, open_port, wait_for_port
 
 _STYLES = ("dim", "green", "yellow", "bold red")  # by level
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

@@ -22,7 +22,7 @@ from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from sipmote.config import (
+from sipmote.board.config import (
     Config,
     add_commander,
     add_wifi,
@@ -35,7 +35,7 @@ from sipmote.config import (
 )
 from sipmote.errors import ToolError
 from sipmote.files import rooms
-from sipmote.serial_port import Board, BoardFull, close_port, find_port, open_port
+from sipmote.link.port import Board, BoardFull, close_port, find_port, open_port
 from sipmote.users import PASSWORD_VARIABLE, ask_password, check_name
 
 _HOME = rooms()

@@ -12,7 +12,7 @@ from sipmote.agent.events import MessageReceived, Outcome
 from sipmote.agent.headers.values import parse_address
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
-from sipmote.shell import Shell, now_ms
+from sipmote.sip.shell import Shell, now_ms
 
 _PAUSE_S = 0.02  # between two notifications: 50 a second at most
 _MAX_WAITING = 200  # notifications; who asks for more at once isn't told

@@ -21,11 +21,11 @@ from sipmote.agent.headers.values import media_type, param, parse_address, parse
 from sipmote.agent.uas.freshness import is_stale
 from sipmote.agent.uri import parse_uri, unescape
 from sipmote.errors import ToolError
-from sipmote.relay import Parcel
-from sipmote.shell import place
+from sipmote.inbox.relay import Parcel
+from sipmote.sip.shell import place
 
 if TYPE_CHECKING:  # who reads no S/MIME loads no ciphers
-    from sipmote.smime import Reader, Verdict
+    from sipmote.smime.keys import Reader, Verdict
 
 # The charsets that people send. No others: Python looks an unknown name up in files, and remembers it for ever.
 _CHARSETS = {
@@ -80,7 +80,7 @@ CREATE INDEX parcel_next ON parcel (next_at) WHERE ended IS NULL;
 """,
     """
 ALTER TABLE message ADD COLUMN encrypted INTEGER;  -- has it come so? It is stored in clear
-ALTER TABLE message ADD COLUMN signature TEXT;     -- its worth, a state of host_tools/smime.py; NULL: none
+ALTER TABLE message ADD COLUMN signature TEXT;     -- its worth, a state of host_tools/smime; NULL: none
 ALTER TABLE message ADD COLUMN signer TEXT;        -- the first SIP URI of the signer's certificate
 """,
     "CREATE TABLE instance AS SELECT hex(randomblob(16)) AS number;",

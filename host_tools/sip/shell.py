@@ -23,7 +23,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sipmote import tls
 from sipmote.agent.clock import NTP
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
@@ -34,9 +33,10 @@ from sipmote.agent.stream import Framer
 from sipmote.agent.uri import Uri, bracketed, parse_host_port, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
-from sipmote.indexed_message import IndexedMessage
-from sipmote.resolver import Resolver
-from sipmote.tls import Tls
+from sipmote.sip import tls
+from sipmote.sip.reader import IndexedMessage
+from sipmote.sip.resolver import Resolver
+from sipmote.sip.tls import Tls
 
 Flow = tuple[Any, ...]
 Answer = tuple[int, bytes]  # a final status, and the phrase where the usual one (b"") won't do

@@ -24,7 +24,7 @@ from sipmote.agent.cms.der import encode
 from sipmote.agent.cms.signed import Signature, build_signed
 from sipmote.agent.errors import ParseError
 from sipmote.errors import ToolError
-from sipmote.store import person
+from sipmote.inbox.store import person
 
 GOOD = "good"  # states of a signature: it is the author's, vouched for, and of this content and its date
 UNDATED = "undated"  # good, but nothing says when: anybody may send it again, for ever

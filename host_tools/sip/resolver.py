@@ -1,4 +1,4 @@
-"""Finds where a URI leads, for sipmote.shell: RFC 3263 as agent.resolve.search has it, without NAPTR.
+"""Finds where a URI leads, for sipmote.sip.shell: RFC 3263 as agent.resolve.search has it, without NAPTR.
 
 SRV records come from DNS, addresses from the system, which knows /etc/hosts and its own ways. An IP address needs
 neither.

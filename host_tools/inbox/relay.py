@@ -21,7 +21,7 @@ from sipmote.agent.headers.delta import retry_after_s
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
-from sipmote.shell import Shell, now_ms
+from sipmote.sip.shell import Shell, now_ms
 
 POLICIES = ("drop", "send")  # what becomes of a message that expires while it waits
 _FIRST_PAUSE_S = 15.0

@@ -24,7 +24,7 @@ from types import FrameType
 
 from sipmote.errors import ToolError
 from sipmote.files import rooms
-from sipmote.vm import vm_command
+from sipmote.virtual.vm import vm_command
 
 _SHIM = rooms() / "boards" / "virtual"
 _RESETS = {66: ("2", "0"), 69: ("5", "0"), 70: ("5", "1")}  # exit code: next reset_cause(), whether raw REPL follows

@@ -1,6 +1,6 @@
 """Finding a MicroPython VM: the one asked for, the one installed, or Debian's, fetched and run from a folder.
 
-`python -m sipmote.vm` fetches both widths ahead of time and prints where they are.
+`python -m sipmote.virtual.vm` fetches both widths ahead of time and prints where they are.
 """
 
 import argparse
@@ -156,7 +156,9 @@ def _apt(work: Path, architecture: str, *command: str) -> str:
 
 def main() -> int:
     """Print the command of each VM, fetching what is missing."""
-    parser = argparse.ArgumentParser(prog="python -m sipmote.vm", description="Find or fetch the MicroPython VMs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sipmote.virtual.vm", description="Find or fetch the MicroPython VMs."
+    )
     parser.add_argument("--bits", type=int, choices=(32, 64), action="append", help="just this width")
     try:
         for bits in parser.parse_args().bits or (32, 64):

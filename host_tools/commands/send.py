@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sipmote import resolver, tls
 from sipmote.agent.budget import POLICIES
 from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
@@ -21,9 +20,10 @@ from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.console import harmless, write_json
 from sipmote.errors import ToolError
-from sipmote.resolver import Resolver
-from sipmote.shell import Answer, Shell, now_ms, parse_bind, reason_of, uri_of, user_name
-from sipmote.store import describe
+from sipmote.inbox.store import describe
+from sipmote.sip import resolver, tls
+from sipmote.sip.resolver import Resolver
+from sipmote.sip.shell import Answer, Shell, now_ms, parse_bind, reason_of, uri_of, user_name
 from sipmote.users import PASSWORD_VARIABLE, ask_password, check_name
 
 DELIVERED, USAGE, ACCEPTED, REFUSED, UNANSWERED = 0, 2, 3, 4, 5  # exit codes
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     if args.with_certificate and not args.sign:
         raise ToolError("--with-certificate: whose? Add --sign FILE")
     if args.sign:
-        from sipmote.smime import signing_name
+        from sipmote.smime.keys import signing_name
 
         args.sender = signing_name(args.sign, args.sender)
     text = sys.stdin.buffer.read() if args.text == "-" else os.fsencode(args.text)
@@ -158,7 +158,7 @@ class _Sender:
         self._tls = tls.from_arguments(args)
         self._writer = None
         if args.sign or args.encrypt_to:
-            from sipmote.smime import writer
+            from sipmote.smime.keys import writer
 
             self._writer = writer(args.sign, args.encrypt_to, args.with_certificate)
         self._outcome: asyncio.Future[tuple[Outcome, str]]

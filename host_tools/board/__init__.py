@@ -1,0 +1,1 @@
+"""What belongs on a board and how it gets there."""

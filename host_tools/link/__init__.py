@@ -1,0 +1,1 @@
+"""The serial line: ports, the raw REPL, and the frames of log records."""

@@ -1,0 +1,1 @@
+"""The virtual board: a MicroPython VM behind a pseudo-terminal."""
