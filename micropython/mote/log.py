@@ -1,12 +1,13 @@
 """Log records as CBOR in frames on the console line: 0x1E, base64 of (CBOR, CRC-32), 0x1F.
 
 Base64 keeps control characters and line ends out of a frame and costs the board one call in C. A record is
-[1, seq, uptime_ms, unix or null, clock quality, level, event, fields].
+[2, build, seq, uptime_ms, unix or null, clock quality, level, event, fields]. build: the 16-bit number that deploy gives
+to what it compiles, 0 for sources. Records of the kind 1 were the same without build.
 """
 
-import struct
 import sys
 from binascii import b2a_base64, crc32
+from struct import pack
 
 from agent.compat import const
 
@@ -14,69 +15,45 @@ DEBUG = 0
 INFO = 1
 WARNING = 2
 ERROR = 3
-LEVELS = ("debug", "info", "warning", "error")
-_LOG = const(1)  # the kind of frame
-
-
-def cbor(value: object) -> bytes:
-    """Encode None, bool, int (64 bits), str, bytes, tuple, list or dict; anything else as its repr (RFC 8949)."""
-    kind = type(value)
-    if kind is str or kind is bytes:
-        major = 0x40
-        if kind is str:
-            major = 0x60
-            value = value.encode()
-        number = len(value)
-        return (b"%c%s" % (major | number, value)) if number < 24 else _head(major, number) + value
-    if kind is int:
-        return _head(0, value) if value >= 0 else _head(0x20, -1 - value)
-    if value is None or kind is bool:
-        return b"\xf6" if value is None else b"\xf5" if value else b"\xf4"
-    if kind is dict:
-        items = [_head(0xA0, len(value))]
-        for key in value:
-            items.append(cbor(key))
-            items.append(cbor(value[key]))
-        return b"".join(items)
-    if kind is tuple or kind is list:
-        return _head(0x80, len(value)) + b"".join([cbor(item) for item in value])
-    return cbor(repr(value))
-
-
-def _head(major: int, number: int) -> bytes:
-    """Return the first octets of an item: its major type and a number of up to 64 bits."""
-    if number < 24:
-        return bytes((major | number,))
-    if number < 256:
-        return bytes((major | 24, number))
-    if number < 65536:
-        return struct.pack(">BH", major | 25, number)
-    if number >> 32 == 0:
-        return struct.pack(">BI", major | 26, number)
-    return struct.pack(">BQ", major | 27, number)
+_KIND = const(2)
+_BUILD = const(0)  # deploy puts another number here
 
 
 class Log:
-    """Writes records of a level or above. wall: agent.clock.WallClock, whose quality each record states."""
+    """Writes records of a level or above. agent: the UserAgent whose clock each record states. now: ms, a function."""
 
-    def __init__(self, level: int, wall: object, now: object) -> None:
+    def __init__(self, level: int, agent: object, now: object) -> None:
         self.level = level
-        self._wall = wall
-        self._now = now  # a function: ms as the core counts them
+        self._agent = agent
+        self._now = now
         self._seq = 0
 
     def write(self, level: int, event: str, uptime_ms: int, fields: dict) -> None:
         """Write one record. event: a word in snake_case; fields: text to int, text, bool, None or bytes."""
-        if level < self.level:
-            return
-        wall = self._wall
-        unix = wall.unix(self._now())
-        # One call in C for what is always there: an array of 8, the kind, seq and the uptime in fixed widths.
-        record = struct.pack(">BBBHBI", 0x88, _LOG, 0x19, self._seq, 0x1A, uptime_ms & 0xFFFFFFFF)
-        record += b"\xf6" if unix is None else struct.pack(">BI", 0x1A, unix)
-        record += bytes((wall.quality, level)) + cbor(event) + cbor(fields)
+        if level >= self.level:
+            from mote.cbor import cbor
+
+            self._put(level, uptime_ms, cbor(event) + cbor(fields))
+
+    def sent(self, uptime_ms: int, name: str, status: int, call_id: bytes) -> None:
+        """Write the outcome of a message that was taken: as write() would, without loading what that takes."""
+        if self.level <= INFO:
+            head = pack(">B", 0x60 | len(name)) + name.encode() + b"fstatus\x19" + pack(">H", status)
+            call_id = b"gcall_idx%c%s" % (len(call_id), call_id)
+            self._put(INFO, uptime_ms, b"goutcome\xa3dname" + head + call_id)
+
+    def _put(self, level: int, uptime_ms: int, content: bytes) -> None:
+        clock = self._agent.clock
+        unix = None if clock is None else clock.unix(self._now())
+        uptime_ms &= 0xFFFFFFFF
+        # One call in C for what is always there, in fixed widths: an array of 9, the kind, build, seq and the uptime.
+        record = pack(">BBBHBHBI", 0x89, _KIND, 0x19, _BUILD, 0x19, self._seq, 0x1A, uptime_ms)
+        if unix is None:
+            record += b"\xf6\0" + bytes((level,)) + content
+        else:
+            record += pack(">BIBB", 0x1A, unix, clock.quality, level) + content
         self._seq = (self._seq + 1) & 0xFFFF
-        out = sys.stdout.buffer
-        out.write(b"\x1e")
-        out.write(b2a_base64(record + struct.pack(">I", crc32(record) & 0xFFFFFFFF), newline=False))
-        out.write(b"\x1f")
+        write = sys.stdout.buffer.write
+        write(b"\x1e")
+        write(b2a_base64(record + pack(">I", crc32(record) & 0xFFFFFFFF), newline=False))
+        write(b"\x1f")

@@ -4,83 +4,83 @@ Notifications are all the message/cpim that a board reads: the whole parser is l
 """
 
 import asyncio
-import gc
 
-gc.collect()
+from mote.memory import collect
+
+collect()
 from agent.cpim.writer import build_cpim
 
-gc.collect()
+collect()
 from agent.compat import const
 from agent.cpim import imdn
 from agent.errors import ParseError
 from agent.headers.values import media_type
 from agent.uri import parse_uri
 from mote.log import DEBUG, INFO
-from mote.net.shell import now
+from mote.net.sockets import now
 
-gc.collect()
+collect()
 
 ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML)
 _KEPT = const(16)  # alerts that a notification is still matched to
 _NAMES = {b"delivered": "delivered", b"displayed": "delivered", b"failed": "failed"}
-_sent = []  # [Call-ID, which is the Message-ID, asyncio.Event, what became of it], oldest first
+_sent = []  # [Call-ID, which is the Message-ID; what became of it, None until told], oldest first
 
 
-async def deliver(
-    mote: object, agent: object, call_id: bytes, target: bytes, text: bytes, expires: int | None, compact: bool
-) -> str:
-    """Send text as Mote.alert does; where it was only accepted, wait a while to be told more."""
-    alert = [call_id, asyncio.Event(), "accepted"]
-    _sent.append(alert)
+def wrap(mote: object, target: bytes, call_id: bytes, text: bytes) -> tuple:
+    """Return (body, options of UserAgent.send) of an alert that asks; who refuses message/cpim gets the text."""
+    _sent.append([call_id, None])
     if len(_sent) > _KEPT:
         _sent.pop(0)
-    body = _wrap(agent, target, call_id, text)
-    options = {"compact": compact, "content_type": imdn.CPIM, "fallback": (b"text/plain", text)}
-    name = await mote.send(call_id, target, body, expires, **options)
-    if name != "accepted" or (parse_uri(target).key(), imdn.CPIM) in agent.refused:
-        return name
-    try:
-        await asyncio.wait_for(alert[1].wait(), mote.settings["notify"])
-    except asyncio.TimeoutError:
-        pass  # what comes later is logged
-    return alert[2]
+    options = {"content_type": imdn.CPIM, "fallback": (b"text/plain", text)}
+    return _cpim(mote, target, call_id, text), options
 
 
-def around(agent: object, target: bytes) -> dict:
+def around(mote: object, target: bytes) -> dict:
     """Return what UserAgent.fit has to know of what stands around a text."""
-    return {"content_type": imdn.CPIM, "reserve": len(_wrap(agent, target, b"0" * 20, b""))}
+    return {"content_type": imdn.CPIM, "reserve": len(_cpim(mote, target, b"0" * 20, b""))}
 
 
-def take(mote: object, event: object) -> bool:
-    """Answer a MessageReceived that isn't text; False for one that is.
+def wait_for(mote: object, alert: object, call_id: bytes) -> bool:
+    """Wait a while to be told more of an alert that was only accepted; False when nothing more will be told."""
+    if mote.agent.has_refused(alert.target, imdn.CPIM):
+        return False
+    asyncio.create_task(_wait(mote, call_id))
+    return True
+
+
+async def _wait(mote: object, call_id: bytes) -> None:
+    await asyncio.sleep(mote.settings["notify"])
+    mote.ended(call_id, "accepted")  # unless it was told; what comes later is logged
+
+
+def answer_of(mote: object, event: object) -> int:
+    """Return the status to answer a MessageReceived with that isn't text; 0 for one that is.
 
     A notification is known by the Message-ID, which only the receiver of our message can know: the headers around it
     aren't read. Anything else gets 415, so that its sender may turn to text.
     """
-    from mote.commands import answer
-
     body = event.message.body
     text = media_type(event.message.get(b"content-type") or b"") in (b"text/plain", b"")
     if text and body.find(imdn.XML) < 0:  # a store may call a notification so
-        return False
+        return 0
     try:
         message_id, _, status = imdn.parse_notification(body)
     except ParseError:
-        if not text:
-            answer(mote, event, 415)
-        return not text
-    answer(mote, event, 200)
-    for alert in _sent:
-        if alert[0] == message_id:
+        return 0 if text else 415
+    for record in _sent:
+        if record[0] == message_id:
             mote.log(INFO, "notification", call_id=message_id.decode(), status=status.decode())
             if status in _NAMES:
-                alert[2] = _NAMES[status]
-                alert[1].set()
-            return True
+                record[1] = _NAMES[status]
+                mote.ended(message_id, record[1])
+            return 200
     mote.log(DEBUG, "notification_ignored", sender=event.sender.decode())
-    return True
+    return 200
 
 
-def _wrap(agent: object, target: bytes, call_id: bytes, text: bytes) -> bytes:
+def _cpim(mote: object, target: bytes, call_id: bytes, text: bytes) -> bytes:
     to = parse_uri(target).address_of_record()
-    return build_cpim(agent.aor, to, text, unix=agent.clock.unix(now()), extra=imdn.ask(call_id))
+    clock = mote.agent.clock
+    unix = None if clock is None else clock.unix(now())
+    return build_cpim(mote.agent.aor, to, text, unix=unix, extra=imdn.ask(call_id))

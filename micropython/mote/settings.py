@@ -3,6 +3,7 @@
 import json
 
 PATH = "/mote.json"
+_LEVELS = ("debug", "info", "warning", "error")
 _DEFAULTS = {
     "proxy": None,
     "transport": "udp",
@@ -37,4 +38,5 @@ def load(path: str = PATH) -> dict:
         settings.setdefault(key, _DEFAULTS[key])
     if settings["allow"] is None:
         settings["allow"] = [settings["to"]]
+    settings["log"] = _LEVELS.index(settings["log"])
     return settings

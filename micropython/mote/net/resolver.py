@@ -1,25 +1,26 @@
-"""Looks names up without blocking: the flows that RFC 3263 finds for a URI. Loaded when a flow has a name in it.
+"""Looks names up without blocking: the flows that RFC 3263 finds for a URI. Loaded by the first Resolve event.
 
 getaddrinfo would stop every other task while it waits, and on some boards it waits for ever.
 """
 
 import asyncio
-import gc
 import os
 import socket
 
 from agent.compat import const
+from mote.memory import collect
 
-gc.collect()  # what loading leaves behind goes before the next module comes
+collect()  # what loading leaves behind goes before the next module comes
 from agent.resolve.dns import SRV, A, build_query, parse_response
 
-gc.collect()
+collect()
 from agent.errors import AgentError, ParseError
-from agent.resolve.search import Search, place_of, relocate
+from agent.resolve.search import Search
 
-gc.collect()
-from agent.uri import parse_host_port
-from mote.net.shell import address_of, host_port_of, now, readable
+collect()
+from agent.uri import parse_host_port, parse_uri
+from mote.net.peer import host_port_of
+from mote.net.sockets import address_of, now, readable
 
 _TRANSPORTS = {"udp": (b"UDP", b"TCP"), "tcp": (b"TCP", b"UDP"), "tls": (b"TLS",)}
 _PORT = const(53)
@@ -35,28 +36,26 @@ class Resolver:
 
     def __init__(self, shell: object) -> None:
         self._shell = shell
-        self._known = {}  # a place's key -> flows
-        self._busy = []  # flows that are being looked up
+        self._known = {}  # URI -> flows
+        self._busy = []  # URIs that are being looked up
 
-    def locate(self, flow: tuple) -> None:
-        """Turn what is pending on a flow with a name in it to where the name leads, or fail it: now or soon."""
-        proxy = self._shell.settings["proxy"]
-        uri = place_of(self._shell.user_agent, flow, proxy.encode() if proxy else None)
-        if uri is None or flow in self._busy:
-            return
-        known = self._known.get(uri.key())
+    def resolve(self, uri: bytes) -> None:
+        """Tell the core where a URI (of a Resolve event) leads: now, or soon."""
+        known = self._known.get(uri)
         if known:
-            self._found(flow, known)
-        else:
-            self._busy.append(flow)
-            asyncio.create_task(self._look_up(flow, uri))
+            self._found(uri, known, b"")
+        elif uri not in self._busy:
+            self._busy.append(uri)
+            asyncio.create_task(self._look_up(uri))
 
-    def _found(self, flow: tuple, flows: list) -> None:
-        self._shell.carry_out(relocate(self._shell.user_agent, flow, flows, now()))
+    def _found(self, uri: bytes, flows: list, reason: bytes) -> None:
+        self._shell.carry_out(self._shell.user_agent.resolved(uri, flows, now(), reason))
 
-    async def _look_up(self, flow: tuple, uri: object) -> None:
+    async def _look_up(self, uri: bytes) -> None:
+        flows = []
+        reason = b""
         try:
-            search = Search(uri, _TRANSPORTS[self._shell.settings["transport"]], os.urandom)
+            search = Search(parse_uri(uri), _TRANSPORTS[self._shell.settings["transport"]], os.urandom)
             server = self._server()
             buffer = bytearray(_MAX_RESPONSE)  # one for all responses: it is the most memory in one piece
             question = search.question()
@@ -66,17 +65,16 @@ class Resolver:
                 question = search.question()
             if not search.flows:
                 raise OSError("no address found for " + search.host.decode())
+            flows = search.flows
         except (OSError, AgentError, MemoryError) as error:
-            self._busy.remove(flow)
-            self._shell.carry_out(self._shell.user_agent.failed(flow, now(), str(error).encode()))
-            return
-        self._busy.remove(flow)
-        key = uri.key()
-        if search.ttl and len(self._known) < _MAX_KEPT:
-            self._known[key] = search.flows
-        self._found(flow, search.flows)
-        await asyncio.sleep(search.ttl)
-        self._known.pop(key, None)
+            reason = str(error).encode()
+        self._busy.remove(uri)
+        if flows and search.ttl and len(self._known) < _MAX_KEPT:
+            self._known[uri] = flows
+        self._found(uri, flows, reason)
+        if flows:
+            await asyncio.sleep(search.ttl)
+            self._known.pop(uri, None)
 
     def _server(self) -> tuple:
         """Return (host, port) of the configured DNS server, or else of the one that the network has named."""

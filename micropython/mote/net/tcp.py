@@ -1,11 +1,12 @@
 """Streams that the core asks for. Loaded by a board that uses TCP or TLS; those that peers open: mote.listener."""
 
 import asyncio
-import gc
 
+from agent.clock import until
 from agent.compat import const
 from agent.stream import Framer
-from mote.net.shell import now
+from mote.memory import collect
+from mote.net.sockets import now
 
 _MAX_MESSAGE = const(2048)  # octets
 _CONNECT_S = const(10)
@@ -27,12 +28,9 @@ class Streams:
     def __init__(self, shell: object) -> None:
         self._shell = shell
         self.connections = {}
-        self.server = None
 
     def close(self) -> None:
-        """Close every connection and the listening socket."""
-        if self.server is not None:
-            self.server.close()
+        """Close every connection."""
         for connection in self.connections.values():
             if connection.stream is not None:
                 connection.stream.s.close()
@@ -41,14 +39,37 @@ class Streams:
         """Send data on the flow's connection, opened first if need be; the core hears of a connection that fails."""
         connection = self.connections.get(flow)
         if connection is None:
-            if self._shell.locate(flow):
-                return
             self.connections[flow] = connection = Connection()
             connection.opening = asyncio.create_task(self._connect(flow, connection))
             asyncio.create_task(self._give_up(flow, connection))
         connection.unsent += data
         if connection.stream is not None and not connection.flushing:
             asyncio.create_task(self._flush(flow, connection))
+
+    def accept(self, flow: tuple, stream: object) -> None:
+        """Read a stream that a peer has opened."""
+        self.connections[flow] = connection = Connection()
+        connection.stream = stream
+        connection.heard_at = now()
+        asyncio.create_task(self.read(flow, connection))
+
+    def make_room(self) -> bool:
+        """Close the peer's stream that was silent for longest: idle ones keep nobody out. False if all are ours."""
+        oldest = None
+        for flow, connection in self.connections.items():
+            at = connection.heard_at
+            if at is not None and (oldest is None or until(at, oldest[1].heard_at) < 0):
+                oldest = (flow, connection)
+        if oldest is None:
+            return False
+        self.lost(oldest[0], oldest[1], b"room was needed")
+        return True
+
+    def hang_up(self, flow: tuple) -> None:
+        """Close the stream of a flow that the core has found dead."""
+        connection = self.connections.get(flow)
+        if connection is not None:
+            self.lost(flow, connection, b"no answer to pings")
 
     async def _connect(self, flow: tuple, connection: Connection) -> None:
         try:
@@ -89,7 +110,7 @@ class Streams:
                 try:
                     data = await connection.stream.read(256)
                 except MemoryError:
-                    gc.collect()
+                    collect()
                     await asyncio.sleep_ms(100)  # let others finish
                     continue
                 if not data:

@@ -6,6 +6,7 @@ import network
 
 from agent.compat import const
 from mote.log import INFO, WARNING
+from mote.online import online
 
 _JOIN_MS = const(15000)
 _STEP_MS = const(250)
@@ -30,7 +31,7 @@ async def keep_up(mote: object) -> None:
             if wlan.isconnected():
                 address = wlan.ifconfig()[0]
                 mote.log(INFO, "wifi_up", address=address)
-                mote.online(address)
+                online(mote, address)
                 while wlan.isconnected():
                     await asyncio.sleep_ms(1000)
                 mote.log(WARNING, "wifi_down", ssid=ssid)

@@ -1,0 +1,95 @@
+"""Alerts that take more than one request: long texts, attempts that failed. Loaded by the first of them."""
+
+import asyncio
+
+from agent.compat import const
+from mote.log import ERROR, WARNING
+
+_LONGEST_PAUSE_S = const(60)
+
+
+def answered(mote: object, alert: object, outcome: object) -> None:
+    """Deal with an outcome that isn't the usual one: log it, try again later, or end the alert (None: nobody's)."""
+    if outcome.status >= 300:
+        call_id = outcome.call_id.decode()
+        mote.log(WARNING, "outcome", name=outcome.name, status=outcome.status, call_id=call_id, reason=outcome.reason)
+    if alert is None:
+        return
+    if outcome.name == "accepted" and mote.settings["notify"]:
+        from mote.notify import wait_for
+
+        if wait_for(mote, alert, outcome.call_id):
+            return
+    if not alert.retries or (outcome.name != "timeout" and outcome.status != 503):
+        mote.ended(outcome.call_id, outcome.name)
+        return
+    wait_s = alert.pause_s
+    if outcome.retry_after:
+        from agent.headers.delta import retry_after_s
+
+        wait_s = max(wait_s, retry_after_s(outcome.retry_after))
+    if alert.expires is not None and alert.expires <= mote.uptime() - alert.born_s + wait_s:
+        mote.ended(outcome.call_id, "expired")
+    else:
+        asyncio.create_task(_send_again(mote, alert, outcome.call_id, wait_s))
+
+
+async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) -> None:
+    alert.pause_s = min(2 * alert.pause_s, _LONGEST_PAUSE_S)
+    await asyncio.sleep(wait_s)
+    try:
+        mote.submit(alert, call_id)
+    except Exception as error:
+        mote.log(ERROR, "alert_failed", error=repr(error))
+        mote.ended(call_id, "failed")
+
+
+def send_fitted(mote: object, target: bytes, body: bytes, expires: int | None) -> object:
+    """Send body as the settings `budget` and `notify` say; returns an Alert.
+
+    Of several parts its outcome is "delivered", or what the last part that wasn't has become.
+    Raises agent.errors.UsageError where the policy doesn't allow to change the text.
+    """
+    more = {}
+    if expires is not None:
+        more["expires"] = expires
+    if mote.settings["notify"]:
+        from mote.notify import around
+
+        more.update(around(mote, target))
+    bodies, compact = mote.agent.fit(target, body, mote.settings["budget"], **more)
+    first = _send_part(mote, target, bodies[0], expires, compact)
+    if len(bodies) == 1:
+        return first
+    whole = mote.Alert(target, body, expires, first.born_s, {})
+    asyncio.create_task(_send_others(mote, whole, first, bodies, compact))
+    return whole
+
+
+def _send_part(mote: object, target: bytes, body: bytes, expires: int | None, compact: bool) -> object:
+    options = {"compact": True} if compact else {}
+    call_id = mote.agent.new_call_id()
+    if mote.settings["notify"]:
+        from mote.notify import wrap
+
+        wrapped = wrap(mote, target, call_id, body)
+        options.update(wrapped[1])
+        body = wrapped[0]
+    alert = mote.Alert(target, body, expires, mote.uptime(), options)
+    mote.submit(alert, call_id)
+    return alert
+
+
+async def _send_others(mote: object, whole: object, part: object, bodies: list, compact: bool) -> None:
+    name = "delivered"
+    try:
+        for body in bodies[1:] + [None]:
+            outcome = await part
+            if outcome != "delivered":
+                name = outcome
+            if body is not None:
+                part = _send_part(mote, whole.target, body, whole.expires, compact)
+    except Exception as error:
+        mote.log(ERROR, "alert_failed", error=repr(error))
+        name = "failed"
+    whole.end(name)
