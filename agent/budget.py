@@ -36,11 +36,11 @@ def to_come(uac: "Uac", request: Request) -> int:  # type: ignore[name-defined] 
     octets = 0
     if request.expires and request.date is None and (uac.clock is None or uac.clock.quality == 0):  # type: ignore[attr-defined]
         octets = _DATE
-    if uac.credentials:
-        each = _CREDENTIALS + max([len(one[1]) for one in uac.credentials]) + len(request.uri)
+    if uac.settings.get("credentials"):
+        each = _CREDENTIALS + max([len(one[1]) for one in uac.settings["credentials"]]) + len(request.uri)
         rooms, known = 1, 0
-        if uac.peers is not None:
-            rooms, known = uac.peers.rooms, len(uac.peers.known(request, request.flows[0]))
+        if uac.recovery is not None:
+            rooms, known = uac.recovery.peers.rooms, len(uac.recovery.peers.known(request))
         octets += max(rooms - known, 0) * each
     return octets
 
@@ -50,9 +50,6 @@ def fit_message(
     target: bytes,
     body: bytes,
     policy: str,
-    content_type: bytes = b"text/plain",
-    flow: tuple | list | None = None,
-    sender: bytes | None = None,
     reserve: int = 0,
     **options: object,
 ) -> tuple[list[bytes], bool]:
@@ -64,8 +61,7 @@ def fit_message(
     """
     compact = False
     while True:
-        asked = dict(options, content_type=content_type, compact=compact)
-        request = uac.request(b"0" * 20, target, b"0" * 100, flow, sender, asked)
+        request = uac.request(b"0" * 20, target, b"0" * 100, dict(options, compact=compact))
         head = len(uac.attempt(request, 0).data) - 100  # with a Content-Length of three digits
         room = BUDGET - head - to_come(uac, request)
         if room > 999:

@@ -28,14 +28,15 @@ class ClientTransaction:
     Via line, up to the end of the branch. data: its octets; b"" while its flow is looked up, when nothing is sent.
     """
 
+    state = TRYING
+    _interval = _T1
+
     def __init__(self, request: Request, flow: tuple, cseq: int, via: bytes, data: bytes, now: int) -> None:
         self.request = request
         self.flow = flow
         self.cseq = cseq
         self.via = via
         self.data = data
-        self.state = TRYING
-        self._interval = _T1
         self._e_at = later(now, _T1)
         self._f_at = later(now, _LIFETIME)
 

@@ -1,7 +1,8 @@
 """What the core hands back: what has happened, and what the shell has to do, in the order to do it.
 
-Each event is a tuple with a class of its own and named fields: dispatch with `type(event) is Transmit`. Here are those of
-a user agent that sends. uas/events.py and registration/events.py have the others, so that they cost nothing before.
+Each event is a tuple with a class of its own and named fields: dispatch with `type(event) is Transmit`. Here are those
+that each message brings. notices.py, uas/events.py and registration/events.py have the others, so that they cost
+nothing before they are needed.
 
 A flow is where bytes come from and go to: a tuple (transport, host, port, ...) such as (b"UDP", b"192.0.2.7", 5060).
 The host is an address without brackets. What a shell appends (the local socket, say) comes back to it with every
@@ -18,12 +19,3 @@ Transmit = namedtuple("Transmit", ("data", "flow"))
 # status: of the final response, 408 for Timer F, 503 for a flow that failed. reason: its phrase.
 # retry_after: the value of its Retry-After, None without one.
 Outcome = namedtuple("Outcome", ("call_id", "name", "status", "reason", "retry_after"))
-
-# Look up where a request for uri goes (RFC 3263) and tell it by UserAgent.resolved(). uri: without a user part.
-Resolve = namedtuple("Resolve", ("uri",))
-
-# A peer works on a request of ours (1xx).
-Provisional = namedtuple("Provisional", ("call_id", "status", "reason"))
-
-# Bytes that came and led to nothing. reason: text.
-Dropped = namedtuple("Dropped", ("reason", "flow"))

@@ -13,22 +13,22 @@ _DEAD_S = const(30)  # how long a flow that led nowhere is put behind others
 class Peers:
     """One for each user agent.
 
-    credentials: (realm or b"" for any, user, password) tuples. random_bytes: a function of n that returns n octets.
+    settings: the user agent's, for its credentials. random_bytes: a function of n that returns n octets.
     rooms: for how many credentials each request keeps room. refused: (URI key, content type) that were answered 415.
     dead: a flow's first three items -> when to think of it again. challenges: (method, flow) -> auth.client.Challenge.
     """
 
-    def __init__(self, credentials: tuple, random_bytes: object) -> None:
-        self.credentials = credentials
+    def __init__(self, settings: dict, random_bytes: object) -> None:
+        self.settings = settings
         self.random_bytes = random_bytes
         self.rooms = 1
         self.refused: tuple = ()
         self.dead: dict[tuple, int] = {}
         self.challenges: dict[tuple, list] = {}  # a nonce serves for more than one request
 
-    def challenged(self, request: Request, flow: tuple, challenges: list) -> None:
-        """Remember the challenges that requests like this are to answer on a flow; none: to begin without again."""
-        key = (request.method, flow[:3])
+    def challenged(self, request: Request, challenges: list) -> None:
+        """Remember the challenges that requests like this are to answer on this flow; none: to begin without again."""
+        key = (request.method, request.flows[0][:3])
         if not challenges:
             self.challenges.pop(key, None)
             return
@@ -38,18 +38,19 @@ class Peers:
         if len(challenges) > 1:  # a proxy's and the recipient's, say: room for two takes a third of everybody's budget
             self.rooms = 2
 
-    def known(self, request: Request, flow: tuple) -> list:
-        """Return the challenges that a request like this is to answer on a flow."""
-        return self.challenges.get((request.method, flow[:3]), [])
+    def known(self, request: Request) -> list:
+        """Return the challenges that requests like this are to answer on this flow."""
+        return self.challenges.get((request.method, request.flows[0][:3]), [])
 
-    def answer(self, request: Request, flow: tuple, uri: bytes) -> bytes:
-        """Return the header lines with credentials for a request; uri: its Request-URI. Nothing is counted yet."""
-        answers = [one.answer(request.method, uri, request.body) for one in self.known(request, flow)]
-        return b"".join(answers)
+    def answer(self, request: Request) -> bytes:
+        """Return the header lines with credentials for a request. Nothing is counted yet."""
+        route = request.route
+        uri = request.uri if route is None else route.request_uri(request.uri)  # type: ignore[attr-defined]
+        return b"".join([one.answer(request.method, uri, request.body) for one in self.known(request)])
 
-    def answered(self, request: Request, flow: tuple) -> None:
+    def answered(self, request: Request) -> None:
         """Count that a request with these answers has been sent."""
-        for challenge in self.known(request, flow):
+        for challenge in self.known(request):
             challenge.count += 1
 
     def refuse(self, key: bytes, content_type: bytes) -> None:

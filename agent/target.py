@@ -25,17 +25,6 @@ def place_of(uri: Uri) -> bytes | None:
 
 
 def read_hop(uri: bytes, transport: bytes) -> tuple[tuple, bytes | None]:
-    """Return (flow, place) of a proxy's or a route's URI. Raises ParseError for one that leads nowhere."""
+    """Return (flow, place) of a proxy's or a registrar's URI. Raises ParseError for one that leads nowhere."""
     parsed = parse_uri(uri)
     return parsed.flow(transport), place_of(parsed)
-
-
-def check_identity(aor: bytes, sent_by: bytes) -> None:
-    """Raise UsageError unless aor is a URI and sent_by host or host:port."""
-    from .uri import parse_host_port
-
-    try:
-        parse_uri(aor)
-        parse_host_port(sent_by)
-    except ParseError as error:
-        raise UsageError("address-of-record or sent-by: " + error.detail)

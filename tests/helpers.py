@@ -1,8 +1,9 @@
 """What the portable tests share: it runs on CPython and on a board alike, so it is plain Python over `agent` alone."""
 
 from agent.clock import later
-from agent.events import Dropped, Outcome, Provisional, Resolve, Transmit
+from agent.events import Outcome, Transmit
 from agent.message import Message
+from agent.notices import Dropped, Provisional, Resolve
 from agent.stream import Framer
 from agent.uas.events import MessageReceived
 from agent.uri import parse_uri
@@ -74,25 +75,25 @@ class Settled(UserAgent):
         for event in events:
             if type(event) is Resolve:
                 flow = parse_uri(event.uri).flow(self.uac.transport)
-                found += UserAgent.resolved(self, event.uri, [flow], now)
+                found += self.more().resolved(event.uri, [flow], now)
             else:
                 found.append(event)
         return found
 
-    def send(self, call_id, target, body, now, *more, **options):
-        return self.settled(UserAgent.send(self, call_id, target, body, now, *more, **options), now)
+    def send(self, call_id, target, body, now, **options):
+        return self.settled(UserAgent.send(self, call_id, target, body, now, **options), now)
 
     def receive(self, data, flow, now):
         return self.settled(UserAgent.receive(self, data, flow, now), now)
 
     def failed(self, flow, now, *more):
-        return self.settled(UserAgent.failed(self, flow, now, *more), now)
+        return self.settled(self.more().failed(flow, now, *more), now)
 
     def register(self, now, *more, **options):
-        return self.settled(UserAgent.register(self, now, *more, **options), now)
+        return self.settled(self.more().register(now, *more, **options), now)
 
     def unregister(self, now):
-        return self.settled(UserAgent.unregister(self, now), now)
+        return self.settled(self.more().unregister(now), now)
 
     def wake(self, now):
         return self.settled(UserAgent.wake(self, now), now)

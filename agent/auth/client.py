@@ -22,24 +22,24 @@ def amend(request: Request, status: int, refusal: Message, peers: Peers, now: in
     Returns the request to send again, None when it would not help; see agent.recovery.amend(). A proxy that forks puts
     the challenges of all branches in one response, so that both fields may be in either status (section 16.7, step 7).
     """
-    if not peers.credentials:
+    credentials = peers.settings.get("credentials")
+    if not credentials:
         return None
-    flow = request.flows[0]
-    challenges = list(peers.known(request, flow))
+    challenges = list(peers.known(request))
     tried = request.tried
     found = choose(refusal.all(b"www-authenticate"), b"Authorization")
     for challenge in found + choose(refusal.all(b"proxy-authenticate"), b"Proxy-Authorization"):
         mark = b"%s %s" % (challenge.field, challenge.realm)
         if mark in tried and not (challenge.stale and tried.count(mark) < 2):
             continue
-        if challenge.is_for(peers.credentials):
+        if challenge.is_for(credentials):
             challenge.cnonce = hexlify(peers.random_bytes(4))  # type: ignore[operator]
             same = (challenge.field, challenge.realm)
             challenges = [known for known in challenges if (known.field, known.realm) != same] + [challenge]
             tried = tried + (mark,)
     if tried == request.tried:  # the next request begins without credentials that are no good
         challenges = []
-    peers.challenged(request, flow, challenges)
+    peers.challenged(request, challenges)
     return changed(request, tried=tried) if challenges else None
 
 

@@ -1,12 +1,17 @@
-"""What a UAC tries before it gives up (RFC 3261 section 8.1.3). Loaded by the first request that fails.
+"""What a UAC tries before it gives up (RFC 3261 section 8.1.3). Loaded by the first request whose answer is no 2xx.
 
-Each module here (and auth/client.py) has one function, amend(request, status, response, peers, now): it returns a changed
-copy of a request that is worth another attempt, or None. What it learns of others it tells peers.
+Each module here (and auth/client.py) has one function, amend(request, status, response, peers, now): it returns a
+changed copy of a request that is worth another attempt, or None. What it learns of others it tells peers.
 """
 
+from ..client_transaction import ClientTransaction
+from ..compat import const
+from ..events import Outcome
 from ..message import Message
 from ..peers import Peers
-from ..request import Request
+from ..request import BUDGET, Request
+
+_MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
 
 
 def amend(request: Request, status: int, response: Message | None, peers: Peers, now: int) -> Request | None:
@@ -25,3 +30,98 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
     else:
         return None
     return second_chance(request, status, response, peers, now)
+
+
+class Recovery:
+    """The part of a Uac that goes on where a request has failed."""
+
+    def __init__(self, uac: "Uac") -> None:  # type: ignore[name-defined]  # noqa: F821
+        self._uac = uac
+        self.peers = Peers(uac.settings, uac.random_bytes)
+
+    def has_refused(self, key: bytes, content_type: object) -> bool:
+        """Has the peer with this URI key answered 415 to a content type that had a fallback?"""
+        return (key, content_type) in self.peers.refused
+
+    def end(self, attempt: ClientTransaction, status: int, reason: bytes, response: Message | None, now: int) -> list:
+        """End an attempt: by another one if there is one, else with the outcome.
+
+        status and response: as amend() takes them; a 2xx ends a request that has an owner.
+        A MemoryError leaves all as it was: for the same response once more, or the timer.
+        """
+        uac = self._uac
+        request = attempt.request
+        if status >= 300 and len(request.tried) < _MAX_ATTEMPTS:
+            again = amend(request, status, response, self.peers, now)
+            if again is not None:
+                following = uac.attempt(again, now)
+                over = len(following.data) - BUDGET
+                if over <= 0:
+                    return self._replace(attempt, following, now)
+                reason = b"%d octets over the budget with what the %d asks for: shorten the text" % (over, status)
+        if request.owner is not None:
+            events: list = request.owner.finished(status, response, attempt, now)  # type: ignore[attr-defined]
+            del uac.pending[attempt.via[-23:].lower()]
+            return events
+        name = "timeout" if status == 408 and response is None else "failed" if status < 600 else "refused"
+        retry_after = None if response is None else response.get(b"retry-after")
+        return uac.ended(attempt, Outcome(request.call_id, name, status, reason, retry_after), now)  # type: ignore[no-any-return]
+
+    def _replace(self, attempt: ClientTransaction, following: ClientTransaction, now: int) -> list:
+        """Go on with another attempt at a request, behind what is pending for its URI if that is another one."""
+        uac = self._uac
+        old, new = attempt.request, following.request
+        queues = uac.queues
+        events: list = []
+        if new.owner is not None:
+            events += uac.start(following)
+        elif new.key == old.key:
+            events += uac.start(following)
+            queues[old.key][0] = new
+        else:
+            if new.key in queues:
+                queues[new.key].append(new)
+            else:
+                events += uac.start(following)
+                queues[new.key] = [new]
+            events += uac.go_on(old.key, now)
+        del uac.pending[attempt.via[-23:].lower()]
+        return events
+
+    def resolved(self, place: bytes, flows: list, now: int, reason: bytes) -> list:
+        """Go on with what waits for the flows of a place; none: it leads nowhere."""
+        uac = self._uac
+        events: list = []
+        for attempt in list(uac.pending.values()):
+            request = attempt.request
+            if request.place != place:
+                continue
+            if not flows:
+                events += self.end(attempt, 503, reason, None, now)
+                continue
+            before = request.flows
+            try:
+                request.flows, request.place = tuple(self.peers.live_first(flows, now)) + before[1:], None
+                branch = attempt.via[-23:]  # nothing was sent with it
+                following = uac.attempt(request, now, branch)
+                if len(following.data) > BUDGET:
+                    following = uac.attempt(request, now, branch, True)
+                events += uac.start(following)
+            except MemoryError:
+                request.flows, request.place = before, place
+                raise
+        return events
+
+    def failed(self, flow: tuple, now: int, reason: bytes) -> list:
+        """End what is pending on a flow that is gone or can't be opened, as if by a 503; see UserAgent.failed()."""
+        uac = self._uac
+        events: list = []
+        for queue in uac.queues.values():
+            for request in queue[1:]:
+                if request.flows[0][:3] == flow[:3] and len(request.flows) == 1:
+                    queue.remove(request)
+                    events.append(Outcome(request.call_id, "failed", 503, reason, None))
+        for attempt in list(uac.pending.values()):
+            if attempt.flow[:3] == flow[:3]:
+                events += self.end(attempt, 503, reason, None, now)
+        return events

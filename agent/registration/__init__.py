@@ -51,7 +51,7 @@ class Registration:
         try:
             aor = parse_uri(uac.aor)
             uri = Uri(aor.scheme, None, aor.host, aor.port, []) if registrar is None else parse_uri(registrar)
-            self._first_hop = uac.first_hop or read_hop(uri.request_uri(), uac.transport)
+            self._first_hop = uac.settings.get("first_hop") or read_hop(uri.request_uri(), uac.transport)
             if not contact:
                 contact = b"%s:%s@%s" % (aor.scheme, aor.user or b"", uac.sent_by)
                 if self._first_hop[0][0] != b"UDP" and aor.scheme == b"sip":
@@ -94,9 +94,9 @@ class Registration:
             "extra": fields % (contact, self.expires),
             "owner": self,
         }
-        request = FullRequest(self._call_id, target, self._aor, self._uac.token(4), b"", options)
+        request = FullRequest(self._uac, self._call_id, target, self._aor, self._uac.token(4), b"", options)
         request.cseq = self._cseq
-        request.first_hop = self._uac.first_hop
+        request.first_hop = self._uac.settings.get("first_hop")
         if self.bound and self._flow[:3] != flow[:3]:  # where we have a binding, before a name leads elsewhere
             request.flows, request.place, request.last_place = (self._flow, flow), None, place
         return request
@@ -150,14 +150,14 @@ class Registration:
         self._flow = flow
         self.bound = granted > 0
         uac = self._uac
-        uac.route = None
+        uac.follow(None)
         if not granted:
             self.next_at = None
             return [Registered(0)]
         if response.get(b"service-route") is not None:
             from .route import read_route
 
-            uac.route = read_route(response, uac.transport, uac.first_hop)
+            uac.follow(read_route(response, uac.transport, uac.settings.get("first_hop")))
         renew_s = granted - _HALF_WAY_S if granted > 2 * _HALF_WAY_S else granted // 2
         self.next_at = later(now, min(max(renew_s, 1), 86400) * 1000)
         timer = parse_delta(response.get(b"flow-timer"))
@@ -201,7 +201,7 @@ class Registration:
         self.ping_at = self.pong_at = None
         self.ponged = False  # who is asked next has to show it first
         if self.expires == 0:
-            self._uac.route = None
+            self._uac.follow(None)
             return [Registered(0)]
         self.expires = self.asked
         self.next_at = later(now, pause * 1000)
@@ -223,7 +223,7 @@ class Registration:
         """Renew, ping, or find the flow dead, as far as it is time to."""
         if self.pong_at is not None and until(self.pong_at, now) <= 0:
             flow = self._flow
-            ended = self._uac.failed(flow, now, b"No answer to pings")
+            ended = self._uac.rescue().failed(flow, now, b"No answer to pings")
             return [FlowLost(flow)] + ended + self.flow_failed(flow, now)
         if self.next_at is not None and until(self.next_at, now) <= 0:
             return self.start(now)

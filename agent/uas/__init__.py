@@ -10,10 +10,11 @@ from binascii import crc32
 
 from ..compat import const
 from ..errors import ParseError, UsageError
-from ..events import Dropped, Transmit
+from ..events import Transmit
 from ..headers.strict import check
 from ..headers.values import Via, media_type, param, parse_address, parse_cseq, parse_via, takes
 from ..message import Message
+from ..notices import Dropped
 from ..uri import Uri, parse_uri, unescape
 from ..wall_clock import WallClock
 from .events import MessageReceived

@@ -12,30 +12,29 @@ mote.run()
 """
 
 import asyncio
+import gc
 import sys
 from asyncio import core
 
-from mote import memory
-
-memory.keep_together()
+_before = gc.threshold()  # what the program's author wants, or the port
+gc.threshold(1024)  # what loading leaves behind goes before the next thing is loaded: memory stays in one piece
 
 from agent.clock import until
 from agent.compat import const
-from agent.events import Dropped, Outcome, Provisional
-from mote.log import DEBUG, ERROR, WARNING, Log
+from agent.events import Outcome
+from mote.log import ERROR, Log
 from mote.net.shell import Shell
 from mote.net.sockets import now
 
-_HOUSEKEEPING_MS = const(3600000)
 _STARTED_S = const(30)
 _MAX_ALERTS = const(16)  # that may wait for their outcome at once: all are in RAM
 _SHORT = const(100)  # octets of a text that fits whatever stands around it
 
 
 def _forget(name: str) -> None:
-    """Free a module of this package that has done what it was loaded for."""
-    sys.modules.pop("mote." + name, None)
-    globals().pop(name, None)
+    """Free a module that has done what it was loaded for."""
+    sys.modules.pop(name, None)
+    globals().pop(name[5:], None)
 
 
 class Alert:
@@ -83,16 +82,16 @@ class Mote:
         from mote.settings import load
 
         self.settings = settings = load()
-        _forget("settings")
+        _forget("mote.settings")
         from mote.start import user_agent
 
         self.agent = user_agent(settings)
-        for name in ("start", "passwords", "clock"):
+        for name in ("mote.start", "mote.passwords", "mote.clock", "agent.opening"):
             _forget(name)
         self.commands = {}
         self._sensors = []
         self._alerts = {}  # by Call-ID
-        self._log = Log(settings["log"], self.agent, now)
+        self._log = Log(settings["log"], self.agent)
         self.shell = Shell(self.agent, self._on_event, settings)
         self._mark = now()
         self._uptime_ms = 0
@@ -128,7 +127,10 @@ class Mote:
 
     def log(self, level: int, event: str, **fields: object) -> None:
         """Write a log record (levels and field types: mote.log)."""
-        self._log.write(level, event, self.uptime_ms(), fields)
+        if level >= self._log.level:
+            from mote.cbor import cbor
+
+            self._log.put(level, self.uptime_ms(), cbor(event) + cbor(fields))
 
     def alert(self, text: str, expires: int | None = None, to: str | None = None) -> Alert:
         """Send text; returns at once what can be awaited for its outcome.
@@ -141,32 +143,23 @@ class Mote:
         """
         target = (to or self.settings["to"]).encode()
         body = text.encode()
-        if len(self._alerts) >= _MAX_ALERTS:
-            self.log(WARNING, "alert_refused", waiting=_MAX_ALERTS)
-            alert = Alert(target, body, expires, 0, {})
-            alert.end("failed")
-            return alert
-        if len(body) > _SHORT or self.settings["notify"]:
+        if len(self._alerts) >= _MAX_ALERTS or len(body) > _SHORT or self.settings["notify"]:
             from mote.alerts import send_fitted
 
-            return send_fitted(self, target, body, expires)
+            return send_fitted(self, target, body, expires, len(self._alerts) >= _MAX_ALERTS)
         alert = Alert(target, body, expires, self.uptime(), {})
         self.submit(alert)
         return alert
 
     def submit(self, alert: Alert, call_id: bytes | None = None) -> None:
-        """Hand an alert to the core; its answered() hears of the outcome. call_id: of an earlier attempt."""
+        """Hand an alert to the core. call_id: of an earlier attempt. Raises agent.errors.UsageError."""
         call_id = call_id or self.agent.new_call_id()
-        self.shell.carry_out(self._begin(alert, call_id))
-
-    def _begin(self, alert: Alert, call_id: bytes) -> object:
         options = alert.options
         if alert.expires is not None:
-            options = dict(options)
-            options["expires"] = alert.expires - (self.uptime() - alert.born_s)
+            options = dict(options, expires=alert.expires - self.uptime() + alert.born_s)
         events = self.agent.send(call_id, alert.target, alert.body, now(), **options)
         self._alerts[call_id] = alert
-        return events
+        self.shell.carry_out(events)
 
     def ended(self, call_id: bytes, outcome: str) -> None:
         """An alert has its outcome: nothing more is sent with this Call-ID."""
@@ -186,18 +179,15 @@ class Mote:
         from mote.start import begin
 
         begin(self)
-        for name in ("start", "net.bind", "cbor", "clock", "identity"):
+        for name in ("mote.start", "mote.net.bind", "mote.cbor", "mote.clock", "mote.identity"):
             _forget(name)
-        for period_ms, function in self._sensors:
-            asyncio.create_task(self._repeat(period_ms, function))
+        for sensor in self._sensors:
+            asyncio.create_task(self._repeat(*sensor))
         await asyncio.sleep(_STARTED_S)
-        memory.relax()  # who has sent nothing yet isn't slowed down any longer
-        while True:
-            await asyncio.sleep_ms(_HOUSEKEEPING_MS)
-            self.uptime_ms()
-            from mote.online import keep_time
+        gc.threshold(_before)  # who has sent nothing yet isn't slowed down any longer
+        from mote.online import keep_house
 
-            keep_time(self)
+        await keep_house(self)
 
     async def _repeat(self, period_ms: int, function: object) -> None:
         while True:
@@ -211,21 +201,18 @@ class Mote:
             await asyncio.sleep_ms(period_ms)
 
     def _on_event(self, event: object) -> None:
-        kind = type(event)
-        if kind is Outcome:
-            memory.relax()
-            alert = self._alerts.get(event.call_id)
-            if event.status < 300:
-                self._log.sent(self.uptime_ms(), event.name, event.status, event.call_id)
-            if event.status < 300 and alert is not None and not alert.options:
-                self.ended(event.call_id, event.name)
-            else:
-                from mote.alerts import answered
-
-                answered(self, alert, event)
-        elif kind is Dropped:
-            self.log(DEBUG, "dropped", reason=event.reason)
-        elif kind is not Provisional:
-            from mote.commands import take
+        if type(event) is not Outcome:
+            from mote.news import take
 
             take(self, event)
+            return
+        gc.threshold(_before)  # what an exchange needs is loaded now
+        alert = self._alerts.get(event.call_id)
+        if event.status < 300:
+            self._log.sent(self.uptime_ms(), event)
+        if event.status < 300 and alert is not None and not alert.options:
+            self.ended(event.call_id, event.name)
+        else:
+            from mote.alerts import answered
+
+            answered(self, alert, event)

@@ -44,12 +44,17 @@ async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) 
         mote.ended(call_id, "failed")
 
 
-def send_fitted(mote: object, target: bytes, body: bytes, expires: int | None) -> object:
-    """Send body as the settings `budget` and `notify` say; returns an Alert.
+def send_fitted(mote: object, target: bytes, body: bytes, expires: int | None, is_full: bool) -> object:
+    """Send body as the settings `budget` and `notify` say; returns an Alert. is_full: too many alerts wait already.
 
     Of several parts its outcome is "delivered", or what the last part that wasn't has become.
     Raises agent.errors.UsageError where the policy doesn't allow to change the text.
     """
+    if is_full:
+        mote.log(WARNING, "alert_refused")
+        alert = mote.Alert(target, body, expires, 0, {})
+        alert.end("failed")
+        return alert
     more = {}
     if expires is not None:
         more["expires"] = expires

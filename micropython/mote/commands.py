@@ -1,4 +1,4 @@
-"""What comes to a board: messages, whose first word names a command, and news of its registration."""
+"""What comes to a board: messages whose first word names a command."""
 
 import asyncio
 
@@ -21,17 +21,7 @@ class Command:
         self.words = text.split()
 
 
-def take(mote: object, event: object) -> None:
-    """Deal with an event of the core that is neither a sending nor an outcome."""
-    if hasattr(event, "message"):
-        _receive(mote, event)
-    else:
-        from mote.online import take_news
-
-        take_news(mote, event)
-
-
-def _receive(mote: object, event: object) -> None:
+def take_message(mote: object, event: object) -> None:
     """Answer a MessageReceived at once and start its command. A word that names none is logged, never answered."""
     status = 0
     if mote.settings["notify"]:
@@ -62,10 +52,7 @@ def _receive(mote: object, event: object) -> None:
 def _is_allowed(mote: object, sender: bytes) -> bool:
     """Is this one of the senders that are believed without a password? A From names no port (RFC 3261 19.1.1)."""
     sender = parse_uri(sender).address_of_record()
-    for uri in mote.settings["allow"]:
-        if parse_uri(uri.encode()).address_of_record() == sender:
-            return True
-    return False
+    return any([parse_uri(uri.encode()).address_of_record() == sender for uri in mote.settings["allow"]])
 
 
 async def _run(mote: object, function: object, command: Command, event: object) -> None:

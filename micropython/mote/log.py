@@ -10,6 +10,7 @@ from binascii import b2a_base64, crc32
 from struct import pack
 
 from agent.compat import const
+from mote.net.sockets import now
 
 DEBUG = 0
 INFO = 1
@@ -20,38 +21,35 @@ _BUILD = const(0)  # deploy puts another number here
 
 
 class Log:
-    """Writes records of a level or above. agent: the UserAgent whose clock each record states. now: ms, a function."""
+    """Writes records of a level or above. agent: the UserAgent whose clock each record states."""
 
-    def __init__(self, level: int, agent: object, now: object) -> None:
+    _seq = 0
+
+    def __init__(self, level: int, agent: object) -> None:
         self.level = level
         self._agent = agent
-        self._now = now
-        self._seq = 0
 
-    def write(self, level: int, event: str, uptime_ms: int, fields: dict) -> None:
-        """Write one record. event: a word in snake_case; fields: text to int, text, bool, None or bytes."""
-        if level >= self.level:
-            from mote.cbor import cbor
-
-            self._put(level, uptime_ms, cbor(event) + cbor(fields))
-
-    def sent(self, uptime_ms: int, name: str, status: int, call_id: bytes) -> None:
-        """Write the outcome of a message that was taken: as write() would, without loading what that takes."""
+    def sent(self, uptime_ms: int, outcome: object) -> None:
+        """Write the outcome of a message that was taken: as a record is, without loading what encodes others."""
         if self.level <= INFO:
-            head = pack(">B", 0x60 | len(name)) + name.encode() + b"fstatus\x19" + pack(">H", status)
-            call_id = b"gcall_idx%c%s" % (len(call_id), call_id)
-            self._put(INFO, uptime_ms, b"goutcome\xa3dname" + head + call_id)
+            name = outcome.name.encode()
+            content = b"goutcome\xa3dname%c%sfstatus\x19%c%cgcall_idx%c%s"
+            status = outcome.status
+            call_id = outcome.call_id
+            values = (0x60 | len(name), name, status >> 8, status & 255, len(call_id), call_id)
+            self.put(INFO, uptime_ms, content % values)
 
-    def _put(self, level: int, uptime_ms: int, content: bytes) -> None:
+    def put(self, level: int, uptime_ms: int, content: bytes) -> None:
+        """Write a record. content: its event and its fields in CBOR."""
         clock = self._agent.clock
-        unix = None if clock is None else clock.unix(self._now())
-        uptime_ms &= 0xFFFFFFFF
+        unix = None if clock is None else clock.unix(now())
         # One call in C for what is always there, in fixed widths: an array of 9, the kind, build, seq and the uptime.
-        record = pack(">BBBHBHBI", 0x89, _KIND, 0x19, _BUILD, 0x19, self._seq, 0x1A, uptime_ms)
         if unix is None:
-            record += b"\xf6\0" + bytes((level,)) + content
+            rest = pack(">BBB", 0xF6, 0, level)
         else:
-            record += pack(">BIBB", 0x1A, unix, clock.quality, level) + content
+            rest = pack(">BIBB", 0x1A, unix, clock.quality, level)
+        head = pack(">BBBHBHBI", 0x89, _KIND, 0x19, _BUILD, 0x19, self._seq, 0x1A, uptime_ms & 0xFFFFFFFF)
+        record = b"".join((head, rest, content))
         self._seq = (self._seq + 1) & 0xFFFF
         write = sys.stdout.buffer.write
         write(b"\x1e")

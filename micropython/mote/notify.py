@@ -4,8 +4,7 @@ Notifications are all the message/cpim that a board reads: the whole parser is l
 """
 
 import asyncio
-
-from mote.memory import collect
+from gc import collect
 
 collect()
 from agent.cpim.writer import build_cpim

@@ -1,15 +1,27 @@
-"""What a board does once it has a network: it registers, asks for the time, and tells how that went."""
+"""What a board does once it has a network: it registers, and asks for the time."""
 
-from agent.registration.events import FlowLost, Registered
-from mote.log import INFO, WARNING
+import asyncio
+
+from agent.compat import const
+from mote.log import WARNING
 from mote.net.sockets import now
+
+_HOUSEKEEPING_MS = const(3600000)
+
+
+async def keep_house(mote: object) -> None:
+    """Do for ever what has to be done now and then, for the clocks' sake."""
+    while True:
+        await asyncio.sleep_ms(_HOUSEKEEPING_MS)
+        mote.uptime_ms()
+        keep_time(mote)
 
 
 def online(mote: object, address: str) -> None:
     """The network is there, and our address in it is known: what needs it can begin."""
     from mote.start import sent_by
 
-    mote.agent.sent_by = sent_by(mote.settings["bind"], address)
+    mote.agent.move_to(sent_by(mote.settings["bind"], address))
     keep_time(mote)
     if mote.settings["register"]:
         from mote.identity import instance
@@ -29,14 +41,3 @@ def keep_time(mote: object) -> None:
 
         if not ask_ntp(clock, server):
             mote.log(WARNING, "ntp_silent", server=server)
-
-
-def take_news(mote: object, event: object) -> None:
-    """Deal with an event of the registration."""
-    kind = type(event)
-    if kind is FlowLost:
-        mote.shell.streams().hang_up(event.flow)
-    elif kind is Registered:
-        mote.log(INFO, "registered", expires=event.expires)
-    else:
-        mote.log(WARNING, "not_registered", status=event.status, retry_s=event.pause_s)

@@ -59,7 +59,7 @@ def begin(mote: object) -> None:
 
     mote.shell.open(bind_udp(host, int(port)))
     if settings["transport"] != "udp":
-        mote.shell.listen(host, int(port))
+        mote.shell.others().listen(host, int(port))
     if settings["wifi"]:
         from mote.net.wifi import keep_up
 

@@ -4,8 +4,9 @@ from agent.auth.client import Challenge, choose
 from agent.auth.digest import hexhash, parse_parameters, response, secret
 from agent.auth.server import Authenticator
 from agent.errors import ParseError, UsageError
-from agent.events import Dropped, Outcome, Transmit
+from agent.events import Outcome, Transmit
 from agent.message import Message
+from agent.notices import Dropped
 from agent.uas.events import MessageReceived
 from agent.user_agent import UserAgent
 from tests.helpers import raises
@@ -51,7 +52,7 @@ def server(users=USERS, **more):
 
 
 def authenticator_of(ua):
-    return ua._serving[4]
+    return ua.uac.settings["authenticator"]
 
 
 def request(branch=b"1", fields=b"", body=b"status", uri=DESK, method=b"MESSAGE", to=DESK):
@@ -461,7 +462,7 @@ class Link:
 
 def link(fates=(), password=b"wonder", users=USERS):
     client = UserAgent(b"sip:alice@example.org", b"192.0.2.1:5060", Counter(), proxy=b"sip:192.0.2.7")
-    client.uac.credentials = ((b"", b"alice", password),)
+    client.uac.settings["credentials"] = ((b"", b"alice", password),)
     return client, Link(client, boiler(Counter(500), users, Counter(1000)), fates)
 
 

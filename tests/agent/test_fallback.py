@@ -75,7 +75,7 @@ def test_what_is_remembered_is_bounded():
     for i in range(70):
         peer = b"sip:p%d@192.0.2.1" % i
         answer(ua, Message(answer(ua, send(ua, b"%d" % i, peer), 415)[0].data), 200)
-    assert len(ua.uac.peers.refused) == 64
+    assert len(ua.uac.rescue().peers.refused) == 64
     assert kind(send(ua, b"a", b"sip:p69@192.0.2.1")) == FALLBACK
     assert kind(send(ua, b"b", b"sip:p0@192.0.2.1")) == (CPIM, b"wrapped")
 
@@ -84,7 +84,7 @@ def test_without_something_to_fall_back_to_a_415_is_the_outcome():
     ua = agent()
     (transmit,) = ua.send(b"1", DESK, b"x", 0, content_type=CPIM)
     assert answer(ua, Message(transmit.data), 415)[0].status == 415
-    assert ua.uac.peers.refused == ()
+    assert ua.uac.rescue().peers.refused == ()
 
 
 def test_other_refusals_are_the_outcome():

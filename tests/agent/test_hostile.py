@@ -6,8 +6,9 @@ The seeds are fixed, so that a failure repeats.
 import gc
 
 from agent.clock import later
-from agent.events import Dropped, Outcome, Provisional, Transmit
+from agent.events import Outcome, Transmit
 from agent.message import Message
+from agent.notices import Dropped, Provisional
 from agent.stream import Framer
 from agent.uas.events import MessageReceived
 from tests.helpers import MESSAGE, NOW, TCP, UDP, Dice, answer, board, desk, only
@@ -156,9 +157,9 @@ def test_a_flood_of_requests_keeps_no_more_than_was_agreed():
             if answered:
                 ua.respond(only(events), 200, NOW)
             ua.receive(data.replace(b"1 MESSAGE", b"x MESSAGE"), UDP, NOW)
-        assert len(ua._receiver.uas._transactions) <= 8
-        assert len(ua._receiver.uas._merged) <= 8
-        assert len(ua._receiver.uas._waiting) <= 8
+        assert len(ua._more._uas._transactions) <= 8
+        assert len(ua._more._uas._merged) <= 8
+        assert len(ua._more._uas._waiting) <= 8
 
 
 def test_hours_of_noise_cost_no_memory():

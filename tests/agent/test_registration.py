@@ -84,7 +84,7 @@ def test_it_is_one_transaction_like_any_other():
 def test_a_challenge_is_answered_and_only_the_end_is_told():
     """R3261-22-2, R3261-8.1-5: next CSeq, same Call-ID, tag and Contact, new branch"""
     ua, first = registering()
-    ua.uac.credentials = ((b"example.org", b"boiler", b"secret"),)
+    ua.uac.settings["credentials"] = ((b"example.org", b"boiler", b"secret"),)
     challenge = b'WWW-Authenticate: Digest realm="example.org", nonce="n1", algorithm=SHA-256, qop="auth"\r\n'
     second = only(replied(ua, first, b"401 Unauthorized", challenge))
     one, other = Message(first.data), Message(second.data)
@@ -105,7 +105,7 @@ def test_a_password_that_is_wrong_is_a_loss():
     """R3428-11.2: one attempt, then the pause"""
     for credentials, requests in (((), 1), (((b"", b"boiler", b"wrong"),), 2)):
         ua, transmit = registering()
-        ua.uac.credentials = credentials
+        ua.uac.settings["credentials"] = credentials
         count = 0
         while type(transmit) is Transmit:
             count += 1

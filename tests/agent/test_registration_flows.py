@@ -239,7 +239,7 @@ def test_unregistering_asks_for_no_seconds_and_ends_all():
 def test_unregistering_is_challenged_like_registering():
     """R3261-22-2: and a server that is gone is no reason to wait for more than a timeout"""
     ua = registered()
-    ua.uac.credentials = ((b"", b"boiler", b"secret"),)
+    ua.uac.settings["credentials"] = ((b"", b"boiler", b"secret"),)
     transmit = only(replied(ua, only(ua.unregister(NOW)), b"401 Unauthorized", CHALLENGE))
     assert Message(transmit.data).get(b"expires") == b"0"
     log = events_until(ua, 100000)

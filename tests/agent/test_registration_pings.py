@@ -1,10 +1,10 @@
 """How a binding is kept: pings and their answers, flows that die, and the next one (RFC 5626)."""
 
 from agent.clock import later
-from agent.events import Outcome, Resolve, Transmit
+from agent.events import Outcome, Transmit
 from agent.message import Message
+from agent.notices import Resolve
 from agent.registration.events import FlowLost, Registered, RegistrationLost
-from agent.user_agent import UserAgent
 from tests.helpers import NOW, board, only
 from tests.registrar import (
     OK,
@@ -130,7 +130,7 @@ def test_while_a_renewal_is_on_its_way_nothing_is_due_again_and_again():
     """A pause that ends before the renewal does leaves no deadline behind: a shell would spin on it"""
     ua = board(steady(255))
     place = (b"UDP", b"192.0.2.1", 5060)
-    assert UserAgent.register(ua, NOW) == [Resolve(b"sip:example.org")]
+    assert ua.more().register(NOW) == [Resolve(b"sip:example.org")]
     transmit = only(ua.resolved(b"sip:example.org", [place], NOW))
     assert replied(ua, transmit, b"200 OK", OK) == [Registered(3600)]
     now = later(NOW, 2400000)
@@ -188,7 +188,7 @@ def test_a_binding_is_kept_at_the_server_that_granted_it():
     """R3261-8.1-9: of the places that a name has led to; where it was, and then the name again"""
     ua = board(steady())
     places = [(b"UDP", b"192.0.2.1", 5060), (b"UDP", b"192.0.2.2", 5060)]
-    assert UserAgent.register(ua, NOW) == [Resolve(b"sip:example.org")]
+    assert ua.more().register(NOW) == [Resolve(b"sip:example.org")]
     transmit = only(ua.resolved(b"sip:example.org", places, NOW))
     assert transmit.flow == places[0]
     transmit = only(ua.failed(places[0], NOW))

@@ -1,8 +1,9 @@
 """R3428-3.3, R3428-8.1, R3261-18-2, R3261-8.1-9: finding the next hop, and the one after it."""
 
 from agent.errors import ParseError
-from agent.events import Outcome, Resolve, Transmit
+from agent.events import Outcome, Transmit
 from agent.headers.delta import retry_after_s
+from agent.notices import Resolve
 from agent.peers import Peers
 from agent.registration.events import RegistrationLost
 from agent.resolve.search import Search, is_address, srv_order
@@ -260,7 +261,7 @@ def test_next_message_starts_with_a_flow_that_is_alive():
     ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
     ua.receive(_answer(ua.failed(_ONE, _NOW)[0].data, 200), _TWO, _NOW)
     for seconds, first in ((0, _TWO), (29, _TWO), (30, _ONE)):
-        assert ua.uac.peers.live_first([_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
+        assert ua.uac.rescue().peers.live_first([_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
 
 
 def test_flow_is_left_alone_for_as_long_as_its_retry_after_says():
@@ -269,16 +270,15 @@ def test_flow_is_left_alone_for_as_long_as_its_retry_after_says():
     sent = ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
     ua.receive(_answer(sent[0].data, 503, b"Retry-After: 120 (on fire);duration=60\r\n"), _ONE, _NOW)
     for seconds, first in ((119, _TWO), (120, _ONE)):
-        assert ua.uac.peers.live_first([_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
+        assert ua.uac.rescue().peers.live_first([_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
 
 
 def test_where_every_flow_is_dead_the_one_to_revive_first_goes_first():
     ua = _agent()
     ua.uac.peers = Peers((), None)
-    ua.uac.peers = Peers((), None)
-    ua.uac.peers.dead = {_ONE: (_NOW + 9000) & 0x3FFFFFFF, _TWO: (_NOW + 5000) & 0x3FFFFFFF}
-    assert ua.uac.peers.live_first([_ONE, _TWO], _NOW) == [_TWO, _ONE]
-    assert ua.uac.peers.live_first([_ONE, _THREE, _TWO], _NOW) == [_THREE, _TWO, _ONE]
+    ua.uac.rescue().peers.dead = {_ONE: (_NOW + 9000) & 0x3FFFFFFF, _TWO: (_NOW + 5000) & 0x3FFFFFFF}
+    assert ua.uac.rescue().peers.live_first([_ONE, _TWO], _NOW) == [_TWO, _ONE]
+    assert ua.uac.rescue().peers.live_first([_ONE, _THREE, _TWO], _NOW) == [_THREE, _TWO, _ONE]
 
 
 def test_dead_flows_are_remembered_in_bounded_memory():
@@ -286,7 +286,7 @@ def test_dead_flows_are_remembered_in_bounded_memory():
     for i in range(100):
         ua.send(b"c%d" % i, b"sip:desk@192.0.2.%d" % i, b"hot", _NOW)
         ua.failed((b"UDP", b"192.0.2.%d" % i, 5060), _NOW)
-    assert len(ua.uac.peers.dead) <= 16
+    assert len(ua.uac.rescue().peers.dead) <= 16
 
 
 def test_many_dead_flows_are_eight_attempts_and_one_outcome():
@@ -333,7 +333,7 @@ _CHALLENGE = b'WWW-Authenticate: Digest realm="example.org", nonce="%s", algorit
 
 def test_next_flow_may_ask_for_credentials_as_the_first_one_did():
     ua = _agent()
-    ua.uac.credentials = ((b"", b"boiler", b"secret"),)
+    ua.uac.settings["credentials"] = ((b"", b"boiler", b"secret"),)
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
     sent = ua.resolved(_PLACE, [_ONE, _TWO], _NOW)
     sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % b"n1"), _ONE, _NOW)
@@ -347,7 +347,7 @@ def test_next_flow_may_ask_for_credentials_as_the_first_one_did():
 
 def test_credentials_are_given_at_once_where_they_were_asked_for_before():
     ua = _agent()
-    ua.uac.credentials = ((b"", b"boiler", b"secret"),)
+    ua.uac.settings["credentials"] = ((b"", b"boiler", b"secret"),)
     ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
     sent = ua.resolved(_PLACE, [_ONE], _NOW)
     sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % b"n1"), _ONE, _NOW)

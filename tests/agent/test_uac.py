@@ -63,7 +63,7 @@ def test_fields_that_no_message_has_are_never_sent():
     ua = board(proxy=b"sip:192.0.2.1;transport=tcp")
     ua.clock.set(1289690940, NTP, NOW)
     for options in ({}, {"compact": True}, {"expires": 60}, {"subject": b"heat"}, {"content_type": b"text/html"}):
-        ua.uac.credentials = ((b"", b"boiler", b"secret"),)
+        ua.uac.settings["credentials"] = ((b"", b"boiler", b"secret"),)
         message = send(ua, b"sip:%d@example.org" % len(repr(options)), **options)
         for name in NEVER_SENT:
             assert message.get(name) is None
@@ -75,7 +75,7 @@ def test_nothing_a_caller_gives_can_begin_another_field():
         ua = board()
         raises(UsageError, ua.send, bad, DESK, b"x", NOW)
         raises(UsageError, ua.send, b"1", b"sip:" + bad, b"x", NOW)
-        raises(UsageError, ua.send, b"1", DESK, b"x", NOW, bad)
+        raises(UsageError, lambda bad=bad, ua=ua: ua.send(b"1", DESK, b"x", NOW, content_type=bad))
         raises(UsageError, lambda bad=bad, ua=ua: ua.send(b"1", DESK, b"x", NOW, subject=bad))
         raises(UsageError, UserAgent, b"sip:a@b" + bad, b"192.0.2.7", counting())
         raises(UsageError, UserAgent, b"sip:a@b", b"192.0.2.7" + bad, counting())
@@ -137,20 +137,17 @@ def test_an_im_target_becomes_the_sip_uri_that_the_shell_knows_for_it():
     """R3428-5.1, R3428-5.2, R3428-8.4: as if it had been given; where the shell knows none, the im: URI is left"""
     known = {b"im:desk@example.org": b"sip:desk@192.0.2.5:5070", b"im:lamp@example.org": b"lamp"}
     for proxy in (None, b"sip:192.0.2.1"):
-        ua = board(proxy=proxy)
-        ua.uac.resolve_im = known.get
+        ua = board(proxy=proxy, resolve_im=known.get)
         message = send(ua, b"im:desk@example.org")
         assert (message.uri, message.get(b"to")) == (b"sip:desk@192.0.2.5:5070", b"<sip:desk@192.0.2.5>")
         assert list(ua.send(b"2", b"sip:desk@192.0.2.5:5070", b"x", NOW)) == []
         raises(UsageError, ua.send, b"3", b"im:lamp@example.org", b"x", NOW)
         raises(UsageError, ua.send, b"4", b"im:", b"x", NOW)
-    ua = board()
-    ua.uac.resolve_im = known.get
+    ua = board(resolve_im=known.get)
     raises(UsageError, ua.send, b"1", b"im:who@example.org", b"x", NOW)
     known[b"im:who@example.org"] = b"sips:who@192.0.2.5"  # it is asked again each time
     assert only(ua.send(b"1", b"im:who@example.org", b"x", NOW)).flow == (b"TLS", b"192.0.2.5", 5061)
-    ua = board(proxy=b"sip:192.0.2.1")
-    ua.uac.resolve_im = known.get
+    ua = board(proxy=b"sip:192.0.2.1", resolve_im=known.get)
     assert send(ua, b"im:other@example.org").uri == b"im:other@example.org"
 
 
@@ -260,7 +257,7 @@ def test_what_may_still_come_is_in_the_budget():
     for expires, credentials, room in ((60, (), 36), (None, ((b"", b"boiler", b"secret"),), 384)):
         size = 600 + BUDGET - len(send(board(), DESK, b"x" * 600, expires=expires).data) - room
         ua = board()
-        ua.uac.credentials = credentials
+        ua.uac.settings["credentials"] = credentials
         raises(UsageError, lambda ua=ua, expires=expires, size=size: send(ua, DESK, b"x" * (size + 1), expires=expires))
         if credentials:
             continue  # how much there is to come depends on the names

@@ -1,7 +1,8 @@
 """Where a UAS answers to, and whether: RFC 3261 sections 8.2, 17.2.3 and 18.2."""
 
 from agent.clock import later
-from agent.events import Dropped, Transmit
+from agent.events import Transmit
+from agent.notices import Dropped
 from agent.uas.events import MessageReceived
 from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only, sent, with_field
 

@@ -1,6 +1,6 @@
 """Requests that are refused, in the order of RFC 3261 section 8.2, and what is no request at all."""
 
-from agent.events import Dropped
+from agent.notices import Dropped
 from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only, sent, with_body, with_field, without
 
 OPTIONS = changed(without(b"Content-Type", with_body(b"")), b"MESSAGE sip", b"OPTIONS sip", b"1 MESSAGE", b"1 OPTIONS")

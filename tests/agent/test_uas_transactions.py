@@ -1,9 +1,9 @@
 """What a UAS remembers of the requests it has answered, and for how long: RFC 3261 section 17.2."""
 
 from agent.clock import later
-from agent.events import Dropped
 from agent.headers.strict import check
 from agent.message import Message
+from agent.notices import Dropped
 from agent.uas.events import MessageReceived
 from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only, sent, with_field
 

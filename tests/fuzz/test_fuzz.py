@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.clock import later
-from agent.events import Dropped, Outcome, Provisional, Transmit
+from agent.events import Outcome, Transmit
+from agent.notices import Dropped, Provisional
 from agent.headers.strict import check
 from agent.message import Message
 from agent.stream import PING, PONG, Framer
@@ -142,7 +143,7 @@ anything = st.one_of(st.binary(max_size=200), bent(), built())
 def agent() -> UserAgent:
     """A user agent with a request pending and credentials, so that every branch of the code can be reached."""
     ua = board(keep=KEEP, accept=(b"text/plain",), users=None)
-    ua.uac.credentials = ((b"", b"boiler", b"secret"),)
+    ua.uac.settings["credentials"] = ((b"", b"boiler", b"secret"),)
     ua.send(b"1", b"sip:desk@192.0.2.1", b"x", NOW, fallback=(b"text/plain", b"y"))
     return ua
 
@@ -169,9 +170,9 @@ def give(ua: UserAgent, data: bytes | Message, flow: tuple, now: int, size: int)
         response = Message(event.data)
         assert event.data == PONG or (response.status and response.fault is None and response.get(b"via"))
         assert response.get(b"contact") is None
-    if ua._receiver is not None and ua._receiver.uas is not None:
-        assert len(ua._receiver.uas._transactions) <= KEEP
-        assert len(ua._receiver.uas._merged) <= KEEP
+    if ua._more is not None and ua._more._uas is not None:
+        assert len(ua._more._uas._transactions) <= KEEP
+        assert len(ua._more._uas._merged) <= KEEP
 
 
 @profile

@@ -8,7 +8,6 @@ import os
 import socket
 
 from agent.compat import const
-from mote.memory import collect
 
 collect()  # what loading leaves behind goes before the next module comes
 from agent.resolve.dns import SRV, A, build_query, parse_response
@@ -19,7 +18,7 @@ from agent.resolve.search import Search
 
 collect()
 from agent.uri import parse_host_port, parse_uri
-from mote.net.peer import host_port_of
+from mote.net.others import host_port_of
 from mote.net.sockets import address_of, now, readable
 
 _TRANSPORTS = {"udp": (b"UDP", b"TCP"), "tcp": (b"TCP", b"UDP"), "tls": (b"TLS",)}

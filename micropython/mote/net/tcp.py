@@ -1,11 +1,11 @@
 """Streams that the core asks for. Loaded by a board that uses TCP or TLS; those that peers open: mote.listener."""
 
 import asyncio
+from gc import collect
 
 from agent.clock import until
 from agent.compat import const
 from agent.stream import Framer
-from mote.memory import collect
 from mote.net.sockets import now
 
 _MAX_MESSAGE = const(2048)  # octets
@@ -25,8 +25,10 @@ class Connection:
 class Streams:
     """Keeps one connection for each flow, opens it when there is something to send, and reads until it ends."""
 
-    def __init__(self, shell: object) -> None:
+    def __init__(self, shell: object, receive: object) -> None:
+        """receive: a function of what a Framer found and its flow."""
         self._shell = shell
+        self._receive = receive
         self.connections = {}
 
     def close(self) -> None:
@@ -118,7 +120,7 @@ class Streams:
                 for item in framer.feed(data):
                     if connection.heard_at is not None:
                         connection.heard_at = now()
-                    self._shell.receive(item, flow)
+                    self._receive(item, flow)
         except (OSError, MemoryError):
             pass
         if connection.unsent or connection.flushing:

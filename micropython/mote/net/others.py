@@ -1,0 +1,92 @@
+"""What a shell does beside UDP answers: requests, streams, names, too little memory. Loaded by the first of them."""
+
+from gc import collect
+
+from agent.compat import const
+from agent.events import Resolve, Transmit
+from agent.notices import Dropped
+from mote.net.sockets import now, socket
+
+_SMALL = const(600)  # octets, enough for a response, that are read when 1500 in one piece aren't free
+
+
+class Others:
+    """The part of a Shell that is loaded on demand."""
+
+    def __init__(self, shell: object) -> None:
+        self._shell = shell
+        self._streams = None
+        self._resolver = None
+        self._listener = None
+
+    def take(self, event: object) -> bool:
+        """Do what an event asks for; False if it isn't for a shell."""
+        kind = type(event)
+        if kind is Transmit:
+            self.streams().write(event.flow, event.data)
+        elif kind is Resolve:
+            if self._resolver is None:
+                from mote.net.resolver import Resolver
+
+                self._resolver = Resolver(self._shell)
+            self._resolver.resolve(event.uri)
+        else:
+            return False
+        return True
+
+    def streams(self) -> object:
+        """Return what has the TCP and TLS connections."""
+        if self._streams is None:
+            from mote.net.tcp import Streams
+
+            self._streams = Streams(self._shell, self.receive)
+        return self._streams
+
+    def listen(self, host: str, port: int) -> None:
+        """Take the streams that peers open. Raises OSError."""
+        from mote.net.listener import Listener
+
+        self._listener = Listener(self.streams(), host, port)
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for part in (self._streams, self._listener):
+            if part is not None:
+                part.close()
+
+    def received(self, data: bytes, address: object) -> None:
+        """Take a datagram that isn't the usual answer."""
+        self.receive(data, (b"UDP",) + host_port_of(address))
+
+    def receive(self, data: object, flow: tuple) -> None:
+        """Give the core what came: a datagram, or an item of a stream's Framer."""
+        if data[:4] != b"SIP/" if type(data) is bytes else data.method:
+            collect()  # what a request loads will stay: not between rubbish
+        shell = self._shell
+        for _ in range(2):
+            try:
+                shell.carry_out(shell.user_agent.receive(data, flow, now()))
+                return
+            except MemoryError:
+                collect()
+        shell.carry_out((Dropped("no memory for a message", flow),))  # over UDP the sender will repeat it
+
+    def receive_again(self, udp: object, data: bytes | None, flow: tuple) -> None:
+        """Take a datagram for which memory ran out; None when it did as it was read, and flow is not to be trusted."""
+        try:
+            if data is None:
+                data, address = udp.recvfrom(_SMALL)
+                flow = (b"UDP",) + host_port_of(address)
+            self.receive(data, flow)
+        except (OSError, MemoryError):
+            pass  # its sender will repeat it
+
+
+def host_port_of(address: object) -> tuple:
+    """Return (host, port) of an address as this port's sockets give it: a tuple, or a packed sockaddr (unix)."""
+    if type(address) is tuple:
+        return address[0].encode(), address[1]
+    _, packed, port = socket.sockaddr(address)[:3]
+    if len(packed) == 4:
+        return b"%d.%d.%d.%d" % tuple(packed), port
+    return socket.inet_ntop(socket.AF_INET6, packed).encode(), port
