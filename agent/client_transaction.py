@@ -25,20 +25,24 @@ class ClientTransaction:
     """A request on its way, from its first sending to its final response.
 
     request: the agent.request.Request that it tries. flow: where it goes. cseq: its number. via: the beginning of its
-    Via line, up to the end of the branch. data: its octets; b"" while its flow is looked up, when nothing is sent.
+    Via line, up to the end of the branch. data: its octets. repeats: is it sent again on Timer E? Not on a stream, and not
+    while its flow is looked up.
     """
 
     state = TRYING
     _interval = _T1
 
-    def __init__(self, request: Request, flow: tuple, cseq: int, via: bytes, data: bytes, now: int) -> None:
+    def __init__(
+        self, request: Request, flow: tuple, cseq: int, via: bytes, data: bytes, repeats: bool, now: int
+    ) -> None:
         self.request = request
         self.flow = flow
         self.cseq = cseq
         self.via = via
         self.data = data
-        self._e_at = later(now, _T1)
-        self._f_at = later(now, _LIFETIME)
+        self._f_at = self._wake_at = later(now, _LIFETIME)
+        if repeats:
+            self._wake_at = later(now, _T1)
 
     def receive(self, status: int) -> bool:
         """Take a response of this status; True when it is the final one."""
@@ -50,20 +54,15 @@ class ClientTransaction:
         if until(self._f_at, now) <= 0:
             self.state = TERMINATED
             return False
-        if self._is_sent_once() or until(self._e_at, now) > 0:
+        if until(self._wake_at, now) > 0:
             return False
         self._interval = _T2 if self.state == PROCEEDING else min(2 * self._interval, _T2)
-        self._e_at = later(self._e_at, self._interval)
-        if until(self._e_at, now) <= 0:  # woken very late: one repetition, not a burst
-            self._e_at = later(now, self._interval)
+        due_at = later(self._wake_at, self._interval)
+        if until(due_at, now) <= 0:  # woken very late: one repetition, not a burst
+            due_at = later(now, self._interval)
+        self._wake_at = due_at if until(due_at, self._f_at) < 0 else self._f_at
         return True
 
     def wait_ms(self, now: int) -> int:
         """Return the ms until wake() has work; 0 when overdue."""
-        end = until(self._f_at, now)
-        if not self._is_sent_once():
-            end = min(end, until(self._e_at, now))
-        return max(end, 0)
-
-    def _is_sent_once(self) -> bool:
-        return not self.data or self.flow[0] != b"UDP"
+        return max(until(self._wake_at, now), 0)

@@ -27,6 +27,7 @@ class Uac:
 
     recovery: "Recovery | None" = None  # type: ignore[name-defined]  # noqa: F821
     route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821
+    _fresh = b""  # the last Call-ID of our own making
     _known: tuple = (None, None)  # the last target, and what was read of it: mostly the same
 
     def __init__(self, aor: bytes, sent_by: bytes, random_bytes: object, settings: dict) -> None:
@@ -43,6 +44,11 @@ class Uac:
     def token(self, octets: int) -> bytes:
         """Return a fresh random token of 2*octets characters."""
         return hexlify(self.random_bytes(octets))  # type: ignore[operator]
+
+    def new_call_id(self) -> bytes:
+        """Return a Call-ID that nobody has used: 80 random bits (RFC 3261 section 8.1.1.4)."""
+        self._fresh = hexlify(self.random_bytes(10))  # type: ignore[operator]
+        return self._fresh
 
     def rescue(self) -> "Recovery":  # type: ignore[name-defined]  # noqa: F821
         """Return what knows what else to try."""
@@ -61,7 +67,7 @@ class Uac:
 
     def request(self, call_id: bytes, target: bytes, body: bytes, options: dict) -> Request:
         """Return a request for target, with nothing sent yet; see UserAgent.send(). Raises UsageError."""
-        if options or self.is_guided or call_id.strip(PLAIN):
+        if options or self.is_guided or (call_id is not self._fresh and call_id.strip(PLAIN)):
             from .full_request import full_request
 
             return full_request(self, call_id, target, body, **options)
@@ -106,7 +112,9 @@ class Uac:
         branch = branch or b"z9hG4bK" + self.token(8)
         via = b"".join((b"Via: SIP/2.0/", flow[0], b" ", self.sent_by, b";branch=", branch))
         credentials = b"" if bare or self.recovery is None else self.recovery.peers.answer(request)
-        return ClientTransaction(request, flow, cseq, via, request.encode(cseq, via, credentials, now), now)
+        data = request.encode(cseq, via, credentials, now)
+        repeats = flow[0] == b"UDP" and request.place is None
+        return ClientTransaction(request, flow, cseq, via, data, repeats, now)
 
     def start(self, attempt: ClientTransaction) -> list:
         """Begin with an attempt: from now on it counts."""
@@ -149,18 +157,20 @@ class Uac:
             if octet == 118 and not seen & 1:  # v
                 branch = find(b";branch=", at, end) + 8
                 attempt = self.pending.get(data[branch : branch + 23].lower())
-                if attempt is None or not starts(attempt.via, at) or data[branch + 23] not in b";\r":
+                if attempt is None or not starts(attempt.via, at) or find(b",", at, end) >= 0:
                     return None
-                seen += 1 if find(b",", at, end) < 0 else 8
+                if data[branch + 23] != 59 and data[branch + 23] != 13:
+                    return None
+                seen += 1
             elif octet == 99:  # c
                 if starts(b"CSeq: ", at) and starts(b" MESSAGE\r\n", end - 8):
                     seen += 2
-                elif not starts(b"Content-Length: 0\r\n", at) and not starts(b"Call-ID: ", at):
+                elif not starts(b"Call-ID: ", at) and not starts(b"Content-Length: 0\r\n", at):
                     return None
             elif octet == 100 and starts(b"Date: ", at):  # d
                 date = data[at + 6 : end]
-            elif octet in b"vdlr )":  # another Via, an odd Date, Content-Length, Retry-After, a folded line
-                return None
+            elif (octet < 103 and octet != 102) or octet == 108 or octet == 114 or octet == 118:
+                return None  # a folded line, an odd Date, Content-Length, Retry-After, another Via
             at = end + 2
         return (attempt, date) if seen == 3 and end == at and attempt.request.owner is None else None
 

@@ -31,10 +31,11 @@ _MAX_ALERTS = const(16)  # that may wait for their outcome at once: all are in R
 _SHORT = const(100)  # octets of a text that fits whatever stands around it
 
 
-def _forget(name: str) -> None:
-    """Free a module that has done what it was loaded for."""
-    sys.modules.pop(name, None)
-    globals().pop(name[5:], None)
+def _forget(*names: str) -> None:
+    """Free modules that have done what they were loaded for."""
+    for name in names:
+        sys.modules.pop(name, None)
+        globals().pop(name[5:], None)
 
 
 class Alert:
@@ -43,17 +44,18 @@ class Alert:
     outcome: "delivered", "accepted", "failed", "refused" or "expired". born_s: the uptime when it was raised.
     """
 
-    outcome = None
+    outcome = expires = None
+    options = {}  # of UserAgent.send(), never changed
     retries = True  # while nobody answers
     pause_s = 2  # until the next attempt, doubled each time
     _waiting = None  # tasks
 
-    def __init__(self, target: bytes, body: bytes, expires: int | None, born_s: int, options: dict) -> None:
+    def __init__(self, target: bytes, body: bytes, expires: int | None, uptime: object) -> None:
         self.target = target
         self.body = body
-        self.expires = expires
-        self.born_s = born_s
-        self.options = options
+        if expires is not None:  # a board pays for each attribute
+            self.expires = expires
+            self.born_s = uptime()
 
     def __iter__(self) -> object:
         if self.outcome is None:
@@ -83,15 +85,14 @@ class Mote:
 
         self.settings = settings = load()
         _forget("mote.settings")
-        from mote.start import user_agent
+        from mote.start import level, user_agent
 
         self.agent = user_agent(settings)
-        for name in ("mote.start", "mote.passwords", "mote.clock", "agent.opening"):
-            _forget(name)
+        self._log = Log(level(settings), self.agent)
+        _forget("mote.start", "mote.place", "mote.passwords", "mote.clock", "agent.opening")
         self.commands = {}
         self._sensors = []
         self._alerts = {}  # by Call-ID
-        self._log = Log(settings["log"], self.agent)
         self.shell = Shell(self.agent, self._on_event, settings)
         self._mark = now()
         self._uptime_ms = 0
@@ -143,11 +144,11 @@ class Mote:
         """
         target = (to or self.settings["to"]).encode()
         body = text.encode()
-        if len(self._alerts) >= _MAX_ALERTS or len(body) > _SHORT or self.settings["notify"]:
+        if len(self._alerts) >= _MAX_ALERTS or len(body) > _SHORT or self.settings.get("notify"):
             from mote.alerts import send_fitted
 
             return send_fitted(self, target, body, expires, len(self._alerts) >= _MAX_ALERTS)
-        alert = Alert(target, body, expires, self.uptime(), {})
+        alert = Alert(target, body, expires, self.uptime)
         self.submit(alert)
         return alert
 
@@ -179,8 +180,7 @@ class Mote:
         from mote.start import begin
 
         begin(self)
-        for name in ("mote.start", "mote.net.bind", "mote.cbor", "mote.clock", "mote.identity"):
-            _forget(name)
+        _forget("mote.start", "mote.place", "mote.net.bind", "mote.cbor", "mote.clock", "mote.identity")
         for sensor in self._sensors:
             asyncio.create_task(self._repeat(*sensor))
         await asyncio.sleep(_STARTED_S)

@@ -15,7 +15,7 @@ def answered(mote: object, alert: object, outcome: object) -> None:
         mote.log(WARNING, "outcome", name=outcome.name, status=outcome.status, call_id=call_id, reason=outcome.reason)
     if alert is None:
         return
-    if outcome.name == "accepted" and mote.settings["notify"]:
+    if outcome.name == "accepted" and mote.settings.get("notify"):
         from mote.notify import wait_for
 
         if wait_for(mote, alert, outcome.call_id):
@@ -52,21 +52,21 @@ def send_fitted(mote: object, target: bytes, body: bytes, expires: int | None, i
     """
     if is_full:
         mote.log(WARNING, "alert_refused")
-        alert = mote.Alert(target, body, expires, 0, {})
+        alert = mote.Alert(target, body, None, None)
         alert.end("failed")
         return alert
     more = {}
     if expires is not None:
         more["expires"] = expires
-    if mote.settings["notify"]:
+    if mote.settings.get("notify"):
         from mote.notify import around
 
         more.update(around(mote, target))
-    bodies, compact = mote.agent.fit(target, body, mote.settings["budget"], **more)
+    bodies, compact = mote.agent.fit(target, body, mote.settings.get("budget", "compact"), **more)
     first = _send_part(mote, target, bodies[0], expires, compact)
     if len(bodies) == 1:
         return first
-    whole = mote.Alert(target, body, expires, first.born_s, {})
+    whole = mote.Alert(target, body, expires, mote.uptime)
     asyncio.create_task(_send_others(mote, whole, first, bodies, compact))
     return whole
 
@@ -74,13 +74,14 @@ def send_fitted(mote: object, target: bytes, body: bytes, expires: int | None, i
 def _send_part(mote: object, target: bytes, body: bytes, expires: int | None, compact: bool) -> object:
     options = {"compact": True} if compact else {}
     call_id = mote.agent.new_call_id()
-    if mote.settings["notify"]:
+    if mote.settings.get("notify"):
         from mote.notify import wrap
 
         wrapped = wrap(mote, target, call_id, body)
         options.update(wrapped[1])
         body = wrapped[0]
-    alert = mote.Alert(target, body, expires, mote.uptime(), options)
+    alert = mote.Alert(target, body, expires, mote.uptime)
+    alert.options = options
     mote.submit(alert, call_id)
     return alert
 

@@ -24,7 +24,7 @@ class Command:
 def take_message(mote: object, event: object) -> None:
     """Answer a MessageReceived at once and start its command. A word that names none is logged, never answered."""
     status = 0
-    if mote.settings["notify"]:
+    if mote.settings.get("notify"):
         from mote.notify import answer_of
 
         status = answer_of(mote, event)
@@ -52,7 +52,12 @@ def take_message(mote: object, event: object) -> None:
 def _is_allowed(mote: object, sender: bytes) -> bool:
     """Is this one of the senders that are believed without a password? A From names no port (RFC 3261 19.1.1)."""
     sender = parse_uri(sender).address_of_record()
-    return any([parse_uri(uri.encode()).address_of_record() == sender for uri in mote.settings["allow"]])
+    return any(
+        [
+            parse_uri(uri.encode()).address_of_record() == sender
+            for uri in mote.settings.get("allow") or [mote.settings["to"]]
+        ]
+    )
 
 
 async def _run(mote: object, function: object, command: Command, event: object) -> None:
@@ -67,9 +72,10 @@ async def _run(mote: object, function: object, command: Command, event: object) 
         return
     try:
         # By the proxy, or else the way the command came.
-        options = {} if mote.settings["proxy"] else {"flow": event.flow}
-        alert = mote.Alert(event.sender, reply.encode(), None, 0, options)
+        alert = mote.Alert(event.sender, reply.encode(), None, None)
         alert.retries = False
+        if not mote.settings.get("proxy"):
+            alert.options = {"flow": event.flow}
         mote.submit(alert)
     except Exception as error:
         mote.log(ERROR, "reply_failed", error=str(error))

@@ -32,12 +32,10 @@ class Log:
     def sent(self, uptime_ms: int, outcome: object) -> None:
         """Write the outcome of a message that was taken: as a record is, without loading what encodes others."""
         if self.level <= INFO:
-            name = outcome.name.encode()
-            content = b"goutcome\xa3dname%c%sfstatus\x19%c%cgcall_idx%c%s"
-            status = outcome.status
+            name = b"goutcome\xa3dnameidelivered" if outcome.status != 202 else b"goutcome\xa3dnamehaccepted"
             call_id = outcome.call_id
-            values = (0x60 | len(name), name, status >> 8, status & 255, len(call_id), call_id)
-            self.put(INFO, uptime_ms, content % values)
+            parts = (name, b"fstatus\x19", pack(">H", outcome.status), b"gcall_idx", bytes((len(call_id),)), call_id)
+            self.put(INFO, uptime_ms, b"".join(parts))
 
     def put(self, level: int, uptime_ms: int, content: bytes) -> None:
         """Write a record. content: its event and its fields in CBOR."""

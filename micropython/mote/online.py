@@ -19,14 +19,15 @@ async def keep_house(mote: object) -> None:
 
 def online(mote: object, address: str) -> None:
     """The network is there, and our address in it is known: what needs it can begin."""
-    from mote.start import sent_by
+    from mote.place import sent_by
 
-    mote.agent.move_to(sent_by(mote.settings["bind"], address))
+    mote.agent.move_to(sent_by(mote.settings, address))
     keep_time(mote)
-    if mote.settings["register"]:
+    seconds = mote.settings.get("register")
+    if seconds:
         from mote.identity import instance
 
-        events = mote.agent.register(now(), expires=mote.settings["register"], instance=instance())
+        events = mote.agent.register(now(), expires=seconds, instance=instance())
         mote.shell.carry_out(events)
 
 
@@ -35,7 +36,7 @@ def keep_time(mote: object) -> None:
     clock = mote.agent.clock
     if clock is not None:
         clock.unix(now())
-    server = mote.settings["ntp"]
+    server = mote.settings.get("ntp")
     if server:
         from mote.clock import ask_ntp
 

@@ -2,69 +2,60 @@
 
 import asyncio
 import os
+from time import gmtime
 
 from agent.user_agent import UserAgent
 from mote.log import INFO
+from mote.place import sent_by
+
+_LEVELS = ("debug", "info", "warning", "error")
 
 
 def user_agent(settings: dict) -> UserAgent:
     """Return the user agent that the settings ask for."""
+    given = settings.get
     aor = settings["aor"].encode()
-    more = {}
-    if settings["proxy"]:
-        more["proxy"] = settings["proxy"].encode()
-    if settings["notify"]:
+    more = {"users": (aor[aor.find(b":") + 1 :].split(b"@")[0],)}
+    if given("proxy"):
+        more["proxy"] = given("proxy").encode()
+    if given("transport"):
+        more["transport"] = given("transport").upper().encode()
+    if given("notify"):
         from mote.notify import ACCEPT
 
         more["accept"] = ACCEPT
-    if settings["password"] or settings["commanders"]:
+    if given("password") or given("commanders"):
         from mote.passwords import secrets
 
-        more["credentials"], more["authenticator"] = secrets(settings, os.urandom)
-    more["clock"] = _clock(settings)
-    bind = settings["bind"]
-    return UserAgent(
-        aor,
-        sent_by(bind, bind[: bind.rfind(":")]),
-        os.urandom,
-        transport=settings["transport"].upper().encode(),
-        users=(aor[aor.find(b":") + 1 :].split(b"@")[0],),
-        **more,
-    )
+        more.update(secrets(settings, os.urandom))
+    if gmtime()[0] >= 2024 or given("ntp"):  # an earlier year: the board's clock was never set
+        from mote.clock import clock
+
+        more["clock"] = clock()
+    return UserAgent(aor, sent_by(settings), os.urandom, **more)
 
 
-def sent_by(bind: str, host: str) -> bytes:
-    """Return our sent-by; where the address isn't known, answers still find us by rport (RFC 3581)."""
-    port = int(bind[bind.rfind(":") + 1 :]) or 5060
-    return b"%s:%d" % (b"mote.invalid" if host in ("0.0.0.0", "[::]") else host.encode(), port)
-
-
-def _clock(settings: dict) -> object:
-    """Return a clock for a board that knows the time or is to ask for it, None for any other."""
-    from time import gmtime
-
-    if gmtime()[0] < 2024 and not settings["ntp"]:  # never set
-        return None
-    from mote.clock import clock
-
-    return clock()
+def level(settings: dict) -> int:
+    """Return the lowest level of the records that are logged."""
+    return _LEVELS.index(settings.get("log", "info"))
 
 
 def begin(mote: object) -> None:
     """Open the socket and begin what runs beside the sensors."""
     settings = mote.settings
+    given = settings.get
     mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
-    host, _, port = settings["bind"].rpartition(":")
+    host, _, port = given("bind", "0.0.0.0:5060").rpartition(":")
     from mote.net.bind import bind_udp
 
     mote.shell.open(bind_udp(host, int(port)))
-    if settings["transport"] != "udp":
+    if given("transport", "udp") != "udp":
         mote.shell.others().listen(host, int(port))
-    if settings["wifi"]:
+    if given("wifi"):
         from mote.net.wifi import keep_up
 
         asyncio.create_task(keep_up(mote))
-    elif settings["register"] or settings["ntp"]:
+    elif given("register") or given("ntp"):
         from mote.online import online
 
         online(mote, host)

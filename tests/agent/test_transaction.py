@@ -7,7 +7,7 @@ TIMER_E = [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]  # m
 
 
 def client(flow):
-    return ClientTransaction(None, flow, 1, b"Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1", b"MESSAGE", NOW)
+    return ClientTransaction(None, flow, 1, b"Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1", b"MESSAGE", flow is UDP, NOW)
 
 
 def repetitions(transaction, until_ms, since_ms=0):

@@ -2,12 +2,9 @@
 
 from gc import collect
 
-from agent.compat import const
 from agent.events import Resolve, Transmit
 from agent.notices import Dropped
 from mote.net.sockets import now, socket
-
-_SMALL = const(600)  # octets, enough for a response, that are read when 1500 in one piece aren't free
 
 
 class Others:
@@ -71,15 +68,10 @@ class Others:
                 collect()
         shell.carry_out((Dropped("no memory for a message", flow),))  # over UDP the sender will repeat it
 
-    def receive_again(self, udp: object, data: bytes | None, flow: tuple) -> None:
-        """Take a datagram for which memory ran out; None when it did as it was read, and flow is not to be trusted."""
-        try:
-            if data is None:
-                data, address = udp.recvfrom(_SMALL)
-                flow = (b"UDP",) + host_port_of(address)
+    def receive_again(self, data: bytes | None, flow: tuple) -> None:
+        """Take a datagram for which memory ran out; None for one that could not even be read: its sender will repeat it."""
+        if data is not None:
             self.receive(data, flow)
-        except (OSError, MemoryError):
-            pass  # its sender will repeat it
 
 
 def host_port_of(address: object) -> tuple:

@@ -54,7 +54,7 @@ class Resolver:
         flows = []
         reason = b""
         try:
-            search = Search(parse_uri(uri), _TRANSPORTS[self._shell.settings["transport"]], os.urandom)
+            search = Search(parse_uri(uri), _TRANSPORTS[self._shell.settings.get("transport", "udp")], os.urandom)
             server = self._server()
             buffer = bytearray(_MAX_RESPONSE)  # one for all responses: it is the most memory in one piece
             question = search.question()
@@ -77,7 +77,7 @@ class Resolver:
 
     def _server(self) -> tuple:
         """Return (host, port) of the configured DNS server, or else of the one that the network has named."""
-        configured = self._shell.settings["dns"]
+        configured = self._shell.settings.get("dns")
         if configured:
             host, port = parse_host_port(configured.encode())
             return host, port or _PORT

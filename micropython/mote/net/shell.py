@@ -11,6 +11,7 @@ from agent.events import Outcome, Transmit
 from mote.net.sockets import address_of, now, readable
 
 _MAX_DATAGRAM = const(1500)  # octets; a longer one arrives cut short and is answered 400
+_SMALL = const(600)  # what is read instead when no 1500 octets in one piece are free: enough for a response
 _LONG_MS = const(86400000)  # how long the ticker sleeps when nothing is due
 
 
@@ -50,14 +51,22 @@ class Shell:
 
     def carry_out(self, events: object) -> None:
         """Do what the core asks for, in its order."""
+        is_due = False
         for event in events:
             kind = type(event)
             if kind is Outcome:
                 self._on_event(event)
-            elif kind is Transmit and event.flow[0] == b"UDP":
+                continue
+            is_due = True
+            if kind is Transmit and event.flow[0] == b"UDP":
                 self._send(event.data, event.flow)
             elif not self.others().take(event):
                 self._on_event(event)
+        if is_due:
+            self._arm()
+
+    def _arm(self) -> None:
+        """Have the ticker wake in time for the core's next deadline."""
         wait = self.user_agent.wait_ms(now())
         ticker = self._ticker
         if wait is not None and ticker is not core.cur_task and until(self._wake_at, now()) > wait:
@@ -79,7 +88,11 @@ class Shell:
             await readable(self._udp)
             data = None  # takes no memory while one is awaited
             try:
-                data, address = self._udp.recvfrom(_MAX_DATAGRAM)
+                try:
+                    data, address = self._udp.recvfrom(_MAX_DATAGRAM)
+                except MemoryError:
+                    collect()
+                    data, address = self._udp.recvfrom(_SMALL)
                 if address == self._address and data[:4] == b"SIP/":
                     self.carry_out(self.user_agent.receive(data, self._flow, now()))
                 else:
@@ -88,7 +101,7 @@ class Shell:
                 pass  # an ICMP error of an earlier datagram; its request runs into its timer
             except MemoryError:
                 collect()
-                self.others().receive_again(self._udp, data, self._flow)
+                self.others().receive_again(data, self._flow)
 
     async def _tick(self) -> None:
         while True:

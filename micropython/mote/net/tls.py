@@ -23,7 +23,7 @@ async def connect(flow: tuple, shell: object) -> object:
     """
     settings = shell.settings
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    pinned = settings["tls_fingerprint"]
+    pinned = settings.get("tls_fingerprint")
     if pinned:
         context.verify_mode = tls.CERT_NONE  # the fingerprint is compared below
     else:
