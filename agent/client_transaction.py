@@ -25,8 +25,8 @@ class ClientTransaction:
     """A request on its way, from its first sending to its final response.
 
     request: the agent.request.Request that it tries. flow: where it goes. cseq: its number. via: the beginning of its
-    Via line, up to the end of the branch. data: its octets. repeats: is it sent again on Timer E? Not on a stream, and not
-    while its flow is looked up.
+    Via line, up to the end of the branch. data: its octets. repeats: is it sent again on Timer E? Not on a stream, and
+    not while its flow is looked up.
     """
 
     state = TRYING

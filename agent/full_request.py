@@ -1,4 +1,4 @@
-"""Requests with more to them than plain text for a URI, and copies of requests with changes. Loaded by the first one."""
+"""Requests with more to them than plain text for a URI. Loaded by the first one."""
 
 from .errors import UsageError
 from .headers.delta import parse_delta
@@ -22,8 +22,8 @@ _OPTIONS = (
 class FullRequest(Request):
     """A Request with options.
 
-    content_type, subject: one line of text each. expires: seconds that the content stays valid; adds Date if the time is
-    known. compact: with the short header names of RFC 3261 section 7.3.3. fallback: content type and body for a peer
+    content_type, subject: one line of text each. expires: seconds that the content stays valid; adds Date if the time
+    is known. compact: with the short header names of RFC 3261 section 7.3.3. fallback: content type and body for a peer
     that refuses the first ones with 415. date, max_forwards: of a message that is passed on.
     method, extra (header lines), owner: of a request that is no MESSAGE.
     """

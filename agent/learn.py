@@ -5,7 +5,7 @@ from .wall_clock import LEARNED, WallClock
 
 
 def learned(clock: WallClock | None, date: bytes, now: int) -> WallClock | None:
-    """Return the clock, set by a Date's value; a new one where there was none, None as long as the value tells nothing."""
+    """Return the clock, set by a Date's value; a new one where there was none, or None if the value tells nothing."""
     unix = parse_date(date)
     if unix is None:
         return clock

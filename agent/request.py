@@ -1,4 +1,4 @@
-"""What a sender wants, and its octets: a MESSAGE of plain text to a URI. full_request.py has what more can be asked for."""
+"""What a sender wants, and its octets: a MESSAGE of plain text to a URI. full_request.py has all other wishes."""
 
 from .compat import const
 

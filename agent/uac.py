@@ -140,8 +140,8 @@ class Uac:
     def match(self, data: bytes) -> tuple[ClientTransaction, bytes | None] | None:
         """Return (attempt, Date's value) of a 1xx or 2xx to a MESSAGE of ours; None for what has to be read in full.
 
-        The Via of a response to us is the one we wrote, with parameters added. Nearly every peer leaves it and the names
-        of the fields as we wrote them: then all is compared in place. This takes nothing that agent.receiver wouldn't.
+        The Via of a response to us is the one we wrote, with parameters added. Nearly every peer leaves it and the
+        names of the fields as we wrote them: then all is compared in place. It takes nothing that agent.more wouldn't.
         """
         find, starts = data.find, data.startswith
         attempt = date = None

@@ -1,4 +1,4 @@
-"""What is known of the time of day, and how well. Deadlines never come from here. Loaded when somebody tells the time."""
+"""What is known of the time of day, and how well. Deadlines never come from here. Loaded when the time is told."""
 
 from .clock import until
 from .compat import const

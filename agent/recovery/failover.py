@@ -26,7 +26,7 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
 
 
 def _udp_flows(request: Request) -> tuple:
-    """Return the flow over UDP where our preference alone led to TCP, and the peer has none (RFC 3261 section 18.1.1)."""
+    """Return the flow over UDP where our preference alone led to TCP: the peer may have none (RFC 3261 18.1.1)."""
     flow = request.flows[0]
     route = request.route
     if flow[0] != b"TCP" or request.place is not None or (route is None and request.first_hop is not None):

@@ -1,7 +1,7 @@
 """Where a request can go: RFC 3263 without NAPTR, and which of the places found to try first.
 
-Loaded by a shell that is told to resolve a URI. It makes a Search, looks up what question() says until that is None, and
-hands what was found to UserAgent.resolved().
+Loaded by a shell that is told to resolve a URI. It makes a Search, looks up what question() says until that is None,
+and hands what was found to UserAgent.resolved().
 """
 
 from ..compat import const

@@ -52,12 +52,8 @@ def take_message(mote: object, event: object) -> None:
 def _is_allowed(mote: object, sender: bytes) -> bool:
     """Is this one of the senders that are believed without a password? A From names no port (RFC 3261 19.1.1)."""
     sender = parse_uri(sender).address_of_record()
-    return any(
-        [
-            parse_uri(uri.encode()).address_of_record() == sender
-            for uri in mote.settings.get("allow") or [mote.settings["to"]]
-        ]
-    )
+    allowed = mote.settings.get("allow") or [mote.settings["to"]]
+    return sender in [parse_uri(uri.encode()).address_of_record() for uri in allowed]
 
 
 async def _run(mote: object, function: object, command: Command, event: object) -> None:

@@ -1,8 +1,8 @@
 """Log records as CBOR in frames on the console line: 0x1E, base64 of (CBOR, CRC-32), 0x1F.
 
 Base64 keeps control characters and line ends out of a frame and costs the board one call in C. A record is
-[2, build, seq, uptime_ms, unix or null, clock quality, level, event, fields]. build: the 16-bit number that deploy gives
-to what it compiles, 0 for sources. Records of the kind 1 were the same without build.
+[2, build, seq, uptime_ms, unix or null, clock quality, level, event, fields]. build: the 16-bit number that deploy
+gives to what it compiles, 0 for sources. Records of the kind 1 were the same without build.
 """
 
 import sys

@@ -69,7 +69,7 @@ class Others:
         shell.carry_out((Dropped("no memory for a message", flow),))  # over UDP the sender will repeat it
 
     def receive_again(self, data: bytes | None, flow: tuple) -> None:
-        """Take a datagram for which memory ran out; None for one that could not even be read: its sender will repeat it."""
+        """Take a datagram for which memory ran out; None if it could not even be read: its sender will repeat it."""
         if data is not None:
             self.receive(data, flow)
 

@@ -6,6 +6,7 @@ getaddrinfo would stop every other task while it waits, and on some boards it wa
 import asyncio
 import os
 import socket
+from gc import collect
 
 from agent.compat import const
 
