@@ -44,9 +44,8 @@ class Receiver:
         if self.uas is None:
             from .uas import Uas
 
-            self.uas = Uas(*self._serving)
-        uac = self._uac
-        return self.uas.receive(message, flow, uac.token(4), uac.clock, now)  # type: ignore[attr-defined,no-any-return]
+            self.uas = Uas(*self._serving, self._uac.token)  # type: ignore[attr-defined]
+        return self.uas.receive(message, flow, self._uac.clock, now)  # type: ignore[attr-defined,no-any-return]
 
     def _match(self, message: Message) -> ClientTransaction | None:
         """Return the attempt that a response answers (RFC 3261 sections 17.1.3 and 18.1.2), None for a stray.
