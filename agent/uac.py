@@ -135,9 +135,7 @@ class Uac:
         """Return the next attempt at a request, of which nobody knows yet. branch: None for a fresh one."""
         flow = request.flows[0]
         uri = request.uri if request.route is None else request.route.request_uri(request.uri)  # type: ignore[attr-defined]
-        via = b"".join(
-            (b"Via: SIP/2.0/", flow[0], b" ", self.sent_by, b";branch=", branch or b"z9hG4bK" + self.token(8))
-        )
+        via = b"".join((b"Via: SIP/2.0/", flow[0], b" ", self.sent_by, b";branch=", branch or b"z9hG4bK" + self.token(8)))
         unix = request.date
         if unix is None and request.expires and self.clock is not None:
             unix = self.clock.unix(now)  # type: ignore[attr-defined]
