@@ -1,21 +1,19 @@
-"""A SIP message is the buffer it came in and the places where its header fields begin (RFC 3261 section 7).
+"""A SIP message is the buffer it came in and an index of its header fields (RFC 3261 section 7).
 
 Fields are decoded when asked for. Names are given in lower case and in full (b"call-id"); compact forms, folded lines
-and odd capitals in the buffer make no difference. Whether every line is a header field, agent.headers.strict tells.
+and odd capitals in the buffer make no difference.
+
+Message is the portable reader of messages. UserAgent and Framer take another one by their argument `reader`: a class
+that is called as Message is, has what is public in it, and yields the same for any octets whatever, faults included.
+Nothing else in the core reads a request, so that a host may read the usual one in its own, faster way.
 """
 
-SHORT = {  # the octet that stands for a name
-    b"call-id": 105,
-    b"contact": 109,
-    b"content-encoding": 101,
-    b"content-length": 108,
-    b"content-type": 99,
-    b"from": 102,
-    b"subject": 115,
-    b"supported": 107,
-    b"to": 116,
-    b"via": 118,
-}
+from .errors import ParseError
+
+# The octet that stands for a name, and the name.
+_COMPACT = (
+    b"c:content-type e:content-encoding f:from i:call-id k:supported l:content-length m:contact s:subject t:to v:via "
+)
 
 
 class Message:
@@ -24,9 +22,10 @@ class Message:
     data: the datagram or the stream's buffer; octets behind the body are somebody else's.
     method, uri: of a request, else b"". status, reason: of a response, else 0 and b"".
     length: the Content-Length, None without one, -1 when it can't be used.
-    lines: where each header field begins, and where the empty line does.
     body_at: where the body begins; 0 when the header section has no end.
     fault: None, or (what was expected, the status that a request like this deserves).
+    names: of its fields, in order; b"" for a line that has none.
+    A Framer, which knows better how long a message is, sets data, length and fault.
     """
 
     # Defaults in the class: an instance on a board pays for each attribute that it sets.
@@ -38,11 +37,12 @@ class Message:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.lines: list[int] = []
+        self.names: list[bytes] = []
+        self._places: list[int] = []  # where the value of each field begins and where it ends
         end = data.find(b"\r\n")
         if end > 0:
             self._read_start_line(data[:end])
-            self._read_lines(end + 2)
+            self._read_fields(end + 2)
 
     def _blame(self, detail: str, status: int = 400) -> None:
         if self.fault is None:
@@ -59,7 +59,7 @@ class Message:
             else:
                 self._blame("a status line SIP/2.0 NNN was expected")
             return
-        words = line.split(b" ")
+        words = line.split(b" ", 3)
         self.method = words[0]
         if len(words) != 3 or not words[0] or not words[1]:
             self._blame("a request line of method, URI and version was expected")
@@ -69,74 +69,115 @@ class Message:
         if version != b"SIP/2.0":
             self._blame("version SIP/2.0 was expected", 505 if version[:4] == b"SIP/" else 400)
 
-    def _read_lines(self, at: int) -> None:
+    def _read_fields(self, at: int) -> None:
         data = self.data
         find = data.find
-        lines = self.lines
         while True:
             end = find(b"\r\n", at)
+            if end == at:
+                break
+            while end >= 0 and data[end + 2 : end + 3] in (b" ", b"\t"):
+                self._folded = True
+                end = find(b"\r\n", end + 2)
             if end < 0:
-                lines.append(at)
-                self.data = data + b"\r\n"
                 self._blame("an empty line after the header fields was expected")
                 return
-            octet = data[at]
-            if (octet == 32 or octet == 9) and lines:
-                self._folded = True
-            else:
-                lines.append(at)
-                if octet == 13 and end == at:
-                    break
+            colon = find(b":", at, end)
+            name = data[at:colon].rstrip().lower() if colon > at else b""
+            if len(name) == 1:
+                found = _COMPACT.find(name + b":")
+                if found >= 0:
+                    name = _COMPACT[found + 2 : _COMPACT.find(b" ", found)]
+            self.names.append(b"" if b" " in name else name)
+            self._places.append(colon + 1)
+            self._places.append(end)
             at = end + 2
         self.body_at = at + 2
-        length = self.all(b"content-length", 2)
-        if length:
+        lengths = self.all(b"content-length", 2)
+        if lengths:
             self.length = -1
-            if len(length) == 1 and length[0].isdigit() and len(length[0]) < 10:
-                self.length = int(length[0])
+            if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 10:
+                self.length = int(lengths[0])
             else:
                 self._blame("one Content-Length of digits was expected")
 
+    def check(self, once: tuple = ()) -> None:
+        """Raise ParseError for a message that is not well-formed, with the status that a request like this deserves.
+
+        That is one with a fault, an octet of a line's end that stands alone, a line that is no header field (RFC 3261
+        section 7.3), or two fields of a name in `once`.
+        """
+        if self.fault is not None:
+            raise ParseError(self.fault[0], self.fault[1])
+        if b"" in self.names:
+            raise ParseError("a header field name and a colon were expected")
+        count = self.data.count
+        ends = count(b"\r\n", 0, self.body_at)
+        if count(b"\n", 0, self.body_at) != ends or count(b"\r", 0, self.body_at) != ends:
+            raise ParseError("CRLF at each line's end and no CR or LF elsewhere was expected")
+        for name in once:
+            if self.names.count(name) > 1:
+                raise ParseError("one %s only was expected" % name.decode())
+
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field of this name, unfolded and stripped; None without one."""
-        values = self.all(name, 1)
-        return values[0] if values else None
+        return self._value(self.names.index(name)) if name in self.names else None
 
     def all(self, name: bytes, most: int = 65535) -> list[bytes]:
         """Return the values of all fields of this name, the first `most` of them, in order, one each line."""
         values: list[bytes] = []
-        data = self.data
-        first = name[0]
-        size = len(name)
-        short = SHORT.get(name, 0)
-        for at in self.lines[:-1]:
-            octet = data[at] | 32  # in lower case: most lines are none of these, and nothing was allocated
-            if octet != first and octet != short:
-                continue
-            colon = data.find(b":", at)
-            length = colon - at
-            if length > 1 and data[colon - 1] <= 32:
-                length = len(data[at:colon].rstrip())
-            if (length == size and data[at : at + size].lower() == name) or (length == 1 and octet == short):
-                end = self.lines[self.lines.index(at) + 1] - 2
-                if colon >= end:  # it is another line's
-                    continue
-                value = data[colon + 1 : end].strip()
-                if self._folded and value.find(b"\r\n") >= 0:
-                    value = b" ".join([line.strip() for line in value.split(b"\r\n")])
-                values.append(value)
-                if len(values) == most:
-                    break
+        for i in range(len(self.names)):
+            if self.names[i] == name and len(values) < most:
+                values.append(self._value(i))
         return values
+
+    def _value(self, i: int) -> bytes:
+        value = self.data[self._places[2 * i] : self._places[2 * i + 1]].strip()
+        if self._folded and value.find(b"\r\n") >= 0:
+            value = b" ".join([line.strip() for line in value.split(b"\r\n")])
+        return value
 
     def members(self, name: bytes) -> list[bytes]:
         """Return the comma-separated members of all fields of this name; raises ParseError for an empty one."""
-        from .headers.values import split_list
-
         found = []
         for value in self.all(name):
-            found += split_list(value)
+            if value and value.find(b",") < 0 and value.find(b'"') < 0 and value.find(b"<") < 0:
+                found.append(value)
+            else:
+                from .headers.quoting import split_list
+
+                found += split_list(value)
         return found
+
+    def via(self) -> "Via":  # type: ignore[name-defined]  # noqa: F821
+        """Return the topmost Via, as headers.values.parse_via. Raises ParseError for one that can't be read."""
+        from .headers.values import parse_via
+
+        return parse_via(self.members(b"via")[0])
+
+    def address(self, name: bytes) -> tuple[bytes, bytes, list]:
+        """Return (display name, URI, parameters) of the first field of this name, as headers.values.parse_address.
+
+        Raises ParseError when it is no address, or not there.
+        """
+        from .headers.values import parse_address
+
+        value = self.get(name)
+        if value is None:
+            raise ParseError("one %s was expected" % name.decode())
+        return parse_address(value)
+
+    def cseq(self) -> tuple[int, bytes]:
+        """Return (number, method) of CSeq, as headers.values.parse_cseq. Raises ParseError for what is none."""
+        from .headers.values import parse_cseq
+
+        return parse_cseq(self.get(b"cseq") or b"")
+
+    def parse_uri(self, value: bytes) -> "Uri":  # type: ignore[name-defined]  # noqa: F821
+        """Return uri.parse_uri of a URI out of this message."""
+        from .uri import parse_uri
+
+        return parse_uri(value)
 
     def missing(self) -> int:
         """Return how many octets of the body that Content-Length announced are not in the buffer."""

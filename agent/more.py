@@ -58,8 +58,8 @@ class More:
 
             given = self._uac.settings.get
             accept, keep = given("accept", (b"text/plain",)), given("keep", 16)
-            self._uas = Uas(accept, given("users"), given("hosts"), keep, given("authenticator"))
-        return self._uas.receive(message, flow, self._uac.token(4), self._uac.clock, now)  # type: ignore[no-any-return]
+            self._uas = Uas(accept, given("users"), given("hosts"), keep, given("authenticator"), self._uac.token)
+        return self._uas.receive(message, flow, self._uac.clock, now)  # type: ignore[no-any-return]
 
     def _match(self, message: Message) -> ClientTransaction | None:
         """Return the attempt that a response answers (RFC 3261 sections 17.1.3 and 18.1.2), None for a stray.

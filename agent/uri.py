@@ -106,13 +106,13 @@ def bracketed(host: bytes) -> bytes:
 def unescape(value: bytes) -> bytes:
     """Decode %HH once; a percent sign that starts no escape stays (RFC 3261 section 19.1.2)."""
     parts = value.split(b"%")
-    out = parts[0]
-    for part in parts[1:]:
+    for i in range(1, len(parts)):
+        part = parts[i]
         try:
-            out += unhexlify(part[:2]) + part[2:] if len(part) > 1 else b"%" + part
+            parts[i] = unhexlify(part[:2]) + part[2:] if len(part) > 1 else b"%" + part
         except ValueError:
-            out += b"%" + part
-    return out
+            parts[i] = b"%" + part
+    return b"".join(parts)
 
 
 def is_token(value: bytes) -> bool:

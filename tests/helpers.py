@@ -38,6 +38,12 @@ def raises(kind, function, *arguments):
     raise AssertionError("%s was not raised" % kind.__name__)
 
 
+def checked(message):
+    """Return the names of the fields of a message, which has to be well-formed: else it raises ParseError."""
+    message.check()
+    return message.names
+
+
 def counting():
     """Return a random_bytes whose n octets count up: 00..01, 00..02, ... so that a test can write them down."""
     count = [0]

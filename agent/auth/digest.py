@@ -22,40 +22,49 @@ def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     words = value.split(None, 1)
     if len(words) != 2:
         raise ParseError("a scheme and its parameters were expected")
-    rest = words[1].strip(b", \t")
+    rest = words[1]
     found: dict[bytes, bytes] = {}
-    while rest:
-        equals = rest.find(b"=")
-        name = rest[:equals].rstrip().lower()
-        if equals < 1 or name in found:
+    at = 0
+    while True:
+        at = _skip(rest, at, b", \t")
+        if at == len(rest):
+            return words[0].lower(), found
+        equals = rest.find(b"=", at)
+        name = rest[at:equals].rstrip().lower()
+        if equals <= at or name in found:
             raise ParseError("parameters, each of them once, were expected")
-        rest = rest[equals + 1 :].lstrip()
-        end = _quoted_end(rest)
-        comma = rest.find(b",", end)
+        at = _skip(rest, equals + 1, b" \t")
+        end = _quoted_end(rest, at)
+        comma = rest.find(b",", end or at)
         if comma < 0:
             comma = len(rest)
-        found[name] = rest[1 : end - 1] if end else rest[:comma].rstrip()
+        found[name] = rest[at + 1 : end - 1] if end else rest[at:comma].rstrip()
         if end and rest[end:comma].strip():
             raise ParseError("a comma after a quoted string was expected")
-        rest = rest[comma:].lstrip(b", \t")
-    return words[0].lower(), found
+        at = comma
 
 
-def _quoted_end(value: bytes) -> int:
-    """Return where the quoted string ends that value begins with, 0 when it begins with none."""
-    end = 0
-    if value[:1] == b'"':
-        while True:
-            end = value.find(b'"', end + 1) + 1
-            if not end:
-                raise ParseError("a closing quote was expected")
-            slashes = 2  # from the quote on to the left
-            while value[end - slashes] == 92:
-                slashes += 1
-            if slashes % 2 == 0:
-                break
-            end -= 1
-    return end
+def _skip(value: bytes, at: int, octets: bytes) -> int:
+    """Return where the first octet from at on is that is none of these."""
+    while at < len(value) and value[at] in octets:
+        at += 1
+    return at
+
+
+def _quoted_end(value: bytes, at: int) -> int:
+    """Return where the quoted string ends that begins at an octet of value, 0 when none begins there."""
+    if value[at : at + 1] != b'"':
+        return 0
+    end = at
+    while True:
+        end = value.find(b'"', end + 1)
+        if end < 0:
+            raise ParseError("a closing quote was expected")
+        slashes = 0
+        while value[end - 1 - slashes] == 92:
+            slashes += 1
+        if slashes % 2 == 0:
+            return end + 1
 
 
 def quote(text: bytes) -> bytes:

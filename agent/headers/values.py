@@ -3,84 +3,38 @@
 Values come in unfolded, without the field name. A value that a peer got wrong raises ParseError.
 """
 
+from ..compat import const
 from ..errors import ParseError
 from ..uri import is_token, parse_host_port
 
-
-def find_outside_quotes(value: bytes, wanted: bytes, start: int = 0) -> int:
-    """Return where wanted (one octet) first stands outside quoted strings and angle brackets, or -1.
-
-    Raises ParseError when a quote or an angle bracket is not closed.
-    """
-    while True:
-        at = value.find(wanted, start)
-        opening = value.find(b'"', start)
-        bracket = value.find(b"<", start)
-        if opening < 0 or 0 <= bracket < opening:
-            opening = bracket
-        if opening < 0 or 0 <= at < opening:
-            return at
-        if opening == bracket:
-            end = value.find(b">", opening)
-        else:
-            end = closing_quote(value, opening)
-        if end < 0:
-            raise ParseError("a closing quote or bracket was expected")
-        start = end + 1
-
-
-def closing_quote(value: bytes, opening: int) -> int:
-    """Return where the quoted string that begins at opening ends, a quoted pair skipped; -1 when it doesn't."""
-    end = value.find(b'"', opening + 1)
-    while end > 0 and value[end - 1] == 92:  # a backslash, which another one may have taken the meaning from
-        slashes = 1
-        while value[end - 1 - slashes] == 92 and end - 1 - slashes > opening:
-            slashes += 1
-        if slashes % 2 == 0:
-            break
-        end = value.find(b'"', end + 1)
-    return end
-
-
-def split_list(value: bytes) -> list:
-    """Split the comma-separated members of a list header field; empty members raise ParseError (section 7.3.1)."""
-    members = []
-    start = 0
-    while True:
-        comma = find_outside_quotes(value, b",", start)
-        member = (value[start:] if comma < 0 else value[start:comma]).strip()
-        if not member:
-            raise ParseError("something between two commas was expected")
-        members.append(member)
-        if comma < 0:
-            return members
-        start = comma + 1
+_MAX_PARAMS = const(64)  # of one value: no field has a dozen, and each name is compared with all before it
 
 
 def split_params(value: bytes) -> list:
     """Split b"tag=1;lr" into [(b"tag", b"1"), (b"lr", None)]: names lower case, values as written.
 
-    value: what follows the first semicolon. Raises ParseError for an empty or repeated name (section 7.3.1).
+    value: what follows the first semicolon. Raises ParseError for an empty or repeated name (section 7.3.1), or more
+    parameters than anybody needs.
     """
-    params = []
-    seen = []
-    start = 0
-    plain = value.find(b'"') < 0 and value.find(b"<") < 0
-    while True:
-        semicolon = value.find(b";", start) if plain else find_outside_quotes(value, b";", start)
-        part = (value[start:] if semicolon < 0 else value[start:semicolon]).strip()
+    if value.find(b'"') < 0 and value.find(b"<") < 0:
+        parts = value.split(b";", _MAX_PARAMS)
+    else:
+        from .quoting import split_outside_quotes
+
+        parts = split_outside_quotes(value, b";")
+    if len(parts) > _MAX_PARAMS:
+        raise ParseError("fewer parameters were expected")
+    params: list = []
+    for part in parts:
         equals = part.find(b"=")
-        name = (part if equals < 0 else part[:equals].rstrip()).lower()
-        content = None if equals < 0 else part[equals + 1 :].lstrip()
+        name = (part if equals < 0 else part[:equals]).strip().lower()
+        content = None if equals < 0 else part[equals + 1 :].strip()
         if content == b"" or not is_token(name):
             raise ParseError("a parameter was expected")
-        if name in seen:
+        if param(params, name) is not None:
             raise ParseError("each parameter only once was expected")
-        seen.append(name)
         params.append((name, content))
-        if semicolon < 0:
-            return params
-        start = semicolon + 1
+    return params
 
 
 def param(params: list, name: bytes) -> bytes | None:
@@ -101,7 +55,11 @@ def parse_address(value: bytes) -> tuple[bytes, bytes, list]:
     value = value.strip()
     display = b""
     if value[:1] == b'"':
-        end = closing_quote(value, 0)
+        end = value.find(b'"', 1)
+        if end > 1 and value[end - 1] == 92:  # a backslash
+            from .quoting import closing_quote
+
+            end = closing_quote(value, 0)
         if end < 0:
             raise ParseError("a closing quote was expected")
         display = value[1:end]
@@ -150,7 +108,7 @@ def parse_via(value: bytes) -> Via:
     Raises ParseError when protocol, transport or sent-by are missing or a parameter is malformed.
     """
     semicolon = value.find(b";")
-    head = (value if semicolon < 0 else value[:semicolon]).split(b"/")
+    head = (value if semicolon < 0 else value[:semicolon]).split(b"/", 3)
     params = [] if semicolon < 0 else split_params(value[semicolon + 1 :])
     if len(head) != 3 or head[0].strip().upper() != b"SIP" or head[1].strip() != b"2.0":
         raise ParseError("SIP/2.0/transport in Via was expected")
@@ -168,12 +126,10 @@ def parse_cseq(value: bytes) -> tuple[int, bytes]:
     Raises ParseError when a part is missing or the number is too large.
     Source: RFC 3261 section 20.16.
     """
-    words = value.split()
+    words = value.split(None, 2)
     if len(words) != 2 or not words[0].isdigit() or not is_token(words[1]):
         raise ParseError("a CSeq of number and method was expected")
-    number = words[0]
-    while len(number) > 1 and number[:1] == b"0":  # leading zeros are legal
-        number = number[1:]
+    number = words[0].lstrip(b"0") or b"0"  # leading zeros are legal
     if len(number) > 10 or int(number) > 0xFFFFFFFF:
         raise ParseError("a CSeq number below 2**32 was expected")
     return int(number), words[1]

@@ -1,7 +1,6 @@
 """Where a registrar wants our messages to go first (RFC 3608). Loaded by the first registration that is told so."""
 
 from ..errors import ParseError
-from ..headers.strict import check
 from ..headers.values import parse_address
 from ..message import Message
 from ..target import place_of
@@ -46,7 +45,7 @@ def read_route(response: Message, transport: bytes, proxy: tuple | None) -> Serv
     transport: where a URI names none. proxy: (flow, place) of the outbound proxy, None without one.
     """
     try:
-        check(response)  # a line's end in a value would be sent on
+        response.check()  # a line's end in a value would be sent on
         routes = response.members(b"service-route")
         uris = [parse_uri(parse_address(route)[1]) for route in routes]
         if [1 for uri in uris if uri.scheme not in (b"sip", b"sips")]:

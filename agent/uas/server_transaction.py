@@ -17,19 +17,7 @@ _TRYING_AFTER = const(3500)  # when a client's Timer E reaches T2: RFC 4320 sect
 class ServerTransaction:
     """One request of a peer, from its first copy until nobody can repeat it any more."""
 
-    __slots__ = (
-        "_end_at",
-        "_trying_at",
-        "echo",
-        "flow",
-        "key",
-        "merged",
-        "next",
-        "reliable",
-        "response",
-        "state",
-        "timestamp",
-    )
+    __slots__ = ("_end_at", "echo", "flow", "key", "merged", "next", "reliable", "response", "state", "timestamp")
 
     def __init__(self, reliable: bool, flow: tuple, now: int) -> None:
         self.state = TRYING
@@ -40,7 +28,6 @@ class ServerTransaction:
         self.timestamp = b""  # what a 100 copies of that field
         self.key = self.merged = b""  # under which the UAS finds it
         self.next: ServerTransaction | None = None
-        self._trying_at = later(now, _TRYING_AFTER)
         self._end_at = later(now, _LIFETIME)
 
     def respond(self, response: bytes, final: bool, now: int) -> bool:
@@ -59,13 +46,14 @@ class ServerTransaction:
         return until(self._end_at, now) <= 0
 
     def age_ms(self, now: int) -> int:
-        """Return the ms since the request came, as long as it has no response."""
-        return _TRYING_AFTER - until(self._trying_at, now)
+        """Return the ms since the request came, as long as it has no final response."""
+        return _LIFETIME - until(self._end_at, now)
 
     def owes_trying(self, now: int) -> bool:
         """Is it time for a 100? Not before a client's Timer E is at T2, and only without any response."""
-        return self.state == TRYING and until(self._trying_at, now) <= 0
+        return self.state == TRYING and self.age_ms(now) >= _TRYING_AFTER
 
     def wait_ms(self, now: int) -> int:
         """Return the ms until is_over() or owes_trying() turns true; 0 when overdue."""
-        return max(0, until(self._trying_at if self.state == TRYING else self._end_at, now))
+        ms = until(self._end_at, now)
+        return max(0, ms - _LIFETIME + _TRYING_AFTER if self.state == TRYING else ms)

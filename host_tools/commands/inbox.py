@@ -36,6 +36,7 @@ from sipmote.inbox.notifier import Notifier, wanted
 from sipmote.inbox.relay import POLICIES, Relay, pack
 from sipmote.inbox.store import Received, Store, describe
 from sipmote.sip import resolver, tls
+from sipmote.sip.reader import Message
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Flow, Shell, now_ms, parse_bind, uri_of, user_name
 from sipmote.users import PASSWORD_VARIABLE, ask_password, read_users
@@ -196,7 +197,8 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
     try:
         proxy = uri_of("--proxy", args.proxy) if args.proxy else None
         aor = uri_of("--register", args.register) if args.register else aor
-        ua = UserAgent(aor, b"localhost", os.urandom, proxy, accept=accept, hosts=domains or None, keep=_KEEP)
+        options: dict[str, Any] = {"hosts": domains or None, "keep": _KEEP, "reader": Message}
+        ua = UserAgent(aor, b"localhost", os.urandom, proxy, accept=accept, **options)
     except AgentError as error:
         raise ToolError(str(error)) from None
     if args.user:

@@ -1,13 +1,9 @@
-"""Messages for hosts, where memory is cheaper than time."""
+"""Messages for hosts, where memory is cheaper than time: what agent.message reads, field by field."""
 
-import itertools
-
-from sipmote.agent.message import SHORT, Message
-
-_LONG = {bytes([octet]): name for name, octet in SHORT.items()}
+from sipmote.agent import message
 
 
-class IndexedMessage(Message):
+class Message(message.Message):
     """A Message whose fields are found by name at once: for that it takes memory that a board would rather not give."""
 
     _fields: dict[bytes, list[bytes]] | None = None
@@ -22,11 +18,6 @@ class IndexedMessage(Message):
     def _index(self) -> dict[bytes, list[bytes]]:
         if self._fields is None:
             self._fields = {}
-            for at, following in itertools.pairwise(self.lines):
-                name, colon, value = self.data[at : following - 2].partition(b":")
-                if colon:
-                    name = name.rstrip().lower()
-                    if self._folded:
-                        value = b" ".join([line.strip() for line in value.strip().split(b"\r\n")])
-                    self._fields.setdefault(_LONG.get(name, name), []).append(value.strip())
+            for number, name in enumerate(self.names):
+                self._fields.setdefault(name, []).append(self._value(number))
         return self._fields

@@ -34,7 +34,7 @@ from sipmote.agent.uri import Uri, bracketed, parse_host_port, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.sip import tls
-from sipmote.sip.reader import IndexedMessage
+from sipmote.sip.reader import Message
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.tls import Tls
 
@@ -253,9 +253,7 @@ class Shell:
             except OSError:
                 self._read_errors(sock)
                 continue
-            octets = data.lstrip(b"\r\n\0")
-            message = IndexedMessage(octets) if octets else data  # nothing but line ends is a ping
-            self.carry_out(self._ua.receive(message, _udp_flow(sock, address), now))
+            self.carry_out(self._ua.receive(data, _udp_flow(sock, address), now))
 
     def _read_errors(self, sock: socket.socket) -> None:
         """Take the ICMP errors that wait at sock (Linux only) and fail what went where they came from."""
@@ -510,7 +508,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._kind = kind
         self._refusal = ""
         self.flow: Flow = flow or ()
-        self._framer = Framer()
+        self._framer = Framer(reader=Message)
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []  # written before the connection was there
         self.active_at = asyncio.get_running_loop().time()  # when the last whole message or ping came

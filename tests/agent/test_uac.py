@@ -3,12 +3,11 @@
 from agent.clock import later
 from agent.errors import UsageError
 from agent.events import Transmit
-from agent.headers.strict import check
 from agent.message import Message
 from agent.request import BUDGET
 from agent.user_agent import UserAgent
 from agent.wall_clock import LEARNED, NTP
-from tests.helpers import NOW, Dice, Settled, answer, board, counting, only, raises, sent
+from tests.helpers import NOW, Dice, Settled, answer, board, checked, counting, only, raises, sent
 
 DESK = b"sip:desk@example.org"
 NEVER_SENT = (  # in a MESSAGE request
@@ -51,8 +50,8 @@ def test_compact_names_mean_the_same():
     """R3261-7.3, R3261-7.1, R3428-T2.14: field by field, and shorter"""
     full = send(board(), subject=b"heat", expires=60)
     compact = send(board(), subject=b"heat", expires=60, compact=True)
-    assert check(compact) == check(full)
-    for name in check(full):
+    assert checked(compact) == checked(full)
+    for name in checked(full):
         assert compact.get(name) == full.get(name)
     assert compact.body == full.body
     assert len(compact.data) < len(full.data)

@@ -13,7 +13,6 @@ if sys.implementation.name == "micropython":
 from agent.errors import ParseError
 from agent.events import Dropped, Transmit
 from agent.headers.delta import parse_delta
-from agent.headers.strict import check
 from agent.headers.values import parse_address, parse_cseq, parse_via
 from agent.message import Message
 from agent.stream import Framer
@@ -50,7 +49,7 @@ def problems(entry, data):
 
 def _fault(message):
     try:
-        check(message)
+        message.check()
     except ParseError as error:
         return error.detail
     return None

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from agent.clock import later
 from agent.events import Outcome, Transmit
-from agent.notices import Dropped, Provisional
-from agent.headers.strict import check
 from agent.message import Message
+from agent.notices import Dropped, Provisional
 from agent.stream import PING, PONG, Framer
 from agent.uas.events import MessageReceived
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
-from tests.helpers import MESSAGE, NOW, TCP, UDP, answer, board, counting, only
+from tests.helpers import MESSAGE, NOW, TCP, UDP, answer, board, checked, counting, only
 
 KEEP = 4
 LIMIT = 2000
@@ -241,7 +240,7 @@ def test_whatever_a_caller_gives_is_sent_well_formed_or_refused(
             assert message.fault is None
             assert message.body == body
             assert message.get(b"contact") is None
-            assert check(message).count(b"to") == 1
+            assert checked(message).count(b"to") == 1
 
 
 def test_datagrams_of_65535_octets_are_taken_in_bounded_time_and_memory() -> None:

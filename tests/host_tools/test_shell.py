@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sipmote.agent.events import Dropped, MessageReceived, Outcome
-from sipmote.agent.message import Message
 from sipmote.agent.user_agent import UserAgent
-from sipmote.sip.reader import IndexedMessage
 from sipmote.sip.shell import IDLE_S, Answer, Shell, now_ms, parse_bind
 from tests.host_tools.peers import PATIENCE, message
 
@@ -133,16 +131,3 @@ def test_message_on_a_stream_that_ends_has_its_outcome_and_its_reason() -> None:
         assert "closed" in trouble
 
     serve(60, use)
-
-
-def test_an_indexed_message_says_what_the_message_says() -> None:
-    """R3261-7.3: compact names, odd capitals, folded lines, blanks before colons, several of a name, none at all"""
-    data = (
-        b"MESSAGE sip:a@b SIP/2.0\r\nv: one\r\nVIA : two,\r\n three\r\nf:<sip:c@d>;tag=1\r\nSubject:\r\ns: x:y\r\n"
-        b"no field\r\nX-Y:\t z \r\nl: 2\r\n\r\nhi"
-    )
-    for octets in (data, data[:-8], data.replace(b"l: 2", b"l: 2\r\nContent-Length: 3"), data.replace(b"l: 2", b"l")):
-        plain, indexed = Message(octets), IndexedMessage(octets)
-        for name in (b"via", b"from", b"subject", b"x-y", b"content-length", b"to"):
-            assert (indexed.get(name), indexed.all(name)) == (plain.get(name), plain.all(name))
-        assert (indexed.fault, indexed.length, indexed.body) == (plain.fault, plain.length, plain.body)

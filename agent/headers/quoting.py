@@ -1,0 +1,53 @@
+"""Where quoted strings and angle brackets hide a separator (RFC 3261 section 25.1). Loaded for a value that has any."""
+
+from ..errors import ParseError
+
+
+def split_outside_quotes(value: bytes, separator: bytes) -> list:
+    """Split value at each separator (one octet) outside quoted strings and angle brackets; the parts are as written.
+
+    Raises ParseError when a quote or an angle bracket is not closed.
+    """
+    parts = []
+    size = len(value)
+    wanted = [separator, b'"', b"<"]
+    places = [-1, -1, -1]  # of the next one of each, looked for again only once it is passed: all in one way through
+    start = at = 0
+    while True:
+        for i in range(3):
+            if places[i] < at:
+                places[i] = value.find(wanted[i], at)
+                if places[i] < 0:
+                    places[i] = size
+        at = min(places)
+        if at == places[0]:
+            parts.append(value[start:at])
+            if at == size:
+                return parts
+            start = at = at + 1
+        else:
+            end = closing_quote(value, at) if at == places[1] else value.find(b">", at)
+            if end < 0:
+                raise ParseError("a closing quote or bracket was expected")
+            at = end + 1
+
+
+def closing_quote(value: bytes, opening: int) -> int:
+    """Return where the quoted string that begins at opening ends, a quoted pair skipped; -1 when it doesn't."""
+    end = value.find(b'"', opening + 1)
+    while end > 0 and value[end - 1] == 92:  # a backslash, which another one may have taken the meaning from
+        slashes = 1
+        while value[end - 1 - slashes] == 92 and end - 1 - slashes > opening:
+            slashes += 1
+        if slashes % 2 == 0:
+            break
+        end = value.find(b'"', end + 1)
+    return end
+
+
+def split_list(value: bytes) -> list:
+    """Split the comma-separated members of a list header field; empty members raise ParseError (section 7.3.1)."""
+    members = [member.strip() for member in split_outside_quotes(value, b",")]
+    if b"" in members:
+        raise ParseError("something between two commas was expected")
+    return members
