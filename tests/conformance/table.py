@@ -1,38 +1,35 @@
-"""`make conformance`: which test covers which row of the requirements, and how it went.
+"""`make conformance`: which test covers which rule of rules.toml, and how it went.
 
-A test names the rows it covers at the beginning of its docstring, "R3428-4.5, R3428-T1.20: ...", a range as
-"R3862-1..R3862-4"; a module's docstring speaks for all its tests. not_applicable.toml has the rows that bind nobody
-here, each with its reason. Ends with 1 when a test failed, a row has neither test nor reason, or an ID is unknown.
+A test names the rules it covers at the beginning of its docstring, "R3428-4.5, R3428-T1.20: ...", a range as
+"R3862-1..R3862-4"; a module's docstring speaks for all its tests. Ends with 1 when a test failed or was not run, a test
+names a rule that there is not, or a rule and its tests disagree: a rule that is neither planned nor not_applicable has
+a test, and one that is has none. A rule that is planned is counted as "to come" and fails nothing.
 """
 
 import ast
-import os
 import re
 import subprocess
 import sys
 import tempfile
 import tomllib
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-PLACES = [ROOT.parent / "shared", *(Path(place) for place in [os.environ.get("SHARED")] if place)]
-_ID = r"R\d+-[A-Z]*\d+(?:[.-]\d+)*"
-_NAMED = re.compile(rf"({_ID})(?:\.\.({_ID}))?(?:, |: |$)", re.MULTILINE)
+ID = r"R\d+-[A-Z]*\d+(?:[.-]\d+)*"
+_NAMED = re.compile(rf"({ID})(?:\.\.({ID}))?(?:, |: |$)", re.MULTILINE)
+
+_WORST_FIRST = ["failed", "not run", "skipped", "passed"]
+
+Test = tuple[str, str]  # file, relative to ROOT, and function
 
 
-def rows(text: str) -> dict[str, str]:
-    """Return the requirements in their order: ID -> level or code, "" where a table has neither."""
-    found: dict[str, str] = {}
-    columns: list[str] = []
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("| ") else []
-        if cells[:1] == ["ID"]:
-            columns = cells
-        elif cells and re.fullmatch(_ID, cells[0]):
-            found[cells[0]] = next((cells[columns.index(name)] for name in ("Level", "code") if name in columns), "")
-    return found
+def sections() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return rules.toml: section -> ID -> the rule's keys."""
+    return tomllib.loads(Path(__file__).with_name("rules.toml").read_text())
 
 
 def named(docstring: str | None, known: list[str]) -> list[str]:
@@ -47,25 +44,33 @@ def named(docstring: str | None, known: list[str]) -> list[str]:
     return found
 
 
-def coverage(known: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (ID, file, test) for each row that a test says it covers."""
+def docstrings() -> Iterator[tuple[Test, str, str]]:
+    """Yield ((file, test), the module's docstring, the test's own) for each test that there is."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         module = ast.parse(path.read_text())
-        of_all = named(ast.get_docstring(module), known)
+        of_all = ast.get_docstring(module) or ""
         for node in module.body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for identifier in of_all + named(ast.get_docstring(node), known):
-                    yield identifier, str(path.relative_to(ROOT)), node.name
+                yield (str(path.relative_to(ROOT)), node.name), of_all, ast.get_docstring(node) or ""
 
 
-def run(files: list[str]) -> dict[tuple[str, str], str]:
+def coverage(known: list[str]) -> dict[str, list[Test]]:
+    """Return the tests of each ID that a test names, IDs that are not known included."""
+    tests: dict[str, list[Test]] = {}
+    for test, of_all, own in docstrings():
+        for identifier in dict.fromkeys(named(of_all, known) + named(own, known)):
+            tests.setdefault(identifier, []).append(test)
+    return tests
+
+
+def run(files: list[str]) -> dict[Test, str]:
     """Run test files and the portable ones on MicroPython; return passed, failed or skipped by (file, test)."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "--junit-xml", str(report), "tests/test_on_vm.py", *files]
         subprocess.run(command, cwd=ROOT, stdout=sys.stderr)
         cases = list(ElementTree.parse(report).iter("testcase"))
-    verdicts: dict[tuple[str, str], str] = {}
+    verdicts: dict[Test, str] = {}
     for case in cases:
         file = case.get("classname", "").replace(".", "/") + ".py"
         name, _, parameters = case.get("name", "").partition("[")
@@ -73,47 +78,52 @@ def run(files: list[str]) -> dict[tuple[str, str], str]:
         key = (f"tests/agent/{parameters.split('-')[0]}.py", "") if on_vm else (file, name)
         kinds = {child.tag for child in case}
         verdict = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        verdicts[key] = min(verdict, verdicts.get(key, verdict), key=["failed", "skipped", "passed"].index)
+        verdicts[key] = min(verdict, verdicts.get(key, verdict), key=_WORST_FIRST.index)
     return verdicts
+
+
+def judge(rule: dict[str, Any], tests: list[Test], verdicts: dict[Test, str]) -> tuple[str, str]:
+    """Return a rule's verdict and the cell beside it: its first tests, or why it has none."""
+    if not tests:
+        if "not_applicable" in rule:
+            return "not applicable", rule["not_applicable"]
+        return ("to come" if "planned" in rule else "uncovered"), ""
+    how = [verdicts.get(test, "not run") for test in tests]
+    how += [verdicts[file, ""] for file, _ in tests if (file, "") in verdicts]  # the file on MicroPython
+    where = ", ".join(f"{Path(file).stem}: {test[5:].replace('_', ' ')}" for file, test in tests[:3])
+    more = f" and {len(tests) - 3} more" if len(tests) > 3 else ""
+    return min(how, key=_WORST_FIRST.index), where + more
+
+
+def problems(rules: dict[str, dict[str, Any]], tests: dict[str, list[Test]]) -> Iterator[str]:
+    """Yield a line for each ID where rules.toml and the tests disagree."""
+    for identifier, of_it in tests.items():
+        if identifier not in rules:
+            yield f"{' '.join(of_it[0])}: no rule is called {identifier}"
+    for identifier, rule in rules.items():
+        excused = [word for word in ("planned", "not_applicable") if word in rule]
+        if identifier in tests and excused:
+            yield f"{identifier} has a test: take {excused[0]} out of rules.toml"
+        elif identifier not in tests and not excused:
+            yield f"{identifier} ({rule['level']}) has no test, and rules.toml doesn't say why"
 
 
 def main() -> int:
     """Print the table; returns the exit code."""
-    requirements = next((place / "REQUIREMENTS.md" for place in PLACES if (place / "REQUIREMENTS.md").exists()), None)
-    if requirements is None:
-        print("REQUIREMENTS.md is neither in ../shared nor in $SHARED: set SHARED to its folder", file=sys.stderr)
-        return 2
-    levels = rows(requirements.read_text())
-    known = list(levels)
-    reasons = tomllib.loads(Path(__file__).with_name("not_applicable.toml").read_text())
-    covered = list(coverage(known))
-    verdicts = run(sorted({file for _, file, _ in covered}))
-    tests: dict[str, list[tuple[str, str]]] = {identifier: [] for identifier in known}
-    problems = [f"{file} {test}: no row is called {name}" for name, file, test in covered if name not in tests]
-    problems += [f"not_applicable.toml: no row is called {name}" for name in reasons if name not in tests]
-    for name, file, test in covered:
-        if (file, test) not in tests.setdefault(name, []):
-            tests[name].append((file, test))
-    problems += [f"not_applicable.toml: {name} has a test" for name in reasons if tests.get(name)]
+    rules = {identifier: rule for section in sections().values() for identifier, rule in section.items()}
+    tests = coverage(list(rules))
+    verdicts = run(sorted({file for of_it in tests.values() for file, _ in of_it}))
+    counts: Counter[str] = Counter()
     print("| ID | level | test | verdict |\n|---|---|---|---|")
-    counts: dict[str, int] = {}
-    for name in known:
-        how = [min(verdicts.get(key, "not run"), verdicts.get((key[0], ""), "passed")) for key in tests[name]]
-        if how:
-            verdict = next((word for word in ("failed", "not run", "skipped") if word in how), "passed")
-            where = ", ".join(f"{Path(file).stem}: {test[5:].replace('_', ' ')}" for file, test in tests[name][:3])
-            more = len(tests[name]) - 3
-            where += f" and {more} more" if more > 0 else ""
-        else:
-            verdict, where = ("not applicable", reasons[name]) if name in reasons else ("uncovered", "")
-        counts[verdict] = counts.get(verdict, 0) + 1
-        print(f"| {name} | {levels[name]} | {where} | {verdict} |")
-    print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())))
-    for name in known:
-        if not tests[name] and name not in reasons:
-            problems.append(f"{name} ({levels[name]}) has neither a test nor a reason in not_applicable.toml")
-    print(*problems, sep="\n", end="\n" if problems else "")
-    return 1 if problems or {"failed", "not run"} & counts.keys() else 0
+    for identifier, rule in rules.items():
+        verdict, cell = judge(rule, tests.get(identifier, []), verdicts)
+        counts[verdict] += 1
+        print(f"| {identifier} | {rule['level']} | {cell} | {verdict} |")
+    to_come = counts.pop("to come", 0)
+    print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) + f"; {to_come} to come")
+    wrong = list(problems(rules, tests))
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    return 1 if wrong or counts.keys() & {"failed", "not run"} else 0
 
 
 if __name__ == "__main__":
