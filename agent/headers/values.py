@@ -1,4 +1,4 @@
-"""Header field values: one parser for each form that a MESSAGE agent reads (RFC 3261 sections 20 and 25).
+"""Parsers of header field values, one for each form that we read (RFC 3261 sections 20 and 25).
 
 Values come in unfolded, without the field name. A value that a peer got wrong raises ParseError.
 """
@@ -8,7 +8,7 @@ from ..uri import is_token, parse_host_port
 
 
 def find_outside_quotes(value: bytes, wanted: bytes, start: int = 0) -> int:
-    """Return where wanted (one octet) first stands outside quoted strings and angle brackets, or -1.
+    """Return the first position of wanted (one octet) outside quoted strings and angle brackets, or -1.
 
     Raises ParseError when a quote or an angle bracket is not closed.
     """
@@ -30,9 +30,9 @@ def find_outside_quotes(value: bytes, wanted: bytes, start: int = 0) -> int:
 
 
 def closing_quote(value: bytes, opening: int) -> int:
-    """Return where the quoted string that begins at opening ends, a quoted pair skipped; -1 when it doesn't."""
+    """Return the position of the quote that closes the one at opening, or -1. Escaped quotes don't count."""
     end = value.find(b'"', opening + 1)
-    while end > 0 and value[end - 1] == 92:  # a backslash, which another one may have taken the meaning from
+    while end > 0 and value[end - 1] == 92:  # an odd number of backslashes before it escapes the quote
         slashes = 1
         while value[end - 1 - slashes] == 92 and end - 1 - slashes > opening:
             slashes += 1
