@@ -1,4 +1,4 @@
-"""What the portable tests share: it runs on CPython and on a board alike, so it is plain Python over `agent` alone."""
+"""Shared by the portable tests. It runs on CPython and on boards, so it is plain Python and imports `agent` alone."""
 
 from agent.clock import later
 from agent.events import Outcome, Transmit
@@ -30,7 +30,7 @@ TCP = (b"TCP", b"192.0.2.1", 49152)
 
 
 def raises(kind, function, *arguments):
-    """Call function, which has to raise an exception of this kind; return it."""
+    """Call function and return the exception of this kind that it raises; fail when it raises none."""
     try:
         function(*arguments)
     except kind as error:
@@ -71,10 +71,10 @@ class Dice:
 
 
 class Settled(UserAgent):
-    """A user agent that looks no name up: each URI leads to the host that it names."""
+    """A user agent that looks up no names: it answers each Resolve itself, with the host of the URI as the address."""
 
     def settled(self, events, now):
-        """Return events with each Resolve answered, and what comes of that in its place."""
+        """Return events, each Resolve replaced by the events that follow from its answer."""
         if not [1 for event in events if type(event) is Resolve]:
             return events
         found = []
@@ -168,9 +168,9 @@ def answer(request, status_line, fields=b"", to_tag=b"ab8asdasd9"):
 
 
 def deliver(ua, data, flow=UDP, now=NOW, status=200):
-    """Give ua a request, take what it accepts with this status; return (status that leaves, MessageReceived or None).
+    """Give ua a request, answer it with status if ua accepts it; return (status sent, MessageReceived or None).
 
-    The status is 0 when nothing leaves.
+    The status sent is 0 when ua sends nothing.
     """
     received = None
     events = list(ua.receive(data, flow, now))
@@ -184,7 +184,7 @@ def deliver(ua, data, flow=UDP, now=NOW, status=200):
 
 
 class Peer:
-    """One end of a Link: a user agent, where it is, and what has happened to its application."""
+    """One end of a Link: a user agent, its address, and everything that its application has been told."""
 
     def __init__(self, ua, host, port=5060):
         self.ua = ua
@@ -205,8 +205,8 @@ class Link:
 
     fate: a function of (number of the datagram, octets) that returns the delays in ms after which copies arrive:
     () loses it, (0, 0) doubles it, (0, 40) doubles it late. cut: octets a piece, of a stream.
-    What must hold in any network is asserted as it happens: a MESSAGE comes to the application at most once for each
-    transaction, there is one Outcome for each send, and nothing of a message is sent after its Outcome.
+    Whatever the network does, a Link asserts three things: the application gets a MESSAGE at most once for each
+    transaction, each send has one Outcome, and nothing of a message is sent after its Outcome.
     """
 
     def __init__(self, left, right, fate=None, cut=7, now=NOW):
@@ -238,7 +238,7 @@ class Link:
         self._carry_out(peer, peer.ua.failed(flow, self.now()))
 
     def run(self, until_ms=None):
-        """Let time pass until all is done and each send has its Outcome, or just until a time since the start."""
+        """Let time pass until all is done and each send has its Outcome; or only until until_ms after the start."""
         while True:
             waits = [peer.ua.wait_ms(self.now()) for peer in self.peers]
             times = [self.ms + wait for wait in waits if wait is not None] + [item[0] for item in self._under_way]

@@ -1,8 +1,7 @@
-"""Digest access authentication for SIP (RFC 3261 section 22, RFC 7616, RFC 8760): what both ends compute.
+"""Digest access authentication for SIP (RFC 3261 section 22, RFC 7616, RFC 8760): the parts that both ends need.
 
-Algorithms: SHA-512-256, SHA-256 and MD5 and their -sess forms, as far as this interpreter's hashlib has them; the first
-is OpenSSL's, which MicroPython doesn't have. agent.auth.client is the client that answers, agent.auth.server the server
-that asks.
+Algorithms: SHA-512-256, SHA-256, MD5 and their -sess forms, as far as this interpreter's hashlib has them. MicroPython
+has no SHA-512-256, which comes from OpenSSL. agent.auth.client answers challenges, agent.auth.server makes them.
 """
 
 import hashlib
@@ -68,12 +67,12 @@ def _quoted_end(value: bytes, at: int) -> int:
 
 
 def quote(text: bytes) -> bytes:
-    """Return what stands for text between quotes (RFC 3261 section 25.1, quoted-pair)."""
+    """Return text as it is written between quotes, with escapes (RFC 3261 section 25.1, quoted-pair)."""
     return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def unquote(text: bytes) -> bytes:
-    """Return the text that stands between quotes, its escapes taken away."""
+    """Return text from between quotes with its escapes undone."""
     parts = text.split(b"\\\\")
     return b"\\".join([part.replace(b"\\", b"") for part in parts])
 

@@ -1,13 +1,15 @@
-"""ASN.1 in DER as CMS needs it: one function that writes, one that reads, BER's indefinite lengths and pieces included.
+"""ASN.1 in DER, as far as CMS needs it: one function writes, one reads.
 
-Tags are single octets: 0x30 for a SEQUENCE, 0xA0 for [0] with contents of its own. What strangers send is bounded
-before it is read: depth, elements, lengths; all that is wrong with it raises ParseError.
+The reader also takes two forms of BER that some peers send: indefinite lengths, and strings in pieces.
+
+Tags are single octets: 0x30 for a SEQUENCE, 0xA0 for [0] with contents of its own. Anybody can send us this, so depth,
+number of elements and lengths have limits, and every error raises ParseError.
 """
 
 from ..compat import const
 from ..errors import ParseError
 
-INTEGER = 0x02  # no const(): other modules import these
+INTEGER = 0x02  # without const(), which would hide them from other modules
 BIT_STRING = 0x03
 OCTETS = 0x04
 OID = 0x06
@@ -35,9 +37,9 @@ def encode(tag: int, *parts: bytes) -> bytes:
 
 
 class Element:
-    """One element of what was read; its parts are taken one after the other, as the grammar has them.
+    """One element that was read. Callers take its parts in the order of the grammar, with take() and maybe().
 
-    tag: the tag octet; OCTETS also for such a string in pieces. parts: the elements inside a constructed one.
+    tag: the tag octet; OCTETS also for an octet string in pieces. parts: the elements inside a constructed one.
     """
 
     __slots__ = ("_at", "_data", "_end", "_next", "_start", "parts", "tag")
@@ -61,7 +63,7 @@ class Element:
 
     @property
     def octets(self) -> bytes:
-        """The contents; those of a string in pieces joined."""
+        """The contents; the pieces of a string are joined."""
         if self._is_constructed():
             return b"".join([part.octets for part in self.parts])
         return self._data[self._at : self._end]
@@ -74,7 +76,7 @@ class Element:
         return self.parts[self._next - 1]
 
     def take(self, *tags: int) -> "Element":
-        """Return the next part, which must have the first tag, or what is inside it along the further tags."""
+        """Return the next part, whose tag must be the first one; with more tags, descend: its next part, and so on."""
         found = self
         for tag in tags:
             part = found.maybe(tag)
@@ -84,12 +86,12 @@ class Element:
         return found
 
     def rest(self) -> "list[Element]":
-        """Return the parts that nobody has taken."""
+        """Return the parts that have not been taken."""
         return self.parts[self._next :]
 
 
 def decode(data: bytes) -> Element:
-    """Read one element that data consists of. Raises ParseError."""
+    """Read the one element that fills data. Raises ParseError."""
     root = _read(data, 0, len(data), _MAX_DEPTH, [_MAX_ELEMENTS])
     if root._end != len(data):
         raise ParseError("nothing behind an ASN.1 element was expected")
@@ -97,7 +99,10 @@ def decode(data: bytes) -> Element:
 
 
 def _read(data: bytes, start: int, end: int, depth: int, left: list) -> Element:
-    """Read the element that begins at start and lies before end, with all that is in it."""
+    """Read the element at start, with its parts; it must end at or before end.
+
+    depth: how many levels may follow. left: a list of one number, the elements that may still come.
+    """
     left[0] -= 1
     if depth == 0 or left[0] < 0:
         raise ParseError("ASN.1 less deep and with fewer elements was expected")
@@ -128,7 +133,7 @@ def _read(data: bytes, start: int, end: int, depth: int, left: list) -> Element:
 
 
 def _read_to_mark(data: bytes, start: int, end: int, depth: int, left: list) -> Element:
-    """Read an element of indefinite length, which two zero octets end (X.690 section 8.1.3.6)."""
+    """Read an element of indefinite length: two zero octets end it (X.690 section 8.1.3.6)."""
     found = Element(data, start, start + 2)
     at = start + 2
     if not found._is_constructed():

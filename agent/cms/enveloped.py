@@ -1,8 +1,8 @@
 """Encrypted content of CMS: AuthEnvelopedData written and read (RFC 5083), EnvelopedData read (RFC 5652 section 6).
 
-The ciphers are somebody else's: a Recipient and a Key bring them. Key agreement is ECDH with X9.63's key derivation
-(RFC 5753), key transport RSA PKCS #1 v1.5, content AES-GCM (RFC 5084) or AES-CBC. Not read: OAEP, passwords, shared
-keys, originator certificates. Whatever has failed, a peer hears 493 and no more.
+The shell brings the ciphers, as a Recipient and a Key. Keys are agreed by ECDH with X9.63's key derivation (RFC 5753),
+or sent with RSA PKCS #1 v1.5; content is encrypted with AES-GCM (RFC 5084) or AES-CBC. Not read: OAEP, passwords,
+shared keys, originator certificates. Every failure gives the same 493: a peer must not learn where it failed.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _KEY_SIZES = {  # of AES in octets, by the last octet of an identifier: CBC, key
     "wrap": {5: 16, 25: 24, 45: 32},
     "gcm": {6: 16, 26: 24, 46: 32},
 }
-_AGREEMENTS = {  # how a shared secret becomes a key
+_AGREEMENTS = {  # the hash that makes a key of a shared secret
     b"\x2b\x81\x04\x01\x0b\x01": "sha256",  # dhSinglePass-stdDH-sha256kdf-scheme, 1.3.132.1.11.1
     b"\x2b\x81\x05\x10\x86\x48\x3f\x00\x02": "sha1",  # and with SHA-1, 1.3.133.16.840.63.0.2
 }
@@ -61,9 +61,9 @@ class Recipient:
 
 
 class Key:
-    """What open_enveloped() needs of a private key; a shell derives from it. What can't be done raises ValueError.
+    """What open_enveloped() needs of a private key; a shell derives from it. Methods raise ValueError when they fail.
 
-    identifiers: all that its certificate goes by.
+    identifiers: every form in which a message may name its certificate, DER as in agent.cms.signed.Signature.
     """
 
     identifiers: tuple = ()
@@ -73,19 +73,19 @@ class Key:
         raise NotImplementedError
 
     def unwrap(self, by: bytes, wrapped: bytes) -> bytes:
-        """Return what was wrapped by a key (RFC 3394)."""
+        """Return the key in wrapped, which the key by has wrapped (RFC 3394)."""
         raise NotImplementedError
 
     def transport(self, octets: bytes) -> bytes:
-        """Return what was encrypted to our RSA key, PKCS #1 v1.5."""
+        """Return the plain octets of some that were encrypted to our RSA key, PKCS #1 v1.5."""
         raise NotImplementedError
 
     def decrypt_gcm(self, key: bytes, nonce: bytes, octets: bytes, tag: bytes, beside: bytes) -> bytes:
-        """Return what AES-GCM has encrypted; beside: octets that it protects without hiding them."""
+        """Return the plain octets, by AES-GCM; beside: octets that are authenticated but not encrypted."""
         raise NotImplementedError
 
     def decrypt_cbc(self, key: bytes, start: bytes, octets: bytes) -> bytes:
-        """Return what AES-CBC has encrypted, with its padding still there."""
+        """Return the plain octets, by AES-CBC, with their padding; start: the initialization vector."""
         raise NotImplementedError
 
 
@@ -123,9 +123,9 @@ def _build_agreement(key: bytes, recipient: Recipient) -> bytes:
 
 
 def _derive(secret: bytes, hash: str, wrap: bytes, size: int, extra: bytes | None) -> bytes:
-    """Return the key of size octets that wraps another one: RFC 5753 section 7.2, X9.63's derivation.
+    """Return the wrapping key, of size octets, that follows from a shared secret (RFC 5753 section 7.2, X9.63).
 
-    wrap: the AlgorithmIdentifier of the wrapping, as it came. extra: user keying material.
+    wrap: the AlgorithmIdentifier of the key wrap, unchanged. extra: user keying material, None without any.
     """
     info = encode(SEQUENCE, wrap, b"" if extra is None else encode(0xA0, encode(OCTETS, extra)), _bits(size))
     key = b""
@@ -142,13 +142,14 @@ def _bits(size: int) -> bytes:
 
 
 def open_enveloped(envelope: Element, key: Key, is_authenticated: bool) -> bytes:
-    """Return the content of an EnvelopedData, or of an AuthEnvelopedData, element that is meant for key.
+    """Return the decrypted content of an EnvelopedData or AuthEnvelopedData element.
 
-    Raises ParseError(493) when it can't be read.
+    key: ours, for which the element has to have a recipient. is_authenticated: it is an AuthEnvelopedData.
+    Raises ParseError(493) when it can't be decrypted.
     """
     try:
         return _open(envelope, key, is_authenticated)
-    except ValueError:  # what a Key raises
+    except ValueError:  # of the Key
         raise ParseError("what was encrypted to our key and not changed since was expected", 493)
     except ParseError as error:
         raise ParseError(error.detail, 493)

@@ -1,7 +1,8 @@
 """SignedData of CMS (RFC 5652 section 5): written with one signer, read with any number.
 
-Whether a signature is good is asked of who has the keys; here lies what it covers, and whether the content is what it
-was. Digests: SHA-256, and SHA-384 and SHA-512 to read where hashlib has them. Not read: CRLs, unsigned attributes.
+This file checks that the content is unchanged, and says which octets a signature covers. The shell, which has the
+keys, verifies the signature. Digests: SHA-256; when reading also SHA-384 and SHA-512, where hashlib has them. Not read:
+CRLs, unsigned attributes.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ _SIGNING_TIME = _PKCS + b"\x09\x05"
 _SHA256 = b"\x60\x86\x48\x01\x65\x03\x04\x02\x01"  # 2.16.840.1.101.3.4.2.1, then .2 and .3
 _HASHES = {_SHA256: "sha256", _SHA256[:-1] + b"\x02": "sha384", _SHA256[:-1] + b"\x03": "sha512"}
 _ECDSA = b"\x2a\x86\x48\xce\x3d\x04\x03"  # 1.2.840.10045.4.3, then .2 for SHA-256
-_SCHEMES = {  # of signatures: the kind of key, and the hash where it is not that of the digest
+_SCHEMES = {  # kind of key and hash of a signature algorithm; None: the hash of the digest
     _PKCS + b"\x01\x01": ("rsa", None),
     _PKCS + b"\x01\x0b": ("rsa", "sha256"),
     _PKCS + b"\x01\x0c": ("rsa", "sha384"),
@@ -36,12 +37,12 @@ _BY_KEY_ID = 0x80  # [0] subjectKeyIdentifier
 
 
 class Signature:
-    """What one signer has signed.
+    """The signature of one signer.
 
-    identifier: which certificate, as DER: issuer and serial number (a SEQUENCE), or [0] with the key identifier.
-    kind: "ecdsa" or "rsa" (PKCS #1 v1.5), "" when we can't know it. hash: hashlib's name of the digest.
-    covered, value: the octets that were signed, and the signature. intact: is the content what they speak of?
-    signed_at: Unix seconds that the signer has put beside it, None without.
+    identifier: names the certificate, in DER: issuer and serial number (a SEQUENCE), or [0] with the key identifier.
+    kind: "ecdsa" or "rsa" (PKCS #1 v1.5), "" for an algorithm we don't know. hash: hashlib's name of the digest.
+    covered: the octets that were signed. value: the signature itself. intact: does the content match the signed digest?
+    signed_at: the signing time that the signer has stated, in Unix seconds; None without one.
     """
 
     __slots__ = ("covered", "hash", "identifier", "intact", "kind", "signed_at", "value")
@@ -59,9 +60,9 @@ class Signature:
 def build_signed(content: bytes, identifier: bytes, kind: str, sign: object, certificate: bytes = b"") -> bytes:
     """Return a ContentInfo with SignedData around content.
 
-    identifier: the signer's certificate, as in Signature. kind: "ecdsa" or "rsa". certificate: DER, to go with it.
-    sign: a function of octets that returns their signature with SHA-256. It is given the signed attributes: type and
-    digest of the content, and no time, which belongs inside (RFC 3428 section 11).
+    identifier: the signer's certificate, as in Signature. kind: "ecdsa" or "rsa". certificate: DER, sent along.
+    sign: a function of octets that returns their signature with SHA-256. It gets the signed attributes: type and digest
+    of the content. They hold no signing time: a message has its Date inside the content (RFC 3428 section 11).
     """
     attributes = encode(SEQUENCE, encode(OID, _CONTENT_TYPE), encode(SET, encode(OID, DATA)))
     digest = encode(SET, encode(OCTETS, hashlib.sha256(content).digest()))
@@ -81,7 +82,7 @@ def build_signed(content: bytes, identifier: bytes, kind: str, sign: object, cer
 def read_signed(signed: Element, content: bytes | None = None) -> tuple[bytes, list, list]:
     """Return (content, certificates in DER, a Signature for each signer) of a SignedData element.
 
-    content: what it speaks of where it doesn't have it inside. Raises ParseError.
+    content: the signed octets of a detached signature, which has none inside. Raises ParseError.
     """
     signed.take(INTEGER)
     signed.take(SET)

@@ -1,7 +1,7 @@
-"""S/MIME for messages (RFC 8591, RFC 8551): bodies signed, encrypted, or both, made and taken apart layer by layer.
+"""S/MIME for messages (RFC 8591, RFC 8551): makes and opens bodies that are signed, encrypted or both, layer by layer.
 
-Signed is application/pkcs7-mime with the content inside, or multipart/signed to read. What is signed or encrypted is a
-MIME entity, its own Content-Type before it. The parameter name="smime.p7m", for mail gateways, is left out.
+We sign as application/pkcs7-mime with the content inside, and also read multipart/signed. The content is a MIME entity
+with a Content-Type of its own. We leave out the parameter name="smime.p7m", which only mail gateways need.
 """
 
 from binascii import a2b_base64
@@ -23,8 +23,8 @@ _MAX_LAYERS = const(4)
 class Opened:
     """A body with its layers taken off.
 
-    content_type, body: of what was inside. encrypted: has it come hidden? signatures: agent.cms.signed.Signature, of
-    the innermost signed layer, which is the one that speaks of the content; certificates: in DER, that came with it.
+    content_type, body: the content. encrypted: was it encrypted? signatures: agent.cms.signed.Signature of each signer
+    of the innermost signed layer, the one that covers the content. certificates: those that came with it, in DER.
     """
 
     def __init__(self, content_type: bytes, body: bytes) -> None:
@@ -36,7 +36,7 @@ class Opened:
 
 
 def is_protected(content_type: bytes) -> bool:
-    """Is a body of this type for open_body()?"""
+    """Can open_body() read a body of this type?"""
     return media_type(content_type) in (PKCS7, MULTIPART)
 
 
@@ -53,10 +53,10 @@ def canonical(text: bytes) -> bytes:
 
 
 def open_body(content_type: bytes, body: bytes, key: object | None) -> Opened:
-    """Take the layers off a body. Whether its signatures are good is for the caller to ask.
+    """Open a body, layer by layer. The caller still has to verify its signatures.
 
     key: an agent.cms.enveloped.Key, None without one.
-    Raises ParseError: 493 for what can't be decrypted or is broken inside, 400 for anything else.
+    Raises ParseError: 493 for a body that can't be decrypted or is malformed inside, 400 for other errors.
     """
     opened = Opened(content_type, body)
     try:
@@ -69,7 +69,7 @@ def open_body(content_type: bytes, body: bytes, key: object | None) -> Opened:
                 _open_pkcs7(opened, key)
         raise ParseError("four layers of S/MIME at most were expected")
     except ParseError as error:
-        if opened.encrypted:  # one answer for all that can go wrong behind a cipher: it must not be an oracle
+        if opened.encrypted:  # the same answer for every error inside: a peer must not be able to probe the cipher
             raise ParseError(error.detail, 493)
         raise
 
@@ -89,7 +89,7 @@ def _open_pkcs7(opened: Opened, key: object | None) -> None:
             raise ParseError("a body that isn't encrypted was expected: we have no key", 493)
         content = open_enveloped(inside, key, kind == AUTH_ENVELOPED_DATA)  # type: ignore[arg-type]
         opened.encrypted = True
-        opened.certificates, opened.signatures = [], []  # who signs what is encrypted need not know what it says
+        opened.certificates, opened.signatures = [], []  # of the cipher text; their signer may not know the content
     opened.content_type, opened.body = _parse_entity(content)
 
 
@@ -137,7 +137,7 @@ def _parse_entity(data: bytes) -> tuple[bytes, bytes]:
 
 
 def issuer_and_serial(certificate: bytes) -> bytes:
-    """Return the identifier of a certificate (DER) that every certificate has."""
+    """Return issuer and serial number of a certificate, which name it (RFC 5652 section 10.2.4); both in DER."""
     content = decode(certificate).take(SEQUENCE)
     content.maybe(0xA0)
     serial = content.take(INTEGER).raw

@@ -1,7 +1,7 @@
-"""Disposition notifications (RFC 5438) for who asks: the message headers that ask, and reading what comes back.
+"""Disposition notifications (RFC 5438), the asking side: the headers to ask with, and reading a notification.
 
-A notification is a small XML document. It is read by searching for its tags: no XML library on a board, no entities
-but the five of XML, and no DOCTYPE. The side that is asked is agent.cpim.imdn_reply.
+A notification is a small XML document. We search it for the tags we need, since a board has no XML library. Entities
+other than XML's five and a DOCTYPE are not read. The answering side is agent.cpim.imdn_reply.
 """
 
 from ..compat import const
@@ -18,7 +18,7 @@ ENTITIES = ((b"<", b"&lt;"), (b">", b"&gt;"), (b'"', b"&quot;"), (b"'", b"&apos;
 
 
 def identify(message_id: bytes) -> bytes:
-    """Return the message headers that give a message an identity of its own, whatever Call-IDs it travels under."""
+    """Return the message headers with a message's own ID, which stays the same when its Call-ID changes on the way."""
     return b"NS: imdn <%s>\r\nimdn.Message-ID: %s\r\n" % (NAMESPACE, message_id)
 
 
@@ -62,7 +62,7 @@ def parse_notification(document: bytes) -> tuple[bytes, bytes, bytes]:
 def _local_name(tag: bytes) -> bytes:
     """Return the name in a start tag without its prefix; b"" for an end tag, a comment or a processing instruction."""
     words = tag.rstrip(b"/").split(None, 1)
-    if not words or tag[:1] in b"/!? \t\r\n" or max(words[0]) > 126:  # no name that we look for
+    if not words or tag[:1] in b"/!? \t\r\n" or max(words[0]) > 126:  # not one of the names we look for
         return b""
     name = words[0]
     return name[name.find(b":") + 1 :]

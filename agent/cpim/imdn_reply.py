@@ -1,4 +1,4 @@
-"""Disposition notifications (RFC 5438) for who is asked: what a message wants to be told, and the answer."""
+"""Disposition notifications (RFC 5438), the answering side: which ones a message asks for, and writing them."""
 
 from ..headers.values import media_type
 from .imdn import COMPOSING, ENTITIES, MAX_ID, NAMESPACE, XML, identify
@@ -14,15 +14,15 @@ _DOCUMENT = (
 
 
 def message_id(cpim: Cpim) -> bytes | None:
-    """Return the Message-ID of a message, None without one that is a line of text of a sensible length."""
+    """Return the Message-ID of a message; None when it has none, or one of more than MAX_ID octets."""
     value = cpim.get(b"Message-ID", NAMESPACE)
     return value if value and len(value) <= MAX_ID else None
 
 
 def asked(cpim: Cpim) -> list:
-    """Return what a message asks to be told, of positive-delivery, negative-delivery, processing and display.
+    """Return which notifications a message asks for: positive-delivery, negative-delivery, processing, display.
 
-    Nothing without a Message-ID, and nothing for what is itself a notification (RFC 5438 sections 7.1.1.2, 8).
+    A message without a Message-ID asks for none, and nobody answers a notification (RFC 5438 sections 7.1.1.2, 8).
     """
     value = cpim.get(b"Disposition-Notification", NAMESPACE)
     if value is None or message_id(cpim) is None or media_type(cpim.content_type) in (XML, COMPOSING):
@@ -31,10 +31,10 @@ def asked(cpim: Cpim) -> list:
 
 
 def build_notification(original: Cpim, status: bytes, sender: bytes, to: bytes, own_id: bytes, unix: int) -> bytes:
-    """Return the message/cpim body that tells what became of a message that asked.
+    """Return a notification, as a message/cpim body, that answers the message original.
 
-    status: of STATUSES. sender: the URI that the message came to; to: that of who sent it. own_id: a fresh Message-ID.
-    unix: the time, in Unix seconds.
+    status: one of STATUSES. sender: our URI, to which the message came; to: the URI of the message's sender.
+    own_id: a fresh Message-ID for the notification. unix: the time, in Unix seconds.
     """
     recipient = _encode(original.address(b"To") or sender)
     document = _DOCUMENT % (

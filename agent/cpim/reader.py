@@ -1,7 +1,7 @@
 """The message/cpim format (RFC 3862): message headers in UTF-8, a blank line, then a MIME entity with the content.
 
-This is the reading half; agent.cpim.writer is the other. Not read: Content-Length inside (the content runs to the
-end) and multipart content, which stays as it came.
+This half reads; agent.cpim.writer writes. An inner Content-Length is ignored: the content runs to the end. Multipart
+content is left in one piece.
 """
 
 from ..compat import const
@@ -23,7 +23,7 @@ class Cpim:
     """A message/cpim body.
 
     data: all its octets, for passing it on unchanged. headers: a list of (namespace, name, parameters, value), both
-    as written and in order; namespace None stands for a prefix that nothing binds. content_type: of the content.
+    as written and in order; namespace None: no NS header defines the prefix. content_type: the type of the content.
     body_at: where in data the content begins.
     """
 
@@ -61,17 +61,17 @@ class Cpim:
         return None
 
     def unix(self) -> int | None:
-        """Return DateTime in Unix seconds; None without one that can be read."""
+        """Return DateTime in Unix seconds; None when it is missing or malformed."""
         return parse_datetime(self.get(b"DateTime"))
 
 
 def parse_cpim(data: bytes, namespaces: tuple = ()) -> Cpim:
     """Read a message/cpim body.
 
-    namespaces: whose headers the caller understands, beside the core ones. A MIME header section before the message
-    headers (part of a multipart/signed, or an old Linphone's habit) is skipped. NS needs no prefix ever, so that a
-    changed default can be changed back.
-    Raises ParseError: what RFC 3862 section 3 rules out, and a Require for what nobody here understands.
+    namespaces: namespaces, beside the core one, whose headers the caller understands. MIME headers before the message
+    headers are skipped: a part of a multipart/signed has them, and old Linphones send them. NS is always read without
+    a prefix, so that a message can change the default namespace back.
+    Raises ParseError for a body that breaks RFC 3862 section 3, and for a Require of a header that we don't understand.
     """
     at = 0
     if data[:13].lower() == b"content-type:":
@@ -161,7 +161,7 @@ def _check_core(header: tuple, headers: list, prefixes: dict, namespaces: tuple)
 
 
 def _end_of_string(value: bytes, quote: int) -> int:
-    """Return where what follows a quoted string begins."""
+    """Return the position just behind the quoted string that begins at quote."""
     at = quote + 1
     while value[at : at + 1] != b'"':
         if at >= len(value):
@@ -234,7 +234,7 @@ def unescape(value: bytes) -> bytes:
     i = 1
     while i < len(parts):
         part = parts[i]
-        if not part and i + 1 < len(parts):  # a backslash for itself; what follows is no escape
+        if not part and i + 1 < len(parts):  # an escaped backslash: no escape begins with the next part
             i += 1
             out.append(b"\\" + parts[i])
         elif part[:1] in _ESCAPES:
@@ -247,7 +247,7 @@ def unescape(value: bytes) -> bytes:
 
 
 def _code(value: bytes) -> int | None:
-    """Return the number in uXXXX, None for anything else and for half a surrogate pair."""
+    """Return the number in uXXXX; None for other text, and for a surrogate, which is half a character."""
     if len(value) != 5 or value[:1] != b"u":
         return None
     for c in value[1:]:

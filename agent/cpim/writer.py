@@ -1,4 +1,4 @@
-"""Writes message/cpim (RFC 3862), and no more than that: a board sends it without being able to read it."""
+"""Writes message/cpim (RFC 3862). Apart from the reader, which a board that only sends it needn't load."""
 
 from ..headers.date_writer import civil
 

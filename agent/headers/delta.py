@@ -6,7 +6,7 @@ _LONGEST_PAUSE_S = const(3600)
 
 
 def parse_delta(value: bytes | None) -> int | None:
-    """Return delta-seconds 0..2**32-1 (Expires, section 20.19), or None for a value that can't be used."""
+    """Return delta-seconds 0..2**32-1 (Expires, section 20.19); None for a malformed or larger value."""
     if value is None or not value.isdigit() or len(value) > 10:
         return None
     seconds = int(value)
@@ -14,7 +14,7 @@ def parse_delta(value: bytes | None) -> int | None:
 
 
 def retry_after_s(value: bytes | None) -> int:
-    """Return the seconds to wait that a Retry-After value asks for, an hour at most; 0 when there is none to obey."""
+    """Return the seconds that a Retry-After value asks us to wait, 3600 at most; 0 when it is missing or malformed."""
     if value is None:
         return 0
     return min(parse_delta(value.split(b";")[0].split(b"(")[0].strip()) or 0, _LONGEST_PAUSE_S)

@@ -1,12 +1,12 @@
-"""Are two URIs the same one? The whole comparison of RFC 3261 section 19.1.4, where Uri.key() is not strict enough."""
+"""The full comparison of two URIs (RFC 3261 section 19.1.4), for uses where Uri.key() is not strict enough."""
 
 from ..uri import Uri, unescape
 
-_RESERVED = b";/?:@&=+$,"  # escaped, these are not what they are unescaped (RFC 2396 section 2.2)
+_RESERVED = b";/?:@&=+$,"  # an escape of one of these means something else than the sign itself (RFC 2396 section 2.2)
 
 
 def equivalent(one: Uri, other: Uri) -> bool:
-    """Are these two equivalent? No transitive relation: a parameter that one of them lacks is mostly ignored.
+    """Say whether two URIs are equivalent. Most parameters count only where both have them, so this isn't transitive.
 
     Header values are compared octet by octet after unescaping, which is stricter than some fields' own rules.
     """
@@ -20,7 +20,7 @@ def equivalent(one: Uri, other: Uri) -> bool:
 
 
 def _decoded(user: bytes | None) -> bytes | None:
-    """Undo the escapes of a user part that change nothing; write the others in one way."""
+    """Return a user part with needless escapes undone and the others in upper case, to be compared."""
     if user is None:
         return None
     parts = user.split(b"%")
@@ -32,7 +32,7 @@ def _decoded(user: bytes | None) -> bytes | None:
 
 
 def _headers(uri: Uri) -> list:
-    """Return name and value of each header of a URI, in an order that does not depend on theirs."""
+    """Return the (name, value) pairs of a URI's headers, sorted."""
     headers = []
     for part in uri.headers.split(b"&"):
         equals = part.find(b"=")

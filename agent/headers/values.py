@@ -1,4 +1,4 @@
-"""Header field values: one parser for each form that a MESSAGE agent reads (RFC 3261 sections 20 and 25).
+"""Parsers of header field values, one for each form that we read (RFC 3261 sections 20 and 25).
 
 Values come in unfolded, without the field name. A value that a peer got wrong raises ParseError.
 """

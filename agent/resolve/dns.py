@@ -1,7 +1,7 @@
-"""DNS as a stub resolver speaks it over UDP (RFC 1035): one question out, the records that answer it in.
+"""DNS over UDP for a stub resolver (RFC 1035): writes a query of one question, and reads the records of its response.
 
-Types A, AAAA, SRV (RFC 2782) and CNAME; of a response the answer section alone is read. Names are lower case in what
-comes back, and have no dot at their end: the root is b"".
+Record types: A, AAAA, SRV (RFC 2782) and CNAME. Only the answer section is read. Names in responses are turned to lower
+case; no name has a dot at its end, and the root is b"".
 """
 
 from struct import pack, unpack_from
@@ -15,14 +15,14 @@ SRV = 33
 _CNAME = const(5)
 _IN = const(1)
 _HEADER = const(12)  # octets
-_RECORD = const(11)  # octets that a record has at least
+_RECORD = const(11)  # octets, the least that a record has
 _MAX_NAME = const(254)  # octets, label lengths included, without the root's
-_MAX_CHAIN = const(8)  # aliases that lead to an answer
+_MAX_CHAIN = const(8)  # CNAMEs that are followed
 _LONGEST_TTL = const(86400)  # seconds; RFC 2181 section 8 lets us cap it
 
 
 class Response:
-    """What a server has answered. rcode: 0 fine, 3 no such name. truncated: not all of it fitted (TC)."""
+    """A server's response. rcode: 0 fine, 3 no such name. truncated: the datagram had no room for all of it (TC)."""
 
     def __init__(self, rcode: int, truncated: bool) -> None:
         self.rcode = rcode
@@ -30,7 +30,7 @@ class Response:
         self.records: list[tuple] = []  # (name, type, ttl in seconds, value)
 
     def find(self, name: bytes, kind: int) -> tuple[list, int]:
-        """Return (values, seconds that they may be kept) of a name's records of a type; aliases are followed.
+        """Return (values, seconds they may be kept) of the records of one type that a name has. Follows CNAMEs.
 
         A and AAAA: the address as text. SRV: (priority, weight, port, target).
         """
@@ -54,9 +54,9 @@ class Response:
 
 
 def build_query(number: int, name: bytes, kind: int) -> bytes:
-    """Return the datagram that asks for a name's records of a type.
+    """Return a query, as a datagram, for a name's records of one type.
 
-    number: random, 0..65535; the response has it, too. Raises ParseError for what can't be a name.
+    number: random, 0..65535; the response repeats it. Raises ParseError for text that is no host name.
     """
     question = b""
     for label in name.split(b"."):
@@ -69,7 +69,7 @@ def build_query(number: int, name: bytes, kind: int) -> bytes:
 
 
 def parse_response(data: bytes, number: int, name: bytes, kind: int) -> Response:
-    """Read the response to a question of ours. Raises ParseError for any other datagram and for a malformed one."""
+    """Read the response to our query with this number, name and type. Raises ParseError for any other datagram."""
     if len(data) < _HEADER:
         raise ParseError("a DNS header was expected")
     found, flags, questions, answers = unpack_from(">HHHH", data, 0)
@@ -99,10 +99,10 @@ def parse_response(data: bytes, number: int, name: bytes, kind: int) -> Response
 
 
 def _read_name(data: bytes, at: int) -> tuple[bytes, int]:
-    """Return (name, where what follows it begins). Each pointer has to lead further back than the one before."""
+    """Return (name, position behind it). Each pointer must lead further back than the last: no circles."""
     labels: list[bytes] = []
     octets = 0
-    after = 0  # the first pointer ends the name's own octets
+    after = 0  # position behind the name; set by the first pointer, which ends it
     begin = at
     while at < len(data):
         size = data[at]

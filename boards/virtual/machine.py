@@ -1,4 +1,4 @@
-"""The part of a board's `machine` module that a program without pins asks for."""
+"""The virtual board's `machine` module: resets, their cause, the chip's number and the clock. It has no pins."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ HARD_RESET = 2
 WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
-SOFT_RESET_RAW = 6  # not a board's: the raw REPL was open, and is so again afterwards
+SOFT_RESET_RAW = 6  # our own, no board has it: a soft reset in the raw REPL, which is open again afterwards
 
 _EXIT = 64  # the VM's exit code when it asks for a reset, plus the reset's number; host_tools/virtual starts it anew
 

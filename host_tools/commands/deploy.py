@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,7 +36,7 @@ from sipmote.board.config import (
 )
 from sipmote.errors import ToolError
 from sipmote.files import rooms
-from sipmote.link.port import Board, BoardFull, close_port, find_port, open_port
+from sipmote.link.port import Board, BoardFull, close_port, find_port, open_port, virtual_ports
 from sipmote.users import PASSWORD_VARIABLE, ask_password, check_name
 
 _HOME = rooms()
@@ -188,7 +189,8 @@ def run(args: argparse.Namespace) -> int:
     main = _read(args.main) if args.main else None
     wanted = {**compile_packages(), "/boot.py": _read(_HOME / "micropython" / "boot.py"), **_certificates(args)}
     report = Report(args.json)
-    with _stopped_board(args.port or find_port(), start=not args.no_start) as board:
+    device = args.port or find_port()
+    with _stopped_board(device, start=not args.no_start) as board:
         survey = take_survey(board)
         check_mpy(wanted, survey)
         if main is None and "/main.py" not in survey.files:
@@ -198,6 +200,8 @@ def run(args: argparse.Namespace) -> int:
         if config is None and (args.set or args.wifi or args.user or args.commander):
             config = changes(_config_on_board(board, survey))
         if config is not None:
+            if os.path.realpath(device) in virtual_ports():  # it shares our ports, and an inbox may have 5060
+                config.setdefault("bind", "0.0.0.0:0")
             wanted["/mote.json"] = encode_config(config)
         plan = make_plan(wanted, survey)
         if args.dry_run:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sipmote.files import rooms
 from tests.tools import Line, Tool
 
-BOILER = Path(__file__).parent / "boiler.py"
+BOILER = rooms() / "micropython" / "examples" / "boiler.py"
 
 
 def run(

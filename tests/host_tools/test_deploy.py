@@ -212,9 +212,23 @@ def test_a_configuration_stays_and_single_keys_change(port: str, flash: Path, ru
         "to": "sip:desk@example.org",
         "transport": "tcp",
         "allow": ["sip:a@x.org", "sip:b@x.org"],
+        "bind": "0.0.0.0:0",  # the board is virtual
     }
     run_deploy(port, "--set", "transport=")
     assert "transport" not in json.loads((flash / "mote.json").read_text())
+
+
+def test_a_virtual_board_takes_a_free_port_unless_told_another(
+    port: str, flash: Path, run_deploy: Deploy, tmp_path: Path
+) -> None:
+    """It shares the ports of this machine, on which an inbox may have 5060."""
+    link = tmp_path / "board"
+    link.symlink_to(port)
+    run_deploy(str(link), *NAMES)
+    assert json.loads((flash / "mote.json").read_text())["bind"] == "0.0.0.0:0"
+    run_deploy(port, "--set", "bind=127.0.0.1:5070")
+    run_deploy(port, "--set", "log=debug")
+    assert json.loads((flash / "mote.json").read_text())["bind"] == "127.0.0.1:5070"
 
 
 def test_a_wifi_password_comes_from_the_environment_and_is_never_printed(

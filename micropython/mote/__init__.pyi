@@ -1,0 +1,98 @@
+"""What a sensor's program imports, for editors and type checkers; the manual is micropython/README.md.
+
+from mote import Mote
+
+mote = Mote()
+
+@mote.every(30)
+def boiler():
+    if read_celsius() > 80:
+        mote.alert("Boiler too hot", expires=600)
+
+mote.run()
+"""
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Literal, TypeVar, type_check_only
+
+_Outcome = Literal["delivered", "accepted", "failed", "refused", "expired"]
+_Sensor = TypeVar("_Sensor", bound=Callable[[], object])
+_CommandFunction = TypeVar("_CommandFunction", bound=Callable[[Command], str | Awaitable[str | None] | None])
+
+class Mote:
+    """A board that sends SIP messages, configured by /mote.json. A program makes one."""
+
+    settings: dict[str, Any]
+    """The configuration: every key of mote.json, defaults filled in. To be read; changes here have no effect."""
+
+    def __init__(self) -> None:
+        """Read /mote.json. Raises ValueError that says what is missing there."""
+
+    def every(self, seconds: int) -> Callable[[_Sensor], _Sensor]:
+        """Decorate a function that runs at the start, and again each time so many seconds after it has ended.
+
+        The function takes no argument and may be async. A plain one has to be quick: nothing else runs meanwhile.
+        An exception in it becomes the log record sensor_failed; it runs again when its time comes.
+        """
+
+    def command(self, word: str) -> Callable[[_CommandFunction], _CommandFunction]:
+        """Decorate a function that runs when a message with this first word (lower case) comes from who may command.
+
+        The function takes a Command and may be async. The text that it returns is sent back; None or "" sends nothing.
+        After an exception the sender is told what it was, and the log has the record command_failed.
+        """
+
+    def alert(self, text: str, expires: int | None = None, to: str | None = None) -> Alert:
+        """Begin to send text, and return at once. Nothing has to be done with the result; await it for the outcome.
+
+        While nobody answers it is sent again, for as long as it is valid. Up to 16 alerts wait in memory; a further one
+        is refused: its outcome is "failed", and the log has the record alert_refused.
+        expires: seconds for which it is worth telling; None for ever. to: a URI in place of the setting to.
+        Raises agent.errors.UsageError for a text that makes the request longer than 1300 octets, where the setting
+        budget doesn't allow to change it.
+        """
+
+    def uptime(self) -> int:
+        """Return the seconds since the program began."""
+
+    def log(self, level: int, event: str, **fields: object) -> None:
+        """Write a log record, which `sipmote monitor` shows.
+
+        level: mote.log.DEBUG, INFO, WARNING or ERROR; the setting log names the lowest that is written.
+        event: a word in snake_case. fields: int, str, bytes, bool or None; of anything else its repr is written.
+        """
+
+    def run(self) -> None:
+        """Run sensors and commands until Ctrl-C. What stands after it in a program runs only then."""
+
+@type_check_only
+class Alert:
+    """What Mote.alert returns. `await alert` waits until it has an outcome and gives its name."""
+
+    outcome: _Outcome | None
+    """None while the alert is on its way, then one of:
+
+    delivered: the receiver has it (a 2xx, or with the setting notify the receiver's own word).
+    accepted: a server keeps it for the receiver (202).
+    failed: a server said no (3xx to 5xx), there is no way to the receiver, or 16 alerts were waiting already.
+    refused: the receiver doesn't want it (6xx).
+    expired: nobody took it while it was valid.
+    """
+
+    def __await__(self) -> Generator[Any, None, _Outcome]: ...
+
+@type_check_only
+class Command:
+    """What a command's function gets: the message that asked for it."""
+
+    sender: str
+    """The URI of who sent it, e.g. "sip:desk@example.org". Without commanders anybody can claim to be that."""
+
+    user: str | None
+    """Who has shown by his password to be that; None on a board without commanders."""
+
+    text: str
+    """The whole message."""
+
+    words: list[str]
+    """Its words; the first one is the command, in the case in which it was typed."""
