@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 VMS := .cache/vm/ready
 
-.PHONY: demo test test-vm lint types check bench mpy hardware fuzz conformance clean
+.PHONY: demo test test-vm lint types check bench mpy hardware fuzz mutants conformance clean
 
 demo: $(READY) $(VMS)  ## an alert leaves a virtual board and arrives in an inbox
 	$(PY) -m tests.demo
@@ -42,6 +42,9 @@ hardware: $(READY)  ## the acceptance run on a real board: PORT=... [WIFI=ssid[:
 
 fuzz: $(READY) $(VMS)
 	$(PY) -m pytest tests/fuzz
+
+mutants: $(READY)  ## which small faults in the core no portable test notices: ARGS="--rooms agent/cms --count 20 --seed 1"
+	$(PY) tests/mutants.py $(ARGS)
 
 conformance: $(READY) $(VMS)  ## which test covers which requirement
 	$(PY) -m tests.conformance.table
