@@ -7,7 +7,7 @@ READY := $(VENV)/ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 VMS := .cache/vm/ready
 
 # `make` alone is the demo. A comment behind ## is the target's line in `make help`.
-.PHONY: demo help test test-vm lint types check bench mpy hardware fuzz conformance clean
+.PHONY: demo help test test-vm lint types check bench mpy hardware fuzz mutants conformance clean
 
 demo: $(READY) $(VMS)  ## an alert leaves a virtual board and arrives in an inbox
 	$(PY) -m tests.demo
@@ -46,6 +46,9 @@ hardware: $(READY)  ## the acceptance run on a real board: PORT=... [WIFI=ssid[:
 
 fuzz: $(READY) $(VMS)  ## random octets in, events out: FUZZ=1000000 tries that many
 	$(PY) -m pytest tests/fuzz
+
+mutants: $(READY)  ## which small faults in the core no portable test notices: ARGS="--rooms agent/cms --count 20 --seed 1"
+	$(PY) tests/mutants.py $(ARGS)
 
 conformance: $(READY) $(VMS)  ## which test covers which rule, and how it went
 	$(PY) -m tests.conformance.table

@@ -165,12 +165,7 @@ def parse_uri(value: bytes) -> Uri:
         raise ParseError("a URI without spaces, quotes and brackets was expected")
     rest = value[colon + 1 :]
     if scheme not in (b"sip", b"sips", b"im"):
-        semicolon = rest.find(b";")
-        if not rest:
-            raise ParseError("something after the scheme of a URI was expected")
-        if scheme != b"tel" or semicolon < 0:
-            return Uri(scheme, rest, b"", None, [])
-        return Uri(scheme, rest[:semicolon], b"", None, _split_uri_params(rest[semicolon + 1 :]))
+        return _without_host(scheme, rest)
     at = rest.find(b"@")  # neither a host nor a parameter may have one unescaped
     user = None
     if at >= 0:
@@ -193,6 +188,16 @@ def parse_uri(value: bytes) -> Uri:
     if headers:
         uri.headers = headers
     return uri
+
+
+def _without_host(scheme: bytes, rest: bytes) -> Uri:
+    """Return a tel: URI, or one of a scheme that we don't know."""
+    semicolon = rest.find(b";")
+    if not rest:
+        raise ParseError("something after the scheme of a URI was expected")
+    if scheme != b"tel" or semicolon < 0:
+        return Uri(scheme, rest, b"", None, [])
+    return Uri(scheme, rest[:semicolon], b"", None, _split_uri_params(rest[semicolon + 1 :]))
 
 
 def _split_uri_params(value: bytes) -> list:

@@ -34,6 +34,46 @@ class Opened:
         self.signatures: list = []
         self.certificates: list[bytes] = []
 
+    def open_pkcs7(self, key: object | None) -> None:
+        """Take off a layer of CMS: signed, or encrypted for key. Raises ParseError."""
+        kind, inside = _content_info(self.body)
+        from .signed import SIGNED_DATA, read_signed
+
+        if kind == SIGNED_DATA:
+            content, self.certificates, self.signatures = read_signed(inside)
+        else:
+            from .enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, open_enveloped
+
+            if kind not in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA):
+                raise ParseError("signed or encrypted data was expected")
+            if key is None:
+                raise ParseError("a body that isn't encrypted was expected: we have no key", 493)
+            content = open_enveloped(inside, key, kind == AUTH_ENVELOPED_DATA)  # type: ignore[arg-type]
+            self.encrypted = True
+            self.certificates, self.signatures = [], []  # of the cipher text; their signer may not know the content
+        self.content_type, self.body = _parse_entity(content)
+
+    def open_multipart(self) -> None:
+        """Take off a layer of multipart/signed. Raises ParseError."""
+        content_type = self.content_type
+        semicolon = content_type.find(b";")
+        boundary = param(split_params(content_type[semicolon + 1 :]), b"boundary") if semicolon > 0 else None
+        boundary = b"" if boundary is None else boundary.strip(b'"')
+        parts = (b"\r\n" + self.body).split(b"\r\n--" + boundary) if boundary else []
+        if len(parts) != 4 or parts[3][:2] != b"--":
+            raise ParseError("two parts and their boundary were expected in multipart/signed")
+        content = parts[1][parts[1].find(b"\r\n") + 2 :]
+        kind, octets = _parse_entity(parts[2][parts[2].find(b"\r\n") + 2 :])
+        if media_type(kind) != _SIGNATURE:
+            raise ParseError("a CMS signature was expected in multipart/signed")
+        from .signed import SIGNED_DATA, read_signed
+
+        what, inside = _content_info(octets)
+        if what != SIGNED_DATA:
+            raise ParseError("signed data was expected")
+        content, self.certificates, self.signatures = read_signed(inside, canonical(content))
+        self.content_type, self.body = _parse_entity(content)
+
 
 def is_protected(content_type: bytes) -> bool:
     """Can open_body() read a body of this type?"""
@@ -64,9 +104,9 @@ def open_body(content_type: bytes, body: bytes, key: object | None) -> Opened:
             if not is_protected(opened.content_type):
                 return opened
             if media_type(opened.content_type) == MULTIPART:
-                _open_multipart(opened)
+                opened.open_multipart()
             else:
-                _open_pkcs7(opened, key)
+                opened.open_pkcs7(key)
         raise ParseError("four layers of S/MIME at most were expected")
     except ParseError as error:
         if opened.encrypted:  # the same answer for every error inside: a peer must not be able to probe the cipher
@@ -74,51 +114,11 @@ def open_body(content_type: bytes, body: bytes, key: object | None) -> Opened:
         raise
 
 
-def _open_pkcs7(opened: Opened, key: object | None) -> None:
-    kind, inside = _content_info(opened.body)
-    from .signed import SIGNED_DATA, read_signed
-
-    if kind == SIGNED_DATA:
-        content, opened.certificates, opened.signatures = read_signed(inside)
-    else:
-        from .enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, open_enveloped
-
-        if kind not in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA):
-            raise ParseError("signed or encrypted data was expected")
-        if key is None:
-            raise ParseError("a body that isn't encrypted was expected: we have no key", 493)
-        content = open_enveloped(inside, key, kind == AUTH_ENVELOPED_DATA)  # type: ignore[arg-type]
-        opened.encrypted = True
-        opened.certificates, opened.signatures = [], []  # of the cipher text; their signer may not know the content
-    opened.content_type, opened.body = _parse_entity(content)
-
-
 def _content_info(data: bytes) -> tuple[bytes, Element]:
     root = decode(data)
     if root.tag != SEQUENCE:
         raise ParseError("a ContentInfo was expected")
     return root.take(OID).octets, root.take(0xA0, SEQUENCE)
-
-
-def _open_multipart(opened: Opened) -> None:
-    content_type = opened.content_type
-    semicolon = content_type.find(b";")
-    boundary = param(split_params(content_type[semicolon + 1 :]), b"boundary") if semicolon > 0 else None
-    boundary = b"" if boundary is None else boundary.strip(b'"')
-    parts = (b"\r\n" + opened.body).split(b"\r\n--" + boundary) if boundary else []
-    if len(parts) != 4 or parts[3][:2] != b"--":
-        raise ParseError("two parts and their boundary were expected in multipart/signed")
-    content = parts[1][parts[1].find(b"\r\n") + 2 :]
-    kind, octets = _parse_entity(parts[2][parts[2].find(b"\r\n") + 2 :])
-    if media_type(kind) != _SIGNATURE:
-        raise ParseError("a CMS signature was expected in multipart/signed")
-    from .signed import SIGNED_DATA, read_signed
-
-    what, inside = _content_info(octets)
-    if what != SIGNED_DATA:
-        raise ParseError("signed data was expected")
-    content, opened.certificates, opened.signatures = read_signed(inside, canonical(content))
-    opened.content_type, opened.body = _parse_entity(content)
 
 
 def _parse_entity(data: bytes) -> tuple[bytes, bytes]:

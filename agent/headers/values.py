@@ -67,26 +67,29 @@ def parse_address(value: bytes) -> tuple[bytes, bytes, list]:
         if value[:1] != b"<":
             raise ParseError("a URI in angle brackets was expected")
     opening = value.find(b"<")
-    if opening < 0:
-        semicolon = value.find(b";")
-        uri = (value if semicolon < 0 else value[:semicolon]).rstrip()
-        rest = b"" if semicolon < 0 else value[semicolon:]
-        if uri.find(b",") >= 0 or uri.find(b"?") >= 0:
-            raise ParseError("angle brackets around such a URI were expected")
-    else:
-        if opening:
-            display = value[:opening].rstrip()
-            for word in display.split():
-                if not is_token(word):
-                    raise ParseError("quotes around such a display name were expected")
-        closing = value.find(b">", opening)
-        if closing < 0:
-            raise ParseError("a closing bracket was expected")
-        uri = value[opening + 1 : closing]
-        rest = value[closing + 1 :].lstrip()
+    if opening > 0:
+        display = value[:opening].rstrip()
+        for word in display.split():
+            if not is_token(word):
+                raise ParseError("quotes around such a display name were expected")
+    uri, rest = _uri_and_rest(value, opening)
     if rest[:1] not in (b"", b";"):
         raise ParseError("a semicolon after the address was expected")
     return display, uri, split_params(rest[1:]) if rest else []
+
+
+def _uri_and_rest(value: bytes, opening: int) -> tuple[bytes, bytes]:
+    """Split an address into its URI and what follows. opening: where its angle bracket is, -1 without one."""
+    if opening < 0:
+        semicolon = value.find(b";")
+        uri = (value if semicolon < 0 else value[:semicolon]).rstrip()
+        if uri.find(b",") >= 0 or uri.find(b"?") >= 0:
+            raise ParseError("angle brackets around such a URI were expected")
+        return uri, b"" if semicolon < 0 else value[semicolon:]
+    closing = value.find(b">", opening)
+    if closing < 0:
+        raise ParseError("a closing bracket was expected")
+    return value[opening + 1 : closing], value[closing + 1 :].lstrip()
 
 
 class Via:

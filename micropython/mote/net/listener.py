@@ -5,7 +5,7 @@ import socket
 from asyncio.stream import Stream
 
 from agent.compat import const
-from mote.net.others import host_port_of
+from mote.net.peer import host_port_of
 from mote.net.sockets import address_of, readable
 
 _MAX_CONNECTIONS = const(4)

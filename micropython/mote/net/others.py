@@ -4,7 +4,8 @@ from gc import collect
 
 from agent.events import Resolve, Transmit
 from agent.notices import Dropped
-from mote.net.sockets import now, socket
+from mote.net.peer import host_port_of
+from mote.net.sockets import now
 
 
 class Others:
@@ -72,13 +73,3 @@ class Others:
         """Take a datagram for which memory ran out; None if it could not even be read: its sender will repeat it."""
         if data is not None:
             self.receive(data, flow)
-
-
-def host_port_of(address: object) -> tuple:
-    """Return (host, port) of an address as this port's sockets give it: a tuple, or a packed sockaddr (unix)."""
-    if type(address) is tuple:
-        return address[0].encode(), address[1]
-    _, packed, port = socket.sockaddr(address)[:3]
-    if len(packed) == 4:
-        return b"%d.%d.%d.%d" % tuple(packed), port
-    return socket.inet_ntop(socket.AF_INET6, packed).encode(), port

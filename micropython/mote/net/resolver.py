@@ -19,7 +19,7 @@ from agent.resolve.search import Search
 
 collect()
 from agent.uri import parse_host_port, parse_uri
-from mote.net.others import host_port_of
+from mote.net.peer import host_port_of
 from mote.net.sockets import address_of, now, readable
 
 _TRANSPORTS = {"udp": (b"UDP", b"TCP"), "tcp": (b"TCP", b"UDP"), "tls": (b"TLS",)}
