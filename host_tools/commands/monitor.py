@@ -119,6 +119,7 @@ class JsonOutput:
                 level=LEVELS[item.level],
                 name=item.event,
                 fields={name: _text(value) for name, value in item.fields.items()},
+                **({} if item.build is None else {"build": f"{item.build:04x}"}),
             )
         else:
             self._write(event="damaged" if isinstance(item, Damaged) else "lost", count=item.count)

@@ -13,11 +13,16 @@ from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.errors import AgentError, ParseError
-from sipmote.agent.events import Dropped, Event, MessageReceived, Outcome
-from sipmote.agent.message import Message
+from sipmote.agent.events import Outcome
+from sipmote.agent.notices import Dropped
+from sipmote.agent.uas.events import MessageReceived
+
+Event = tuple
 from sipmote.agent.headers.delta import retry_after_s
+from sipmote.agent.message import Message
 from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.agent.user_agent import UserAgent
+from sipmote.agent.wall_clock import WallClock
 from sipmote.console import harmless, write_json
 from sipmote.errors import ToolError
 from sipmote.inbox.store import describe
@@ -136,19 +141,6 @@ def _no_headers(message_id: bytes) -> bytes:
     return b""
 
 
-class _TellingUserAgent(UserAgent):
-    """Tells of the provisional responses to its requests, too, which a board has no use for."""
-
-    tell: Callable[[Message], None]
-
-    def receive_response(self, message: Message, now: int) -> Sequence[Event]:  # type: ignore[override]
-        """Match a response to its request, as the core does (RFC 3261 section 17.1.2.2: a 1xx goes to the user)."""
-        events = super().receive_response(message, now)
-        if message.status < 200:
-            self.tell(message)
-        return events
-
-
 class _Sender:
     """The application behind the shell: one message, or its parts one after the other."""
 
@@ -173,9 +165,10 @@ class _Sender:
         proxy = uri_of("--proxy", args.proxy) if args.proxy else None
         transport: bytes = args.transport.upper().encode()
         aor = uri_of("--from", args.sender) if args.sender else b"sip:%s@localhost" % user_name()
-        ua = _TellingUserAgent(aor, b"localhost", os.urandom, proxy, transport, _ACCEPT)
-        ua.tell = self._tell_progress
-        ua.credentials = self._credentials
+        settings = dict(
+            proxy=proxy, transport=transport, accept=_ACCEPT, credentials=self._credentials, clock=WallClock()
+        )
+        ua = UserAgent(aor, b"localhost", os.urandom, **settings)
         subject = None if args.subject is None else os.fsencode(args.subject)
         how: dict[str, Any] = {"expires": args.expires, "subject": None if args.encrypt_to else subject}
         wrap = None
@@ -191,7 +184,7 @@ class _Sender:
                 found = await resolver.im_server(next_hop)
             except OSError as error:
                 return self._unreachable(error)
-            ua.resolve_im = {target: found}.get
+            ua = UserAgent(aor, b"localhost", os.urandom, **settings, resolve_im={target: found}.get)
             next_hop = parse_uri(found or target)
         ua.fit(target, b"", "refuse", **how)  # says what is wrong before anything is opened
         shell = Shell(ua, self, self._tls, resolver, proxy)
@@ -199,7 +192,8 @@ class _Sender:
             await shell.open(args.bind or ())
             host = await shell.reach(next_hop)
             if not args.sender:
-                ua.aor = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
+                self.sender = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
+                how["sender"] = self.sender
             reserve = 0 if wrap is None else self._measure(wrap, ua)
             bodies, compact = ua.fit(target, text, args.budget, **how, reserve=reserve)
             how["compact"] = compact
@@ -269,7 +263,7 @@ class _Sender:
             results.append((code, line))
             if code not in (DELIVERED, ACCEPTED):
                 break
-        if imdn.CPIM not in [content_type for _, content_type in ua.refused]:
+        if not ua.has_refused(target, imdn.CPIM):
             results = await self._wait(results)
         worst: int = max(code for code, _ in results)
         self._say(worst, next(line for code, line in reversed(results) if code == worst))

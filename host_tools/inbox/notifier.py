@@ -8,8 +8,9 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim
 from sipmote.agent.errors import AgentError
-from sipmote.agent.events import MessageReceived, Outcome
+from sipmote.agent.events import Outcome
 from sipmote.agent.headers.values import parse_address
+from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.sip.shell import Shell, now_ms
@@ -76,11 +77,11 @@ class Notifier:
             return
         call_id = ua.new_call_id()
         self._shell.approach(event.flow)
-        ua.aor = parse_uri(parse_address(event.message.get(b"to") or b"")[1]).address_of_record()
+        aor = parse_uri(parse_address(event.message.get(b"to") or b"")[1]).address_of_record()
         body = receipt.build_notification(
-            cpim, receipt.STATUSES[0], ua.aor, cpim.address(b"From") or event.sender, call_id, int(time.time())
+            cpim, receipt.STATUSES[0], aor, cpim.address(b"From") or event.sender, call_id, int(time.time())
         )
-        events = ua.send(call_id, event.sender, body, now_ms(), content_type=imdn.CPIM, flow=event.flow)
+        events = ua.send(call_id, event.sender, body, now_ms(), content_type=imdn.CPIM, flow=event.flow, sender=aor)
         self._pending[call_id] = peer
         self._shell.carry_out(events)
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sipmote.agent.headers.delta import parse_delta
-from sipmote.agent.wall_clock import NTP
 from sipmote.agent.errors import AgentError, ParseError
-from sipmote.agent.events import MessageReceived, Outcome
-from sipmote.agent.headers.delta import retry_after_s
+from sipmote.agent.events import Outcome
+from sipmote.agent.headers.delta import parse_delta, retry_after_s
+from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
+from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
 from sipmote.sip.shell import Shell, now_ms
 
@@ -169,7 +169,6 @@ class Relay:
             target = b"%s:%s@%s" % (scheme, parcel["user"].encode(), host)
         await self._shell.reach(parse_uri(self._proxy or target))
         call_id = ua.new_call_id()
-        ua.aor = parcel["sender"].encode()
         subject = parcel["subject"]
         events = ua.send(
             call_id,
@@ -182,6 +181,7 @@ class Relay:
             subject=subject.encode() if subject else None,
             date=parcel["date"],
             max_forwards=parcel["max_forwards"],
+            sender=parcel["sender"].encode(),
         )
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._outcomes[call_id] = outcome

@@ -16,8 +16,8 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim, parse_cpim
 from sipmote.agent.errors import ParseError
-from sipmote.agent.events import MessageReceived
 from sipmote.agent.headers.values import media_type, param, parse_address, parse_cseq, split_params
+from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uas.freshness import is_stale
 from sipmote.agent.uri import parse_uri, unescape
 from sipmote.errors import ToolError

@@ -24,7 +24,7 @@ Field = int | str | bytes | bool | None
 _START, _END = 0x1E, 0x1F
 _LINE_ENDS = b"\r\n"
 _BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=")
-_LOG_RECORD = 1
+_OLD_RECORD, _RECORD = 1, 2  # kinds of frame; the first had no build
 _YEAR_10000 = 253_402_300_800  # unix seconds: no date can be written from here on
 
 
@@ -46,6 +46,7 @@ class Record:
     level: int
     event: str
     fields: dict[str, Field]
+    build: int | None = None  # what deploy has put on the board, 16 bits; None for a board that doesn't say
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,8 @@ def decode_frame(frame: bytes) -> Record | None:
 def encode_record(record: Record) -> bytes:
     """Return the frame a board writes for a record."""
     r = record
-    return encode_frame([_LOG_RECORD, r.seq, r.uptime_ms, r.unix, r.quality, r.level, r.event, r.fields])
+    head = [_OLD_RECORD] if r.build is None else [_RECORD, r.build]
+    return encode_frame([*head, r.seq, r.uptime_ms, r.unix, r.quality, r.level, r.event, r.fields])
 
 
 def encode_frame(value: object) -> bytes:
@@ -190,13 +192,20 @@ def encode_frame(value: object) -> bytes:
 
 def _record(value: Any) -> Record | None:
     """Return the record that a decoded payload is, or None."""
-    if type(value) is not list or len(value) != 8:
+    if type(value) is not list or not value or type(value[0]) is not int:
         return None
-    kind, seq, uptime_ms, unix, quality, level, event, fields = value
+    build = None
+    if value[0] == _RECORD and len(value) == 9:
+        build = value.pop(1)
+        if not _below(build, 0x10000):
+            return None
+    elif value[0] != _OLD_RECORD:
+        return None
+    if len(value) != 8:
+        return None
+    _, seq, uptime_ms, unix, quality, level, event, fields = value
     if (
-        type(kind) is int
-        and kind == _LOG_RECORD
-        and _below(seq, 0x10000)
+        _below(seq, 0x10000)
         and _below(uptime_ms, 1 << 63)
         and (unix is None or _below(unix, _YEAR_10000))
         and _below(quality, len(QUALITIES))
@@ -205,7 +214,7 @@ def _record(value: Any) -> Record | None:
         and type(fields) is dict
         and _is_field(fields)
     ):
-        return Record(seq, uptime_ms, unix, quality, level, event, fields)
+        return Record(seq, uptime_ms, unix, quality, level, event, fields, build)
     return None
 
 

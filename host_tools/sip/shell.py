@@ -23,12 +23,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sipmote.agent.clock import NTP
 from sipmote.agent.errors import ParseError, UsageError
-from sipmote.agent.events import Dropped, Event, MessageReceived, Outcome, Transmit
-from sipmote.agent.registration import Registered
-from sipmote.agent.registration.failure import FlowLost, RegistrationLost
-from sipmote.agent.resolve.search import is_address, live_first, place_of, relocate
+from sipmote.agent.events import Outcome, Transmit
+from sipmote.agent.notices import Dropped, Resolve
+from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.wall_clock import NTP
+
+Event = tuple
+from sipmote.agent.registration.events import FlowLost, Registered, RegistrationLost
 from sipmote.agent.stream import Framer
 from sipmote.agent.uri import Uri, bracketed, parse_host_port, parse_uri
 from sipmote.agent.user_agent import UserAgent
@@ -306,6 +308,8 @@ class Shell:
                 self._application.dropped(event)
             elif type(event) is Registered or type(event) is RegistrationLost:
                 self._application.registration(event, trouble)
+            elif type(event) is Resolve:
+                self._locate(event.uri)
             elif type(event) is FlowLost:
                 self._hang_up(event.flow)
         if not self._settling:
@@ -331,8 +335,6 @@ class Shell:
     def _transmit(self, data: bytes, flow: Flow) -> None:
         if flow[0] == b"UDP" and len(flow) > 3:
             self._send_datagram(data, flow, flow[3], (flow[1].decode(), flow[2], *flow[4:]))
-        elif not is_address(flow[1]):
-            self._locate(flow)
         elif flow[0] in _STREAMS:
             self._stream(flow).write(data)
         else:
@@ -368,7 +370,7 @@ class Shell:
     def _approach_first(self, flows: Sequence[Flow]) -> str:
         """Approach the first flow that is alive and that this machine has a route to."""
         trouble = OSError("no address")
-        for flow in live_first(self._ua, list(flows), now_ms()):
+        for flow in self._ua.uac.rescue().peers.live_first(list(flows), now_ms()):
             try:
                 return self.approach(flow)
             except OSError as error:
@@ -390,7 +392,7 @@ class Shell:
         else:
             host = _local_host((flow[1].decode(), flow[2]))
             ports = [server.sockets[0].getsockname()[1] for kind, server in self._listeners if kind == flow[0]]
-        self._ua.sent_by = bracketed(host.encode()) + (b":%d" % ports[0] if ports else b"")
+        self._ua.move_to(bracketed(host.encode()) + (b":%d" % ports[0] if ports else b""))
         return host
 
     def _route(self, flow: Flow) -> tuple[float, socket.socket, Any]:
@@ -409,26 +411,22 @@ class Shell:
                 return sock
         return self._open_udp(family, ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
 
-    def _locate(self, flow: Flow) -> None:
-        """Look up what a flow with a name in it stands for, unless that is being done already."""
-        uri = place_of(self._ua, flow, self._proxy)
-        if uri is not None and flow not in self._locating:
-            self._locating.add(flow)
-            self._start(self._relocate(flow, uri))
+    def _locate(self, uri):
+        if uri not in self._locating:
+            self._locating.add(uri)
+            self._start(self._relocate(uri))
 
-    async def _relocate(self, flow: Flow, uri: Uri) -> None:
+    async def _relocate(self, uri):
         trouble = ""
-        flows: list[Flow] = []
+        flows = []
         try:
-            flows = await self._resolver.flows(uri)
+            flows = await self._resolver.flows(parse_uri(uri))
             self._approach_first(flows)
         except (OSError, ParseError) as error:
             trouble = reason_of(error)
-        self._locating.discard(flow)  # before the next message for that name goes out
-        if trouble:
-            self.fail(flow, trouble)
-        else:
-            self.carry_out(relocate(self._ua, flow, flows, now_ms()))
+            flows = []
+        self._locating.discard(uri)
+        self.carry_out(self._ua.resolved(uri, flows, now_ms(), trouble.encode()), trouble)
 
     # Streams
 

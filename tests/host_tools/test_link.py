@@ -195,3 +195,15 @@ def test_gaps_in_the_sequence_are_reported_and_a_restart_is_none(
     pairs: list[tuple[int, int]], lost: list[Lost]
 ) -> None:
     assert [item for item in sequence(*pairs) if not isinstance(item, Record)] == lost
+
+
+def test_records_say_what_they_were_written_by_and_those_of_older_boards_do_not() -> None:
+    new = Record(0, 812, None, 0, 1, "boot", {}, 0xBEEF)
+    assert Decoder().feed(encode_record(new) + encode_record(BOOT)) == [new, Record(0, 812, None, 0, 1, "boot", {})]
+    for bad in (
+        [2, 0x10000, 0, 1, None, 0, 1, "x", {}],
+        [2, True, 0, 1, None, 0, 1, "x", {}],
+        [2, 0, 1, None, 0, 1, "x", {}],
+        [3],
+    ):
+        assert Decoder().feed(encode_frame(bad)) == [Damaged(1)]

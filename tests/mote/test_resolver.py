@@ -20,13 +20,16 @@ from tests.vm import ROOT, command
 _PROGRAM = """
 import asyncio, json, os, sys
 from agent.user_agent import UserAgent
+from mote.net.bind import bind_udp
 from mote.net.shell import Shell
+from mote.net.sockets import now
 
 settings = json.loads(sys.argv[1])
 proxy = settings["proxy"]
-ua = UserAgent(b"sip:boiler@example.org", b"mote.invalid:5060", os.urandom, proxy and proxy.encode(),
-               settings["transport"].upper().encode())
-shell = Shell(ua, lambda event: None, settings)
+ua = UserAgent(b"sip:boiler@example.org", b"mote.invalid:5060", os.urandom, proxy=proxy and proxy.encode(),
+               transport=settings["transport"].upper().encode())
+outcomes = []
+shell = Shell(ua, outcomes.append, settings)
 turns = 0
 
 async def tick():
@@ -36,11 +39,14 @@ async def tick():
         turns += 1
 
 async def main():
-    shell.open("127.0.0.1", 0, False)
+    shell.open(bind_udp("127.0.0.1", 0))
     asyncio.create_task(tick())
     for target in settings["targets"]:
         began = turns
-        outcome = await shell.send(ua.new_call_id(), target.encode(), b"hot")
+        shell.carry_out(ua.send(ua.new_call_id(), target.encode(), b"hot", now()))
+        while not outcomes:
+            await asyncio.sleep_ms(10)
+        outcome = outcomes.pop()
         print(json.dumps([outcome.name, outcome.status, outcome.reason.decode(), turns - began]))
     loaded = ("mote.net.resolver", "agent.resolve.search", "agent.resolve.dns")
     print(json.dumps(sorted([name for name in sys.modules if name in loaded])))

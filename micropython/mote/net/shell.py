@@ -69,7 +69,12 @@ class Shell:
         """Have the ticker wake in time for the core's next deadline."""
         wait = self.user_agent.wait_ms(now())
         ticker = self._ticker
-        if wait is not None and ticker is not core.cur_task and until(self._wake_at, now()) > wait:
+        if (
+            wait is not None
+            and ticker is not None
+            and ticker is not core.cur_task
+            and until(self._wake_at, now()) > wait
+        ):
             self._wake_at = now() + wait  # the ticker has to wake earlier
             core._task_queue.remove(ticker)
             core._task_queue.push(ticker, ticks_add(ticks_ms(), wait))
@@ -79,6 +84,8 @@ class Shell:
             if flow != self._flow:
                 self._address = address_of(flow[1], flow[2])
                 self._flow = flow
+            if self._udp is None:
+                raise OSError("no network, or mote.run() has not begun")
             self._udp.sendto(data, self._address)
         except OSError as error:
             self.carry_out(self.user_agent.failed(flow, now(), str(error).encode()))
