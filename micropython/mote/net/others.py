@@ -2,8 +2,8 @@
 
 from gc import collect
 
-from agent.events import Resolve, Transmit
-from agent.notices import Dropped
+from agent.events import Transmit
+from agent.notices import Dropped, Resolve
 from mote.net.peer import host_port_of
 from mote.net.sockets import now
 
