@@ -1,15 +1,5 @@
 """What a sensor's program imports, for editors and type checkers; the manual is micropython/README.md.
 
-from mote import Mote
-
-mote = Mote()
-
-@mote.every(30)
-def boiler():
-    if read_celsius() > 80:
-        mote.alert("Boiler too hot", expires=600)
-
-mote.run()
 """
 
 from collections.abc import Awaitable, Callable, Generator
@@ -23,7 +13,7 @@ class Mote:
     """A board that sends SIP messages, configured by /mote.json. A program makes one."""
 
     settings: dict[str, Any]
-    """The configuration: every key of mote.json, defaults filled in. To be read; changes here have no effect."""
+    """What mote.json says; a key that isn't there has its default. To be read: changes here have no effect."""
 
     def __init__(self) -> None:
         """Read /mote.json. Raises ValueError that says what is missing there."""

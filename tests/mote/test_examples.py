@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,8 @@ def test_door_tells_when_it_opens_and_closes(tmp_path: Path) -> None:
 def test_button_sends_one_alert_a_press_and_says_what_became_of_it(tmp_path: Path) -> None:
     with bench(tmp_path, "button.py", pin4="1") as board:
         assert board.alert() == "help is wanted at the gate"
+        board.monitor.wait_for(event="log", name="outcome")
+        assert "help: delivered" not in board.monitor.transcript()
         board.put("pin4", "0")
         board.printed("help: delivered")
         board.put("pin4", "1")
@@ -115,7 +118,9 @@ def test_deep_sleep_comes_once_the_alert_has_an_outcome_and_a_cold_boot_has_left
     with bench(tmp_path, "deep_sleep.py") as board:
         assert board.alert() == "still here"
         board.printed("alert: delivered")
+        began = time.monotonic()
         board.printed("sleeping for 600 s")
+        assert time.monotonic() - began > 9
 
 
 def test_commands_take_arguments_and_say_what_they_expect(tmp_path: Path) -> None:
