@@ -34,7 +34,7 @@ def shorten(data: bytes, body_octets: int) -> bytes:
 def to_come(uac: "Uac", request: Request) -> int:  # type: ignore[name-defined]  # noqa: F821
     """Return the octets that a request may still gain: the answer to a challenge, and a Date once it is known."""
     octets = 0
-    if request.expires and request.date is None and (uac.clock is None or uac.clock.quality == 0):  # type: ignore[attr-defined]
+    if request.expires and request.date is None and (uac.clock is None or uac.clock.quality == 0):
         octets = _DATE
     if uac.settings.get("credentials"):
         each = _CREDENTIALS + max([len(one[1]) for one in uac.settings["credentials"]]) + len(request.uri)

@@ -52,7 +52,7 @@ class FullRequest(Request):
                 raise UsageError("there is no option %s for a request" % name)
             value = options[name]
             if name == "max_forwards":
-                self.hops = b"%d" % value
+                self.hops = b"%d" % value  # type: ignore[str-format]
             else:
                 setattr(self, name, value)
         if self.expires is not None and parse_delta(b"%d" % self.expires) is None:

@@ -34,7 +34,7 @@ class More:
                 if self.registration is not None:
                     self.registration.pong(flow)
                 return (Transmit(b"\r\n", flow),) if data == _PING and flow[0] != b"UDP" else ()
-            data = self._reader(octets)  # type: ignore[operator]
+            data = self._reader(octets)
         if data.status or not data.method:
             return self._take_response(data, flow, now)
         return self._take_request(data, flow, now)
@@ -59,7 +59,7 @@ class More:
             given = self._uac.settings.get
             accept, keep = given("accept", (b"text/plain",)), given("keep", 16)
             self._uas = Uas(accept, given("users"), given("hosts"), keep, given("authenticator"), self._uac.token)
-        return self._uas.receive(message, flow, self._uac.clock, now)  # type: ignore[no-any-return]
+        return self._uas.receive(message, flow, self._uac.clock, now)
 
     def _match(self, message: Message) -> ClientTransaction | None:
         """Return the attempt that a response answers (RFC 3261 sections 17.1.3 and 18.1.2), None for a stray.
@@ -69,12 +69,12 @@ class More:
         vias = message.all(b"via")
         via = vias[0].lower() if len(vias) == 1 else b""
         branch = via[via.find(b"z9hg4bk") :].split(b";")[0].rstrip()
-        attempt: ClientTransaction | None = self._uac.pending.get(branch)  # type: ignore[attr-defined]
+        attempt: ClientTransaction | None = self._uac.pending.get(branch)
         if message.fault or attempt is None or via.find(b",") >= 0:
             return None
         ours = attempt.via[5:].lower().split(b";")[0].split()
         cseq = (message.get(b"cseq") or b"").split()
-        if via.split(b";")[0].split()[-1:] != ours[-1:] or cseq[-1:] != [attempt.request.method]:  # type: ignore[attr-defined]
+        if via.split(b";")[0].split()[-1:] != ours[-1:] or cseq[-1:] != [attempt.request.method]:
             return None
         return attempt
 
@@ -111,6 +111,10 @@ class More:
     def resolved(self, uri: bytes, flows: list, now: int, reason: bytes = b"No Address") -> list:
         """Answer a Resolve event: the flows that its URI leads to, the best first; none, and the reason why."""
         return self._uac.rescue().resolved(uri, flows, now, reason)  # type: ignore[no-any-return]
+
+    def live_first(self, flows: list, now: int) -> list:
+        """Return flows with those at the end that led nowhere a while ago."""
+        return self._uac.rescue().peers.live_first(flows, now)  # type: ignore[no-any-return]
 
     def failed(self, flow: tuple, now: int, reason: bytes = b"Transport Error") -> list:
         """End what is pending on a flow that is gone or can't be opened, as if by a 503 (RFC 3261 section 8.1.3.1).

@@ -31,7 +31,7 @@ class Request:
     def __init__(self, call_id: bytes, target: tuple, sender: bytes, tag: bytes, body: bytes) -> None:
         """target: as read_target() gives it. sender: URI of From. body: its octets."""
         self.uri, self.to, self.key, flow, self.place = target
-        self.flows = (flow,)
+        self.flows: tuple = (flow,)
         self.call_id = call_id
         self.sender = sender
         self.tag = tag

@@ -123,7 +123,7 @@ class Uac:
         if is_named:
             from .notices import Resolve
 
-            events = [Resolve(request.place)]
+            events: list = [Resolve(request.place)]
         else:
             events = [Transmit(attempt.data, attempt.flow)]
         self.pending[attempt.via[-23:].lower()] = attempt
@@ -172,7 +172,9 @@ class Uac:
             elif (octet < 103 and octet != 102) or octet == 108 or octet == 114 or octet == 118:
                 return None  # a folded line, an odd Date, Content-Length, Retry-After, another Via
             at = end + 2
-        return (attempt, date) if seen == 3 and end == at and attempt.request.owner is None else None
+        if seen != 3 or end != at or attempt is None or attempt.request.owner is not None:
+            return None
+        return attempt, date
 
     def answered(
         self, attempt: ClientTransaction, status: int, reason: bytes, date: bytes | None, response: object, now: int

@@ -16,19 +16,19 @@ from ..request import Request
 from .digest import hexhash, is_supported, parse_parameters, quote, response, secret, unquote
 
 
-def amend(request: Request, status: int, refusal: Message, peers: Peers, now: int) -> Request | None:
+def amend(request: Request, status: int, response: Message | None, peers: Peers, now: int) -> Request | None:
     """Take up the challenges we have credentials for (RFC 3261 section 22): each realm once, again only when stale.
 
     Returns the request to send again, None when it would not help; see agent.recovery.amend(). A proxy that forks puts
     the challenges of all branches in one response, so that both fields may be in either status (section 16.7, step 7).
     """
     credentials = peers.settings.get("credentials")
-    if not credentials:
+    if not credentials or response is None:
         return None
     challenges = list(peers.known(request))
     tried = request.tried
-    found = choose(refusal.all(b"www-authenticate"), b"Authorization")
-    for challenge in found + choose(refusal.all(b"proxy-authenticate"), b"Proxy-Authorization"):
+    found = choose(response.all(b"www-authenticate"), b"Authorization")
+    for challenge in found + choose(response.all(b"proxy-authenticate"), b"Proxy-Authorization"):
         mark = b"%s %s" % (challenge.field, challenge.realm)
         if mark in tried and not (challenge.stale and tried.count(mark) < 2):
             continue

@@ -8,11 +8,11 @@ from ..request import Request
 from ..uri import Uri, parse_uri
 
 
-def amend(request: Request, status: int, response: Message, peers: Peers, now: int) -> Request | None:
+def amend(request: Request, status: int, response: Message | None, peers: Peers, now: int) -> Request | None:
     """Return the request in its other form, None when it has none; see agent.recovery.amend()."""
     if status == 416:
         return _as_sip(request)
-    if request.fallback is None:
+    if request.fallback is None or response is None:
         return None
     content_type, body = request.fallback
     accepted = [media_type(value) for value in b",".join(response.all(b"accept")).split(b",")]

@@ -10,8 +10,10 @@ from ..target import place_of
 from ..uri import parse_uri
 
 
-def amend(request: Request, status: int, response: Message, peers: Peers, now: int) -> Request | None:
+def amend(request: Request, status: int, response: Message | None, peers: Peers, now: int) -> Request | None:
     """Return the request for the next Contact that was not tried yet, never from sips to sip; see recovery.amend()."""
+    if response is None:
+        return None
     tried = request.tried or (request.key,)
     was_secure = request.uri[:5].lower() == b"sips:"
     try:

@@ -88,7 +88,7 @@ class Registration:
         if self._old_contact is not None:
             contact += b", <%s>;expires=0" % self._old_contact.request_uri()
         fields = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: path, outbound\r\n"
-        options = {
+        options: dict[str, object] = {
             "method": b"REGISTER",
             "content_type": None,
             "extra": fields % (contact, self.expires),
@@ -163,7 +163,7 @@ class Registration:
         timer = parse_delta(response.get(b"flow-timer"))
         self._interval = _PING_MS if flow[0] == b"UDP" else _STREAM_PING_MS
         if timer is not None and 0 < timer < 3600:  # RFC 5626 section 4.4: 80 to 100 % of it
-            self._interval = timer * 1000 * (80 + uac.random_bytes(1)[0] % 21) // 100  # type: ignore[operator]
+            self._interval = timer * 1000 * (80 + uac.random_bytes(1)[0] % 21) // 100
         self.ping_at = later(now, self._interval)
         self.pong_at = None
         return [Registered(granted)]
@@ -195,7 +195,7 @@ class Registration:
             self.has_raised = True
             self.expires = least
             return self.start(now)
-        pause = pause_s(self.failures, self._uac.random_bytes(1)[0], response)  # type: ignore[operator]
+        pause = pause_s(self.failures, self._uac.random_bytes(1)[0], response)
         self.failures += 1
         self.bound = self.has_raised = False
         self.ping_at = self.pong_at = None
@@ -224,7 +224,7 @@ class Registration:
         if self.pong_at is not None and until(self.pong_at, now) <= 0:
             flow = self._flow
             ended = self._uac.rescue().failed(flow, now, b"No answer to pings")
-            return [FlowLost(flow)] + ended + self.flow_failed(flow, now)
+            return [FlowLost(flow)] + ended + self.flow_failed(flow, now)  # type: ignore[no-any-return]
         if self.next_at is not None and until(self.next_at, now) <= 0:
             return self.start(now)
         if self.ping_at is not None and until(self.ping_at, now) <= 0:

@@ -196,8 +196,9 @@ class Uas:
         if message.get(b"date") is not None:
             from .freshness import judge
 
-            freshness = judge(message, clock, now)
-        return MessageReceived(message, request.flow, request.sender, request.call_id, *freshness, request.key, user)
+            freshness = judge(message, clock, now)  # type: ignore[arg-type]
+        head = (message, request.flow, request.sender, request.call_id)
+        return MessageReceived(*head, *freshness, request.key, user)  # type: ignore[call-arg]
 
     def _answer(
         self, transaction: ServerTransaction, status: int, fields: bytes, now: int, reason: bytes = b""

@@ -25,7 +25,7 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.headers.values import media_type, parse_address, takes
-from sipmote.agent.notices import Dropped
+from sipmote.agent.notices import Dropped, Provisional
 from sipmote.agent.registration.events import Registered, RegistrationLost
 from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uas.events import MessageReceived
@@ -478,6 +478,9 @@ class Inbox:
         elif type(event) is RegistrationLost:
             why = {"reason": trouble} if trouble else {}
             self._screen.registration("not_registered", status=event.status, retry_s=event.pause_s, **why)
+
+    def provisional(self, event: Provisional) -> None:
+        """The outcome will do."""
 
     def dropped(self, event: Dropped) -> None:
         """Count; said once a second at most."""

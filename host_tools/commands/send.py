@@ -14,12 +14,9 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Outcome
-from sipmote.agent.notices import Dropped
-from sipmote.agent.uas.events import MessageReceived
-
-Event = tuple
 from sipmote.agent.headers.delta import retry_after_s
-from sipmote.agent.message import Message
+from sipmote.agent.notices import Dropped, Provisional
+from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.agent.wall_clock import WallClock
@@ -147,6 +144,7 @@ class _Sender:
     def __init__(self, args: argparse.Namespace, credentials: tuple[tuple[bytes, bytes, bytes], ...]) -> None:
         self._args = args
         self._credentials = credentials
+        self._aor = b""
         self._tls = tls.from_arguments(args)
         self._writer = None
         if args.sign or args.encrypt_to:
@@ -164,10 +162,9 @@ class _Sender:
         target = os.fsencode(args.uri)
         proxy = uri_of("--proxy", args.proxy) if args.proxy else None
         transport: bytes = args.transport.upper().encode()
-        aor = uri_of("--from", args.sender) if args.sender else b"sip:%s@localhost" % user_name()
-        settings = dict(
-            proxy=proxy, transport=transport, accept=_ACCEPT, credentials=self._credentials, clock=WallClock()
-        )
+        self._aor = aor = uri_of("--from", args.sender) if args.sender else b"sip:%s@localhost" % user_name()
+        settings: dict[str, Any] = {"proxy": proxy, "transport": transport, "accept": _ACCEPT, "clock": WallClock()}
+        settings["credentials"] = self._credentials
         ua = UserAgent(aor, b"localhost", os.urandom, **settings)
         subject = None if args.subject is None else os.fsencode(args.subject)
         how: dict[str, Any] = {"expires": args.expires, "subject": None if args.encrypt_to else subject}
@@ -192,8 +189,7 @@ class _Sender:
             await shell.open(args.bind or ())
             host = await shell.reach(next_hop)
             if not args.sender:
-                self.sender = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
-                how["sender"] = self.sender
+                how["sender"] = self._aor = b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
             reserve = 0 if wrap is None else self._measure(wrap, ua)
             bodies, compact = ua.fit(target, text, args.budget, **how, reserve=reserve)
             how["compact"] = compact
@@ -224,7 +220,10 @@ class _Sender:
             unix = int(time.time())
             content_type, body = charset, text
             if is_cpim:
-                content_type, body = imdn.CPIM, build_cpim(ua.aor, to, text, charset, unix, subject, headers(call_id))
+                content_type, body = (
+                    imdn.CPIM,
+                    build_cpim(self._aor, to, text, charset, unix, subject, headers(call_id)),
+                )
             if writer is None:
                 return {"content_type": content_type, "body": body, "fallback": (inner, text)}
             content_type, body = writer.protect(content_type, body, to_measure)
@@ -325,12 +324,13 @@ class _Sender:
             return f" (nobody listens at {first_hop}: check port and transport, or start the server)"
         return ""
 
-    def _tell_progress(self, response: Message) -> None:
+    def provisional(self, event: Provisional) -> None:
         """Somebody has our request and works on it: what programs may show, and people need not read."""
         if self._args.json:
-            reason = response.reason.decode("utf-8", "backslashreplace")
-            call_id = (response.get(b"call-id") or b"").decode("utf-8", "backslashreplace")
-            write_json([{"event": "provisional", "status": response.status, "reason": reason, "call_id": call_id}])
+            reason = event.reason.decode("utf-8", "backslashreplace")
+            write_json(
+                [{"event": "provisional", "status": event.status, "reason": reason, "call_id": event.call_id.decode()}]
+            )
 
     def take(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
         """Nobody is here to read messages; notifications of ours are taken."""

@@ -90,6 +90,7 @@ class Relay:
         except ParseError as error:
             raise ToolError(f"--relay-to {target}: {error.detail}") from None
         self._to_each = uri.user is None
+        assert ua.clock, "hosts know the time"
         ua.clock.set(int(time.time()), NTP, now_ms())
         self._task = asyncio.get_running_loop().create_task(self._work())
 

@@ -25,15 +25,13 @@ from typing import Any, Protocol
 
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.events import Outcome, Transmit
-from sipmote.agent.notices import Dropped, Resolve
-from sipmote.agent.uas.events import MessageReceived
-from sipmote.agent.wall_clock import NTP
-
-Event = tuple
+from sipmote.agent.notices import Dropped, Provisional, Resolve
 from sipmote.agent.registration.events import FlowLost, Registered, RegistrationLost
 from sipmote.agent.stream import Framer
+from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uri import Uri, bracketed, parse_host_port, parse_uri
 from sipmote.agent.user_agent import UserAgent
+from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
 from sipmote.sip import tls
 from sipmote.sip.reader import Message
@@ -65,6 +63,9 @@ class Application(Protocol):
 
     def outcome(self, event: Outcome, trouble: str) -> None:
         """A message that was sent has its result; trouble: why its flow failed, "" when the peer or a timer spoke."""
+
+    def provisional(self, event: Provisional) -> None:
+        """A peer works on a message that was sent."""
 
     def dropped(self, event: Dropped) -> None:
         """Bytes came that led to nothing."""
@@ -157,7 +158,7 @@ class Shell:
         self._routes: dict[Flow, tuple[float, socket.socket, Any]] = {}  # UDP flow -> (good until, socket, address)
         self._resolver = resolver or Resolver()
         self._proxy = proxy
-        self._locating: set[Flow] = set()  # flows with a name that is being looked up
+        self._locating: set[bytes] = set()  # URIs that are being looked up
         self._tasks: set[asyncio.Task[None]] = set()
         self._batch: list[MessageReceived] = []
         self._closing: list[_Connection] = []
@@ -292,7 +293,7 @@ class Shell:
 
     # Outputs of the core
 
-    def carry_out(self, events: Iterable[Event], trouble: str = "") -> None:
+    def carry_out(self, events: Iterable[Any], trouble: str = "") -> None:
         """Do what the core says, in order; messages wait for the end of this turn of the loop.
 
         trouble: what was wrong with a flow, if that is what these events come from.
@@ -304,6 +305,8 @@ class Shell:
                 self._batch.append(event)
             elif type(event) is Outcome:
                 self._application.outcome(event, trouble)
+            elif type(event) is Provisional:
+                self._application.provisional(event)
             elif type(event) is Dropped:
                 self._application.dropped(event)
             elif type(event) is Registered or type(event) is RegistrationLost:
@@ -370,7 +373,7 @@ class Shell:
     def _approach_first(self, flows: Sequence[Flow]) -> str:
         """Approach the first flow that is alive and that this machine has a route to."""
         trouble = OSError("no address")
-        for flow in self._ua.uac.rescue().peers.live_first(list(flows), now_ms()):
+        for flow in self._ua.live_first(list(flows), now_ms()):
             try:
                 return self.approach(flow)
             except OSError as error:
@@ -411,14 +414,15 @@ class Shell:
                 return sock
         return self._open_udp(family, ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
 
-    def _locate(self, uri):
+    def _locate(self, uri: bytes) -> None:
+        """Look up where a URI leads, unless that is being done already."""
         if uri not in self._locating:
             self._locating.add(uri)
             self._start(self._relocate(uri))
 
-    async def _relocate(self, uri):
+    async def _relocate(self, uri: bytes) -> None:
         trouble = ""
-        flows = []
+        flows: list[Flow] = []
         try:
             flows = await self._resolver.flows(parse_uri(uri))
             self._approach_first(flows)
@@ -482,6 +486,7 @@ class Shell:
 
     def _sweep(self) -> None:
         """Close idle streams and forget old routes, now and then; keep the core's calendar right."""
+        assert self._ua.clock, "hosts know the time"
         self._ua.clock.set(int(time.time()), NTP, now_ms())
         now = self._loop.time()
         for connection in list(self._connections.values()):

@@ -1,6 +1,4 @@
-"""What a sensor's program imports, for editors and type checkers; the manual is micropython/README.md.
-
-"""
+"""What a sensor's program imports, for editors and type checkers; the manual is micropython/README.md."""
 
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Literal, TypeVar, type_check_only

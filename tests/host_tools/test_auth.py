@@ -83,7 +83,8 @@ def test_a_replayed_request_is_challenged_as_stale_and_arrives_once(guarded: Run
         assert challenge.startswith(b"SIP/2.0 401 ")
         (one,) = choose([header(challenge, "WWW-Authenticate").encode()], b"Authorization")
         one.user, one.password = b"alice", b"wonder"
-        line = one.answer(b"MESSAGE", b"sip:desk@127.0.0.1", b"Watson, come here.", b"c").decode().strip()
+        one.cnonce = b"c"
+        line = one.answer(b"MESSAGE", b"sip:desk@127.0.0.1", b"Watson, come here.").decode().strip()
         request = message("1", branch="2", fields=[line])
         sock.send(request)
         answer = sock.recv(4096)
