@@ -12,10 +12,11 @@ if sys.implementation.name == "micropython":
 
 from agent.errors import ParseError
 from agent.escapes import unescape
-from agent.events import Dropped, Transmit
+from agent.events import Transmit
 from agent.headers.delta import parse_delta
 from agent.headers.values import parse_address, parse_cseq, parse_via
 from agent.message import Message
+from agent.notices import Dropped
 from agent.stream import Framer
 from agent.uas.events import MessageReceived
 from agent.uri import parse_uri
