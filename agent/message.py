@@ -49,13 +49,13 @@ class Message:
             self.fault = (detail, status)
 
     def _read_start_line(self, line: bytes) -> None:
-        begin = line[:8].upper()
-        if begin[:4] == b"SIP/":
-            code = line[8:11]
+        if line[:4].upper() == b"SIP/":
+            version, _, rest = line.partition(b" ")
+            code, _, reason = rest.partition(b" ")
             # below 100, or not just three digits, is no status; "SIP/2.0 200" without a space is tolerated
-            if begin == b"SIP/2.0 " and code.isdigit() and b"100" <= code <= b"699" and line[11:12] in (b"", b" "):
+            if version.upper() == b"SIP/2.0" and len(code) == 3 and code.isdigit() and b"100" <= code <= b"699":
                 self.status = int(code)
-                self.reason = line[12:]
+                self.reason = reason
             else:
                 self._blame("a status line SIP/2.0 NNN was expected")
             return
@@ -93,7 +93,7 @@ class Message:
             self._places.append(end)
             at = end + 2
         self.body_at = at + 2
-        lengths = self.all(b"content-length", 2)
+        lengths = self.all(b"content-length")
         if lengths:
             self.length = -1
             if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 10:
@@ -101,11 +101,11 @@ class Message:
             else:
                 self._blame("one Content-Length of digits was expected")
 
-    def check(self, once: tuple = ()) -> None:
+    def check(self, once: bytes = b"") -> None:
         """Raise ParseError for a message that is not well-formed, with the status that a request like this deserves.
 
         That is one with a fault, an octet of a line's end that stands alone, a line that is no header field (RFC 3261
-        section 7.3), or two fields of a name in `once`.
+        section 7.3), or two fields of a name in `once`, which has names with blanks between them.
         """
         if self.fault is not None:
             raise ParseError(self.fault[0], self.fault[1])
@@ -115,7 +115,7 @@ class Message:
         ends = count(b"\r\n", 0, self.body_at)
         if count(b"\n", 0, self.body_at) != ends or count(b"\r", 0, self.body_at) != ends:
             raise ParseError("CRLF at each line's end and no CR or LF elsewhere was expected")
-        for name in once:
+        for name in once.split():
             if self.names.count(name) > 1:
                 raise ParseError("one %s only was expected" % name.decode())
 
@@ -123,13 +123,9 @@ class Message:
         """Return the value of the first field of this name, unfolded and stripped; None without one."""
         return self._value(self.names.index(name)) if name in self.names else None
 
-    def all(self, name: bytes, most: int = 65535) -> list[bytes]:
-        """Return the values of all fields of this name, the first `most` of them, in order, one each line."""
-        values: list[bytes] = []
-        for i in range(len(self.names)):
-            if self.names[i] == name and len(values) < most:
-                values.append(self._value(i))
-        return values
+    def all(self, name: bytes) -> list[bytes]:
+        """Return the values of all fields of this name, in order, one each line."""
+        return [self._value(i) for i in range(len(self.names)) if self.names[i] == name]
 
     def _value(self, i: int) -> bytes:
         value = self.data[self._places[2 * i] : self._places[2 * i + 1]].strip()

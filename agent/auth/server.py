@@ -14,10 +14,11 @@ from binascii import crc32, hexlify
 from ..clock import until
 from ..compat import const
 from ..errors import ParseError, UsageError
+from ..escapes import unescape
 from ..headers.uri_equality import equivalent
 from ..headers.values import parse_address
 from ..message import Message
-from ..uri import parse_uri, unescape
+from ..uri import parse_uri
 from .digest import hexhash, is_supported, parse_parameters, response, unquote
 
 _ALGORITHMS = (b"SHA-256", b"MD5")  # the most preferred first

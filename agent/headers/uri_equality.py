@@ -1,6 +1,7 @@
 """The full comparison of two URIs (RFC 3261 section 19.1.4), for uses where Uri.key() is not strict enough."""
 
-from ..uri import Uri, unescape
+from ..escapes import unescape
+from ..uri import Uri
 
 _RESERVED = b";/?:@&=+$,"  # an escape of one of these means something else than the sign itself (RFC 2396 section 2.2)
 

@@ -1,4 +1,4 @@
-"""Parsers of header field values, one for each form that we read (RFC 3261 sections 20 and 25).
+"""Header field values: one parser for each form that a MESSAGE agent reads (RFC 3261 sections 20 and 25).
 
 Values come in unfolded, without the field name. A value that a peer got wrong raises ParseError.
 """
@@ -26,9 +26,9 @@ def split_params(value: bytes) -> list:
         raise ParseError("fewer parameters were expected")
     params: list = []
     for part in parts:
-        equals = part.find(b"=")
-        name = (part if equals < 0 else part[:equals]).strip().lower()
-        content = None if equals < 0 else part[equals + 1 :].strip()
+        name, equals, text = part.partition(b"=")
+        name = name.strip().lower()
+        content = text.strip() if equals else None
         if content == b"" or not is_token(name):
             raise ParseError("a parameter was expected")
         if param(params, name) is not None:
@@ -56,46 +56,36 @@ def parse_address(value: bytes) -> tuple[bytes, bytes, list]:
     display = b""
     if value[:1] == b'"':
         end = value.find(b'"', 1)
-        if end > 1 and value[end - 1] == 92:  # a backslash
+        if end > 0 and value[end - 1] == 92:  # a backslash
             from .quoting import closing_quote
 
             end = closing_quote(value, 0)
-        if end < 0:
-            raise ParseError("a closing quote was expected")
         display = value[1:end]
         value = value[end + 1 :].lstrip()
-        if value[:1] != b"<":
-            raise ParseError("a URI in angle brackets was expected")
-    opening = value.find(b"<")
-    if opening > 0:
-        display = value[:opening].rstrip()
-        for word in display.split():
-            if not is_token(word):
-                raise ParseError("quotes around such a display name were expected")
-    uri, rest = _uri_and_rest(value, opening)
-    if rest[:1] not in (b"", b";"):
-        raise ParseError("a semicolon after the address was expected")
-    return display, uri, split_params(rest[1:]) if rest else []
-
-
-def _uri_and_rest(value: bytes, opening: int) -> tuple[bytes, bytes]:
-    """Split an address into its URI and what follows. opening: where its angle bracket is, -1 without one."""
-    if opening < 0:
-        semicolon = value.find(b";")
-        uri = (value if semicolon < 0 else value[:semicolon]).rstrip()
-        if uri.find(b",") >= 0 or uri.find(b"?") >= 0:
+        if end < 0 or value[:1] != b"<":
+            raise ParseError("a closing quote and a URI in angle brackets was expected")
+    name, bracket, rest = value.partition(b"<")
+    if bracket:
+        if name:
+            display = name.rstrip()
+            for word in display.split():
+                if not is_token(word):
+                    raise ParseError("quotes around such a display name were expected")
+        uri, bracket, rest = rest.partition(b">")
+        rest = rest.lstrip()
+        if not bracket or rest[:1] not in (b"", b";"):
+            raise ParseError("a closing bracket and a semicolon or nothing was expected")
+        semicolon, params = rest[:1], rest[1:]
+    else:
+        uri, semicolon, params = value.partition(b";")
+        uri = uri.rstrip()
+        if b"," in uri or b"?" in uri:
             raise ParseError("angle brackets around such a URI were expected")
-        return uri, b"" if semicolon < 0 else value[semicolon:]
-    closing = value.find(b">", opening)
-    if closing < 0:
-        raise ParseError("a closing bracket was expected")
-    return value[opening + 1 : closing], value[closing + 1 :].lstrip()
+    return display, uri, split_params(params) if semicolon else []
 
 
 class Via:
     """One Via value: transport (upper case), host, port or None, params as split_params gives them, and the text."""
-
-    __slots__ = ("host", "params", "port", "text", "transport")
 
     def __init__(self, transport: bytes, host: bytes, port: int | None, params: list, text: bytes) -> None:
         self.transport = transport
@@ -110,16 +100,15 @@ def parse_via(value: bytes) -> Via:
 
     Raises ParseError when protocol, transport or sent-by are missing or a parameter is malformed.
     """
-    semicolon = value.find(b";")
-    head = (value if semicolon < 0 else value[:semicolon]).split(b"/", 3)
-    params = [] if semicolon < 0 else split_params(value[semicolon + 1 :])
-    if len(head) != 3 or head[0].strip().upper() != b"SIP" or head[1].strip() != b"2.0":
+    head, semicolon, params = value.partition(b";")
+    parts = head.split(b"/", 3)
+    if len(parts) != 3 or parts[0].strip().upper() != b"SIP" or parts[1].strip() != b"2.0":
         raise ParseError("SIP/2.0/transport in Via was expected")
-    words = head[2].split(None, 1)
+    words = parts[2].split(None, 1)
     if len(words) != 2 or not is_token(words[0]):
         raise ParseError("a transport and an address in Via were expected")
     host, port = parse_host_port(words[1].replace(b" ", b"").replace(b"\t", b""))
-    return Via(words[0].upper(), host, port, params, value)
+    return Via(words[0].upper(), host, port, split_params(params) if semicolon else [], value)
 
 
 def parse_cseq(value: bytes) -> tuple[int, bytes]:
@@ -140,12 +129,12 @@ def parse_cseq(value: bytes) -> tuple[int, bytes]:
 
 def media_type(value: bytes) -> bytes:
     """Return type/subtype of a Content-Type value in lower case without blanks and parameters (section 20.15)."""
-    semicolon = value.find(b";")
-    return (value if semicolon < 0 else value[:semicolon]).replace(b" ", b"").strip().lower()
+    return value.partition(b";")[0].replace(b" ", b"").strip().lower()
 
 
 def takes(accepted: tuple | list, media: bytes) -> bool:
     """Do these media ranges, such as b"text/plain", b"text/*" or b"*/*", take this type?"""
-    if media in accepted or b"*/*" in accepted:
-        return True
-    return any(one[-2:] == b"/*" and media.startswith(one[:-1]) for one in accepted)
+    for one in accepted:
+        if one == media or one == b"*/*" or (one[-2:] == b"/*" and media.startswith(one[:-1])):
+            return True
+    return False

@@ -13,10 +13,10 @@ from ..events import Transmit
 from ..headers.values import media_type, takes
 from ..message import Message
 from ..notices import Dropped
-from ..uri import Uri, unescape
+from ..uri import Uri
 from .checks import Incoming
 from .events import MessageReceived
-from .response import response
+from .response import echo, response
 from .server_transaction import ServerTransaction
 
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
@@ -64,14 +64,16 @@ class Uas:
             user, events = authenticate(self._authenticator, request, now)
             if user is None:
                 return events
-        if not self._has_room(now):
-            return [Dropped("too many requests without an answer", flow)]
+        if not self._has_room(self._keep - 1, now):
+            return [Dropped("too many unanswered requests", flow)]
         transaction = self._begin(request, now)
         if transaction is None:
-            return [Dropped("a request with more to copy than we give back", flow)]
-        refusal = self._refusal(request, is_copy)
-        if refusal is not None:
-            return self._answer(transaction, refusal[0], refusal[1], now)
+            return [Dropped("a request with too much to copy", flow)]
+        status = self._status(request, is_copy)
+        if status:
+            from .refusals import refusal
+
+            return self._answer(transaction, *refusal(status, message, self._accept), now)
         return [self._received(request, user, clock, now)]
 
     def respond(self, received: MessageReceived, status: int, fields: bytes, now: int, reason: bytes = b"") -> list:
@@ -80,15 +82,9 @@ class Uas:
         fields: further header lines. reason: in place of the usual phrase.
         """
         if not 200 <= status < 700 or status == 408:
-            raise UsageError("a final response other than 408 answers a MESSAGE (RFC 4320 section 4.2)")
+            raise UsageError("a final response other than 408 was expected (RFC 4320)")
         transaction = self._transactions.get(received.key)
-        if transaction is None:
-            return []
-        if status == 415 and not fields:
-            from .refusals import accept_field
-
-            fields = accept_field(self._accept)
-        return self._answer(transaction, status, fields, now, reason)
+        return [] if transaction is None else self._answer(transaction, status, fields, now, reason)
 
     def wake(self, now: int) -> list:
         """Let time pass: 100 for what is still unanswered after 3.5 s, end what nobody can repeat any more."""
@@ -102,7 +98,7 @@ class Uas:
 
                 transaction.respond(trying(transaction, now), False, now)
                 events.append(Transmit(transaction.response, transaction.flow))
-        self._expire(now)
+        self._has_room(self._keep, now)
         return events
 
     def wait_ms(self, now: int) -> int | None:
@@ -114,21 +110,22 @@ class Uas:
                 wait = ms
         return wait
 
-    def _has_room(self, now: int) -> bool:
-        """Make room for one more transaction; False when none of those we keep has been answered."""
-        self._expire(now)
-        if len(self._transactions) >= self._keep:
-            self._forget_oldest()
-        return len(self._transactions) < self._keep
+    def _has_room(self, most: int, now: int) -> bool:
+        """Forget what nobody can repeat any more, and the oldest answered ones beyond `most`; False if more remain."""
+        while self._oldest is not None and (len(self._transactions) > most or self._oldest.is_over(now)):
+            oldest = self._oldest
+            self._oldest = oldest.next
+            self._forget(oldest)
+        return len(self._transactions) <= most
 
     def _begin(self, request: Incoming, now: int) -> ServerTransaction | None:
-        echo = request.echo(self._token(4))  # type: ignore[operator]
-        if not echo:
+        copied = echo(request.vias, request.message, b"" if request.to_tag else self._token(4))  # type: ignore[operator]
+        if not copied:
             return None
         transaction = ServerTransaction(request.flow[0] != b"UDP", request.answer_flow, now)
         transaction.key = request.key
         transaction.merged = request.merged
-        transaction.echo = echo
+        transaction.echo = copied
         if request.message.get(b"timestamp") is not None:
             from .refusals import timestamp_of
 
@@ -137,48 +134,44 @@ class Uas:
         self._waiting.append(transaction)
         return transaction
 
-    def _refusal(self, request: Incoming, is_copy: bool) -> tuple[int, bytes] | None:
-        """Return (status, header lines) for the first check of RFC 3261 section 8.2 that fails, None when all pass.
+    def _status(self, request: Incoming, is_copy: bool) -> int:
+        """Return the status of the first check of RFC 3261 section 8.2 that fails, 0 for a MESSAGE that passes all.
 
-        OPTIONS never comes to the application: what "fails" last is its 200.
+        OPTIONS never comes to the application: where nothing fails it gets its 200. refusals tells 405 from 501.
         """
         message = request.message
         method = message.method
         if method == b"CANCEL":
-            return 200 if request.key[:-6] + b"MESSAGE" in self._transactions else 481, b""
+            return 200 if request.key[:-6] + b"MESSAGE" in self._transactions else 481
         if method != b"MESSAGE" and method != b"OPTIONS":
-            from .refusals import refuse_method
-
-            return refuse_method(method)
-        if request.uri.scheme not in (b"sip", b"sips", b"im"):
-            return 416, b""
+            return 405
+        if not request.uri.host:  # it is neither sip: nor sips: nor im:
+            return 416
         if not self._is_ours(request.uri):
-            return 404, b""
+            return 404
         if is_copy:
-            return 482, b""
+            return 482
         if message.get(b"require") is not None:
-            from .refusals import refuse_extensions
-
-            return refuse_extensions(message)
+            return 420
         if message.body and not self._takes(message):
-            from .refusals import refuse_body
+            from .refusals import is_unreadable
 
-            refusal = refuse_body(message, self._accept)
-            if refusal is not None:
-                return refusal
+            if is_unreadable(message, self._accept):
+                return 415
         if request.to_tag:
-            return 481, b""
-        if method == b"OPTIONS":
-            from .refusals import capabilities
-
-            return 200, capabilities(self._accept)
-        return None
+            return 481
+        return 200 if method == b"OPTIONS" else 0
 
     def _is_ours(self, uri: Uri) -> bool:
         """Is this one of the users and hosts that we are?"""
-        users = self._users
-        if users is not None and (uri.user is None or unescape(uri.user.split(b":")[0]) not in users):
-            return False
+        if self._users is not None:
+            user = (uri.user or b"").partition(b":")[0]  # a password may follow
+            if b"%" in user:
+                from ..escapes import unescape
+
+                user = unescape(user)
+            if user not in self._users:
+                return False
         return self._hosts is None or uri.host in self._hosts
 
     def _takes(self, message: Message) -> bool:
@@ -203,12 +196,12 @@ class Uas:
     def _answer(
         self, transaction: ServerTransaction, status: int, fields: bytes, now: int, reason: bytes = b""
     ) -> list:
-        if not reason:
-            reason = b"OK"
-            if status != 200:
-                from .refusals import REASONS
+        if status == 200:
+            reason = reason or b"OK"
+        else:
+            from .refusals import complete
 
-                reason = REASONS.get(status, b"")
+            reason, fields = complete(status, reason, fields, self._accept)
         octets = response(status, reason, transaction.echo, fields)
         if not transaction.respond(octets, True, now):
             return []
@@ -217,24 +210,12 @@ class Uas:
         if transaction.reliable:
             self._forget(transaction)
         else:
-            if self._newest is None:
+            if self._oldest is None:
                 self._oldest = transaction
             else:
-                self._newest.next = transaction
+                self._newest.next = transaction  # type: ignore[union-attr]
             self._newest = transaction
         return [Transmit(octets, transaction.flow)]
-
-    def _expire(self, now: int) -> None:
-        while self._oldest is not None and self._oldest.is_over(now):
-            self._forget_oldest()
-
-    def _forget_oldest(self) -> None:
-        transaction = self._oldest
-        if transaction is not None:
-            self._oldest = transaction.next
-            if self._oldest is None:
-                self._newest = None
-            self._forget(transaction)
 
     def _forget(self, transaction: ServerTransaction) -> None:
         del self._transactions[transaction.key]

@@ -3,15 +3,15 @@
 from ..errors import ParseError
 from ..headers.values import param
 from ..message import Message
-from .response import answer_flow, echo, stamped
+from .response import answer_flow, stamped
 
-_ONCE = (b"call-id", b"cseq", b"from", b"to", b"max-forwards", b"content-type", b"date", b"expires")
+_ONCE = b"call-id cseq from to max-forwards content-type date expires"
 
 
 class Incoming:
     """A request that can be processed, and what was read of it.
 
-    message: the request. flow: where it came from. answer_flow: where its answers go.
+    message: the request. flow: where it came from. answer_flow: where its answers go. vias: what they have as Via.
     sender: URI of From. call_id: Call-ID. to_tag: b"" outside a dialog. uri: the Request-URI, a Uri.
     merged: what copies of it that came another way share (section 8.2.2.2). key: what its repetitions share, too.
     """
@@ -20,9 +20,9 @@ class Incoming:
         """Read a request. Raises ParseError when it can't be processed."""
         self.message = message
         self.flow = flow
-        self._vias = message.members(b"via")
+        self.vias = message.members(b"via")
         via = message.via()
-        self._vias[0] = stamped(via, flow)
+        self.vias[0] = stamped(via, flow)
         self.answer_flow = answer_flow(via, flow)
         message.check(_ONCE)
         if message.missing():
@@ -49,7 +49,3 @@ class Incoming:
             self.key = b"%s %s %d %s" % (branch, via.host, via.port or 5060, method)
         else:  # a peer of RFC 2543
             self.key = b"%s %s %s %s %s" % (message.uri, self.to_tag, self.merged, via.text, method)
-
-    def echo(self, tag: bytes) -> bytes:
-        """Return the header lines that a response copies; tag: for a To that has none."""
-        return echo(self._vias, self.message, b"" if self.to_tag else tag)

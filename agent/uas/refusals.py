@@ -34,13 +34,36 @@ REASONS = {
 }
 
 
-def refuse_method(method: bytes) -> tuple[int, bytes]:
-    """Return (status, header lines) for a method that we don't serve (RFC 3261 section 8.2.1)."""
-    return 405 if method in _KNOWN else 501, _ALLOW
+def is_unreadable(message: Message, accepted: tuple) -> bool:
+    """Has a request a body that we can't read, and need to? (section 8.2.3)"""
+    if (message.get(b"content-disposition") or b"").lower().find(b"handling=optional") >= 0:
+        return False
+    return _is_encoded(message) or not takes(accepted, media_type(message.get(b"content-type") or b""))
 
 
-def refuse_extensions(message: Message) -> tuple[int, bytes]:
-    """Return the same for a request that requires extensions: we have none (section 8.2.2.3)."""
+def _is_encoded(message: Message) -> bool:
+    encoding = message.get(b"content-encoding")
+    return encoding is not None and encoding.lower() != b"identity"
+
+
+def refusal(status: int, message: Message, accepted: tuple) -> tuple[int, bytes]:
+    """Return (status, header lines) of the answer to a request that doesn't come to the application.
+
+    status: 405 for every method that is not served, 200 for OPTIONS and CANCEL. accepted: media ranges.
+    """
+    if status == 405:
+        return 405 if message.method in _KNOWN else 501, _ALLOW
+    if status == 420:
+        return _extensions(message)
+    if status == 415 and _is_encoded(message):
+        return 415, b"Accept-Encoding: identity\r\n"
+    if message.method == b"OPTIONS" and status == 200:  # section 11.2
+        return 200, _ALLOW + _accept(accepted) + _CAPABILITIES
+    return status, b""
+
+
+def _extensions(message: Message) -> tuple[int, bytes]:
+    """Name what a request requires: we have no extensions (section 8.2.2.3)."""
     try:
         required = message.members(b"require")
     except ParseError:  # without knowing what it needs it can't be processed
@@ -53,26 +76,15 @@ def refuse_extensions(message: Message) -> tuple[int, bytes]:
     return 420, b"Unsupported: %s\r\n" % b", ".join(required[:count])
 
 
-def refuse_body(message: Message, accepted: tuple) -> tuple[int, bytes] | None:
-    """Return the same for a body that we can't read, None for one that we can, or need not (section 8.2.3)."""
-    if (message.get(b"content-disposition") or b"").lower().find(b"handling=optional") >= 0:
-        return None
-    encoding = message.get(b"content-encoding")
-    if encoding is not None and encoding.lower() != b"identity":
-        return 415, b"Accept-Encoding: identity\r\n"
-    if not takes(accepted, media_type(message.get(b"content-type") or b"")):
-        return 415, accept_field(accepted)
-    return None
-
-
-def accept_field(accepted: tuple) -> bytes:
-    """Return the header line with the content types that we take."""
+def _accept(accepted: tuple) -> bytes:
     return b"Accept: %s\r\n" % b", ".join(accepted)
 
 
-def capabilities(accepted: tuple) -> bytes:
-    """Return the header lines of a 200 to OPTIONS (section 11.2)."""
-    return _ALLOW + accept_field(accepted) + _CAPABILITIES
+def complete(status: int, reason: bytes, fields: bytes, accepted: tuple) -> tuple[bytes, bytes]:
+    """Return (reason phrase, header lines) of a response, with what the status asks for where they are b""."""
+    if status == 415 and not fields:
+        fields = _accept(accepted)
+    return reason or REASONS.get(status, b""), fields
 
 
 def timestamp_of(message: Message) -> bytes:

@@ -36,12 +36,18 @@ def echo(vias: list, message: Message, tag: bytes) -> bytes:
 
     vias: the values of Via. tag: added to To unless it is b"".
     """
-    copied = [message.get(name) or b"" for name in (b"from", b"to", b"call-id", b"cseq")]
-    if sum([len(value) for value in vias + copied]) > _MAX_ECHO:
+    via = b"\r\nVia: ".join(vias)
+    if len(via) > _MAX_ECHO:
         return b""
-    if tag:
-        copied[1] += b";tag=" + tag
-    return b"Via: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\n" % tuple([b"\r\nVia: ".join(vias)] + copied)
+    lines = b"Via: %s\r\nFrom: %s\r\nTo: %s%s\r\nCall-ID: %s\r\nCSeq: %s\r\n" % (
+        via,
+        message.get(b"from"),
+        message.get(b"to"),
+        b";tag=" + tag if tag else b"",
+        message.get(b"call-id"),
+        message.get(b"cseq"),
+    )
+    return lines if len(lines) <= _MAX_ECHO else b""
 
 
 def response(status: int, reason: bytes, echoed: bytes, fields: bytes = b"") -> bytes:

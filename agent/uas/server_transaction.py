@@ -6,24 +6,21 @@ UDP and streams differ in one flag: `reliable` makes Timer J zero.
 from ..clock import later, until
 from ..compat import const
 
-TRYING = 0  # states of RFC 3261 figure 8
-PROCEEDING = 1
-COMPLETED = 2
-
 _LIFETIME = const(32000)  # ms, 64*T1: Timer J
 _TRYING_AFTER = const(3500)  # when a client's Timer E reaches T2: RFC 4320 section 4.1
 
 
 class ServerTransaction:
-    """One request of a peer, from its first copy until nobody can repeat it any more."""
+    """One request of a peer, from its first copy until nobody can repeat it any more.
 
-    __slots__ = ("_end_at", "echo", "flow", "key", "merged", "next", "reliable", "response", "state", "timestamp")
+    It is Trying (RFC 3261 figure 8) without a response, Completed with a final one, Proceeding in between.
+    """
 
     def __init__(self, reliable: bool, flow: tuple, now: int) -> None:
-        self.state = TRYING
         self.reliable = reliable
         self.flow = flow  # where responses go
         self.response = b""  # the last one sent
+        self.is_completed = False
         self.echo = b""  # the header lines that each response copies from the request
         self.timestamp = b""  # what a 100 copies of that field
         self.key = self.merged = b""  # under which the UAS finds it
@@ -32,12 +29,11 @@ class ServerTransaction:
 
     def respond(self, response: bytes, final: bool, now: int) -> bool:
         """Keep response for repetitions; False when a final response has gone already and this one must not."""
-        if self.state >= COMPLETED:
+        if self.is_completed:
             return False
         self.response = response
-        self.state = PROCEEDING
         if final:
-            self.state = COMPLETED
+            self.is_completed = True
             self._end_at = later(now, 0 if self.reliable else _LIFETIME)  # Timer J
         return True
 
@@ -51,9 +47,9 @@ class ServerTransaction:
 
     def owes_trying(self, now: int) -> bool:
         """Is it time for a 100? Not before a client's Timer E is at T2, and only without any response."""
-        return self.state == TRYING and self.age_ms(now) >= _TRYING_AFTER
+        return not self.response and self.age_ms(now) >= _TRYING_AFTER
 
     def wait_ms(self, now: int) -> int:
         """Return the ms until is_over() or owes_trying() turns true; 0 when overdue."""
         ms = until(self._end_at, now)
-        return max(0, ms - _LIFETIME + _TRYING_AFTER if self.state == TRYING else ms)
+        return max(0, ms if self.response else ms - _LIFETIME + _TRYING_AFTER)

@@ -49,7 +49,7 @@ def authenticate(authenticator: object, request: Incoming, now: int) -> tuple[by
     except ParseError as error:
         status, phrase, fields = error.status, error.detail.encode(), b""
     events: list = []
-    copied = request.echo(_tag(message))
+    copied = echo(request.vias, message, b"" if request.to_tag else _tag(message))
     if copied:
         events.append(Transmit(response(status, phrase, copied, fields), request.answer_flow))
     if message.get(b"authorization") is not None and fields.find(b"stale=true") < 0:

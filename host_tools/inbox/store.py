@@ -16,10 +16,11 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim, parse_cpim
 from sipmote.agent.errors import ParseError
+from sipmote.agent.escapes import unescape
 from sipmote.agent.headers.values import media_type, param, parse_address, parse_cseq, split_params
 from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uas.freshness import is_stale
-from sipmote.agent.uri import parse_uri, unescape
+from sipmote.agent.uri import parse_uri
 from sipmote.errors import ToolError
 from sipmote.inbox.relay import Parcel
 from sipmote.sip.shell import place

@@ -12,8 +12,8 @@ class Message(message.Message):
         values = self._index().get(name)
         return values[0] if values else None
 
-    def all(self, name: bytes, most: int = 65535) -> list[bytes]:
-        return self._index().get(name, [])[:most]
+    def all(self, name: bytes) -> list[bytes]:
+        return self._index().get(name, [])[:]
 
     def _index(self) -> dict[bytes, list[bytes]]:
         if self._fields is None:

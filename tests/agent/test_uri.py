@@ -1,5 +1,6 @@
 from agent.errors import ParseError
-from agent.uri import bracketed, is_token, parse_host_port, parse_uri, unescape
+from agent.escapes import unescape
+from agent.uri import bracketed, is_token, parse_host_port, parse_uri
 from tests.helpers import raises
 
 

@@ -11,13 +11,15 @@ if sys.implementation.name == "micropython":
     sys.path[0] = ""  # not this file's folder
 
 from agent.errors import ParseError
-from agent.events import Dropped, Transmit
+from agent.escapes import unescape
+from agent.events import Transmit
 from agent.headers.delta import parse_delta
 from agent.headers.values import parse_address, parse_cseq, parse_via
 from agent.message import Message
+from agent.notices import Dropped
 from agent.stream import Framer
 from agent.uas.events import MessageReceived
-from agent.uri import parse_uri, unescape
+from agent.uri import parse_uri
 from tests.helpers import NOW, desk
 
 _UNFRAMED = [{"action": "respond_then_close", "status": 400}]  # RFC 3261 section 18.3
