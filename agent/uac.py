@@ -148,11 +148,9 @@ class Uac:
         at = find(b"\r\n") + 2
         if not starts(b"SIP/2.0 ") or at < 14 or not 49 <= data[8] <= 50 or not data[8:11].isdigit() or data[11] != 32:
             return None
-        seen = end = 0
-        while True:
-            end = find(b"\r\n", at)
-            if end <= at:
-                break
+        seen = 0
+        end = find(b"\r\n", at)
+        while end > at:
             octet = data[at] | 32  # in lower case
             if octet == 118 and not seen & 1:  # v
                 branch = find(b";branch=", at, end) + 8
@@ -163,16 +161,19 @@ class Uac:
                     return None
                 seen += 1
             elif octet == 99:  # c
-                if starts(b"CSeq: ", at) and starts(b" MESSAGE\r\n", end - 8):
+                if starts(b"CSeq: ", at) and starts(b" MESSAGE\r\n", end - 8) and not seen & 2:
                     seen += 2
-                elif not starts(b"Call-ID: ", at) and not starts(b"Content-Length: 0\r\n", at):
+                elif starts(b"Content-Length: 0\r\n", at) and not seen & 4:
+                    seen += 4
+                elif not starts(b"Call-ID: ", at):
                     return None
-            elif octet == 100 and starts(b"Date: ", at):  # d
+            elif octet == 100 and starts(b"Date: ", at) and date is None:  # d
                 date = data[at + 6 : end]
             elif (octet < 103 and octet != 102) or octet == 108 or octet == 114 or octet == 118:
                 return None  # a folded line, an odd Date, Content-Length, Retry-After, another Via
             at = end + 2
-        if seen != 3 or end != at or attempt is None or attempt.request.owner is not None:
+            end = find(b"\r\n", at)
+        if seen & 3 != 3 or end != at or attempt is None or attempt.request.owner is not None:
             return None
         return attempt, date
 
