@@ -2,7 +2,8 @@
 
 from .compat import const
 from .errors import UsageError
-from .request import BUDGET, Request
+from .request import BUDGET
+from .reserve import to_come
 
 POLICIES = ("refuse", "compact", "split", "truncate")
 _SHORT = (  # header names of RFC 3261 section 7.3.3, in the order of a request of ours
@@ -16,8 +17,6 @@ _SHORT = (  # header names of RFC 3261 section 7.3.3, in the order of a request 
     (b"\r\nContent-Type: ", b"\r\nc:"),
     (b"\r\nContent-Length: ", b"\r\nl:"),
 )
-_DATE = const(36)  # octets of "Date:Sat, 13 Nov 2010 23:29:00 GMT" and its line end
-_CREDENTIALS = const(384)  # octets of credentials with SHA-256, beside user and URI; realm and nonce 160 of them
 _MARK = b"\xe2\x80\xa6"  # an ellipsis ends a truncated text
 _MAX_PARTS = const(99)
 
@@ -29,20 +28,6 @@ def shorten(data: bytes, body_octets: int) -> bytes:
     for name, short in _SHORT:
         head = head.replace(name, short, 1)
     return head + data[end:]
-
-
-def to_come(uac: "Uac", request: Request) -> int:  # type: ignore[name-defined]  # noqa: F821
-    """Return the octets that a request may still gain: the answer to a challenge, and a Date once it is known."""
-    octets = 0
-    if request.expires and request.date is None and (uac.clock is None or uac.clock.quality == 0):
-        octets = _DATE
-    if uac.settings.get("credentials"):
-        each = _CREDENTIALS + max([len(one[1]) for one in uac.settings["credentials"]]) + len(request.uri)
-        rooms, known = 1, 0
-        if uac.recovery is not None:
-            rooms, known = uac.recovery.peers.rooms, len(uac.recovery.peers.known(request))
-        octets += max(rooms - known, 0) * each
-    return octets
 
 
 def fit_message(

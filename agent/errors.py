@@ -20,16 +20,3 @@ class ParseError(AgentError):
 
 class UsageError(AgentError):
     """Our caller asked for what can't be done; the text names the thing and the remedy."""
-
-
-_REFUSALS = {  # of sendings, by a word: a board that makes no mistake doesn't pay for the sentences
-    "call_id": "Call-ID: letters, digits, dots and dashes were expected",
-    "in use": "this Call-ID is being sent already: take a new one",
-    "full": "too many messages wait for this URI: send more when some have their outcome",
-    "budget": "the request is %d octets over its budget of 1300",
-}
-
-
-def refuse(what: str, *numbers: int) -> None:
-    """Raise UsageError with one of the sentences above."""
-    raise UsageError(_REFUSALS[what] % numbers)

@@ -10,9 +10,6 @@ _OPTIONS = (
     "date",
     "expires",
     "fallback",
-    "method",
-    "extra",
-    "owner",
     "subject",
     "compact",
     "max_forwards",
@@ -25,12 +22,10 @@ class FullRequest(Request):
     content_type, subject: one line of text each. expires: seconds that the content stays valid; adds Date if the time
     is known. compact: with the short header names of RFC 3261 section 7.3.3. fallback: content type and body for a peer
     that refuses the first ones with 415. date, max_forwards: of a message that is passed on.
-    method, extra (header lines), owner: of a request that is no MESSAGE.
     """
 
     subject: bytes | None = None
     compact = False
-    extra = b""
 
     def __init__(
         self,
@@ -46,7 +41,7 @@ class FullRequest(Request):
         Request.__init__(self, call_id, target, sender, tag, body)
         self.uac = uac  # whose clock dates it
         self.peer = self.key  # whom it is for, wherever redirects lead
-        self.content_type: bytes | None = b"text/plain"
+        self.content_type = b"text/plain"
         for name in options:
             if name not in _OPTIONS:
                 raise UsageError("there is no option %s for a request" % name)
@@ -57,17 +52,14 @@ class FullRequest(Request):
                 setattr(self, name, value)
         if self.expires is not None and parse_delta(b"%d" % self.expires) is None:
             raise UsageError("expires: 0 to 4294967295 seconds")
-        if self.content_type is None:
-            self.content_line = b""
-        else:
-            check_line(self.content_type)
-            self.content_line = b"Content-Type: %s\r\n" % self.content_type
+        check_line(self.content_type)
+        self.content_line = b"Content-Type: %s\r\n" % self.content_type
         if self.subject is not None:
             check_line(self.subject)
 
     def encode(self, cseq: int, via: bytes, fields: bytes, now: int, uri: bytes | None = None) -> bytes:
         """Return the octets of one attempt, as Request.encode() does, with all that was asked for."""
-        lines = self.extra
+        lines = b""
         if self.route is not None:
             uri = self.route.request_uri(self.uri)  # type: ignore[attr-defined]
             lines += self.route.line(self.uri)  # type: ignore[attr-defined]

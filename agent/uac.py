@@ -85,7 +85,7 @@ class Uac:
         attempt = self.attempt(request, now)
         over = len(attempt.data) - BUDGET
         if request.expires or "credentials" in self.settings:
-            from .budget import to_come
+            from .reserve import to_come
 
             over += to_come(self, request)
         if over > 0:
@@ -238,6 +238,6 @@ class Uac:
 
 
 def _refuse(what: str, *numbers: int) -> None:
-    from .errors import refuse
+    from .refusals import refuse
 
     refuse(what, *numbers)

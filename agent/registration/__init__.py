@@ -8,9 +8,9 @@ from ..clock import later, until
 from ..compat import const
 from ..errors import ParseError, UsageError
 from ..events import Transmit
-from ..full_request import FullRequest
 from ..headers.delta import parse_delta
 from ..message import Message
+from ..request import Request
 from ..target import read_hop
 from ..uri import Uri, bracketed, parse_host_port, parse_uri
 from .events import FlowLost, Registered, RegistrationLost
@@ -20,6 +20,18 @@ _PING_MS = const(25000)  # keeps a NAT's UDP binding, which lives 30 s and more 
 _STREAM_PING_MS = const(95000)  # RFC 5626 section 4.4.1: below 120 s
 _PONG_MS = const(10000)  # in which a stream's ping has to be answered, once it has been before
 _HALF_WAY_S = const(1200)  # longer bindings are renewed this long before their end, shorter ones half-way
+
+
+class Register(Request):
+    """A REGISTER request; extra: its header lines."""
+
+    method = b"REGISTER"
+    content_line = b""
+    extra = b""
+
+    def encode(self, cseq: int, via: bytes, fields: bytes, now: int, uri: bytes | None = None) -> bytes:
+        """Return the octets of one attempt, as Request.encode() does."""
+        return Request.encode(self, cseq, via, self.extra + fields, now, uri)
 
 
 class Registration:
@@ -77,7 +89,7 @@ class Registration:
         self._is_leaving = self.expires == 0
         return events
 
-    def _request(self) -> FullRequest:
+    def _request(self) -> Request:
         """Return the next REGISTER (RFC 3261 section 10.2)."""
         flow, place = self._first_hop
         uri = self._registrar
@@ -88,13 +100,9 @@ class Registration:
         if self._old_contact is not None:
             contact += b", <%s>;expires=0" % self._old_contact.request_uri()
         fields = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: path, outbound\r\n"
-        options: dict[str, object] = {
-            "method": b"REGISTER",
-            "content_type": None,
-            "extra": fields % (contact, self.expires),
-            "owner": self,
-        }
-        request = FullRequest(self._uac, self._call_id, target, self._aor, self._uac.token(4), b"", options)
+        request = Register(self._call_id, target, self._aor, self._uac.token(4), b"")
+        request.owner = self
+        request.extra = fields % (contact, self.expires)
         request.cseq = self._cseq
         request.first_hop = self._uac.settings.get("first_hop")
         if self.bound and self._flow[:3] != flow[:3]:  # where we have a binding, before a name leads elsewhere

@@ -36,7 +36,7 @@ def test_the_usual_answer_takes_no_parser():
     ua = pending()
     for line in (b"200 OK", b"202 Accepted", b"100 Trying", b"299 "):
         attempt, date = ua.uac.match(good(line, DATE))
-        assert attempt is list(ua.uac.pending.values())[0] and date == DATE[6:-2]
+        assert attempt is next(iter(ua.uac.pending.values())) and date == DATE[6:-2]
 
 
 def test_answers_of_every_kind_have_the_same_outcome():
