@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from sipmote.console import complain
 from sipmote.errors import ToolError
 
 _COMMANDS = {  # name: (what it does, an example)
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ToolError as error:
-        print(f"sipmote: {error}", file=sys.stderr)
+        complain(str(error))
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     """Parse the arguments, loading the module of the named command and no other, and run it."""
     parser = argparse.ArgumentParser(prog="sipmote", description="SIP instant messages from MicroPython boards")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parser.add_argument("--version", action="store_true", help="show the version")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
     for name, (help_text, example) in _COMMANDS.items():
         command = commands.add_parser(
             name, help=help_text, description=help_text.capitalize(), epilog=f"example: {example}"
@@ -48,8 +51,17 @@ def _run(arguments: Sequence[str]) -> int:
         if name == next((word for word in arguments if not word.startswith("-")), None):
             module = importlib.import_module(f"sipmote.commands.{name}")
             module.add_arguments(command)
+            command.add_argument("--json", action="store_true", help="for programs: one JSON object a line")
             command.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"sipmote {version('sipmote')}")
+        return 0
+    if args.run is None:
+        parser.print_help()
+        return 0
     code: int = args.run(args)
     return code
 

@@ -1,17 +1,30 @@
-"""What people and machines read: text of strangers made harmless, one JSON object a line."""
+"""How a command speaks: in lines for people, or in JSON for programs, one object a line."""
 
+import contextlib
+import io
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Event = Mapping[str, Any]  # what programs read; "event" names it
+Part = str | tuple[str, str]  # of a line: text, or text and its style on a terminal, e.g. ("delivered", "green")
+_Thing = TypeVar("_Thing")
 
 _KEPT = "\t\n\xa0\u200d"  # not printable to Python, and no danger: the last one joins emoji
+
+
+class Lines(str):
+    """A part of a line that may have line ends and tabs of its own, as a body does. A header field may not."""
 
 
 def harmless(text: str, lines: bool = False) -> str:
     """Return text with what could steer a terminal or turn its reading round written as an escape, e.g. "\\\\x1b".
 
-    lines: keep line ends and tabs, as a body may have; a header field may not.
+    lines: keep line ends and tabs.
     """
     if text.isprintable():
         return text
@@ -21,7 +34,95 @@ def harmless(text: str, lines: bool = False) -> str:
     return "".join([c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text])
 
 
-def write_json(objects: Iterable[Mapping[str, Any]]) -> None:
-    """Write one line for each object to stdout, at once."""
-    sys.stdout.write("".join([json.dumps(item) + "\n" for item in objects]))
-    sys.stdout.flush()
+def complain(text: str) -> None:
+    """Tell a person on stderr what is wrong."""
+    print(f"sipmote: {harmless(text)}", file=sys.stderr, flush=True)
+
+
+class Output:
+    """What a command says. Every text is made harmless here, and no character of it can end in a traceback.
+
+    People read lines on stdout, and on stderr what is wrong. Programs read all of it on stdout.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._text = ""  # what text() has begun: the line itself for programs, a part of it for people
+        self._terminal: Console | None = None
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+
+    def say(self, event: Event | None, *line: Part) -> None:
+        """Tell what has happened: the event to programs (None: nothing), the line to people (no parts: nothing)."""
+        self.show((event,), lambda event: event, lambda event: line)
+
+    def show(
+        self,
+        things: Iterable[_Thing],
+        as_event: Callable[[_Thing], Event | None],
+        as_line: Callable[[_Thing], Sequence[Part]],
+    ) -> None:
+        """Say several things at once; just one of the two functions is called for each."""
+        self.end_text()
+        if self._as_json:
+            self._write_events(filter(None, map(as_event, things)))
+        else:
+            for line in filter(None, map(as_line, things)):
+                self._print(line)
+
+    def warn(self, text: str, event: Event | None = None) -> None:
+        """Tell what is wrong: programs read the event on stdout, people the text on stderr; both, without an event."""
+        if event is not None and self._as_json:
+            self.say(event)
+        else:
+            complain(text)
+
+    def text(self, text: str) -> None:
+        """Pass on what a board prints, split anywhere: people see it as it comes, programs each line when it ends."""
+        *lines, self._text = (self._text + text).split("\n")
+        if self._as_json:
+            self._write_events({"event": "console", "text": line.rstrip("\r")} for line in lines)
+        else:
+            self._text = self._text[-1:]
+            sys.stdout.write(harmless(text, lines=True))
+            sys.stdout.flush()
+
+    def pause_text(self) -> None:
+        """Nothing more comes for the moment: programs get the line that has not ended."""
+        if self._as_json:
+            self.end_text()
+
+    def end_text(self) -> None:
+        """End the line that text() has begun."""
+        if self._text:
+            self.text("\n")
+
+    @contextlib.contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show people at a terminal how far something is; gives the function to call with each step's octets."""
+        if self._as_json or not sys.stdout.isatty():
+            yield lambda octets: None
+            return
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+        with Progress(TextColumn(title), BarColumn(), DownloadColumn(binary_units=True), transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda octets: bar.advance(task, octets)
+
+    def _write_events(self, events: Iterable[Event]) -> None:
+        sys.stdout.write("".join([json.dumps(event) + "\n" for event in events]))
+        sys.stdout.flush()
+
+    def _print(self, line: Sequence[Part]) -> None:
+        """Print a line for people, with its styles where the terminal has them."""
+        parts = [(part, "") if isinstance(part, str) else part for part in line]
+        safe = [(harmless(text, lines=isinstance(text, Lines)), style) for text, style in parts]
+        if not sys.stdout.isatty() or not any(style for _, style in safe):
+            print("".join([text for text, _ in safe]), flush=True)
+            return
+        from rich.console import Console  # a twentieth of a second, for who sees colours
+        from rich.text import Text
+
+        self._terminal = self._terminal or Console(highlight=False, soft_wrap=True)
+        self._terminal.print(Text.assemble(*safe))

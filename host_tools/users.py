@@ -1,49 +1,19 @@
-"""Passwords: asked of people, and kept as hashes in a file of users.
+"""The file of users that an inbox knows, and hashes of their passwords.
 
-A line of that file is user:realm:algorithm:H(user:realm:password), the hash in hexadecimal, as htdigest has it but for
+A line of it is user:realm:algorithm:H(user:realm:password), the hash in hexadecimal, as htdigest has it but for
 the algorithm's name. Who can read the hash can do all that the password allows: the file is its owner's alone.
 """
 
-import getpass
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from sipmote.agent.auth.digest import is_supported, secret
 from sipmote.errors import ToolError
-
-PASSWORD_VARIABLE = "SIPMOTE_PASSWORD"
+from sipmote.people import check_name
 
 Users = dict[bytes, dict[bytes, bytes]]  # as agent.auth.server takes them
-
-
-def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_VARIABLE, twice: bool = False) -> str:
-    """Return a password: the first line of file, else from the environment variable, else from a prompt.
-
-    whose: for the prompt and the error, e.g. "alice". twice: it is a new one, so a prompt asks for it again.
-    """
-    if file is not None:
-        try:
-            return Path(file).read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ToolError(f"can't read a password from {file}: {getattr(error, 'strerror', 'no UTF-8')}") from None
-    text = os.environ.get(variable, "")
-    if variable not in os.environ:
-        if not (sys.stdin.isatty() or sys.stderr.isatty()):
-            raise ToolError(f"no password for {whose}: set {variable}")
-        text = getpass.getpass(f"password of {whose}: ")
-        if twice and getpass.getpass("the same again: ") != text:
-            raise ToolError("the two passwords differ: nothing was changed")
-    if twice and not text:
-        raise ToolError("an empty password lets everybody in: nothing was changed")
-    return text
-
-
-def is_name(name: str) -> bool:
-    """Can this be a user or a realm in a digest?"""
-    return name != "" and name.isprintable() and not any(c in ':"\\' for c in name)
 
 
 def algorithm_of(ha1: Any) -> str | None:
@@ -51,12 +21,6 @@ def algorithm_of(ha1: Any) -> str | None:
     if not isinstance(ha1, str) or set(ha1) - set("0123456789abcdef"):
         return None
     return {64: "sha-256", 32: "md5"}.get(len(ha1))
-
-
-def check_name(kind: str, name: str) -> None:
-    """Raise ToolError for a name that can't stand in a digest; kind: what it names."""
-    if not is_name(name):
-        raise ToolError(f"{kind} {name!r}: a name without colons, quotes and backslashes was expected")
 
 
 def read_users(path: str, realm: str | None) -> tuple[str, Users]:

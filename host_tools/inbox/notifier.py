@@ -9,11 +9,11 @@ from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim
 from sipmote.agent.errors import AgentError
 from sipmote.agent.events import Outcome
-from sipmote.agent.headers.values import parse_address
 from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
-from sipmote.sip.shell import Shell, now_ms
+from sipmote.inbox.received import addressee
+from sipmote.sip.shell import Shell
 
 _PAUSE_S = 0.02  # between two notifications: 50 a second at most
 _MAX_WAITING = 200  # notifications; who asks for more at once isn't told
@@ -71,19 +71,19 @@ class Notifier:
             await asyncio.sleep(_PAUSE_S)
 
     async def _send(self, event: MessageReceived, cpim: Cpim) -> None:
-        ua = self._ua
         peer = parse_uri(event.sender).key()
         if peer in self._refused:
             return
-        call_id = ua.new_call_id()
-        self._shell.approach(event.flow)
-        aor = parse_uri(parse_address(event.message.get(b"to") or b"")[1]).address_of_record()
-        body = receipt.build_notification(
-            cpim, receipt.STATUSES[0], aor, cpim.address(b"From") or event.sender, call_id, int(time.time())
-        )
-        events = ua.send(call_id, event.sender, body, now_ms(), content_type=imdn.CPIM, flow=event.flow, sender=aor)
+        call_id = self._ua.new_call_id()
+        ours = addressee(event)
+        asker = cpim.address(b"From") or event.sender
+        body = receipt.build_notification(cpim, receipt.STATUSES[0], ours, asker, call_id, int(time.time()))
         self._pending[call_id] = peer
-        self._shell.carry_out(events)
+        try:
+            await self._shell.send(call_id, event.sender, body, content_type=imdn.CPIM, flow=event.flow, sender=ours)
+        except BaseException:
+            self._pending.pop(call_id, None)
+            raise
 
     async def close(self) -> None:
         """Stop; what waits is not sent."""

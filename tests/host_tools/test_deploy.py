@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from sipmote.__main__ import main
-from sipmote.commands import deploy
-from sipmote.commands.deploy import Survey, check_mpy, make_plan
+from sipmote.board import files
+from sipmote.board.plan import check_space, make_plan
+from sipmote.board.survey import Survey, answers, check_mpy
 from sipmote.errors import ToolError
-from sipmote.link.port import Board
+from sipmote.link.repl import Board
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 
@@ -32,8 +33,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (home / path).parent.mkdir(parents=True, exist_ok=True)
         (home / path).write_text(text)
-    monkeypatch.setattr(deploy, "_HOME", home)
-    monkeypatch.setattr(deploy, "_PACKAGES", {"/lib/agent": home / "agent", "/lib/mote": home / "micropython" / "mote"})
+    monkeypatch.setattr(files, "HOME", home)
     return home
 
 
@@ -320,11 +320,11 @@ def survey(mpy: int = 6, free: int = 1 << 20, files: dict[str, tuple[int, str]] 
 
 def test_what_does_not_fit_is_told_by_how_much() -> None:
     wanted = {"/lib/agent/a.mpy": b"x" * 5000, "/lib/agent/b.mpy": b"y"}
-    deploy.check_space(make_plan(wanted, survey()), survey(free=7 * 4096))  # three blocks and room for the folders
+    check_space(make_plan(wanted, survey()), survey(free=7 * 4096))  # three blocks and room for the folders
     with pytest.raises(ToolError, match=r"too full by 4096 octets \(24576 free\)"):
-        deploy.check_space(make_plan(wanted, survey()), survey(free=6 * 4096))
+        check_space(make_plan(wanted, survey()), survey(free=6 * 4096))
     left = {"/main.py.new": (4096, "")}
-    deploy.check_space(make_plan(wanted, survey()), survey(free=6 * 4096, files=left))
+    check_space(make_plan(wanted, survey()), survey(free=6 * 4096, files=left))
 
 
 def test_a_board_that_takes_other_bytecode_is_told_with_the_remedy() -> None:
@@ -337,6 +337,6 @@ def test_a_board_that_takes_other_bytecode_is_told_with_the_remedy() -> None:
 
 
 def test_lines_that_a_system_prints_between_answers_are_passed_over() -> None:
-    assert deploy._answers("I (1234) wifi:state\r\nE (9)\n:: ('/a', 1)\r\n\r\n:: (2,)\r\nI (7) x") == [("/a", 1), (2,)]
+    assert answers("I (1234) wifi:state\r\nE (9)\n:: ('/a', 1)\r\n\r\n:: (2,)\r\nI (7) x") == [("/a", 1), (2,)]
     with pytest.raises(ToolError, match="came damaged"):
-        deploy._answers(":: ('/a'")
+        answers(":: ('/a'")

@@ -1,13 +1,14 @@
 """Watching a board: text and records on one line, the port gone and back, and a clean end."""
 
-import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console as Screen
+import pytest
 
-from sipmote.commands.monitor import ScreenOutput, stamp
-from sipmote.link.frames import Console, Damaged, Lost, Record, encode_record
+from sipmote.console import Output
+from sipmote.link.frames import Console, Damaged, Item, Lost, Record, encode_record
+from sipmote.link.monitor import Monitor, stamp
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
@@ -82,15 +83,24 @@ def test_a_port_that_is_not_there_at_the_start_is_an_error(tmp_path: Path) -> No
         assert "no port" in complaint
 
 
-def shown(*items: Console | Record | Damaged | Lost) -> str:
-    screen = io.StringIO()
-    output = ScreenOutput(Screen(file=screen, width=40))
-    for item in items:
-        output.item(item)
-    return screen.getvalue()
+Shown = Callable[..., str]
 
 
-def test_a_record_has_a_line_of_its_own_with_its_date_and_how_sure_that_is() -> None:
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """Gives the function that says what people see of some items."""
+    monkeypatch.setenv("COLUMNS", "40")
+
+    def show(*items: Item) -> str:
+        monitor = Monitor("port", Output(as_json=False))
+        for item in items:
+            monitor.show(item)
+        return capsys.readouterr().out
+
+    return show
+
+
+def test_a_record_has_a_line_of_its_own_with_its_date_and_how_sure_that_is(shown: Shown) -> None:
     assert shown(Console("[red]reads"), ALERT, Console("81\r\n"), ALERT) == (
         "[red]reads\n"
         '2026-01-01T00:00:00Z (ntp) info alert_sent call_id="a@b" octets=412\n'
@@ -99,15 +109,15 @@ def test_a_record_has_a_line_of_its_own_with_its_date_and_how_sure_that_is() -> 
     )
 
 
-def test_a_board_without_a_clock_is_given_no_date() -> None:
+def test_a_board_without_a_clock_is_given_no_date(shown: Shown) -> None:
     assert stamp(Record(0, 1, 946684800, 0, 1, "boot", {})) is None
     assert shown(Record(0, 61_005, 946684800, 0, 3, "boot", {})) == "up 61.005 s error boot\n"
 
 
-def test_a_message_from_the_network_does_not_command_the_terminal() -> None:
+def test_a_message_from_the_network_does_not_command_the_terminal(shown: Shown) -> None:
     text = shown(Console("\x1b[2J\u202e\n"), Record(0, 1, None, 0, 1, "x\x1b", {"body\x9b": "\x1b]0;\x9b\nö"}))
-    assert text == '\\x1b[2J\\x202e\nup 0.001 s info x\\x1b body\\x9b="\\u001b]0;\\x9b\\nö"\n'
+    assert text == '\\x1b[2J\\u202e\nup 0.001 s info x\\x1b body\\x9b="\\u001b]0;\\x9b\\nö"\n'
 
 
-def test_what_was_lost_is_shown() -> None:
+def test_what_was_lost_is_shown(shown: Shown) -> None:
     assert shown(Damaged(1), Lost(3)) == "[1 damaged frame]\n[3 log records lost]\n"

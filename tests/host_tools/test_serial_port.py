@@ -11,7 +11,9 @@ from mpremote.transport_serial import SerialTransport
 
 from sipmote.errors import ToolError
 from sipmote.link import port as serial_port
-from sipmote.link.port import Board, close_port, find_port, open_port, wait_for_port
+from sipmote.link import repl
+from sipmote.link.port import close_port, find_port, open_port, wait_for_port
+from sipmote.link.repl import Board
 from tests.host_tools.fake_board import fake_board
 
 
@@ -43,7 +45,7 @@ def test_stopping_a_board_resets_nothing() -> None:
 def test_a_board_that_does_not_answer_is_given_up_soon_and_nothing_is_printed(
     chatter: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(serial_port, "_ENTER_S", (0.2, 0.2))
+    monkeypatch.setattr(repl, "_ENTER_S", (0.2, 0.2))
     with fake_board(deaf=True, chatter=chatter) as fake:
         port = open_port(fake.port, 0.2)
         began = time.monotonic()

@@ -5,9 +5,12 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from sipmote.agent.events import Dropped, MessageReceived, Outcome
+from sipmote.agent.events import Outcome
+from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.user_agent import UserAgent
-from sipmote.sip.shell import IDLE_S, Answer, Shell, now_ms, parse_bind
+from sipmote.sip.arguments import bind
+from sipmote.sip.clock import now_ms
+from sipmote.sip.shell import IDLE_S, Answer, Event, Shell
 from tests.host_tools.peers import PATIENCE, message
 
 
@@ -18,15 +21,13 @@ class Application:
         self.batches: list[int] = []
         self.outcomes: list[tuple[Outcome, str]] = []
 
-    def take(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
+    def messages_received(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
         self.batches.append(len(batch))
         return [(200, b"")] * len(batch)
 
-    def outcome(self, event: Outcome, trouble: str) -> None:
-        self.outcomes.append((event, trouble))
-
-    def dropped(self, event: Dropped) -> None:
-        pass
+    def happened(self, event: Event, trouble: str) -> None:
+        if type(event) is Outcome:
+            self.outcomes.append((event, trouble))
 
 
 def serve(idle_s: float, use: Callable[[UserAgent, Shell, Application, list[int]], Awaitable[None]]) -> None:
@@ -37,9 +38,9 @@ def serve(idle_s: float, use: Callable[[UserAgent, Shell, Application, list[int]
         application = Application()
         shell = Shell(ua, application, idle_s=idle_s)
         places = ("udp:127.0.0.1:0", "udp:127.0.0.1:0", "tcp:127.0.0.1:0")
-        bound = await shell.open([parse_bind(place) for place in places])
+        bound = await shell.open([bind(place) for place in places])
         try:
-            await asyncio.wait_for(use(ua, shell, application, [bind.port for bind in bound]), PATIENCE)
+            await asyncio.wait_for(use(ua, shell, application, [one.port for one in bound]), PATIENCE)
         finally:
             await shell.close()
 
@@ -79,7 +80,7 @@ def test_stream_stays_until_an_answer_that_comes_as_late_as_it_may_has_come() ->
         for i in range(3):
             writer.write(message(f"{i}", transport="TCP"))
             await reader.readuntil(b"Content-Length: 0\r\n\r\n")
-            for connection in shell._connections.values():
+            for connection in shell._streams.connections.values():
                 connection.active_at = loop.time() - 32  # as if the last message had come so long ago
             shell._sweep()
         writer.close()

@@ -10,7 +10,9 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.errors import ParseError
-from sipmote.smime.keys import GOOD, Reader, Writer, read_certificates, read_identity
+from sipmote.smime.keys import read_certificates, read_identity
+from sipmote.smime.reader import GOOD, Reader
+from sipmote.smime.writer import Writer
 from tests.host_tools.test_smime import port_of
 from tests.interop.peers import program
 from tests.sip_peer import Peer

@@ -6,13 +6,14 @@ import select
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sipmote.agent.events import Event, Outcome, Transmit
+from sipmote.agent.events import Outcome, Transmit
 from sipmote.agent.message import Message
 from sipmote.agent.user_agent import UserAgent
-from sipmote.sip.shell import now_ms
+from sipmote.sip.clock import now_ms
 from tests.host_tools.peers import sipmote
 from tests.interop.kamailio import challenger
 from tests.interop.peers import DEADLINE_S
@@ -25,8 +26,8 @@ class Sender:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         sent_by = b"127.0.0.1:%d" % self._socket.getsockname()[1]
-        self.ua = UserAgent(b"sip:alice@interop.test", sent_by, os.urandom, proxy=b"sip:127.0.0.1:%d" % port)
-        self.ua.credentials = credentials
+        proxy = b"sip:127.0.0.1:%d" % port
+        self.ua = UserAgent(b"sip:alice@interop.test", sent_by, os.urandom, proxy=proxy, credentials=credentials)
         self.sent: list[Message] = []
         self._outcomes: list[Outcome] = []
 
@@ -51,7 +52,7 @@ class Sender:
         assert len(self._outcomes) == 1
         return self._outcomes[0].status, len(self.sent) - before
 
-    def _carry_out(self, events: "list[Event] | tuple[Event, ...]") -> None:
+    def _carry_out(self, events: "list[Any] | tuple[Any, ...]") -> None:
         for event in events:
             if type(event) is Transmit:
                 self.sent.append(Message(event.data))

@@ -1,0 +1,299 @@
+"""The inbox itself: what is done with messages that come, and who does it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sipmote.agent.auth.server import Authenticator
+from sipmote.agent.errors import AgentError, ParseError
+from sipmote.agent.events import Outcome
+from sipmote.agent.headers.values import media_type, takes
+from sipmote.agent.notices import Dropped
+from sipmote.agent.registration.events import Registered, RegistrationLost
+from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uri import parse_uri
+from sipmote.agent.user_agent import UserAgent
+from sipmote.errors import ToolError
+from sipmote.inbox.exec import Runners
+from sipmote.inbox.keyboard import Keyboard
+from sipmote.inbox.notifier import Notifier, wanted
+from sipmote.inbox.received import Received, describe, pack
+from sipmote.inbox.relay import Relay
+from sipmote.inbox.screen import Screen
+from sipmote.inbox.store import Store
+from sipmote.sip.clock import now_ms, wall_clock
+from sipmote.sip.places import Bind
+from sipmote.sip.reader import Message
+from sipmote.sip.resolver import Resolver
+from sipmote.sip.shell import Answer, Event, Shell
+from sipmote.sip.tls import Tls
+from sipmote.users import Users
+
+if TYPE_CHECKING:  # loaded for who asks for S/MIME
+    from sipmote.smime.reader import Reader
+
+_KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
+_BINDING_S = 600
+_UNREGISTER_S = 2.0
+_DROPPED_S = 1.0  # between two lines about what led to nothing
+_OK: Answer = (200, b"")
+_ACCEPTED: Answer = (202, b"")
+_INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
+_UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
+_UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
+_TOO_MANY_HOPS: Answer = (483, b"")
+_SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What an inbox is to be.
+
+    aor, proxy: URIs. accept: content types. domains: hosts that messages have to be for, none for any. users: of the
+    realm, who may send; None for everybody. reader: for S/MIME, None to leave it as it is; with it, require_signed asks
+    for good signatures, and late_bringers are addresses that may bring signed messages late. command: to run for each
+    message. relay_to: a URI, None where messages end here; relay_expired: of relay.POLICIES.
+    """
+
+    aor: bytes
+    proxy: bytes | None
+    binds: Sequence[Bind]
+    accept: tuple[bytes, ...]
+    domains: tuple[bytes, ...]
+    credentials: tuple[tuple[bytes, bytes, bytes], ...]
+    realm: str
+    users: Users | None
+    tls: Tls
+    dns: tuple[str, int] | None
+    reader: "Reader | None"
+    require_signed: bool
+    late_bringers: tuple[str, ...]
+    command: str | None
+    relay_to: str | None
+    relay_expired: str
+    notifies: bool
+    registers: bool
+    reads_stdin: bool
+
+
+async def serve(options: Options, store: Store, screen: Screen) -> None:
+    """Be an inbox until SIGINT or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _end, ended)
+    loop.set_exception_handler(lambda loop, context: _on_exception(loop, context, ended))
+    try:
+        inbox = Inbox(options, store, screen)
+    except AgentError as error:
+        raise ToolError(str(error)) from None
+    try:
+        await inbox.open()
+        await ended
+        await inbox.unregister()
+    finally:
+        await inbox.close()
+
+
+def _end(ended: asyncio.Future[None], error: BaseException | None = None) -> None:
+    if not ended.done():
+        ended.set_result(None) if error is None else ended.set_exception(error)
+
+
+def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any], ended: asyncio.Future[None]) -> None:
+    """End when nobody reads our stdout any more, as any program in a pipe; let asyncio tell of anything else."""
+    if isinstance(context.get("exception"), BrokenPipeError):
+        _end(ended, context["exception"])
+    else:
+        loop.default_exception_handler(context)
+
+
+class Inbox:
+    """The application behind the shell: it stores, answers, shows, and lets others run commands, notify and relay."""
+
+    def __init__(self, options: Options, store: Store, screen: Screen) -> None:
+        """Make all that the options ask for, within the running loop; raises ToolError and AgentError."""
+        self._options = options
+        self._store = store
+        self._screen = screen
+        self._loop = asyncio.get_running_loop()
+        self._runners = Runners(options.command, screen) if options.command else None
+        self._ua = _user_agent(options)
+        resolver = Resolver(server=options.dns)
+        self._shell = Shell(self._ua, self, options.tls, resolver, options.proxy)
+        self._relay = self._make_relay(options.relay_to) if options.relay_to else None
+        self._notifier = Notifier(self._ua, self._shell, screen.warning) if options.notifies else None
+        self._keyboard: Keyboard | None = None
+        self._store_failed = False
+        self._unbound = asyncio.Event()
+        self._dropped: Counter[str] = Counter()
+
+    def _make_relay(self, target: str) -> Relay:
+        return Relay(self._ua, self._shell, self._store, target, self._options.relay_expired, self._screen.relay)
+
+    async def open(self) -> None:
+        """Listen, register, read what is typed, as the options say. Raises ToolError."""
+        options = self._options
+        bound = await self._shell.open(options.binds)
+        self._screen.ready([str(bind) for bind in bound])
+        if options.registers:
+            await self._register(options.proxy or options.aor)
+        if options.reads_stdin:
+            self._keyboard = Keyboard(self._ua, self._shell, self._screen)
+
+    async def close(self) -> None:
+        """Answer what has come, then stop what was begun for messages and lines."""
+        await self._shell.close()
+        for part in (self._keyboard, self._relay, self._runners, self._notifier):
+            if part is not None:
+                await part.close()
+
+    # Messages
+
+    def messages_received(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
+        """Store a batch; it is shown when the answers have left."""
+        received = time.time()
+        read = [self._read(event, received) for event in batch]
+        kept = [(event, one) for event, one in zip(batch, read, strict=True) if isinstance(one, Received)]
+        answer = _ACCEPTED if self._relay else _OK
+        if kept and not self._keep([one for _, one in kept]):
+            answer = _SERVICE_UNAVAILABLE
+        elif kept:
+            if self._keyboard:
+                self._keyboard.answer_to(kept[-1][0])
+            self._loop.call_soon(self._show, kept)
+        return [answer if isinstance(one, Received) else one for one in read]
+
+    def _read(self, event: MessageReceived, received: float) -> Received | Answer:
+        """Return what is to be stored of a message, or the answer to one that is not."""
+        is_end = self._relay is None
+        try:
+            one = describe(event, received, opened=is_end, reader=self._options.reader)
+            notice = one.notice() if is_end else None
+        except ParseError as error:
+            self._drop(error.detail)
+            return error.status, b""
+        refusal = self._refusal(event, one)
+        if refusal is not None:
+            return refusal
+        if notice:
+            self._loop.call_soon(self._screen.notice, notice)
+            return _OK
+        if not is_end:
+            one.parcel = pack(event, received)
+            if one.parcel is None:
+                return _TOO_MANY_HOPS
+        return one
+
+    def _refusal(self, event: MessageReceived, one: Received) -> Answer | None:
+        """Return the answer to a message that we don't take for what is inside, None for one that we do."""
+        options = self._options
+        if options.require_signed and (one.verdict is None or not one.verdict.is_good):
+            self._drop("a message without a good signature")
+            return _UNSIGNED
+        if one.verdict is not None and one.stale and event.flow[1].decode() not in options.late_bringers:
+            self._drop("a signed message of another time")
+            return _INCORRECT_DATE
+        is_inside = one.cpim is not None or one.encrypted or one.verdict is not None
+        if is_inside and not takes(list(options.accept), media_type(one.content_type.encode())):
+            return _UNSUPPORTED_MEDIA_TYPE
+        return None
+
+    def _keep(self, records: Sequence[Received]) -> bool:
+        """Store these; False if they can't be stored, which is told once, and once that they can be again."""
+        try:
+            self._store.add(records)
+        except sqlite3.Error as error:
+            if not self._store_failed:
+                self._screen.warning(f"can't store messages, senders are asked to come back later: {error}")
+            self._store_failed = True
+            return False
+        if self._store_failed:
+            self._store_failed = False
+            self._screen.warning("messages are stored again")
+        return True
+
+    def _show(self, batch: Sequence[tuple[MessageReceived, Received]]) -> None:
+        self._screen.messages([one for _, one in batch])
+        if self._relay:
+            self._relay.more()
+        for event, one in batch:
+            if one.duplicate:
+                continue
+            if self._runners:
+                self._runners.start(one)
+            if self._notifier and one.cpim and not one.encrypted and wanted(event, one.cpim):  # else it goes in clear
+                self._notifier.delivered(event, one.cpim)
+
+    # Other events
+
+    def happened(self, event: Event, trouble: str) -> None:
+        """Tell who waits for it, or people."""
+        kind = type(event)
+        if kind is Outcome:
+            if not (self._notifier and self._notifier.finished(event)) and not (
+                self._relay and self._relay.finished(event)
+            ):
+                self._screen.outcome(event, trouble)  # of a line that was typed
+        elif kind is Dropped:
+            self._drop(event.reason)
+        elif kind is Registered:
+            if not event.expires:
+                self._unbound.set()
+            self._screen.registered(event)
+        elif kind is RegistrationLost:
+            self._screen.registration_lost(event, trouble)
+
+    def _drop(self, reason: str) -> None:
+        """Count what led to nothing; said once a second at most."""
+        if not self._dropped:
+            self._loop.call_later(_DROPPED_S, self._show_dropped)
+        self._dropped[reason] += 1
+
+    def _show_dropped(self) -> None:
+        self._screen.dropped(self._dropped)
+        self._dropped = Counter()
+
+    # Registration
+
+    async def _register(self, server: bytes) -> None:
+        """Bind our address at the registrar behind server, and keep it so. Raises ToolError when nobody knows it."""
+        try:
+            await self._shell.reach(parse_uri(server))
+            instance = self._store.instance().encode()
+            self._shell.carry_out(self._ua.register(now_ms(), expires=_BINDING_S, instance=instance))
+        except (AgentError, OSError) as error:
+            raise ToolError(f"can't register at {server.decode(errors='replace')}: {error}") from None
+
+    async def unregister(self) -> None:
+        """Take the binding away, if the registrar answers soon."""
+        if self._ua.registration is not None and self._ua.registration.bound:
+            self._shell.carry_out(self._ua.unregister(now_ms()))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._unbound.wait(), _UNREGISTER_S)
+
+
+def _user_agent(options: Options) -> UserAgent:
+    authenticator = None
+    if options.users is not None:
+        authenticator = Authenticator(options.realm.encode(), options.users, os.urandom, keep=_KEEP)
+    return UserAgent(
+        options.aor,
+        b"localhost",
+        os.urandom,
+        proxy=options.proxy,
+        accept=options.accept,
+        hosts=options.domains or None,
+        keep=_KEEP,
+        clock=wall_clock(),
+        credentials=options.credentials,
+        authenticator=authenticator,
+        reader=Message,
+    )

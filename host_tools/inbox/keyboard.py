@@ -1,0 +1,64 @@
+"""Lines that are typed, or come from a program: TEXT answers the last message, URI TEXT goes to that URI."""
+
+import asyncio
+import os
+import threading
+
+from sipmote.agent.errors import AgentError
+from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.user_agent import UserAgent
+from sipmote.inbox.received import addressee
+from sipmote.inbox.screen import Screen
+from sipmote.sip.shell import Shell
+
+_MAX_WAITING = 100  # lines
+
+
+class Keyboard:
+    """Sends what comes on stdin."""
+
+    def __init__(self, ua: UserAgent, shell: Shell, screen: Screen) -> None:
+        """Begin to read. A thread waits: a terminal that is shared with others must not be made non-blocking."""
+        self._ua = ua
+        self._shell = shell
+        self._screen = screen
+        self._last: MessageReceived | None = None
+        self._loop = asyncio.get_running_loop()
+        self._lines: asyncio.Queue[str] = asyncio.Queue(_MAX_WAITING)
+        self._task = self._loop.create_task(self._send_lines())
+        threading.Thread(target=self._read_stdin, daemon=True).start()
+
+    def answer_to(self, event: MessageReceived) -> None:
+        """This is the last message from now on."""
+        self._last = event
+
+    def _read_stdin(self) -> None:
+        with open(os.dup(0), errors="replace") as lines:  # not sys.stdin, whose lock would be held when we exit
+            for line in lines:
+                asyncio.run_coroutine_threadsafe(self._lines.put(line), self._loop).result()
+
+    async def _send_lines(self) -> None:
+        while True:
+            line = (await self._lines.get()).strip()
+            if line:
+                try:
+                    await self._send(line)
+                except (AgentError, OSError) as error:
+                    self._screen.warning(f"not sent: {error}", line=line)
+
+    async def _send(self, line: str) -> None:
+        last = self._last
+        if line.startswith(("sip:", "sips:")):
+            uri, _, text = line.partition(" ")
+            target, flow = uri.encode(), None
+        elif last is None:
+            self._screen.warning("nobody to answer yet: type sip:user@host TEXT", line=line)
+            return
+        else:
+            target, flow, text = last.sender, last.flow, line
+        sender = None if last is None else addressee(last)
+        await self._shell.send(self._ua.new_call_id(), target, text.strip().encode(), flow=flow, sender=sender)
+
+    async def close(self) -> None:
+        """Send no more."""
+        self._task.cancel()

@@ -1,0 +1,280 @@
+"""A message as the inbox keeps and shows it: what is worth knowing of it."""
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sipmote.agent.cms.smime import Opened, is_protected
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim import imdn_reply as receipt
+from sipmote.agent.cpim.reader import Cpim, parse_cpim
+from sipmote.agent.errors import ParseError
+from sipmote.agent.headers.delta import parse_delta
+from sipmote.agent.headers.values import media_type, param, parse_address, parse_cseq, split_params
+from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uas.freshness import is_stale
+from sipmote.agent.uri import parse_uri
+from sipmote.people import person
+from sipmote.sip.places import place
+
+if TYPE_CHECKING:  # who reads no S/MIME loads no ciphers
+    from sipmote.smime.reader import Reader, Verdict
+
+# The charsets that people send. No others: Python looks an unknown name up in files, and remembers it for ever.
+_CHARSETS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "utf-8",  # and what is wrongly called so
+    "iso-8859-1": "latin-1",
+    "iso-8859-15": "iso-8859-15",
+    "windows-1252": "cp1252",
+    "utf-16": "utf-16",
+}
+
+_STATE = re.compile(rb"<(?:\w+:)?state>\s*(\w+)")  # of an isComposing document (RFC 3994)
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a message needs to be passed on, beside what is stored of every message."""
+
+    date: int  # Unix seconds
+    expires: int | None  # seconds
+    max_forwards: int
+    user: str  # of its Request-URI, "" without one
+
+
+@dataclass(slots=True)
+class Received:
+    """A message that came in, as text for people and machines; only its body is still octets.
+
+    Of a message/cpim, content_type and body are those of its content.
+    """
+
+    call_id: str
+    cseq: int
+    sender: str
+    to: str
+    subject: str | None
+    content_type: str
+    body: bytes
+    date: int | None
+    received: float
+    expired: bool | None
+    stale: bool | None
+    transport: str
+    source: str
+    user: str | None = None  # who has authenticated for it
+    duplicate: bool = False
+    cpim: Cpim | None = None
+    author: str | None = None  # who message/cpim says it is from
+    parcel: Parcel | None = None  # what passing it on takes
+    encrypted: bool = False  # until we opened it
+    verdict: "Verdict | None" = None  # on its signature
+
+    @property
+    def message_id(self) -> str | None:
+        """What the sender calls it (RFC 5438), whatever Call-IDs it travels under."""
+        return None if self.cpim is None else _optional(receipt.message_id(self.cpim))
+
+    @property
+    def digest(self) -> str | None:
+        """What stands for the Message-ID of a signed message, so that it can't be sent again in another's request."""
+        return None if self.verdict is None else self.verdict.digest
+
+    @property
+    def disguised(self) -> bool:
+        """Does it say that it is from somebody else than the SIP request does?"""
+        return self.author is not None and person(self.author) not in (person(self.sender), "anonymous.invalid")
+
+    def text(self) -> tuple[str | None, bool]:
+        """Return the body as text, None for a type that isn't text, and whether some octets were no characters."""
+        if not self.content_type.lower().startswith("text/") and self.body:
+            return None, False
+        charset = _charset(self.content_type)
+        try:
+            return self.body.decode(charset or "utf-8"), charset is None and not self.body.isascii()
+        except UnicodeDecodeError:
+            return self.body.decode(charset or "utf-8", "replace"), True
+
+    def line(self) -> dict[str, Any]:
+        """Return the event line for machines."""
+        text, encoding_error = self.text()
+        line: dict[str, Any] = {
+            "event": "message",
+            "from": self.sender,
+            "to": self.to,
+            "call_id": self.call_id,
+            "content_type": self.content_type,
+            "body": text,
+            "transport": self.transport,
+            "source": self.source,
+            "user": self.user,
+            "date": None if self.date is None else rfc3339(self.date),
+            "received": rfc3339(self.received),
+            "expired": self.expired,
+            "stale": self.stale,
+            "duplicate": self.duplicate,
+        }
+        if self.subject is not None:
+            line["subject"] = self.subject
+        if self.cpim is not None:
+            line["cpim"] = self._cpim_line(self.cpim)
+        if self.encrypted:
+            line["encrypted"] = True
+        if self.verdict is not None:
+            line["signature"] = self.verdict.line()
+        if text is None:
+            line["body_base64"] = base64.b64encode(self.body).decode()
+        if encoding_error:
+            line["encoding_error"] = True
+        return line
+
+    def notice(self) -> dict[str, Any] | None:
+        """Return the event line of what a program tells, not a person: a notification, or that somebody is typing.
+
+        None for a message. Raises ParseError for a notification that says nothing.
+        """
+        media = self.content_type.lower().encode()
+        if media.startswith(imdn.XML):
+            message_id, _, status = imdn.parse_notification(self.body)
+            told = {"event": "notification", "message_id": _readable(message_id), "status": _readable(status)}
+        elif media.startswith(imdn.COMPOSING):
+            state = _STATE.search(self.body)
+            told = {"event": "composing", "status": _readable(state[1]) if state else "active"}
+        else:
+            return None
+        return {**told, "from": self.sender, "to": self.to, "call_id": self.call_id}
+
+    def _cpim_line(self, cpim: Cpim) -> dict[str, Any]:
+        unix = cpim.unix()
+        line = {
+            "from": self.author,
+            "to": _optional(cpim.address(b"To")),
+            "datetime": None if unix is None else rfc3339(unix),
+            "subject": _optional(cpim.get(b"Subject")),
+            "message_id": self.message_id,
+        }
+        found: dict[str, Any] = {key: value for key, value in line.items() if value is not None}
+        if self.disguised:
+            found["from_differs"] = True
+        return found
+
+
+def describe(event: MessageReceived, received: float, opened: bool = True, reader: "Reader | None" = None) -> Received:
+    """Read what we keep out of a message that came at received (Unix seconds).
+
+    opened: look into a message/cpim; else it stays as it is. reader: for S/MIME, None to leave that as it is.
+    Raises ParseError for a message/cpim that breaks the rules of RFC 3862 or requires what we don't know, and for
+    S/MIME that can't be read.
+    """
+    message = event.message
+    content_type, body, cpim, envelope = _open(message.get(b"content-type"), message.body, opened, reader)
+    author = None if cpim is None else _optional(cpim.address(b"From"))
+    stale, verdict = event.stale, None
+    if reader is not None and envelope is not None:
+        verdict = reader.judge(envelope, author or _readable(event.sender), None if cpim is None else cpim.unix())
+        if verdict is not None and verdict.signed_at is not None:
+            stale = stale or is_stale(verdict.signed_at, received)
+    transport, host, port = event.flow[:3]
+    return Received(
+        call_id=_readable(event.call_id),
+        cseq=parse_cseq(message.get(b"cseq"))[0],
+        sender=_readable(event.sender),
+        to=_address(message.get(b"to")),
+        subject=_optional(message.get(b"subject")),
+        content_type=_readable(content_type),
+        body=body,
+        date=event.date,
+        received=received,
+        expired=event.expired,
+        stale=stale,
+        transport=transport.decode().lower(),
+        source=place(host.decode(), port),
+        user=_optional(event.user),
+        cpim=cpim,
+        author=author,
+        encrypted=envelope is not None and envelope.encrypted,
+        verdict=verdict,
+    )
+
+
+def pack(event: MessageReceived, received: float) -> Parcel | None:
+    """Return the parcel that a message makes; None when it may be passed on no more (Max-Forwards 0)."""
+    message = event.message
+    hops = parse_delta(message.get(b"max-forwards"))
+    hops = 70 if hops is None else min(hops, 70)
+    if hops == 0:
+        return None
+    date = int(received) if event.date is None else event.date
+    user = parse_uri(message.uri).user or b""
+    return Parcel(date, parse_delta(message.get(b"expires")), hops - 1, user.decode())
+
+
+def addressee(event: MessageReceived) -> bytes:
+    """Return the address-of-record in To: who was written to writes back."""
+    return parse_uri(parse_address(event.message.get(b"to") or b"")[1]).address_of_record()
+
+
+def _open(
+    content_type: bytes | None, body: bytes, opened: bool, reader: "Reader | None"
+) -> tuple[bytes | None, bytes, Cpim | None, Opened | None]:
+    """Return content type and body of what is inside, and the message/cpim and the S/MIME that they were in."""
+    envelope = None
+    if reader is not None and content_type is not None and is_protected(content_type):
+        envelope = reader.open(content_type, body)
+        content_type, body = envelope.content_type, envelope.body
+    cpim = None
+    if opened and content_type is not None and media_type(content_type) == imdn.CPIM:
+        cpim = parse_cpim(body, (imdn.NAMESPACE,))
+    elif b"Message-ID: " in body:
+        cpim = _unlabelled(body)
+    if cpim is not None:
+        content_type, body = cpim.content_type, cpim.body
+    return content_type, body, cpim, envelope
+
+
+@lru_cache(256)
+def _address(value: bytes) -> str:
+    """Return the URI of a To that the core has found good: there are few, as most come to the same."""
+    return _readable(parse_address(value)[1])
+
+
+def _unlabelled(body: bytes) -> Cpim | None:
+    """Return a message/cpim that a store has passed on as text, as Kamailio's msilo does; None for any other text."""
+    start = body.find(b"] ") + 2 if body.startswith(b"[Offline message - ") else 0
+    try:
+        cpim = parse_cpim(body[start:], (imdn.NAMESPACE,))
+    except ParseError:
+        return None
+    return cpim if cpim.address(b"From") and receipt.message_id(cpim) else None
+
+
+@lru_cache(64, typed=True)  # 1 and 1.0 are not written alike
+def rfc3339(unix: float) -> str:
+    """Return a point in time for machines, e.g. "2010-11-13T23:29:00Z"; milliseconds where it has any."""
+    precision = "seconds" if isinstance(unix, int) else "milliseconds"
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _readable(value: bytes | None) -> str:
+    """Decode a header field value; octets that are no UTF-8 become escapes, so that no two values become one."""
+    return (value or b"").decode("utf-8", "backslashreplace")
+
+
+def _optional(value: bytes | None) -> str | None:
+    return None if value is None else _readable(value)
+
+
+@lru_cache(64)
+def _charset(content_type: str) -> str | None:
+    """Return Python's name of the charset parameter (UTF-8 without one), None for one we don't read."""
+    _, semicolon, params = content_type.partition(";")
+    try:
+        name = param(split_params(params.encode()), b"charset") if semicolon else None
+    except ParseError:
+        return None
+    return "utf-8" if name is None else _CHARSETS.get(name.decode(errors="replace").strip('"').lower())

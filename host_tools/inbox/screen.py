@@ -1,0 +1,105 @@
+"""What the inbox tells, in lines for people and in events for programs."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sipmote.agent.events import Outcome
+from sipmote.agent.registration.events import Registered, RegistrationLost
+from sipmote.console import Lines, Output, Part
+from sipmote.inbox.received import Received
+
+_INDENT = " " * 9  # what stands below a message begins behind its time
+
+
+class Screen:
+    """Shows what happens at an inbox."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def ready(self, bound: Sequence[str]) -> None:
+        """We listen."""
+        line = (f"listening at {', '.join(bound)}; stop with Ctrl-C", "dim")
+        self._output.say({"event": "ready", "bind": bound}, line)
+
+    def messages(self, batch: Sequence[Received]) -> None:
+        """These have come, and are stored and answered."""
+        self._output.show(batch, Received.line, _message)
+
+    def notice(self, line: dict[str, Any]) -> None:
+        """A peer's program has told something: what became of a message, or that somebody is typing."""
+        told = f"{line['event']} of {line['message_id']}" if "message_id" in line else line["event"]
+        self._output.say(line, (f"{_INDENT}{line['from']}: {told}: {line['status']}", "dim"))
+
+    def outcome(self, event: Outcome, trouble: str) -> None:
+        """A message that was typed has its result. trouble: why its flow failed, "" when a peer or a timer spoke."""
+        reason = trouble or event.reason.decode("utf-8", "backslashreplace")
+        told = {"event": "outcome", "call_id": event.call_id.decode(), "outcome": event.name}
+        style = "green" if event.name in ("delivered", "accepted") else "red"
+        line = (f"{_INDENT}{event.name} ({event.status} {reason})", style)
+        self._output.say({**told, "status": event.status, "reason": reason}, line)
+
+    def registered(self, event: Registered) -> None:
+        """A registrar has us, or lets us go as we asked (for 0 seconds)."""
+        line = f"registered for {event.expires} s" if event.expires else "unregistered"
+        self._output.say({"event": "registered", "expires": event.expires}, (line, "dim"))
+
+    def registration_lost(self, event: RegistrationLost, trouble: str) -> None:
+        """No registrar has us."""
+        told = {"event": "not_registered", "status": event.status, "retry_s": event.pause_s}
+        if trouble:
+            told["reason"] = trouble
+        remedy = ": check the name and the password" if event.status in (401, 403, 407) else ""
+        reason = trouble or ("no answer" if event.status == 408 else f"status {event.status}{remedy}")
+        self._output.say(told, (f"not registered: {reason}; next attempt in {event.pause_s} s", "red"))
+
+    def relay(self, event: str, call_id: str, **what: Any) -> None:
+        """A message that is passed on has ended ("relayed") or has to wait ("relay_waits")."""
+        told = what.get("outcome") or f"waits {what['retry_s']} s"
+        line = f"{_INDENT}passed on: {told} {what.get('status') or ''} {call_id}"
+        self._output.say({"event": event, "call_id": call_id, **what}, (line, "dim"))
+
+    def dropped(self, counts: Counter[str]) -> None:
+        """Bytes came in the last second that led to nothing."""
+        text = "; ".join(f"{count} times {reason}" for reason, count in counts.items()) + ": dropped"
+        self._output.warn(text, {"event": "dropped", "count": sum(counts.values()), "reasons": counts})
+
+    def warning(self, text: str, **more: Any) -> None:
+        """Something went wrong that needs a person; we go on."""
+        self._output.warn(text, {"event": "warning", "text": text, **more})
+
+
+def _message(one: Received) -> list[Part]:
+    """Return the line of a message. Of what its sender may have written nothing can be taken for a mark of ours."""
+    line: list[Part] = [(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")]
+    if one.verdict is not None and one.verdict.is_good:
+        line.append(("signed ", "green"))
+    if one.encrypted:
+        line.append(("encrypted ", "dim"))
+    line.append((one.sender, "bold"))
+    if one.user is not None:
+        line.append((f" ({one.user})", "dim"))
+    line += [(f" [{mark}]", "bold red") for mark in _marks(one)]
+    text, encoding_error = one.text()
+    if encoding_error:
+        line.append((" [damaged text]", "red"))
+    if one.subject:
+        line.append((f" {one.subject}:", "italic"))
+    if text is None:
+        line.append((f" {len(one.body)} octets of {one.content_type}", "dim"))
+    else:
+        line.append(Lines(" " + text.rstrip().replace("\r\n", "\n").replace("\n", "\n" + _INDENT)))
+    line.append((f"  {one.transport} {one.source}", "dim"))
+    return line
+
+
+def _marks(one: Received) -> list[str]:
+    """Return what to beware of."""
+    marks = [mark for mark in ("expired", "stale", "duplicate") if getattr(one, mark)]
+    if one.disguised:
+        marks.append(f"in the name of {one.author}")
+    if one.verdict is not None and not one.verdict.is_good:
+        marks.append(f"signature {one.verdict.state}: {one.verdict.reason}")
+    return marks

@@ -1,0 +1,65 @@
+"""Who somebody is: persons in URIs, the one at this computer, and the passwords that people are asked for."""
+
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from sipmote.agent.errors import ParseError
+from sipmote.agent.escapes import unescape
+from sipmote.agent.uri import parse_uri
+from sipmote.errors import ToolError
+
+PASSWORD_VARIABLE = "SIPMOTE_PASSWORD"
+
+
+def person(uri: str) -> str:
+    """Return user and host of a URI, whatever its scheme: one person has im: and sip: URIs. Of nobody, the host."""
+    try:
+        parsed = parse_uri(uri.encode())
+    except ParseError:
+        return uri
+    host = parsed.host.decode()
+    return host if host == "anonymous.invalid" else f"{unescape(parsed.user or b'')!r}@{host}"
+
+
+def user_name() -> bytes:
+    """Return the name of the person at this computer as the user part of a URI."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = ""
+    return "".join([c for c in name if c.isascii() and (c.isalnum() or c in "-_.")]).encode() or b"sipmote"
+
+
+def is_name(name: str) -> bool:
+    """Can this be a user or a realm in a digest?"""
+    return name != "" and name.isprintable() and not any(c in ':"\\' for c in name)
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raise ToolError for a name that can't stand in a digest; kind: what it names."""
+    if not is_name(name):
+        raise ToolError(f"{kind} {name!r}: a name without colons, quotes and backslashes was expected")
+
+
+def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_VARIABLE, twice: bool = False) -> str:
+    """Return a password: the first line of file, else from the environment variable, else from a prompt.
+
+    whose: for the prompt and the error, e.g. "alice". twice: it is a new one, so a prompt asks for it again.
+    """
+    if file is not None:
+        try:
+            return Path(file).read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ToolError(f"can't read a password from {file}: {getattr(error, 'strerror', 'no UTF-8')}") from None
+    text = os.environ.get(variable, "")
+    if variable not in os.environ:
+        if not (sys.stdin.isatty() or sys.stderr.isatty()):
+            raise ToolError(f"no password for {whose}: set {variable}")
+        text = getpass.getpass(f"password of {whose}: ")
+        if twice and getpass.getpass("the same again: ") != text:
+            raise ToolError("the two passwords differ: nothing was changed")
+    if twice and not text:
+        raise ToolError("an empty password lets everybody in: nothing was changed")
+    return text

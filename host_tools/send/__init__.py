@@ -1,0 +1,1 @@
+"""Sending one message, and saying what became of it."""

@@ -1,0 +1,80 @@
+"""What goes out for a text: the text itself, or message/cpim around it, or S/MIME around either."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sipmote.agent.cms import smime
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.uri import parse_uri
+
+if TYPE_CHECKING:  # loaded for who asks for S/MIME
+    from sipmote.smime.writer import Writer
+
+_DATE = 36  # octets of a Date header field
+_LONG = 300  # octets of a text whose every length takes as much room as any's
+
+
+class Content:
+    """Makes the options of UserAgent.send out of a text.
+
+    What is signed has no other version to fall back to, and its time in Date, too (RFC 3428 section 11). What is only
+    encrypted does without message/cpim unless there is something to put there.
+    """
+
+    def __init__(
+        self,
+        target: bytes,
+        content_type: bytes,
+        subject: bytes | None,
+        expires: int | None,
+        is_cpim: bool,
+        notify: bool,
+        signs: bool,
+        writer: "Writer | None",
+    ) -> None:
+        """is_cpim: message/cpim in any case. notify: ask in there to be told of delivery. signs: writer signs."""
+        self._to = target
+        self._type = content_type
+        self._charset = b"text/plain;charset=UTF-8" if content_type == b"text/plain" else content_type
+        self._subject = subject
+        self._expires = expires
+        self._signs = signs
+        self._writer = writer
+        self._headers: Callable[[bytes], bytes] = imdn.identify if writer is None else _no_headers
+        if notify:
+            self._headers = imdn.ask
+        self._is_cpim = is_cpim or notify or signs or (writer is not None and subject is not None)
+
+    def prepare(self, text: bytes) -> bytes:
+        """Return a text as it is to be cut in parts."""
+        return smime.canonical(text) if self._writer and self._type.startswith(b"text/") else text
+
+    def of(self, text: bytes, sender: bytes, call_id: bytes, to_measure: bool = False) -> dict[str, Any]:
+        """Return content_type, body and whatever belongs to them. to_measure: as long as they may become."""
+        unix = int(time.time())
+        content_type, body = self._type, text
+        if self._is_cpim:
+            to = parse_uri(self._to).address_of_record()
+            headers = self._headers(call_id)
+            content_type = imdn.CPIM
+            body = build_cpim(sender, to, text, self._charset, unix, self._subject, headers)
+        elif self._writer:
+            content_type = self._charset
+        if self._writer:
+            content_type, body = self._writer.protect(content_type, body, to_measure)
+            return {"content_type": content_type, "body": body, "date": unix if self._signs else None}
+        fallback = {"fallback": (self._type, text)} if self._is_cpim else {}
+        return {"content_type": content_type, "body": body, **fallback}
+
+    def reserve(self, sender: bytes) -> int:
+        """Return the octets that come to those of a text."""
+        around = len(self.of(b"x" * _LONG, sender, b"0" * 20, True)["body"]) - _LONG
+        is_dated = self._signs and not self._expires  # with Expires it is counted already
+        return around + (_DATE if is_dated else 0)
+
+
+def _no_headers(message_id: bytes) -> bytes:
+    """Do without an identity: who signs has one in the signature, and no room to spare."""
+    return b""

@@ -1,0 +1,89 @@
+"""The arguments that `send` and `inbox` have in common, and what they stand for."""
+
+import argparse
+import os
+
+from sipmote.agent.errors import ParseError, UsageError
+from sipmote.agent.resolve.search import is_address
+from sipmote.agent.uri import parse_host_port, parse_uri
+from sipmote.errors import ToolError
+from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
+from sipmote.sip.places import Bind
+from sipmote.sip.tls import Tls, load_tls
+
+Credentials = tuple[tuple[bytes, bytes, bytes], ...]  # as UserAgent takes them
+
+
+def add_login(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of who we are to a server that asks."""
+    parser.add_argument("--user", metavar="NAME", help="whom a server is told that asks for a password")
+    parser.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help=f"its first line is the password (default: {PASSWORD_VARIABLE} or a prompt)",
+    )
+
+
+def credentials(args: argparse.Namespace) -> Credentials:
+    """Return the name and the password that the arguments lead to; a person may be asked."""
+    if not args.user:
+        if args.password_file:
+            raise ToolError("--password-file: whose password? Add --user NAME")
+        return ()
+    check_name("user", args.user)
+    return ((b"", os.fsencode(args.user), os.fsencode(ask_password(args.user, args.password_file))),)
+
+
+def add_tls(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of TLS."""
+    group = parser.add_argument_group("TLS")
+    group.add_argument("--tls-ca", metavar="FILE", help="PEM with the CAs to trust (default: the system's)")
+    group.add_argument("--tls-fingerprint", metavar="SHA256", help="trust this one server certificate and no other")
+    group.add_argument("--tls-cert", metavar="FILE", help="our own certificate, PEM, with its chain")
+    group.add_argument("--tls-key", metavar="FILE", help="the key of --tls-cert (default: in the same file)")
+
+
+def tls(args: argparse.Namespace, clients_need_certificates: bool = False) -> Tls:
+    """Return how streams are secured; raises ToolError for a file that won't do."""
+    return load_tls(args.tls_ca, args.tls_fingerprint, args.tls_cert, args.tls_key, clients_need_certificates)
+
+
+def add_dns(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that is for tests and for strange networks."""
+    parser.add_argument("--dns", metavar="HOST:PORT", type=_dns_server, help=argparse.SUPPRESS)
+
+
+def _dns_server(text: str) -> tuple[str, int]:
+    try:
+        host, port = parse_host_port(text.encode())
+    except ParseError:
+        host, port = b"", None
+    if not is_address(host):
+        raise argparse.ArgumentTypeError(f"{text}: the address of a DNS server, and perhaps :PORT, was expected")
+    return host.decode(), port or 53
+
+
+def bind(text: str) -> Bind:
+    """Read "udp:HOST:PORT", "tcp:HOST:PORT" or "tls:HOST:PORT", IPv6 in brackets: the type of a --bind argument."""
+    transport, _, rest = text.partition(":")
+    try:
+        host, port = parse_host_port(rest.encode())
+    except ParseError:
+        port = None
+    if transport not in ("udp", "tcp", "tls") or port is None:
+        raise argparse.ArgumentTypeError(
+            f"{text}: udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT was expected, IPv6 in brackets"
+        )
+    return Bind(transport.upper().encode(), host.decode(), port)
+
+
+def uri(option: str, text: str | None) -> bytes | None:
+    """Return the URI that an option was given, None without one; raises UsageError that names the option."""
+    if not text:
+        return None
+    octets = os.fsencode(text)
+    try:
+        parse_uri(octets)
+    except ParseError as error:
+        raise UsageError(f"{option} {text}: {error.detail}, such as sip:192.0.2.1") from None
+    return octets

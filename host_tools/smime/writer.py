@@ -1,0 +1,108 @@
+"""Signing and encrypting with S/MIME (RFC 8591).
+
+The arithmetic is that of the package cryptography; what it is applied to comes from agent.cms.smime.
+"""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, keywrap, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sipmote.agent.cms import enveloped as cms_enveloped
+from sipmote.agent.cms import smime
+from sipmote.agent.cms.signed import build_signed
+from sipmote.errors import ToolError
+from sipmote.people import person
+from sipmote.smime.keys import HOW, Identity, check_kind, identifiers, kind_of, names, read_certificates, read_identity
+
+_LONGEST = 72  # octets of a signature with P-256
+
+
+class Writer:
+    """Signs with one key, encrypts to one certificate, or does both."""
+
+    def __init__(self, signer: Identity | None, receiver: x509.Certificate | None, with_certificate: bool) -> None:
+        self._signer = signer
+        self._receiver = receiver
+        self._with_certificate = with_certificate
+
+    def protect(self, content_type: bytes, body: bytes, to_measure: bool = False) -> tuple[bytes, bytes]:
+        """Return content type and octets of a body, signed, then encrypted.
+
+        to_measure: make them as long as they may become, with nothing for a signature; those of ECDSA vary.
+        """
+        if self._signer is not None:
+            content_type, body = smime.SIGNED, self._sign(self._signer, smime.entity(content_type, body), to_measure)
+        if self._receiver is not None:
+            recipient = _Recipient(self._receiver)
+            body = cms_enveloped.build_enveloped(smime.entity(content_type, body), recipient)
+            content_type = smime.ENCRYPTED
+        return content_type, body
+
+    def _sign(self, signer: Identity, content: bytes, to_measure: bool) -> bytes:
+        key = signer.key
+        carried = signer.certificate.public_bytes(serialization.Encoding.DER) if self._with_certificate else b""
+
+        def sign(octets: bytes) -> bytes:
+            if isinstance(key, rsa.RSAPrivateKey):
+                return key.sign(octets, padding.PKCS1v15(), hashes.SHA256())
+            return bytes(_LONGEST) if to_measure else key.sign(octets, ec.ECDSA(hashes.SHA256()))
+
+        kind = "rsa" if isinstance(key, rsa.RSAPrivateKey) else "ecdsa"
+        return build_signed(content, identifiers(signer.certificate)[0], kind, sign, carried)
+
+
+def make_writer(sign: str | None, encrypt_to: str | None, with_certificate: bool) -> Writer:
+    """Return the Writer for the options of `send`; raises ToolError."""
+    receiver = None
+    if encrypt_to:
+        receiver = read_certificates("--encrypt-to", encrypt_to)[0]
+        check_kind("--encrypt-to", encrypt_to, receiver)
+        if receiver.not_valid_after_utc < datetime.now(UTC):
+            raise ToolError(f"--encrypt-to {encrypt_to}: expired at {receiver.not_valid_after_utc:%F}: get a newer one")
+    return Writer(read_identity("--sign", sign) if sign else None, receiver, with_certificate)
+
+
+def signing_name(path: str, sender: str | None) -> str:
+    """Return whom messages signed with a file are from: sender, or the first name that the certificate has.
+
+    Raises ToolError when the certificate doesn't say so: receivers would take the signature for somebody else's.
+    """
+    found = names(read_identity("--sign", path).certificate)
+    if not found:
+        raise ToolError(f"--sign {path}: its certificate names no SIP URI, e.g. made by {HOW}")
+    if sender is not None and person(sender) not in map(person, found):
+        raise ToolError(f"--sign {path} is for {found[0]}: leave --from {sender} out, or take the file of that one")
+    return sender or found[0]
+
+
+class _Recipient(cms_enveloped.Recipient):
+    """The arithmetic of encrypting to a certificate."""
+
+    def __init__(self, certificate: x509.Certificate) -> None:
+        self.identifier = identifiers(certificate)[0]
+        self.kind = "ecdh" if kind_of(certificate) == "ec" else "rsa"
+        self._key: Any = certificate.public_key()
+
+    def random(self, size: int) -> bytes:
+        return os.urandom(size)
+
+    def agree(self) -> tuple[bytes, bytes]:
+        own = ec.generate_private_key(self._key.curve)
+        form = serialization.PublicFormat.UncompressedPoint
+        return own.public_key().public_bytes(serialization.Encoding.X962, form), own.exchange(ec.ECDH(), self._key)
+
+    def wrap(self, by: bytes, key: bytes) -> bytes:
+        return keywrap.aes_key_wrap(by, key)
+
+    def transport(self, key: bytes) -> bytes:
+        octets: bytes = self._key.encrypt(key, padding.PKCS1v15())
+        return octets
+
+    def encrypt(self, key: bytes, nonce: bytes, content: bytes) -> tuple[bytes, bytes]:
+        octets = AESGCM(key).encrypt(nonce, content, None)
+        return octets[:-16], octets[-16:]
