@@ -150,7 +150,7 @@ class Message:
         return found
 
     @property
-    def grammar(self) -> object:
+    def grammar(self) -> "Any":  # type: ignore[name-defined]  # noqa: F821
         """A module with parse_via, parse_address, parse_cseq and parse_uri, for values of this message."""
         from .headers import values
 

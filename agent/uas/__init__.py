@@ -99,7 +99,7 @@ class Uas:
             from ..headers.date_writer import format_date
 
             self._dated = (unix, b"Date: %s\r\n" % format_date(unix))
-        return self._dated[1]
+        return self._dated[1]  # type: ignore[no-any-return]
 
     def wake(self, now: int) -> list:
         """Let time pass: 100 for what is still unanswered after 3.5 s, end what nobody can repeat any more."""
