@@ -123,6 +123,10 @@ class Message:
         """Return the value of the first field of this name, unfolded and stripped; None without one."""
         return self._value(self.names.index(name)) if name in self.names else None
 
+    def values(self, names: bytes) -> tuple:
+        """Return get() of each of these names, which have blanks between them."""
+        return tuple([self.get(name) for name in names.split()])
+
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of all fields of this name, in order, one each line."""
         return [self._value(i) for i in range(len(self.names)) if self.names[i] == name]
@@ -145,35 +149,12 @@ class Message:
                 found += split_list(value)
         return found
 
-    def via(self) -> "Via":  # type: ignore[name-defined]  # noqa: F821
-        """Return the topmost Via, as headers.values.parse_via. Raises ParseError for one that can't be read."""
-        from .headers.values import parse_via
+    @property
+    def grammar(self) -> "Any":  # type: ignore[name-defined]  # noqa: F821
+        """A module with parse_via, parse_address, parse_cseq and parse_uri, for values of this message."""
+        from .headers import values
 
-        return parse_via(self.members(b"via")[0])
-
-    def address(self, name: bytes) -> tuple[bytes, bytes, list]:
-        """Return (display name, URI, parameters) of the first field of this name, as headers.values.parse_address.
-
-        Raises ParseError when it is no address, or not there.
-        """
-        from .headers.values import parse_address
-
-        value = self.get(name)
-        if value is None:
-            raise ParseError("one %s was expected" % name.decode())
-        return parse_address(value)
-
-    def cseq(self) -> tuple[int, bytes]:
-        """Return (number, method) of CSeq, as headers.values.parse_cseq. Raises ParseError for what is none."""
-        from .headers.values import parse_cseq
-
-        return parse_cseq(self.get(b"cseq") or b"")
-
-    def parse_uri(self, value: bytes) -> "Uri":  # type: ignore[name-defined]  # noqa: F821
-        """Return uri.parse_uri of a URI out of this message."""
-        from .uri import parse_uri
-
-        return parse_uri(value)
+        return values
 
     def missing(self) -> int:
         """Return how many octets of the body that Content-Length announced are not in the buffer."""

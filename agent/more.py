@@ -1,13 +1,11 @@
 """The rest of a user agent's door: for all that comes and is no plain 2xx, and all that is asked of it but to send."""
 
 from .client_transaction import ClientTransaction
-from .compat import const
 from .events import Transmit
 from .message import Message
 from .notices import Dropped
 from .request import read_target
 
-_RTC = const(2)  # agent.wall_clock.RTC
 _PING = b"\r\n\r\n"
 
 
@@ -83,13 +81,7 @@ class More:
 
         reason: in place of the usual phrase. Raises UsageError for a status below 200, or 408.
         """
-        fields = b""
-        clock = self._uac.clock
-        if 200 <= status < 300 and clock is not None and clock.quality >= _RTC:  # a board without one learns from it
-            from .headers.date_writer import format_date
-
-            fields = b"Date: %s\r\n" % format_date(clock.unix(now))
-        return self._uas.respond(received, status, fields, now, reason)  # type: ignore[union-attr,no-any-return]
+        return self._uas.respond(received, status, reason, self._uac.clock, now)  # type: ignore[union-attr,no-any-return]
 
     # What is asked
 

@@ -5,7 +5,7 @@ Values come in unfolded, without the field name. A value that a peer got wrong r
 
 from ..compat import const
 from ..errors import ParseError
-from ..uri import is_token, parse_host_port
+from ..uri import is_token, parse_host_port, parse_uri  # noqa: F401  # one place for all that a message is made of
 
 _MAX_PARAMS = const(64)  # of one value: no field has a dozen, and each name is compared with all before it
 

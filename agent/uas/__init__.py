@@ -8,6 +8,7 @@ What a usual MESSAGE and its 200 need is here and in checks, response and server
 is needed.
 """
 
+from ..compat import const
 from ..errors import ParseError, UsageError
 from ..events import Transmit
 from ..headers.values import media_type, takes
@@ -20,10 +21,13 @@ from .response import echo, response
 from .server_transaction import ServerTransaction
 
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
+_RTC = const(2)  # agent.wall_clock.RTC
 
 
 class Uas:
     """Server transactions and the checks before them; a UserAgent owns one and hands it requests."""
+
+    _dated: tuple = (None, b"")  # the Unix second of the last Date, and its line: many answers leave in one second
 
     def __init__(
         self, accept: tuple, users: tuple | None, hosts: tuple | None, keep: int, authenticator: object, token: object
@@ -43,8 +47,6 @@ class Uas:
 
     def receive(self, message: Message, flow: tuple, clock: object | None, now: int) -> list:
         """Answer a request, or return it as MessageReceived for respond(). clock: None while nobody knows the time."""
-        if message.get(b"via") is None:
-            return [Dropped("a request without Via", flow)]
         if message.method == b"ACK":
             return [Dropped("an ACK", flow)]
         try:
@@ -76,15 +78,28 @@ class Uas:
             return self._answer(transaction, *refusal(status, message, self._accept), now)
         return [self._received(request, user, clock, now)]
 
-    def respond(self, received: MessageReceived, status: int, fields: bytes, now: int, reason: bytes = b"") -> list:
+    def respond(self, received: MessageReceived, status: int, reason: bytes, clock: object | None, now: int) -> list:
         """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent.
 
-        fields: further header lines. reason: in place of the usual phrase.
+        reason: in place of the usual phrase, b"" for that. clock: for the Date of a 2xx.
         """
         if not 200 <= status < 700 or status == 408:
             raise UsageError("a final response other than 408 was expected (RFC 4320)")
         transaction = self._transactions.get(received.key)
-        return [] if transaction is None else self._answer(transaction, status, fields, now, reason)
+        if transaction is None:
+            return []
+        return self._answer(transaction, status, self._date(clock, now) if status < 300 else b"", now, reason)
+
+    def _date(self, clock: object | None, now: int) -> bytes:
+        """Return the line with the time of day, b"" where nobody knows it well: such a board learns it from others."""
+        if clock is None or clock.quality < _RTC:  # type: ignore[attr-defined]
+            return b""
+        unix = clock.unix(now)  # type: ignore[attr-defined]
+        if unix != self._dated[0]:
+            from ..headers.date_writer import format_date
+
+            self._dated = (unix, b"Date: %s\r\n" % format_date(unix))
+        return self._dated[1]  # type: ignore[no-any-return]
 
     def wake(self, now: int) -> list:
         """Let time pass: 100 for what is still unanswered after 3.5 s, end what nobody can repeat any more."""
@@ -119,14 +134,14 @@ class Uas:
         return len(self._transactions) <= most
 
     def _begin(self, request: Incoming, now: int) -> ServerTransaction | None:
-        copied = echo(request.vias, request.message, b"" if request.to_tag else self._token(4))  # type: ignore[operator]
+        copied = echo(request.vias, request.fields, b"" if request.to_tag else self._token(4))  # type: ignore[operator]
         if not copied:
             return None
         transaction = ServerTransaction(request.flow[0] != b"UDP", request.answer_flow, now)
         transaction.key = request.key
         transaction.merged = request.merged
         transaction.echo = copied
-        if request.message.get(b"timestamp") is not None:
+        if request.fields[6] is not None:
             from .refusals import timestamp_of
 
             transaction.timestamp = timestamp_of(request.message)
@@ -151,9 +166,9 @@ class Uas:
             return 404
         if is_copy:
             return 482
-        if message.get(b"require") is not None:
+        if request.fields[7] is not None:
             return 420
-        if message.body and not self._takes(message):
+        if message.body and not self._takes(request.fields):
             from .refusals import is_unreadable
 
             if is_unreadable(message, self._accept):
@@ -174,23 +189,19 @@ class Uas:
                 return False
         return self._hosts is None or uri.host in self._hosts
 
-    def _takes(self, message: Message) -> bool:
+    def _takes(self, fields: tuple) -> bool:
         """Is the body as nearly all are: of a type that we take, and in no way special?"""
-        return (
-            message.get(b"content-encoding") is None
-            and message.get(b"content-disposition") is None
-            and takes(self._accept, media_type(message.get(b"content-type") or b""))
-        )
+        return fields[8] is None and fields[9] is None and takes(self._accept, media_type(fields[4] or b""))
 
     def _received(self, request: Incoming, user: bytes | None, clock: object | None, now: int) -> MessageReceived:
         self._merged[request.merged] = request.key
         message = request.message
         freshness: tuple = (None, False, False)  # with Expires but no Date it has just begun to age
-        if message.get(b"date") is not None:
+        if request.fields[5] is not None:
             from .freshness import judge
 
             freshness = judge(message, clock, now)  # type: ignore[arg-type]
-        head = (message, request.flow, request.sender, request.call_id)
+        head = (message, request.flow, request.sender, request.fields[2])
         return MessageReceived(*head, *freshness, request.key, user)  # type: ignore[call-arg]
 
     def _answer(

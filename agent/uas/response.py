@@ -2,7 +2,6 @@
 
 from ..compat import const
 from ..headers.values import Via, param
-from ..message import Message
 
 _MAX_ECHO = const(8192)  # octets; who sends more to copy back gets no answer
 _MAX_REASON = const(60)
@@ -31,25 +30,35 @@ def stamped(via: Via, flow: tuple) -> bytes:
     return b";".join(parts) + source
 
 
-def echo(vias: list, message: Message, tag: bytes) -> bytes:
-    """Return the header lines that a response copies from its request, which has them all; b"" for too many octets.
+def echo(vias: list, fields: tuple, tag: bytes) -> bytes:
+    """Return the header lines that a response copies from its request; b"" for too many octets.
 
-    vias: the values of Via. tag: added to To unless it is b"".
+    vias: the values of Via. fields: those of From, To, Call-ID and CSeq, and more. tag: added to To unless it is b"".
     """
     via = b"\r\nVia: ".join(vias)
     if len(via) > _MAX_ECHO:
         return b""
-    lines = b"Via: %s\r\nFrom: %s\r\nTo: %s%s\r\nCall-ID: %s\r\nCSeq: %s\r\n" % (
+    sender, to, call_id, cseq = fields[:4]
+    if tag:
+        to = b";tag=".join((to, tag))
+    parts = (
+        b"Via: ",
         via,
-        message.get(b"from"),
-        message.get(b"to"),
-        b";tag=" + tag if tag else b"",
-        message.get(b"call-id"),
-        message.get(b"cseq"),
+        b"\r\nFrom: ",
+        sender,
+        b"\r\nTo: ",
+        to,
+        b"\r\nCall-ID: ",
+        call_id,
+        b"\r\nCSeq: ",
+        cseq,
+        b"\r\n",
     )
+    lines = b"".join(parts)
     return lines if len(lines) <= _MAX_ECHO else b""
 
 
 def response(status: int, reason: bytes, echoed: bytes, fields: bytes = b"") -> bytes:
     """Return the octets of a response without a body; fields: further header lines."""
-    return b"SIP/2.0 %d %s\r\n%s%sContent-Length: 0\r\n\r\n" % (status, reason[:_MAX_REASON], echoed, fields)
+    line = b"SIP/2.0 %d %s\r\n" % (status, reason[:_MAX_REASON])
+    return b"".join((line, echoed, fields, b"Content-Length: 0\r\n\r\n"))

@@ -18,9 +18,11 @@ def refuse_malformed(message: Message, flow: tuple, error: ParseError) -> list:
     """Return the events for a request that can't be processed: a 400, say, if it leads back to who sent it."""
     back = flow
     vias = message.all(b"via")
+    if not vias:
+        return [Dropped("a request without Via", flow)]
     try:
         vias = message.members(b"via")
-        via = message.via()
+        via = parse_via(vias[0])
         back = answer_flow(via, flow)
         vias[0] = stamped(via, flow)
     except ParseError:
@@ -49,7 +51,7 @@ def authenticate(authenticator: object, request: Incoming, now: int) -> tuple[by
     except ParseError as error:
         status, phrase, fields = error.status, error.detail.encode(), b""
     events: list = []
-    copied = echo(request.vias, message, b"" if request.to_tag else _tag(message))
+    copied = echo(request.vias, request.fields, b"" if request.to_tag else _tag(message))
     if copied:
         events.append(Transmit(response(status, phrase, copied, fields), request.answer_flow))
     if message.get(b"authorization") is not None and fields.find(b"stale=true") < 0:
@@ -63,11 +65,11 @@ def _tag(message: Message) -> bytes:
 
 def _echo(vias: list, message: Message) -> bytes:
     """Return what a response copies from a malformed request, b"" when it lacks something or would break our lines."""
-    for name in (b"from", b"to", b"call-id", b"cseq"):
-        if message.get(name) is None:
-            return b""
-    has_no_tag = b"".join((message.get(b"to") or b"").lower().split()).find(b";tag=") < 0
-    out = echo(vias, message, _tag(message) if has_no_tag else b"")
+    fields = message.values(b"from to call-id cseq")
+    if None in fields:
+        return b""
+    has_no_tag = b"".join(fields[1].lower().split()).find(b";tag=") < 0
+    out = echo(vias, fields, _tag(message) if has_no_tag else b"")
     ends = out.count(b"\r\n")
     return (
         out if out.count(b"\r") == ends == out.count(b"\n") else b""
