@@ -25,13 +25,16 @@ class Request:
     fallback: tuple[bytes, bytes] | None = None  # content type and body for a peer that refuses the first ones
     first_hop: tuple | None = None  # (flow, place) of the proxy or the route, None without one
     last_place: bytes | None = None  # that of the last of flows, when place is not the first one's
+    place: bytes | None = None
     cseq = 0
     tried: tuple = ()
 
     def __init__(self, call_id: bytes, target: tuple, sender: bytes, tag: bytes, body: bytes) -> None:
         """target: as read_target() gives it. sender: URI of From. body: its octets."""
-        self.uri, self.to, self.key, flow, self.place = target
+        self.uri, self.to, self.key, flow, place = target
         self.flows: tuple = (flow,)
+        if place is not None:  # a board pays for each attribute
+            self.place = place
         self.call_id = call_id
         self.sender = sender
         self.tag = tag

@@ -88,7 +88,7 @@ class Mote:
         from mote.start import level, user_agent
 
         self.agent = user_agent(settings)
-        self._log = Log(level(settings), self.agent)
+        self._log = Log(level(settings), self.agent.uac)
         _forget("mote.start", "mote.place", "mote.passwords", "mote.clock", "agent.opening")
         self.commands = {}
         self._sensors = []

@@ -21,13 +21,13 @@ _BUILD = const(0)  # deploy puts another number here
 
 
 class Log:
-    """Writes records of a level or above. agent: the UserAgent whose clock each record states."""
+    """Writes records of a level or above. uac: agent.uac.Uac, whose clock each record states."""
 
     _seq = 0
 
-    def __init__(self, level: int, agent: object) -> None:
+    def __init__(self, level: int, uac: object) -> None:
         self.level = level
-        self._agent = agent
+        self._uac = uac
 
     def sent(self, uptime_ms: int, outcome: object) -> None:
         """Write the outcome of a message that was taken: as a record is, without loading what encodes others."""
@@ -39,7 +39,7 @@ class Log:
 
     def put(self, level: int, uptime_ms: int, content: bytes) -> None:
         """Write a record. content: its event and its fields in CBOR."""
-        clock = self._agent.clock
+        clock = self._uac.clock
         unix = None if clock is None else clock.unix(now())
         # One call in C for what is always there, in fixed widths: an array of 9, the kind, build, seq and the uptime.
         if unix is None:

@@ -12,6 +12,7 @@ from mote.net.sockets import address_of, now, readable
 
 _MAX_DATAGRAM = const(1500)  # octets; a longer one arrives cut short and is answered 400
 _SMALL = const(600)  # what is read instead when no 1500 octets in one piece are free: enough for a response
+_T1 = const(500)  # ms, RFC 3261 table 4
 _LONG_MS = const(86400000)  # how long the ticker sleeps when nothing is due
 
 
@@ -66,16 +67,17 @@ class Shell:
             self._arm()
 
     def _arm(self) -> None:
-        """Have the ticker wake in time for the core's next deadline."""
-        wait = self.user_agent.wait_ms(now())
+        """Have the ticker wake in time for the core's next deadline.
+
+        What was just begun is due in T1 at the soonest: a ticker that wakes before then will ask by itself.
+        """
         ticker = self._ticker
-        if (
-            wait is not None
-            and ticker is not None
-            and ticker is not core.cur_task
-            and until(self._wake_at, now()) > wait
-        ):
-            self._wake_at = now() + wait  # the ticker has to wake earlier
+        at = now()
+        if ticker is None or ticker is core.cur_task or until(self._wake_at, at) <= _T1:
+            return
+        wait = self.user_agent.wait_ms(at)
+        if wait is not None and until(self._wake_at, at) > wait:
+            self._wake_at = at + wait
             core._task_queue.remove(ticker)
             core._task_queue.push(ticker, ticks_add(ticks_ms(), wait))
 
