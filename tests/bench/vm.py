@@ -171,9 +171,7 @@ class Board:
 
     def allocated(self, *program: str) -> int | None:
         """Return the octets that one round allocates, of a program that takes its number of rounds as last argument."""
-        return self._each(
-            r"^total (\d+)", 10, 60, lambda rounds: self.run(*program, rounds, steps=f"{self._place.steps},total")
-        )
+        return self._each(r"^total (\d+)", 10, 60, lambda rounds: self.run("total", *program, rounds, heap=1 << 25))
 
     def instructions(self, *program: str) -> int | None:
         """Return the instructions of one round, of a program as above."""

@@ -1,6 +1,11 @@
-# A step: the collector is off, and all that was allocated is printed when the program ends.
+# With the collector off, prints all that was allocated when a program has ended: `total.py PROGRAM ARGUMENT ..`
 import gc
 import sys
 
 gc.disable()
-sys.atexit(lambda: print("\ntotal", gc.mem_alloc()))
+try:
+    __import__(sys.argv.pop(1))
+except SystemExit as end:
+    print("\ntotal", gc.mem_alloc())
+    raise end
+print("\ntotal", gc.mem_alloc())
