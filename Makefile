@@ -32,8 +32,8 @@ types: $(READY)  ## mypy, strict
 	@ln -s $(CURDIR)/host_tools/* $(CURDIR)/agent .cache/types/sipmote
 	$(PY) -m mypy
 
-bench: $(READY) $(VMS)  ## what things cost in heap, instructions and time
-	$(PY) -m tests.bench
+bench: $(READY) $(VMS)  ## what things cost, in all or by part: [PART="heap work"]
+	$(PY) -m tests.bench $(PART)
 
 mpy: $(READY)  ## octets of each module, compiled
 	@mkdir -p .cache/mpy

@@ -8,134 +8,124 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
 from pathlib import Path
-from typing import Any
 
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
+from tests.bench.heap import file_costs, markdown, profiles
 from tests.bench.load import FLOOR, INBOX, UASES, carried, lacking, peers_python
 from tests.bench.peer import Peer
-from tests.bench.store import costs
-from tests.bench.vm import CALLGRIND, Flash, missing_tools
+from tests.bench.vm import CALLGRIND, KEPT, Board, Code, missing_tools
 
 _PARSERS = ("sipmessage", "aiosipua", "sippy")
 _PROGRAMS = (["alert"], ["stage", "send"], ["stage", "send+receive"], ["stage", "log"])
+_PARSE_ONCE = "tests/bench/parse_once.py"
 _MQTT = Path("../shared/bench/mqtt/run.py")
 
 
 class Table:
     """Prints figures as they come, each part under the command that measures it again."""
 
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
+    def __init__(self, form: str) -> None:
+        """form: "text", "json" (one object a line), or "markdown": the tables of a part that has some."""
+        self.form = form
         self._command = ""
 
     def part(self, name: str) -> None:
         self._command = f"python -m tests.bench {name}"
-        if not self._as_json:
+        if self.form == "text":
             print(f"\n$ {self._command}")
 
-    def row(self, what: str, value: int | None, unit: str, how: str = "") -> None:
-        if self._as_json:
-            row = {"what": what, "value": value, "unit": unit, "how": how, "command": self._command}
+    def row(self, what: str, value: int | float | None, unit: str, how: str, **more: object) -> None:
+        """Print a figure; how: how it was measured, or what is missing where there is None. more: for JSON alone."""
+        if self.form == "json":
+            row = {"what": what, "value": value, "unit": unit, "how": how, **more, "command": self._command}
             print(json.dumps(row), flush=True)
-            return
-        shown = "not measured" if value is None else format(value, ",")
-        print(f"{shown:>12} {unit:12} {what}" + (f"  [{how}]" if how else ""), flush=True)
+        elif self.form == "text":
+            shown = "not measured" if value is None else format(value, ",")
+            print(f"{shown:>12} {unit:12} {what}" + (f"  [{how}]" if how else ""), flush=True)
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def wire(table: Table, _: Flash) -> None:
+def wire(table: Table, _: Code) -> None:
     """Octets beside the body."""
     body = b"Boiler at 85 C"
     board = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", os.urandom)
     desk = UserAgent(b"sip:desk@example.org", b"192.0.2.9:5060", os.urandom)
     flow = (b"UDP", b"192.0.2.7", 5060)
+    how = "counted in what the core sends"
     for compact in (False, True):
         events = board.send(b"%020d" % compact, b"sip:desk%d@192.0.2.9" % compact, body, 0, compact=compact)
         data = events[0].data  # type: ignore[attr-defined]
         names = "compact" if compact else "full"
-        table.row(f"one alert on the wire beside its text, {names} names", len(data) - len(body), "octets")
+        table.row(f"one alert on the wire beside its text, {names} names", len(data) - len(body), "octets", how)
         received = desk.receive(data, flow, 0)[0]
         answer = desk.respond(received, 200, 0)[0]  # type: ignore[arg-type]
-        table.row(f"its 200, {names} names asked", len(answer.data), "octets")  # type: ignore[attr-defined]
+        table.row(f"its 200, {names} names asked", len(answer.data), "octets", how)  # type: ignore[attr-defined]
 
 
-def heap(table: Table, flash: Flash) -> None:
-    """What a board's memory pays: for one alert over UDP, and for more, each as its share and in all."""
-    tcp = ";transport=tcp"
-    with Peer() as peer, Peer(b"status") as asking, Peer(password=b"wonder") as strict:
-        cases: tuple[tuple[str, Peer, str, dict[str, Any]], ...] = (
-            ("one alert over UDP", peer, "", {}),
-            ("one alert over TCP", peer, tcp, {}),
-            ("one alert, registered", peer, "", {"register": 600}),
-            ("one alert, digest", strict, "", {"password": "wonder"}),
-            ("one alert, registered, digest, TCP", strict, tcp, {"register": 600, "password": "wonder"}),
-            ("one alert that asks for a notification", peer, "", {"notify": 1}),
-            ("alerts and a command answered", asking, "", {}),
-        )
-        alone: dict[str, int] = {}
-        for what, desk, parameters, settings in cases:
-            flash.configure(desk.port, parameters, **settings)
-            program = ["command"] if desk is asking else ["alert", "1"]
-            kept = _kept(flash, *program)
-            alone = alone or kept
-            size = sum(flash.sizes.get(name) or flash.sizes.get(name + ".__init__", 0) for name in kept)
-            table.row(f"{what}: .mpy files of its modules", size, "octets", "mpy-cross -O2")
-            if kept is not alone:
-                share = sum(octets for name, octets in kept.items() if name not in alone)
-                table.row(f"{what}: heap kept by the modules that it alone needs", share, "octets")
-            table.row(f"{what}: smallest heap", flash.smallest_heap(*program), "octets", "-X heapsize, steps of 512")
-    table.row("all of agent/ and mote/: .mpy files", sum(flash.sizes.values()), "octets", "mpy-cross -O2")
-    for name, octets in alone.items():
-        table.row(f"heap kept by {name}", octets, "octets", "without what it loads, after gc.collect()")
-    table.row("heap kept by all that an alert loads", sum(alone.values()), "octets")
+def heap(table: Table, code: Code) -> None:
+    """What a board's memory pays: for one alert over UDP and for more, in all and file by file."""
+    measured = profiles(code)
+    costs = file_costs(code, measured)
+    alone = measured[0].kept
+    for one in measured:
+        what = one.profile.what
+        for place, octets in one.smallest:
+            table.row(f"{what}: smallest heap, {place.name}", octets, "octets", place.how)
+        size = sum(code.sizes[name] for name in one.opened)
+        table.row(f"{what}: .mpy files of its modules", size, "octets", "mpy-cross -O2", loads=one.opened)
+        if one.kept is not alone:
+            share = sum(octets for name, octets in one.kept.items() if name not in alone)
+            table.row(f"{what}: heap kept by the modules that it alone needs", share, "octets", KEPT)
+    total = sum(octets for name, octets in alone.items() if name in code.sizes)
+    table.row("heap kept by all that an alert loads", total, "octets", KEPT)
+    table.row("all of agent/ and mote/: .mpy files", sum(code.sizes.values()), "octets", "mpy-cross -O2")
+    for file in costs:
+        places = ", ".join(f"{place} {octets:,}" for place, octets in file.kept.items() if place != code.mpy.name)
+        row = {"kept": file.kept, "loaded_by": file.loaded_by, "needed_for": file.needed_for}
+        table.row(f"heap kept by {file.path}", file.kept.get(code.mpy.name), "octets", places, **row)
+    if table.form == "markdown":
+        print(markdown(measured, costs))
 
 
-def _kept(flash: Flash, *program: str) -> dict[str, int]:
-    """Return each module that a program has loaded when it ends, and the heap that it keeps."""
-    found = re.findall(r"^kept (\S+) (-?\d+)", flash.run(*program, start="modules") or "", re.MULTILINE)
-    return {name: int(octets) for name, octets in found}
-
-
-def work(table: Table, flash: Flash) -> None:
+def work(table: Table, code: Code) -> None:
     """What one alert and its 200 allocate and compute, in all and stage by stage."""
-    counted: list[tuple[str, str, Callable[..., int | None]]] = [("octets", "collector off", flash.allocated)]
-    if missing_tools():
-        table.note(f"instructions are not counted: install {missing_tools()}")
-    else:
-        counted.append(("instructions", "callgrind, x86, 32-bit VM", flash.instructions))
+    missing = missing_tools()
     with Peer() as peer, Peer(password=b"wonder", reuse=False) as strict:
-        for unit, how, cost in counted:
-            flash.configure(peer.port)
-            whole, send, both, log = (cost(*program) for program in _PROGRAMS)
+        board = code.board().configure(peer.port)
+        asked = code.board().configure(strict.port, password="wonder")
+        for unit, how, cost in (
+            ("octets", "allocated from .mpy files, collector off: 60 alerts less 10", Board.allocated),
+            ("instructions", "callgrind, x86, 32-bit VM, from .mpy files: 120 alerts less 20", Board.instructions),
+        ):
+            if unit == "instructions" and missing:
+                table.row("one alert and its 200", None, unit, f"needs Debian's {missing}")
+                continue
+            whole, send, both, log = (cost(board, *program) for program in _PROGRAMS)
             table.row("one alert and its 200", whole, unit, how)
-            table.row("of it: send, in the core", send, unit)
+            table.row("of it: send, in the core", send, unit, how)
             if None not in (whole, send, both, log):
-                table.row("of it: receive, in the core", both - send, unit)  # type: ignore[operator]
-                table.row("of it: the outcome's log record", log, unit)
-                table.row("of it: shell, asyncio, socket", whole - both - log, unit)  # type: ignore[operator]
-        if not missing_tools():
-            flash.configure(strict.port, password="wonder")
-            table.row("one alert, a challenge and its 200", flash.instructions("alert"), "instructions")
-    frames = re.findall("\x1e[^\x1f]*\x1f", flash.run("stage", "log", "1") or "")
-    table.row("one log record on the serial line", len(frames[0]) if frames else None, "octets")
+                table.row("of it: receive, in the core", both - send, unit, how)  # type: ignore[operator]
+                table.row("of it: the outcome's log record", log, unit, how)
+                table.row("of it: shell, asyncio, socket", whole - both - log, unit, how)  # type: ignore[operator]
+            table.row("one alert, a SHA-256 challenge and its 200", cost(asked, "alert"), unit, how)
+        frames = re.findall("\x1e[^\x1f]*\x1f", board.run("stage", "log", "1") or "")
+    table.row("one log record on the serial line", len(frames[0]) if frames else None, "octets", "printed by the VM")
 
 
-def mqtt(table: Table, flash: Flash) -> None:
+def mqtt(table: Table, code: Code) -> None:
     """What MQTT clients pay on the same VM, by ../shared/bench with $MPLIB and $MQTTAS, checkouts of both."""
     lacking = [name for name in ("MPLIB", "MQTTAS") if not os.environ.get(name)]
     lacking += [] if _MQTT.exists() else [str(_MQTT)]
     needed = {"mosquitto": "mosquitto", "valgrind": "valgrind", "objdump": "binutils"}
     if missing_tools(needed):
         lacking.append(f"what Debian has in {missing_tools(needed)}")
-    if lacking:
-        table.note("MQTT clients are not measured for want of " + ", ".join(lacking))
     for client in ("umqtt.simple", "mqtt_as"):
-        said = "" if lacking else _mqtt_run(flash, client)
+        said = "" if lacking else _mqtt_run(code, client)
         for what, unit, pattern in (
             (".mpy files", "octets", r"\.mpy -O2 (\d+) B"),
             ("smallest heap: connect, one publish at QoS 1", "octets", r"modules from \.mpy +(\d+) B"),
@@ -144,56 +134,61 @@ def mqtt(table: Table, flash: Flash) -> None:
             ("one publish at QoS 0, back to back", "instructions", r"QoS-0 publish, back to back: (\d+)"),
         ):
             found = re.search(pattern, said)
+            how = f"needs {', '.join(lacking)}" if lacking else f"{_MQTT} on the same VM"
             if found or lacking:
-                table.row(f"{client}: {what}", int(found[1]) if found else None, unit)
+                table.row(f"{client}: {what}", int(found[1]) if found else None, unit, how)
 
 
-def _mqtt_run(flash: Flash, client: str) -> str:
-    counting = flash.counting()[len(CALLGRIND) :]
-    vms = {"UPY": shlex.join(flash.vm), "UPY_CG": shlex.join(counting)}
+def _mqtt_run(code: Code, client: str) -> str:
+    counting = code.counting[len(CALLGRIND) :]
+    vms = {"UPY": shlex.join(code.vm), "UPY_CG": shlex.join(counting)}
     command = [sys.executable, str(_MQTT), client]
     return subprocess.run(command, env={**os.environ, **vms}, capture_output=True, text=True).stdout
 
 
-def parsers(table: Table, _: Flash) -> None:
+def parsers(table: Table, _: Code) -> None:
     """What CPython pays to read a message, beside what others pay."""
-    if missing_tools():
-        table.note(f"instructions are not counted: install {missing_tools()}")
-        return
-    python = peers_python()
     for name in ("ours", "splitting", *_PARSERS):
+        what = f"parse a MESSAGE and read six fields: {name}"
+        if missing_tools():
+            table.row(what, None, "instructions", f"needs Debian's {missing_tools()}")
+            continue
         counted = []
         for rounds in ("20", "220"):
             done = subprocess.run(
-                [*CALLGRIND, python, "tests/bench/parse_once.py", name, rounds],
+                [*CALLGRIND, peers_python() if name in _PARSERS else sys.executable, _PARSE_ONCE, name, rounds],
                 capture_output=True,
                 text=True,
                 env={**os.environ, "PYTHONPATH": ".", "PYTHONHASHSEED": "0"},
             )
-            counted += [int(number) for number in re.findall(r"Collected : (\d+)", done.stderr)[-1:]]
+            if done.returncode == 0:
+                counted += [int(number) for number in re.findall(r"Collected : (\d+)", done.stderr)[-1:]]
         value = (counted[1] - counted[0]) // 200 if len(counted) == 2 else None
-        table.row(f"parse a MESSAGE and read six fields: {name}", value, "instructions", "callgrind, CPython")
+        how = "callgrind, CPython: 220 messages of 450 octets less 20"
+        table.row(what, value, "instructions", how if value else done.stderr.strip().rpartition("\n")[2])
 
 
-def load(table: Table, _: Flash) -> None:
+def load(table: Table, _: Code) -> None:
     """What the inbox carries, beside what others do."""
-    if lacking():
-        table.note(f"what UASes carry is not measured for want of {lacking()}")
-        return
     done = {}
     for who in UASES:
+        what = f"transactions, none failed or sent again: {who}"
+        if lacking():
+            table.row(what, None, "a second", f"needs {lacking()}")
+            continue
         done[who] = one = carried(who)
-        how = f"load average {os.getloadavg()[0]:.1f}"
-        offered = f"{one.offered:,} offered, " if one.offered else ""
-        table.row(f"transactions, none failed or sent again: {who}", one.most, "a second", offered + how)
+        how = f"SIPp on loopback, load average {os.getloadavg()[0]:.1f}"
+        table.row(what, one.most, "a second", (f"{one.offered:,} offered, " if one.offered else "") + how)
         table.row(f"CPU time of a transaction: {who}", one.cpu_ns, "ns", how)
-    inbox, floor = done[INBOX], done[FLOOR]
-    share = 100 * inbox.most // floor.most if inbox.most and floor.most else None
-    table.row("the inbox carries, of the stateless UAS", share, "%")
+    if done and done[INBOX].most and done[FLOOR].most:
+        share = 100 * done[INBOX].most // done[FLOOR].most  # type: ignore[operator]
+        table.row("the inbox carries, of the stateless UAS", share, "%", "of the rows above")
 
 
-def store(table: Table, _: Flash) -> None:
+def store(table: Table, _: Code) -> None:
     """What a message costs as the store grows."""
+    from tests.bench.store import costs
+
     for rows, ns, octets in costs():
         table.row(f"keep one more message beside {rows:,}", ns, "ns", "CPU time, commits of 100")
         table.row(f"the file with {rows:,} and some thousand more", octets, "octets", "each message")
@@ -212,23 +207,29 @@ _PARTS = {
 
 def main() -> int:
     """Measure the parts that are named, or everything."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("part", nargs="*", help=", ".join(_PARTS))
-    parser.add_argument("--json", action="store_true")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object a line")
+    forms.add_argument(
+        "--markdown", dest="form", action="store_const", const="markdown", help="the tables that heap has, for READMEs"
+    )
     arguments = parser.parse_args()
     for name in arguments.part:
         if name not in _PARTS:
             parser.error(f"no part {name}: there are {', '.join(_PARTS)}")
-    table = Table(arguments.json)
+    table = Table(arguments.form or "text")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            flash = Flash(Path(folder))
+            code = Code(Path(folder))
         except ToolError as error:
             table.note(str(error))
             return 1
         for name in arguments.part or _PARTS:
             table.part(name)
-            _PARTS[name](table, flash)
+            began = time.monotonic()
+            _PARTS[name](table, code)
+            table.row(f"{name}: measuring it", round(time.monotonic() - began), "s", "wall clock")
     return 0
 
 

@@ -9,36 +9,45 @@ from typing import Any
 
 from sipmote.agent.auth.digest import secret
 from sipmote.agent.auth.server import Authenticator
-from sipmote.agent.events import MessageReceived, Transmit
+from sipmote.agent.events import Transmit
 from sipmote.agent.message import Message
 from sipmote.agent.stream import Framer
+from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.user_agent import UserAgent
+from sipmote.agent.wall_clock import RTC, WallClock
 
 
 class Peer:
     """Answers each MESSAGE with 200 in a thread of its own; with command, each one also brings that command back."""
 
-    def __init__(self, command: bytes = b"", password: bytes = b"", reuse: bool = True) -> None:
-        """password: challenge the user boiler for it, and let it register; reuse: a nonce serves more than once."""
+    def __init__(self, command: bytes = b"", password: bytes = b"", reuse: bool = True, date: bool = False) -> None:
+        """password: challenge the user boiler for it, and let it register; reuse: a nonce serves more than once.
+        date: each 200 has a Date.
+        """
         self._command = command
         self._password = password
         self._reuse = reuse
+        self._date = date
         # TCP chooses the port: one that is free for UDP may be a connection's that has just ended.
         self._tcp = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._tcp.getsockname()[1]
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", self.port))
-        self._agent = UserAgent(b"sip:desk@127.0.0.1", b"127.0.0.1:%d" % self.port, os.urandom, keep=1000)
-        self._arm()
+        self._agent = self._new_agent()
         self._ended = False
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
-    def _arm(self) -> None:
-        """Ask for the password, with nonces that nobody has seen before."""
+    def _new_agent(self) -> UserAgent:
+        """Return a user agent that has seen no message and given out no nonce."""
+        settings: dict[str, Any] = {"keep": 1000}
         if self._password:
             hashes = {b"sha-256": secret(b"sha-256", b"boiler", b"bench", self._password)}
-            self._agent.authenticator = Authenticator(b"bench", {b"boiler": hashes}, os.urandom)
+            settings["authenticator"] = Authenticator(b"bench", {b"boiler": hashes}, os.urandom)
+        if self._date:
+            settings["clock"] = clock = WallClock()
+            clock.set(int(time.time()), RTC, _now())
+        return UserAgent(b"sip:desk@127.0.0.1", b"127.0.0.1:%d" % self.port, os.urandom, **settings)
 
     def __enter__(self) -> "Peer":
         return self
@@ -80,21 +89,21 @@ class Peer:
             self._take(item, (b"TCP", host.encode(), port, stream))
 
     def _take(self, data: Any, flow: Any) -> None:
-        now = time.monotonic_ns() // 1_000_000 & 0x3FFFFFFF
         message = data if isinstance(data, Message) else Message(data)
         if message.method == b"REGISTER":
             self._send([Transmit(_registered(message), flow)], flow)
             return
-        for event in self._agent.receive(data, flow, now):
+        if message.status:  # a command of ours was taken; we don't wait for it
+            return
+        for event in self._agent.receive(data, flow, _now()):
             if type(event) is MessageReceived:
-                self._send(self._agent.respond(event, 200, now), flow)
+                self._send(self._agent.respond(event, 200, _now()), flow)
                 if not self._reuse:
-                    self._arm()
-                if self._command:
-                    self._agent.pending.clear()  # of a board that has run out of memory
-                    self._agent.queues.clear()
-                    call_id = self._agent.new_call_id()
-                    self._send(self._agent.send(call_id, event.sender, self._command, now, flow=flow), flow)
+                    self._agent = self._new_agent()
+                if self._command:  # by an agent of its own: a board that has run out of memory leaves it waiting
+                    asking = UserAgent(b"sip:desk@127.0.0.1", b"127.0.0.1:%d" % self.port, os.urandom)
+                    call_id = asking.new_call_id()
+                    self._send(asking.send(call_id, event.sender, self._command, _now(), flow=flow), flow)
             self._send([event], flow)
 
     def _send(self, events: Any, flow: Any) -> None:
@@ -104,6 +113,10 @@ class Peer:
                     self._udp.sendto(event.data, (flow[1].decode(), flow[2]))
                 else:
                     flow[3].sendall(event.data)
+
+
+def _now() -> int:
+    return time.monotonic_ns() // 1_000_000 & 0x3FFFFFFF
 
 
 def _registered(request: Message) -> bytes:

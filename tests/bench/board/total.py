@@ -1,9 +1,11 @@
-# As start.py, but with the collector off; prints all that was allocated when the program has ended.
+# With the collector off, prints all that was allocated when a program has ended: `total.py PROGRAM ARGUMENT ..`
 import gc
+import sys
 
 gc.disable()
 try:
-    __import__("start")
-except SystemExit:
-    pass
+    __import__(sys.argv.pop(1))
+except SystemExit as end:
+    print("\ntotal", gc.mem_alloc())
+    raise end
 print("\ntotal", gc.mem_alloc())
