@@ -130,7 +130,7 @@ class Inbox:
         self._shell = Shell(self._ua, self, options.tls, resolver, options.proxy)
         self._relay = self._make_relay(options.relay_to) if options.relay_to else None
         self._notifier = Notifier(self._ua, self._shell, screen.warning) if options.notifies else None
-        self._keyboard: Keyboard | None = None
+        self._keyboard = Keyboard(self._ua, self._shell, screen) if options.reads_stdin else None
         self._store_failed = False
         self._unbound = asyncio.Event()
         self._dropped: Counter[str] = Counter()
@@ -145,8 +145,8 @@ class Inbox:
         self._screen.ready([str(bind) for bind in bound])
         if options.registers:
             await self._register(options.proxy or options.aor)
-        if options.reads_stdin:
-            self._keyboard = Keyboard(self._ua, self._shell, self._screen)
+        if self._keyboard:
+            self._keyboard.start()
 
     async def close(self) -> None:
         """Answer what has come, then stop what was begun for messages and lines."""
@@ -173,10 +173,12 @@ class Inbox:
 
     def _read(self, event: MessageReceived, received: float) -> Received | Answer:
         """Return what is to be stored of a message, or the answer to one that is not."""
-        is_end = self._relay is None
+        parcel = pack(event, received) if self._relay else None
+        if self._relay and parcel is None:
+            return _TOO_MANY_HOPS
         try:
-            one = describe(event, received, opened=is_end, reader=self._options.reader)
-            notice = one.notice() if is_end else None
+            one = describe(event, received, parcel, self._options.reader)
+            notice = None if self._relay else one.notice()
         except ParseError as error:
             self._drop(error.detail)
             return error.status, b""
@@ -186,10 +188,6 @@ class Inbox:
         if notice:
             self._loop.call_soon(self._screen.notice, notice)
             return _OK
-        if not is_end:
-            one.parcel = pack(event, received)
-            if one.parcel is None:
-                return _TOO_MANY_HOPS
         return one
 
     def _refusal(self, event: MessageReceived, one: Received) -> Answer | None:

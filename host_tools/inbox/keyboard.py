@@ -18,13 +18,17 @@ class Keyboard:
     """Sends what comes on stdin."""
 
     def __init__(self, ua: UserAgent, shell: Shell, screen: Screen) -> None:
-        """Begin to read. A thread waits: a terminal that is shared with others must not be made non-blocking."""
+        """Read nothing yet, within the running loop."""
         self._ua = ua
         self._shell = shell
         self._screen = screen
         self._last: MessageReceived | None = None
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[str] = asyncio.Queue(_MAX_WAITING)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read. A thread waits: a terminal that is shared with others must not be made non-blocking."""
         self._task = self._loop.create_task(self._send_lines())
         threading.Thread(target=self._read_stdin, daemon=True).start()
 
@@ -61,4 +65,5 @@ class Keyboard:
 
     async def close(self) -> None:
         """Send no more."""
-        self._task.cancel()
+        if self._task:
+            self._task.cancel()

@@ -13,12 +13,13 @@ from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim, parse_cpim
 from sipmote.agent.errors import ParseError
 from sipmote.agent.headers.delta import parse_delta
-from sipmote.agent.headers.values import media_type, param, parse_address, parse_cseq, split_params
+from sipmote.agent.headers.values import media_type, param, parse_address, split_params
 from sipmote.agent.uas.events import MessageReceived
 from sipmote.agent.uas.freshness import is_stale
 from sipmote.agent.uri import parse_uri
 from sipmote.people import person
 from sipmote.sip.places import place
+from sipmote.sip.reader import parse_cseq
 
 if TYPE_CHECKING:  # who reads no S/MIME loads no ciphers
     from sipmote.smime.reader import Reader, Verdict
@@ -164,15 +165,17 @@ class Received:
         return found
 
 
-def describe(event: MessageReceived, received: float, opened: bool = True, reader: "Reader | None" = None) -> Received:
+def describe(
+    event: MessageReceived, received: float, parcel: Parcel | None = None, reader: "Reader | None" = None
+) -> Received:
     """Read what we keep out of a message that came at received (Unix seconds).
 
-    opened: look into a message/cpim; else it stays as it is. reader: for S/MIME, None to leave that as it is.
+    parcel: what passing it on takes; then a message/cpim stays as it is. reader: for S/MIME, None to leave that.
     Raises ParseError for a message/cpim that breaks the rules of RFC 3862 or requires what we don't know, and for
     S/MIME that can't be read.
     """
     message = event.message
-    content_type, body, cpim, envelope = _open(message.get(b"content-type"), message.body, opened, reader)
+    content_type, body, cpim, envelope = _open(message.get(b"content-type"), message.body, parcel is None, reader)
     author = None if cpim is None else _optional(cpim.address(b"From"))
     stale, verdict = event.stale, None
     if reader is not None and envelope is not None:
@@ -197,6 +200,7 @@ def describe(event: MessageReceived, received: float, opened: bool = True, reade
         user=_optional(event.user),
         cpim=cpim,
         author=author,
+        parcel=parcel,
         encrypted=envelope is not None and envelope.encrypted,
         verdict=verdict,
     )

@@ -16,6 +16,7 @@ from sipmote.errors import ToolError
 from sipmote.link.repl import Board
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
+from tests.tools import Tool
 
 NAMES = ("--set", "aor=sip:boiler@example.org", "--set", "to=sip:desk@example.org")
 
@@ -201,6 +202,26 @@ def test_a_file_that_arrives_damaged_replaces_nothing(
     before = (flash / "main.py").read_bytes()
     assert "/main.py.new did not arrive as it was sent" in run_deploy.fails(port, str(program))
     assert (flash / "main.py").read_bytes() == before
+
+
+def test_what_is_deployed_knows_its_build(port: str, source: Path, run_deploy: Deploy) -> None:
+    """Sixteen bits of all that is compiled, never 0, in each module that asks for them."""
+    module = source / "micropython/mote/__init__.py"
+    module.write_text(
+        "from agent.compat import const\n\n_BUILD = const(0)\n\n\ndef run():\n    print('build', _BUILD)\n"
+    )
+    (source / "agent/compat.py").write_text("def const(x):\n    return x\n")
+
+    def build(changed: str = "") -> int:
+        (source / "agent/uri.py").write_text(f"def parse(x):\n    return x{changed}\n")
+        run_deploy(port, *NAMES)
+        with Tool("monitor", "--port", port, "--reset") as monitor:
+            said = monitor.wait_for(event="console", text=lambda text: text.startswith("build "))["text"]
+        return int(said.removeprefix("build "))
+
+    first, changed = build(), build(" + 1")
+    assert build() == first != changed
+    assert {first, changed} <= set(range(1, 0x10000))
 
 
 def test_a_configuration_stays_and_single_keys_change(port: str, flash: Path, run_deploy: Deploy) -> None:

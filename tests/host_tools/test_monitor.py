@@ -41,6 +41,16 @@ def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) 
         assert not monitor.complaints
 
 
+def test_a_record_says_to_programs_which_build_it_is_of(tmp_path: Path) -> None:
+    """Kind 2 of the log's frames; kind 1, of boards with older files, has none."""
+    frames = [encode_record(Record(0, 1, None, 0, 1, "boot", {}, build)) for build in (None, 0, 0xABC)]
+    (tmp_path / "main.py").write_text(f"for f in {frames!r}:\n print(f.decode())\n")
+    with virtual_board(tmp_path) as port, Tool("monitor", "--port", port, "--reset") as monitor:
+        monitor.wait_for(event="log", build="0abc")
+        builds = [line.get("build") for line in monitor.lines if line["event"] == "log"]
+        assert builds == [None, "0000", "0abc"]
+
+
 def test_an_unplugged_board_is_waited_for(tmp_path: Path) -> None:
     link = tmp_path / "port"
     with fake_board() as fake:
@@ -112,6 +122,13 @@ def test_a_record_has_a_line_of_its_own_with_its_date_and_how_sure_that_is(shown
 def test_a_board_without_a_clock_is_given_no_date(shown: Shown) -> None:
     assert stamp(Record(0, 1, 946684800, 0, 1, "boot", {})) is None
     assert shown(Record(0, 61_005, 946684800, 0, 3, "boot", {})) == "up 61.005 s error boot\n"
+
+
+def test_people_see_the_build_once_when_the_board_starts(shown: Shown) -> None:
+    assert shown(Record(0, 1, None, 0, 1, "boot", {}, 0xABC)) == 'up 0.001 s info boot build="0abc"\n'
+    assert shown(Record(1, 2, None, 0, 1, "tick", {}, 0xABC), Record(0, 1, None, 0, 1, "boot", {}, 0)) == (
+        "up 0.002 s info tick\nup 0.001 s info boot\n"
+    )
 
 
 def test_a_message_from_the_network_does_not_command_the_terminal(shown: Shown) -> None:

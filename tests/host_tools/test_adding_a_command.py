@@ -1,0 +1,67 @@
+"""host_tools/README.md: the command that it shows how to add, and what it says of the rooms."""
+
+import ast
+import re
+import shlex
+import sys
+import types
+
+import pytest
+
+from sipmote import __main__
+from sipmote.__main__ import main
+from tests.host_tools.peers import ROOT
+
+_ROOM = ROOT / "host_tools"
+_README = (_ROOM / "README.md").read_text()
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", _README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_command_of_the_readme_does_what_the_readme_shows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, entry = _blocks("python")
+    module = types.ModuleType("sipmote.commands.profiles")
+    exec(compile(source, "README.md", "exec"), module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for name, about in ast.literal_eval(entry.partition("=")[2].strip()).items():
+        monkeypatch.setitem(__main__._COMMANDS, name, about)
+    session = re.split(r"^\$ sipmote (.*)\n", _blocks("text")[0], flags=re.MULTILINE)[1:]
+    assert len(session) >= 6
+    for arguments, shown in zip(session[::2], session[1::2], strict=True):
+        assert main(shlex.split(arguments)) == int(shown.startswith("sipmote: "))
+        said = capsys.readouterr()
+        assert said.out + said.err == shown
+    with pytest.raises(SystemExit):
+        main(["profiles", "--help"])
+    assert "example: sipmote profiles --chip esp32s3" in capsys.readouterr().out
+
+
+def test_the_rooms_of_the_readme_are_those_that_there_are() -> None:
+    told = set(re.findall(r"`(\w+)/?`", "".join(re.findall(r"^\| (`.*?) \|", _README, re.MULTILINE))))
+    there = {path.stem for path in _ROOM.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert told == there - {"__init__"}
+
+
+def test_every_command_is_in_the_table_and_every_module_a_command() -> None:
+    modules = {path.stem for path in (_ROOM / "commands").glob("*.py")} - {"__init__"}
+    assert modules == set(__main__._COMMANDS)
+
+
+@pytest.mark.parametrize("name", __main__._COMMANDS)
+def test_every_command_speaks_json_and_shows_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    said = capsys.readouterr().out
+    assert "--json" in said and "example: sipmote " in said
+
+
+def test_alone_it_shows_its_help_and_says_its_version_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in __main__._COMMANDS)
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"sipmote \d+\.\d+\.\d+\n", capsys.readouterr().out)
