@@ -1,6 +1,7 @@
 """The shell in this process, where its patience can be short."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -60,7 +61,8 @@ def test_stream_that_brings_nothing_whole_is_closed_and_one_that_pings_stays() -
 
         dripping = [asyncio.create_task(drip(slow[1], b"x")), asyncio.create_task(drip(alive[1], b"\r\n\r\n"))]
         assert await idle[0].read() == b""
-        assert await slow[0].read() == b""
+        with contextlib.suppress(ConnectionResetError):  # the next octet may come after the end
+            assert await slow[0].read() == b""
         for task in dripping:
             task.cancel()
         alive[1].write(message("a", transport="TCP"))
