@@ -46,8 +46,8 @@ def _request() -> re.Pattern[bytes]:
     lines = []
     for name, value in _FIELDS.items():
         once = f"(?({_PLACES[name.lower().encode()] + 1})(?!))"  # fails where this group has matched already
-        more = rf"((?:Via: {_PLAIN}\r\n){{0,{_MOST}}})" if name == "Via" else ""
-        lines.append(rf"{name[0]}{once}{name[1:]}: ({value})\r\n{more}")
+        more = rf"((?:Via: *+{_PLAIN}\r\n){{0,{_MOST}}})" if name == "Via" else ""
+        lines.append(rf"{name[0]}{once}{name[1:]}: *+({value})\r\n{more}")
     return re.compile(
         rf"([A-Z]++) ([!-~]++) SIP/2\.0\r\n(?:{'|'.join(lines)}|(?!)()){{1,{_MOST}}}\r\n".encode("latin-1")
     )
@@ -114,7 +114,7 @@ class Message(message.Message):
             return super().all(name)
         value = self._found[_PLACES.get(name, _NEVER)]
         if name == b"via" and self._found[_VIAS]:
-            return [value] + [line[5:] for line in self._found[_VIAS].split(b"\r\n")[:-1]]
+            return [value] + [line[4:].lstrip() for line in self._found[_VIAS].split(b"\r\n")[:-1]]
         return [] if value is None else [value]
 
     def members(self, name: bytes) -> list[bytes]:
