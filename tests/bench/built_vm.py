@@ -92,7 +92,10 @@ def _source(home: Path) -> Path:
     if source.exists():
         return source
     print("fetching Debian's source package of micropython", file=sys.stderr)
-    archive = _debian_archive()
+    try:
+        archive = _debian_archive()
+    except ToolError as error:
+        raise ToolError("needs Debian's source package of micropython, which this system's apt doesn't know") from error
     keyring = next(filter(os.path.exists, _KEYRINGS), None)
     options = f"[target=Sources{f' signed-by={keyring}' if keyring else ''}]"
     with tempfile.TemporaryDirectory(dir=home) as folder, contextlib.chdir(folder):  # apt unpacks where it is

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from tests.bench.loads import files, in_order, loaded_by
+from sipmote.errors import ToolError
+from tests.bench.loads import files, in_order, loaded_by, short
 from tests.bench.peer import Peer
 from tests.bench.vm import Code, Place
 
@@ -25,11 +26,12 @@ class Profile(NamedTuple):
     parameters: str = ""  # of the URI that alerts go to
     settings: tuple[tuple[str, Any], ...] = ()
     program: tuple[str, ...] = _ALERT
+    clock: str = "none"  # how well the board knows the time when it ends
 
 
 PROFILES = (
     Profile("one alert over UDP", True),
-    Profile("one alert over UDP that learns the time from a Date in its 200", True, "dating"),
+    Profile("one alert over UDP that learns the time from a Date in its 200", True, "dating", clock="learned"),
     Profile("one alert over TCP", parameters=_TCP),
     Profile("one alert, registered", settings=(_REGISTER,)),
     Profile("one alert, digest", desk="strict", settings=(_PASSWORD,)),
@@ -51,8 +53,8 @@ class Measured(NamedTuple):
 class File(NamedTuple):
     """What one file of agent or mote costs."""
 
-    path: str  # in the repository
-    loaded_by: list[str]  # paths; in brackets those of which a function loads it when it is called
+    name: str  # as tables have it: uas/, uas/checks, mote/log
+    loaded_by: list[str]  # in brackets those of which a function loads it when it is called
     needed_for: list[str]  # profiles; of an alert over UDP's files only that one
     octets: int  # of its .mpy file
     kept: dict[str, int]  # place -> octets of heap, less what it loads itself
@@ -69,11 +71,16 @@ def profiles(code: Code) -> list[Measured]:
         }
         under_way = []
         for profile in PROFILES:
-            places = code.places if profile.everywhere else (code.mpy,)
+            places = [*code.places] if profile.everywhere else [code.mpy]
+            if profile is PROFILES[0]:
+                places.append(code.mpy_built)
             boards = [code.board(place) for place in places]
             for board in boards:
                 board.configure(desks[profile.desk].port, profile.parameters, **dict(profile.settings))
             heaps = [pool.submit(board.smallest_heap, *profile.program) for board in boards]
+            clock = boards[0].clock(*profile.program)
+            if clock not in (profile.clock, None):
+                raise ToolError(f"{profile.what}: the board's clock is {clock}, not {profile.clock}")
             opened = boards[0].opened(*profile.program)
             kept = boards[0].kept("kept", *_FIRMWARE, *in_order(opened))
             under_way.append((profile, places, heaps, opened, kept))
@@ -90,11 +97,11 @@ def file_costs(code: Code, measured: list[Measured]) -> list[File]:
     kept = {place.name: code.board(place).kept("kept", *_FIRMWARE, *ordered) for place in code.places if place.vm}
     costs = []
     for name in ordered:
-        loaders = [f"({files()[who]})" if later else str(files()[who]) for who, later in loaded_by(name)]
+        loaders = [f"({short(who)})" if later else short(who) for who, later in loaded_by(name)]
         needed = [one.profile.what for one in measured if name in one.opened]
         costs.append(
             File(
-                str(files()[name]),
+                short(name),
                 loaded_by=loaders,
                 needed_for=needed[:1] if name in measured[0].opened else needed,
                 octets=code.sizes[name],
@@ -104,9 +111,9 @@ def file_costs(code: Code, measured: list[Measured]) -> list[File]:
     return costs
 
 
-def markdown(measured: list[Measured], costs: list[File]) -> str:
+def markdown(code: Code, measured: list[Measured], costs: list[File]) -> str:
     """Return two tables: what each profile needs, and what each file costs."""
-    places = list(dict.fromkeys(place.name for one in measured for place, _ in one.smallest))
+    places = [place.name for place in code.places]
     lines = [f"| smallest heap, octets | {' | '.join(places)} |", "|---" * (len(places) + 1) + "|"]
     for one in measured:
         heaps = {place.name: format(octets, ",") for place, octets in one.smallest if octets}
@@ -114,7 +121,5 @@ def markdown(measured: list[Measured], costs: list[File]) -> str:
     lines += ["", f"| file | loaded by | needed for | {' | '.join(places)} |", "|---" * (len(places) + 3) + "|"]
     for file in costs:
         kept = [format(file.kept[name], ",") if name in file.kept else "" for name in places]
-        lines.append(
-            f"| {file.path} | {', '.join(file.loaded_by)} | {'; '.join(file.needed_for)} | {' | '.join(kept)} |"
-        )
+        lines.append(f"| {' | '.join([file.name, ', '.join(file.loaded_by), '; '.join(file.needed_for), *kept])} |")
     return "\n".join(lines)

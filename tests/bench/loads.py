@@ -29,6 +29,12 @@ def files() -> dict[str, Path]:
     return found
 
 
+def short(name: str) -> str:
+    """Return how tables name a module's file: uas/ for agent.uas, uas/checks for agent.uas.checks, mote/log."""
+    path = files()[name].with_suffix("").as_posix()
+    return path.removeprefix("micropython/").removeprefix("agent/").removesuffix("__init__") or "agent/"
+
+
 @cache
 def loads(name: str) -> tuple[Load, ...]:
     """Return what a module loads of agent and mote; `const` isn't loaded: the compiler folds it."""

@@ -15,16 +15,28 @@ REQUEST = (
 
 
 def ours() -> Callable[[], Any]:
-    from sipmote.agent.headers.values import param, parse_address, parse_cseq, parse_via
+    from sipmote.sip.reader import Message
+
+    return _six_fields(Message)
+
+
+def portable() -> Callable[[], Any]:
     from sipmote.agent.message import Message
 
+    return _six_fields(Message)
+
+
+def _six_fields(reader: Any) -> Callable[[], Any]:
+    from sipmote.agent.headers.values import param
+
     def once() -> Any:
-        message = Message(REQUEST)
-        via = parse_via(message.get(b"via") or b"")
-        _, _, tagged = parse_address(message.get(b"from") or b"")
-        _, to, _ = parse_address(message.get(b"to") or b"")
-        call_id, cseq = message.get(b"call-id"), parse_cseq(message.get(b"cseq") or b"")
-        return message.method, param(via.params, b"branch"), param(tagged, b"tag"), to, call_id, cseq, message.body
+        message = reader(REQUEST)
+        grammar = message.grammar
+        via, sender, to, call_id, cseq = message.values(b"via from to call-id cseq")
+        via = grammar.parse_via(via)
+        tagged, uri = grammar.parse_address(sender)[2], grammar.parse_address(to)[1]
+        tag, branch = param(tagged, b"tag"), param(via.params, b"branch")
+        return message.method, branch, tag, uri, call_id, grammar.parse_cseq(cseq), message.body
 
     return once
 

