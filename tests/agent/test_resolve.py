@@ -388,3 +388,21 @@ def test_retry_after_is_read_with_comment_and_parameters_and_is_an_hour_at_most(
         (None, 0),
     ):
         assert retry_after_s(value) == seconds, value
+
+
+def test_a_binding_whose_flow_fails_is_sought_by_its_registrars_name_again():
+    ua = _agent()
+    assert ua.register(_NOW, registrar=b"sip:example.org") == [Resolve(_PLACE)]
+    sent = ua.resolved(_PLACE, [_ONE], _NOW)
+    contact = b"Contact: <sip:boiler@192.0.2.7:5060>;expires=3600\r\n"
+    ua.receive(_answer(sent[0].data, 200, contact), _ONE, _NOW)
+    now = (_NOW + 2400000) & 0x3FFFFFFF
+    assert _sent(ua.wake(now))[:1] == [_ONE]
+    assert [event for event in ua.failed(_ONE, now) if type(event) is Resolve] == [Resolve(_PLACE)]
+
+
+def test_what_waits_for_a_flow_that_fails_is_a_503_like_what_is_pending_there():
+    ua = _agent()
+    for call_id in (b"c1", b"c2"):
+        ua.send(call_id, b"sip:desk@192.0.2.1", b"hot", _NOW)
+    assert sorted([(event.call_id, event.status) for event in ua.failed(_ONE, _NOW)]) == [(b"c1", 503), (b"c2", 503)]
