@@ -2,7 +2,8 @@
 
 from .errors import UsageError
 from .headers.delta import parse_delta
-from .request import Request, read_target
+from .request import Request
+from .target import read_target
 
 _ANYWHERE = (b"TLS",)  # a flow for what is read and not sent to
 _OPTIONS = (

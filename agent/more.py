@@ -1,10 +1,9 @@
 """The rest of a user agent's door: for all that comes and is no plain 2xx, and all that is asked of it but to send."""
 
-from .client_transaction import ClientTransaction
 from .events import Transmit
 from .message import Message
 from .notices import Dropped
-from .request import read_target
+from .request import ClientTransaction
 
 _PING = b"\r\n\r\n"
 
@@ -93,6 +92,8 @@ class More:
 
     def has_refused(self, target: bytes, content_type: bytes) -> bool:
         """Has target's user agent answered 415 to a content type that had a fallback?"""
+        from .target import read_target
+
         key = read_target(target, b"", (b"TLS",))[2]
         return self._uac.recovery is not None and self._uac.recovery.has_refused(key, content_type)
 

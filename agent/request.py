@@ -1,10 +1,17 @@
-"""What a sender wants, and its octets: a MESSAGE of plain text to a URI. full_request.py has all other wishes."""
+"""What a sender wants, and each attempt at it: a MESSAGE of plain text to a URI. full_request.py has all other wishes."""
 
+from .clock import later, until
 from .compat import const
 
 BUDGET = 1300  # octets of a request, all headers included (RFC 3428 section 8)
 PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
-_SIPS_PORT = const(5061)
+_TRYING = const(0)  # states of RFC 3261 figure 6
+_PROCEEDING = const(1)
+_COMPLETED = const(2)
+_TERMINATED = const(3)
+_T1 = const(500)  # ms, RFC 3261 table 4
+_T2 = const(4000)
+_LIFETIME = const(32000)  # 64*T1, Timer F
 
 
 class Request:
@@ -30,7 +37,7 @@ class Request:
     tried: tuple = ()
 
     def __init__(self, call_id: bytes, target: tuple, sender: bytes, tag: bytes, body: bytes) -> None:
-        """target: as read_target() gives it. sender: URI of From. body: its octets."""
+        """target: as agent.target.read_target() gives it. sender: URI of From. body: its octets."""
         self.uri, self.to, self.key, flow, place = target
         self.flows: tuple = (flow,)
         if place is not None:  # a board pays for each attribute
@@ -73,26 +80,53 @@ class Request:
         )
 
 
-def read_target(uri: bytes, transport: bytes, first_flow: tuple | None) -> tuple:
-    """Return (Request-URI, To, key, flow, place) of a URI; place is None where flow has an address.
+class ClientTransaction:
+    """One attempt at a request, with the timers of RFC 3261 section 17.1.2 (non-INVITE).
 
-    transport: b"UDP", b"TCP" or b"TLS", where the URI names none. first_flow: where requests go in any case, or None.
-    A plain sip:user@host:port is read here, everything else by the grammar. Raises UsageError for no URI to send to.
+        TRYING --1xx--> PROCEEDING --final response--> COMPLETED    Timer F, 32 s after the first sending: TERMINATED
+          | Timer E: 0.5, 1, 2, 4, 4 ... s           | Timer E: 4 s
+
+    Streams have no Timer E. Timer K, in which a client absorbs repeated final responses, needs no state: the user agent
+    drops a response that finds no transaction. state: 0 to 3, in the order above.
+    request: what it tries. flow: where it goes. cseq: its number. via: the beginning of its
+    Via line, up to the end of the branch. data: its octets. repeats: is it sent again on Timer E? Not on a stream, and
+    not while its flow is looked up.
     """
-    user, _, host = uri[4:].partition(b"@")
-    host, colon, port = host.lower().partition(b":")
-    if (
-        uri[:4] != b"sip:"
-        or not user
-        or user.strip(PLAIN)
-        or not host
-        or host.strip(PLAIN)
-        or (colon and (not port.isdigit() or port[:1] == b"0" or len(port) > 5 or int(port) > 65535))
-    ):
-        from .target import read_any
 
-        return read_any(uri, transport, first_flow)
-    to = b"sip:%s@%s" % (user, host)
-    number = int(port) if port else _SIPS_PORT if transport == b"TLS" else 5060
-    place = None if host.replace(b".", b"").isdigit() else b"sip:" + host + colon + port
-    return to + colon + port, to, b"%s:%s" % (to, port), (transport, host, number), place
+    state = _TRYING
+    _interval = _T1
+
+    def __init__(
+        self, request: Request, flow: tuple, cseq: int, via: bytes, data: bytes, repeats: bool, now: int
+    ) -> None:
+        self.request = request
+        self.flow = flow
+        self.cseq = cseq
+        self.via = via
+        self.data = data
+        self._f_at = self._wake_at = later(now, _LIFETIME)
+        if repeats:
+            self._wake_at = later(now, _T1)
+
+    def receive(self, status: int) -> bool:
+        """Take a response of this status; True when it is the final one."""
+        self.state = _PROCEEDING if status < 200 else _COMPLETED
+        return status >= 200
+
+    def wake(self, now: int) -> bool:
+        """Let time pass; True when the request is to be sent again. The state TERMINATED now means that Timer F fired."""
+        if until(self._f_at, now) <= 0:
+            self.state = _TERMINATED
+            return False
+        if until(self._wake_at, now) > 0:
+            return False
+        self._interval = _T2 if self.state == _PROCEEDING else min(2 * self._interval, _T2)
+        due_at = later(self._wake_at, self._interval)
+        if until(due_at, now) <= 0:  # woken very late: one repetition, not a burst
+            due_at = later(now, self._interval)
+        self._wake_at = due_at if until(due_at, self._f_at) < 0 else self._f_at
+        return True
+
+    def wait_ms(self, now: int) -> int:
+        """Return the ms until wake() has work; 0 when overdue."""
+        return max(until(self._wake_at, now), 0)

@@ -1,30 +1,37 @@
-"""URIs that are more than sip:user@host:port, as targets. Loaded by the first one."""
+"""Where a URI leads, read without the grammar where it is plain. A board frees this module once its targets are read."""
 
-from .errors import ParseError, UsageError
-from .uri import Uri, parse_uri
+from .compat import const
+from .request import PLAIN
 
-
-def read_any(uri: bytes, transport: bytes, first_flow: tuple | None) -> tuple:
-    """Return what agent.request.read_target() does. Raises UsageError that says what is wrong with the target."""
-    try:
-        parsed = parse_uri(uri)
-        flow = parsed.flow(transport) if first_flow is None else first_flow
-    except ParseError as error:
-        raise UsageError("target: %s (an im: or tel: URI needs a proxy)" % error.detail)
-    if parsed.scheme == b"sips" and flow[0] != b"TLS":
-        raise UsageError("a sips: target is sent over TLS only")
-    return (parsed.request_uri(), parsed.address_of_record(), parsed.key(), flow, place_of(parsed))
+_TRANSPORTS = (b"", b"transport=udp", b"transport=tcp", b"transport=tls")
+_SIPS_PORT = const(5061)
 
 
-def place_of(uri: Uri) -> bytes | None:
-    """Return the URI to look up for where a URI leads: without its user. None for an address, and for no host."""
-    host = uri.param(b"maddr") or uri.host
-    if not host or host.find(b":") >= 0 or host.replace(b".", b"").isdigit():
-        return None
-    return Uri(uri.scheme, None, uri.host, uri.port, uri.params).request_uri()
+def read_target(uri: bytes, transport: bytes, first_flow: tuple | None) -> tuple:
+    """Return (Request-URI, To, key, flow, place) of a URI; place is None where flow has an address.
 
+    transport: b"UDP", b"TCP" or b"TLS", where the URI names none. first_flow: where requests go in any case, or None.
+    A plain sip:user@host:port;transport=tcp, or less than that, is read here, everything else by the grammar. Raises
+    UsageError for no URI to send to.
+    """
+    user, at, host = uri[4:].rpartition(b"@")
+    host, semicolon, parameter = host.partition(b";")
+    host, colon, port = host.lower().partition(b":")
+    if (
+        uri[:4] != b"sip:"
+        or (at and (not user or user.strip(PLAIN)))
+        or not host
+        or host.strip(PLAIN)
+        or (colon and (not port.isdigit() or port[:1] == b"0" or len(port) > 5 or int(port) > 65535))
+        or parameter not in _TRANSPORTS
+        or (semicolon and not parameter)
+    ):
+        from .any_target import read_any
 
-def read_hop(uri: bytes, transport: bytes) -> tuple[tuple, bytes | None]:
-    """Return (flow, place) of a proxy's or a registrar's URI. Raises ParseError for one that leads nowhere."""
-    parsed = parse_uri(uri)
-    return parsed.flow(transport), place_of(parsed)
+        return read_any(uri, transport, first_flow)
+    parameter = semicolon + parameter
+    transport = parameter[11:].upper() or transport
+    to = b"sip:" + user + at + host
+    number = int(port) if port else _SIPS_PORT if transport == b"TLS" else 5060
+    place = None if host.replace(b".", b"").isdigit() else b"sip:" + host + colon + port + parameter
+    return to + colon + port + parameter, to, to + b":" + port + parameter, (transport, host, number), place

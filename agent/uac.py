@@ -1,19 +1,19 @@
 """The sending half: what RFC 3261 section 8.1 and RFC 3428 sections 4 and 8 ask of a UAC whose messages arrive.
 
 One MESSAGE at a time is pending for each URI, the next ones wait behind it. Every send() ends in one Outcome. An
-attempt (agent.client_transaction) is made without a trace, and counts once start() has it: where memory runs out in
+attempt (ClientTransaction) is made without a trace, and counts once start() has it: where memory runs out in
 between, nothing has happened. Whatever else than a 2xx comes of it is for agent.recovery, loaded then.
 """
 
 from binascii import hexlify
 
-from .client_transaction import TERMINATED, ClientTransaction
 from .compat import const
 from .events import Outcome, Transmit
-from .request import BUDGET, PLAIN, Request, read_target
+from .request import BUDGET, PLAIN, ClientTransaction, Request
 
 _MAX_QUEUE = const(100)  # messages that may wait behind the one that is pending
 _RTC = const(2)  # agent.wall_clock.RTC
+_TERMINATED = const(3)  # a state of an attempt
 
 
 class Uac:
@@ -28,7 +28,6 @@ class Uac:
     recovery: "Recovery | None" = None  # type: ignore[name-defined]  # noqa: F821
     route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821
     _fresh = b""  # the last Call-ID of our own making
-    _known: tuple = (None, None)  # the last target, and what was read of it: mostly the same
 
     def __init__(self, aor: bytes, sent_by: bytes, random_bytes: object, settings: dict) -> None:
         self.aor = aor
@@ -38,6 +37,7 @@ class Uac:
         self.transport = settings.get("transport", b"UDP")
         self.clock = settings.get("clock")
         self.follow(None)
+        self._known = settings.get("known", (None, None))  # the last target, and what was read of it
         self.queues: dict[bytes, list[Request]] = {}
         self.pending: dict[bytes, ClientTransaction] = {}
 
@@ -73,6 +73,8 @@ class Uac:
             return full_request(self, call_id, target, body, **options)
         known = self._known
         if known[0] != target:
+            from .target import read_target
+
             self._known = known = (target, read_target(target, self.transport, None))
         return Request(call_id, known[1], self.aor, self.token(4), body)
 
@@ -186,7 +188,7 @@ class Uac:
 
             return (Provisional(attempt.request.call_id, status, reason),)
         if date and status < 300 and (self.clock is None or self.clock.quality < _RTC):  # nobody better has told
-            from .learn import learned
+            from .wall_clock import learned
 
             self.clock = learned(self.clock, date, now)
         if status >= 300 or attempt.request.owner is not None:
@@ -223,7 +225,7 @@ class Uac:
         for attempt in list(self.pending.values()):
             if attempt.wake(now):
                 events.append(Transmit(attempt.data, attempt.flow))
-            elif attempt.state == TERMINATED:
+            elif attempt.state == _TERMINATED:
                 events += self.rescue().end(attempt, 408, b"Request Timeout", None, now)
         return events
 

@@ -14,6 +14,7 @@ class UserAgent:
     random_bytes: a function of n that returns n random octets. All others by their names:
     proxy: a URI, the first hop of every request.
     transport: b"UDP" (the default), b"TCP" or b"TLS", for URIs that name none.
+    target: the URI that most messages go to, read once.
     accept: content types it takes, (b"text/plain",) by default, b"*/*" for all.
     users, hosts: what user (escapes undone) and host of a Request-URI must be among, else 404; None for any.
     keep: server transactions remembered at once, 16 by default; the oldest answered one makes room.
@@ -22,7 +23,7 @@ class UserAgent:
     authenticator: an agent.auth.server.Authenticator, where senders must authenticate.
     reader: makes a Message of octets; None takes agent.message.Message.
     resolve_im: a function of an im: URI that returns a sip: or sips: URI for it, or None (RFC 3428 section 5).
-    Raises UsageError for an unknown setting, and when aor, sent_by or proxy aren't what they should be.
+    Raises UsageError for an unknown setting, and when aor, sent_by, proxy or target aren't what they should be.
     """
 
     _more: "More | None" = None  # type: ignore[name-defined]  # noqa: F821

@@ -21,6 +21,7 @@ class UserAgent:
         *,
         proxy: bytes | None = ...,
         transport: bytes = ...,
+        target: bytes | None = ...,
         accept: tuple[bytes, ...] = ...,
         users: tuple[bytes, ...] | None = ...,
         hosts: tuple[bytes, ...] | None = ...,

@@ -39,3 +39,17 @@ class WallClock:
             self._anchor_at = (now - passed % 1000) & _MASK
             passed %= 1000
         return self._unix + passed // 1000
+
+
+def learned(clock: WallClock | None, date: bytes, now: int) -> WallClock | None:
+    """Return the clock, set by the value of a response's Date (RFC 3428 section 11); a new one where there was none.
+
+    None if there was none and the value tells nothing.
+    """
+    from .headers.date_reader import parse_date
+
+    unix = parse_date(date)
+    if unix is not None:
+        clock = clock or WallClock()
+        clock.set(unix, LEARNED, now)
+    return clock

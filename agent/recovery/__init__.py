@@ -4,12 +4,11 @@ Each module here (and auth/client.py) has one function, amend(request, status, r
 changed copy of a request that is worth another attempt, or None. What it learns of others it tells peers.
 """
 
-from ..client_transaction import ClientTransaction
 from ..compat import const
 from ..events import Outcome
 from ..message import Message
 from ..peers import Peers
-from ..request import BUDGET, Request
+from ..request import BUDGET, ClientTransaction, Request
 
 _MAX_ATTEMPTS = const(8)  # of one request, whatever the reasons
 

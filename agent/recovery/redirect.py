@@ -6,7 +6,7 @@ from ..headers.values import parse_address
 from ..message import Message
 from ..peers import Peers
 from ..request import Request
-from ..target import place_of
+from ..any_target import place_of
 from ..uri import parse_uri
 
 

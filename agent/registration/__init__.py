@@ -6,13 +6,12 @@ failure.py says what a failure means, route.py reads a Service-Route.
 
 from ..clock import later, until
 from ..compat import const
-from ..errors import ParseError, UsageError
+from ..errors import UsageError
 from ..events import Transmit
 from ..headers.delta import parse_delta
 from ..message import Message
 from ..request import Request
-from ..target import read_hop
-from ..uri import Uri, bracketed, parse_host_port, parse_uri
+from ..target import read_target
 from .events import FlowLost, Registered, RegistrationLost
 
 _PING = b"\r\n\r\n"
@@ -41,7 +40,7 @@ class Registration:
     failures = 0  # in a row
     bound = False
     _interval = _cseq = 0
-    _old_contact: Uri | None = None  # to be taken away in the next REGISTER
+    _old_contact: bytes | None = None  # to be taken away in the next REGISTER
     _is_busy = False  # a REGISTER is on its way
     _is_leaving = False  # it unregisters
     next_at: int | None = None  # when to register again
@@ -60,18 +59,18 @@ class Registration:
         """Prepare what UserAgent.register() asks for. Raises UsageError for a registrar or contact that won't do."""
         self._uac = uac
         self._aor = uac.aor
-        try:
-            aor = parse_uri(uac.aor)
-            uri = Uri(aor.scheme, None, aor.host, aor.port, []) if registrar is None else parse_uri(registrar)
-            self._first_hop = uac.settings.get("first_hop") or read_hop(uri.request_uri(), uac.transport)
-            if not contact:
-                contact = b"%s:%s@%s" % (aor.scheme, aor.user or b"", uac.sent_by)
-                if self._first_hop[0][0] != b"UDP" and aor.scheme == b"sip":
-                    contact += b";transport=" + self._first_hop[0][0].lower()
-            self._contact = parse_uri(contact)
-        except ParseError as error:
-            raise UsageError("registrar or contact: " + error.detail)
-        self._registrar = uri
+        aor = read_target(uac.aor, uac.transport, None)[0]
+        user, place = _halves(aor)
+        if registrar is None:
+            registrar = aor[: aor.find(b":") + 1] + place.partition(b";")[0]
+        hop = uac.settings.get("first_hop")
+        self._registrar = registrar = read_target(registrar, uac.transport, hop and hop[0])
+        self._first_hop = hop or registrar[3:]
+        if not contact:
+            contact = user + uac.sent_by
+            if self._first_hop[0][0] != b"UDP" and aor[:4] == b"sip:":
+                contact += b";transport=" + self._first_hop[0][0].lower()
+        self._contact = read_target(contact, b"TLS", None)[0]
         self._flow: tuple = ()  # where we have a binding
         self.asked = expires
         self.expires = expires  # what we ask for at the moment; 0 unregisters
@@ -92,19 +91,19 @@ class Registration:
     def _request(self) -> Request:
         """Return the next REGISTER (RFC 3261 section 10.2)."""
         flow, place = self._first_hop
-        uri = self._registrar
-        target = (uri.request_uri(), self._aor, uri.key(), flow, place)
-        contact = b"Contact: <%s>" % self._contact.request_uri()
+        uac = self._uac
+        uri, _, key = self._registrar[:3]
+        contact = b"Contact: <%s>" % self._contact
         if self._instance:
             contact += b';+sip.instance="<%s>";reg-id=1' % self._instance
         if self._old_contact is not None:
-            contact += b", <%s>;expires=0" % self._old_contact.request_uri()
+            contact += b", <%s>;expires=0" % self._old_contact
         fields = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: path, outbound\r\n"
-        request = Register(self._call_id, target, self._aor, self._uac.token(4), b"")
+        request = Register(self._call_id, (uri, self._aor, key, flow, place), self._aor, uac.token(4), b"")
         request.owner = self
         request.extra = fields % (contact, self.expires)
         request.cseq = self._cseq
-        request.first_hop = self._uac.settings.get("first_hop")
+        request.first_hop = uac.settings.get("first_hop")
         if self.bound and self._flow[:3] != flow[:3]:  # where we have a binding, before a name leads elsewhere
             request.flows, request.place, request.last_place = (self._flow, flow), None, place
         return request
@@ -136,20 +135,25 @@ class Registration:
         Once for each renewal, so that a NAT that changes its mind each time can't keep us busy. With outbound we are
         reached on our flow, whatever the contact is, and a second one would turn outbound off at some proxies.
         """
-        if b",".join(response.all(b"require")).lower().find(b"outbound") >= 0:
+        if self.has_moved or b",".join(response.all(b"require")).lower().find(b"outbound") >= 0:
             return False
         via = response.get(b"via") or b""
         old = self._contact
-        host = _after(via, b";received=") or old.host
+        user, place = _halves(old)
+        flow = read_target(old, b"UDP", None)[3]
+        host = (_after(via, b";received=") or flow[1]).strip(b"[]")
+        if host.find(b":") >= 0:
+            host = b"[" + host + b"]"
+        _, semicolon, params = place.partition(b";")
         try:
-            host, port = parse_host_port(b"%s:%s" % (bracketed(host.strip(b"[]")), _after(via, b";rport=") or b"0"))
-        except ParseError:
+            new = read_target(b"".join((user, host, b":", _after(via, b";rport="), semicolon, params)), b"UDP", None)
+        except UsageError:
             return False
-        if self.has_moved or not port or (host, port) == (old.host, old.port or 5060):
+        if not new[3][2] or new[3] == flow:
             return False
         self.has_moved = True
         self._old_contact = old
-        self._contact = Uri(old.scheme, old.user, host, port, old.params)
+        self._contact = new[0]
         return True
 
     def _bound(self, granted: int, flow: tuple, response: Message, now: int) -> list:
@@ -181,7 +185,7 @@ class Registration:
         if self.expires == 0:
             return 0
         contacts = b",".join(response.all(b"contact"))
-        ours = b"<%s>" % self._contact.request_uri()
+        ours = b"<%s>" % self._contact
         at = contacts.find(ours)
         if at < 0:  # perhaps it is written in another way
             from .contact import granted
@@ -250,6 +254,12 @@ class Registration:
                 ms = max(0, until(at, now))
                 wait = ms if wait is None else min(wait, ms)
         return wait
+
+
+def _halves(uri: bytes) -> tuple[bytes, bytes]:
+    """Return what stands in a URI before its host, and the rest."""
+    at = uri.find(b"@") + 1 or uri.find(b":") + 1
+    return uri[:at], uri[at:]
 
 
 def _after(value: bytes, name: bytes) -> bytes:

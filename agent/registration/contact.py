@@ -3,10 +3,10 @@
 from ..errors import ParseError
 from ..headers.values import param, parse_address
 from ..message import Message
-from ..uri import Uri, parse_uri
+from ..uri import parse_uri
 
 
-def granted(contact: Uri, response: Message) -> bytes | None:
+def granted(contact: bytes, response: Message) -> bytes | None:
     """Return the expires parameter of a contact as a 200 has it, b"" without one; None when it isn't listed."""
     try:
         contacts = response.members(b"contact")
@@ -15,7 +15,7 @@ def granted(contact: Uri, response: Message) -> bytes | None:
     for value in contacts:
         try:
             _, uri, params = parse_address(value)
-            if parse_uri(uri).key() == contact.key():
+            if parse_uri(uri).key() == parse_uri(contact).key():
                 return param(params, b"expires") or b""
         except ParseError:
             continue

@@ -3,7 +3,7 @@
 from ..errors import ParseError
 from ..headers.values import parse_address
 from ..message import Message
-from ..target import place_of
+from ..any_target import place_of
 from ..uri import Uri, parse_uri
 
 

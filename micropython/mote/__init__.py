@@ -34,8 +34,9 @@ _SHORT = const(100)  # octets of a text that fits whatever stands around it
 def _forget(*names: str) -> None:
     """Free modules that have done what they were loaded for."""
     for name in names:
-        sys.modules.pop(name, None)
-        globals().pop(name[5:], None)
+        if sys.modules.pop(name, None) is not None:
+            package, _, own = name.rpartition(".")
+            delattr(sys.modules[package], own)
 
 
 class Alert:
@@ -89,7 +90,7 @@ class Mote:
 
         self.agent = user_agent(settings)
         self._log = Log(level(settings), self.agent.uac)
-        _forget("mote.start", "mote.place", "mote.passwords", "mote.clock", "agent.opening")
+        _forget("mote.start", "mote.place", "mote.passwords", "mote.clock", "agent.opening", "agent.target")
         self.commands = {}
         self._sensors = []
         self._alerts = {}  # by Call-ID

@@ -15,7 +15,7 @@ def user_agent(settings: dict) -> UserAgent:
     """Return the user agent that the settings ask for."""
     given = settings.get
     aor = settings["aor"].encode()
-    more = {"users": (aor[aor.find(b":") + 1 :].split(b"@")[0],)}
+    more = {"users": (aor[aor.find(b":") + 1 :].split(b"@")[0],), "target": settings["to"].encode()}
     if given("proxy"):
         more["proxy"] = given("proxy").encode()
     if given("transport"):

@@ -1,8 +1,9 @@
-from agent.client_transaction import COMPLETED, PROCEEDING, TERMINATED, TRYING, ClientTransaction
 from agent.clock import later
+from agent.request import ClientTransaction
 from agent.uas.server_transaction import ServerTransaction
 from tests.helpers import NOW, TCP, UDP
 
+TRYING, PROCEEDING, COMPLETED, TERMINATED = range(4)
 TIMER_E = [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]  # ms, RFC 3261 section 17.1.2.2
 
 
