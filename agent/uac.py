@@ -27,7 +27,7 @@ class Uac:
 
     recovery: "Recovery | None" = None  # type: ignore[name-defined]  # noqa: F821
     route: "ServiceRoute | None" = None  # type: ignore[name-defined]  # noqa: F821
-    _fresh = b""  # the last Call-ID of our own making
+    fresh: bytes | None = None  # the last Call-ID of our own making
 
     def __init__(self, aor: bytes, sent_by: bytes, random_bytes: object, settings: dict) -> None:
         self.aor = aor
@@ -44,11 +44,6 @@ class Uac:
     def token(self, octets: int) -> bytes:
         """Return a fresh random token of 2*octets characters."""
         return hexlify(self.random_bytes(octets))  # type: ignore[operator]
-
-    def new_call_id(self) -> bytes:
-        """Return a Call-ID that nobody has used: 80 random bits (RFC 3261 section 8.1.1.4)."""
-        self._fresh = hexlify(self.random_bytes(10))  # type: ignore[operator]
-        return self._fresh
 
     def rescue(self) -> "Recovery":  # type: ignore[name-defined]  # noqa: F821
         """Return what knows what else to try."""
@@ -67,7 +62,7 @@ class Uac:
 
     def request(self, call_id: bytes, target: bytes, body: bytes, options: dict) -> Request:
         """Return a request for target, with nothing sent yet; see UserAgent.send(). Raises UsageError."""
-        if options or self.is_guided or (call_id is not self._fresh and call_id.strip(PLAIN)):
+        if options or self.is_guided or (call_id is not self.fresh and (not call_id or call_id.strip(PLAIN))):
             from .full_request import full_request
 
             return full_request(self, call_id, target, body, **options)
@@ -80,29 +75,28 @@ class Uac:
 
     def send(self, request: Request, now: int) -> list | tuple:
         """Send a MESSAGE, at once or when the one pending for the same URI has its outcome; see UserAgent.send()."""
-        for queue in self.queues.values():
-            for other in queue:
-                if other.call_id == request.call_id:
-                    _refuse("in use")
         attempt = self.attempt(request, now)
+        waiting = self.queues.get(request.key, ())
         over = len(attempt.data) - BUDGET
         if request.expires or "credentials" in self.settings:
             from .reserve import to_come
 
             over += to_come(self, request)
-        if over > 0:
-            _refuse("budget", over)
-        if not request.call_id:
-            _refuse("call_id")
-        waiting = self.queues.get(request.key)
-        if waiting is None:
-            events = self.start(attempt)
-            self.queues[request.key] = [request]
-            return events
-        if len(waiting) > _MAX_QUEUE:
-            _refuse("full")
-        waiting.append(request)
-        return ()
+        fault = "budget" if over > 0 else "full" if len(waiting) > _MAX_QUEUE else ""
+        for queue in self.queues.values():
+            for other in queue:
+                if other.call_id == request.call_id:
+                    fault = "in use"
+        if fault:
+            from .refusals import refuse
+
+            refuse(fault, over)
+        if waiting:
+            waiting.append(request)
+            return ()
+        events = self.start(attempt)
+        self.queues[request.key] = [request]
+        return events
 
     def attempt(self, request: Request, now: int, branch: bytes | None = None, bare: bool = False) -> ClientTransaction:
         """Return the next attempt at a request, of which nobody knows yet.
@@ -237,9 +231,3 @@ class Uac:
             if wait is None or ms < wait:
                 wait = ms
         return wait
-
-
-def _refuse(what: str, *numbers: int) -> None:
-    from .refusals import refuse
-
-    refuse(what, *numbers)

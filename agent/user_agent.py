@@ -36,7 +36,8 @@ class UserAgent:
 
     def new_call_id(self) -> bytes:
         """Return a Call-ID that nobody has used: 80 random bits (RFC 3261 section 8.1.1.4)."""
-        return self.uac.new_call_id()
+        self.uac.fresh = call_id = self.uac.token(10)
+        return call_id
 
     def send(self, call_id: bytes, target: bytes, body: bytes, now: int, **options: object) -> list | tuple:
         """Send a MESSAGE, at once or when the one pending for the same URI has its outcome (RFC 3428 section 8).

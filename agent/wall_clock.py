@@ -7,7 +7,6 @@ NONE = 0  # qualities of a wall clock, worst first
 LEARNED = 1  # from the Date of a response to a request of ours
 RTC = 2
 NTP = 3
-QUALITIES = ("none", "learned", "rtc", "ntp")
 _MASK = const(0x3FFFFFFF)
 _REANCHOR = const(86400000)  # ms; `now` can be compared for 6 days, so a wall clock's anchor moves on once a day
 
@@ -46,7 +45,7 @@ def learned(clock: WallClock | None, date: bytes, now: int) -> WallClock | None:
 
     None if there was none and the value tells nothing.
     """
-    from .headers.date_reader import parse_date
+    from .date_reader import parse_date
 
     unix = parse_date(date)
     if unix is not None:

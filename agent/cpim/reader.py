@@ -6,7 +6,7 @@ content is left in one piece.
 
 from ..compat import const
 from ..errors import ParseError
-from ..headers.date_reader import day_number
+from ..date_reader import day_number
 from ..headers.date_writer import civil
 from ..headers.values import media_type
 

@@ -1,6 +1,6 @@
 """Writing the Date header field (RFC 3261 section 20.17): Unix seconds to RFC 1123 form, GMT."""
 
-from .date_reader import day_number
+from ..date_reader import day_number
 
 _DAYS = b"MonTueWedThuFriSatSun"
 _MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"

@@ -1,7 +1,7 @@
 """What Date and Expires say about a message that came (RFC 3428 sections 7 and 11)."""
 
 from ..compat import const
-from ..headers.date_reader import parse_date
+from ..date_reader import parse_date
 from ..headers.delta import parse_delta
 from ..message import Message
 from ..wall_clock import WallClock

@@ -13,7 +13,6 @@ mote.run()
 
 import asyncio
 import gc
-import sys
 from asyncio import core
 
 _before = gc.threshold()  # what the program's author wants, or the port
@@ -29,14 +28,6 @@ from mote.net.sockets import now
 _STARTED_S = const(30)
 _MAX_ALERTS = const(16)  # that may wait for their outcome at once: all are in RAM
 _SHORT = const(100)  # octets of a text that fits whatever stands around it
-
-
-def _forget(*names: str) -> None:
-    """Free modules that have done what they were loaded for."""
-    for name in names:
-        if sys.modules.pop(name, None) is not None:
-            package, _, own = name.rpartition(".")
-            delattr(sys.modules[package], own)
 
 
 class Alert:
@@ -82,15 +73,14 @@ class Mote:
     Alert = Alert  # for the modules that are loaded on demand
 
     def __init__(self) -> None:
-        from mote.settings import load
+        from mote.settings import level, load, user_agent
 
         self.settings = settings = load()
-        _forget("mote.settings")
-        from mote.start import level, user_agent
-
         self.agent = user_agent(settings)
         self._log = Log(level(settings), self.agent.uac)
-        _forget("mote.start", "mote.place", "mote.passwords", "mote.clock", "agent.opening", "agent.target")
+        from mote.forget import forget
+
+        forget()
         self.commands = {}
         self._sensors = []
         self._alerts = {}  # by Call-ID
@@ -181,7 +171,7 @@ class Mote:
         from mote.start import begin
 
         begin(self)
-        _forget("mote.start", "mote.place", "mote.net.bind", "mote.cbor", "mote.clock", "mote.identity")
+        begin = None  # type: ignore[assignment]  # with its module
         for sensor in self._sensors:
             asyncio.create_task(self._repeat(*sensor))
         await asyncio.sleep(_STARTED_S)

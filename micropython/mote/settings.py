@@ -1,10 +1,16 @@
 """The board's configuration: /mote.json, which `sipmote deploy` checks and writes. What is not in it has its default
-where it is used; micropython/README.md lists the keys.
+where it is used; micropython/README.md lists the keys. Freed when the user agent is made of it.
 """
 
 import json
+import os
+from time import gmtime
+
+from agent.user_agent import UserAgent
+from mote.place import sent_by
 
 PATH = "/mote.json"
+_LEVELS = ("debug", "info", "warning", "error")
 
 
 def load(path: str = PATH) -> dict:
@@ -19,3 +25,32 @@ def load(path: str = PATH) -> dict:
             "%s: aor and to are needed; write it with sipmote deploy --set aor=sip:... --set to=sip:..." % path
         )
     return settings
+
+
+def level(settings: dict) -> int:
+    """Return the lowest level of the records that are logged."""
+    return _LEVELS.index(settings.get("log", "info"))
+
+
+def user_agent(settings: dict) -> UserAgent:
+    """Return the user agent that the settings ask for."""
+    given = settings.get
+    aor = settings["aor"].encode()
+    more = {"users": (aor[aor.find(b":") + 1 :].split(b"@")[0],), "target": settings["to"].encode()}
+    if given("proxy"):
+        more["proxy"] = given("proxy").encode()
+    if given("transport"):
+        more["transport"] = given("transport").upper().encode()
+    if given("notify"):
+        from mote.notify import ACCEPT
+
+        more["accept"] = ACCEPT
+    if given("password") or given("commanders"):
+        from mote.passwords import secrets
+
+        more.update(secrets(settings, os.urandom))
+    if gmtime()[0] >= 2024 or given("ntp"):  # an earlier year: the board's clock was never set
+        from mote.clock import clock
+
+        more["clock"] = clock()
+    return UserAgent(aor, sent_by(settings), os.urandom, **more)

@@ -1,4 +1,4 @@
-from agent.headers.date_reader import parse_date
+from agent.date_reader import parse_date
 from agent.headers.date_writer import format_date
 
 

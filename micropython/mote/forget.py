@@ -1,0 +1,25 @@
+"""Frees what a board needs only while it starts, itself included."""
+
+import sys
+
+_STARTERS = (
+    "mote.settings",
+    "mote.place",
+    "mote.passwords",
+    "mote.clock",
+    "mote.cbor",
+    "mote.identity",
+    "mote.net.bind",
+    "mote.start",
+    "agent.opening",
+    "agent.target",
+    "mote.forget",
+)
+
+
+def forget() -> None:
+    """Let go of these modules; who needs one of them again loads it again."""
+    for name in _STARTERS:
+        if sys.modules.pop(name, None) is not None:
+            package, _, own = name.rpartition(".")
+            delattr(sys.modules[package], own)
