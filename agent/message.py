@@ -129,7 +129,12 @@ class Message:
 
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of all fields of this name, in order, one each line."""
-        return [self._value(i) for i in range(len(self.names)) if self.names[i] == name]
+        found = []
+        at = -1
+        for _ in range(self.names.count(name)):
+            at = self.names.index(name, at + 1)
+            found.append(self._value(at))
+        return found
 
     def _value(self, i: int) -> bytes:
         value = self.data[self._places[2 * i] : self._places[2 * i + 1]].strip()

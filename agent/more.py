@@ -63,17 +63,17 @@ class More:
 
         The one Via of a response to us is the one we wrote, with parameters added and perhaps in another order.
         """
-        vias = message.all(b"via")
-        via = vias[0].lower() if len(vias) == 1 else b""
-        branch = via[via.find(b"z9hg4bk") :].split(b";")[0].rstrip()
+        via = message.get(b"via") or b""
+        branch = via[via.lower().find(b"z9hg4bk") :].partition(b";")[0].rstrip().lower()
         attempt: ClientTransaction | None = self._uac.pending.get(branch)
-        if message.fault or attempt is None or via.find(b",") >= 0:
+        if message.fault or attempt is None or via.find(b",") >= 0 or message.names.count(b"via") > 1:
             return None
-        ours = attempt.via[5:].lower().split(b";")[0].split()
+        if not via.startswith(attempt.via[5:]):  # a peer's own way to write the same
+            ours = attempt.via.lower().partition(b";")[0].split()
+            if via.lower().partition(b";")[0].split()[-1:] != ours[-1:]:
+                return None
         cseq = (message.get(b"cseq") or b"").split()
-        if via.split(b";")[0].split()[-1:] != ours[-1:] or cseq[-1:] != [attempt.request.method]:
-            return None
-        return attempt
+        return attempt if cseq[-1:] == [attempt.request.method] else None
 
     def respond(self, received: "MessageReceived", status: int, now: int, reason: bytes = b"") -> list:  # type: ignore[name-defined]  # noqa: F821
         """Answer a MessageReceived: 200 taken, 202 stored for later, or why not (RFC 3428 section 7).

@@ -58,6 +58,7 @@ class Challenge:
         self.qop = qop
         self.cnonce = b""  # random, no quotes in it; one for all requests: the key of a -sess algorithm is made from it
         self.count = 0  # requests that were sent with it
+        self._before = b""  # what stands in an answer before the Request-URI
 
     def is_for(self, credentials: tuple) -> bool:
         """Take user and password of the first credentials for this realm; False when there are none."""
@@ -73,36 +74,38 @@ class Challenge:
 
         uri: the Request-URI as sent.
         """
-        cnonce = self.cnonce
-        params = {b"nonce": self.nonce, b"cnonce": cnonce}
+        params = {b"nonce": self.nonce, b"cnonce": self.cnonce}
+        count = b""
         if self.qop:
             params[b"qop"] = self.qop
-            params[b"nc"] = b"%08x" % (self.count + 1)
+            params[b"nc"] = count = b"%08x" % (self.count + 1)
+        if not self._before:
+            self._prepare()
+        digest = response(self.algorithm, self._ha1, params, method, uri, body)
+        return b"".join((self._before, uri, b'", response="', digest, self._behind, count, b"\r\n"))
+
+    def _prepare(self) -> None:
+        """Make what is the same in all answers."""
         name = self.algorithm.lower() or b"md5"
-        sess = name[-5:] == b"-sess"
-        if sess:
+        is_session = name[-5:] == b"-sess"
+        if is_session:
             name = name[:-5]
-        user = quote(self.user)
-        if self.hides_user:
-            user = hexhash(name, b"%s:%s" % (self.user, self.realm))
-        tail = b", algorithm=" + self.algorithm if self.algorithm else b""
-        if self.qop or sess:
-            tail += b', cnonce="%s"' % cnonce
-        if self.qop:
-            tail += b", qop=%s, nc=%s" % (self.qop, params[b"nc"])
+        self._ha1 = secret(name, self.user, self.realm, self.password)
+        user = hexhash(name, self.user + b":" + self.realm) if self.hides_user else quote(self.user)
+        behind = b'"'
+        if self.algorithm:
+            behind += b", algorithm=" + self.algorithm
         if self.opaque is not None:
-            tail += b', opaque="%s"' % self.opaque
+            behind += b', opaque="' + self.opaque + b'"'
         if self.hides_user:
-            tail += b", userhash=true"
-        return b'%s: Digest username="%s", realm="%s", nonce="%s", uri="%s", response="%s"%s\r\n' % (
-            self.field,
-            user,
-            self.realm,
-            self.nonce,
-            uri,
-            response(self.algorithm, secret(name, self.user, self.realm, self.password), params, method, uri, body),
-            tail,
-        )
+            behind += b", userhash=true"
+        if self.qop or is_session:
+            behind += b', cnonce="' + self.cnonce + b'"'
+        if self.qop:
+            behind += b", qop=" + self.qop + b", nc="
+        self._behind = behind
+        before = (self.field, b': Digest username="', user, b'", realm="', self.realm, b'", nonce="', self.nonce)
+        self._before = b"".join(before + (b'", uri="',))
 
 
 def choose(values: list[bytes], field: bytes) -> list[Challenge]:

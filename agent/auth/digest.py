@@ -22,48 +22,36 @@ def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     if len(words) != 2:
         raise ParseError("a scheme and its parameters were expected")
     rest = words[1]
+    has_escapes = rest.find(b"\\") >= 0
+    if has_escapes:  # out of the way of the quotes, in octets that no value has
+        if rest.find(b"\0") >= 0:
+            raise ParseError("text without NUL was expected")
+        rest = rest.replace(b"\\\\", b"\0\0").replace(b'\\"', b"\0\1")
     found: dict[bytes, bytes] = {}
-    at = 0
-    while True:
-        at = _skip(rest, at, b", \t")
-        if at == len(rest):
-            return words[0].lower(), found
-        equals = rest.find(b"=", at)
-        name = rest[at:equals].rstrip().lower()
-        if equals <= at or name in found:
-            raise ParseError("parameters, each of them once, were expected")
-        at = _skip(rest, equals + 1, b" \t")
-        end = _quoted_end(rest, at)
-        comma = rest.find(b",", end or at)
-        if comma < 0:
-            comma = len(rest)
-        found[name] = rest[at + 1 : end - 1] if end else rest[at:comma].rstrip()
-        if end and rest[end:comma].strip():
+    pieces = rest.split(b'"')  # outside quotes and inside them, in turns
+    if len(pieces) % 2 == 0:
+        raise ParseError("a closing quote was expected")
+    name = b""  # of the last parameter
+    for i in range(len(pieces)):
+        if i % 2:
+            if not name or found[name]:
+                raise ParseError("a parameter name before a quoted string was expected")
+            found[name] = pieces[i]
+            if has_escapes:
+                found[name] = pieces[i].replace(b"\0\0", b"\\\\").replace(b"\0\1", b'\\"')
+            continue
+        members = pieces[i].split(b",")
+        if i and members.pop(0).strip():
             raise ParseError("a comma after a quoted string was expected")
-        at = comma
-
-
-def _skip(value: bytes, at: int, octets: bytes) -> int:
-    """Return where the first octet from at on is that is none of these."""
-    while at < len(value) and value[at] in octets:
-        at += 1
-    return at
-
-
-def _quoted_end(value: bytes, at: int) -> int:
-    """Return where the quoted string ends that begins at an octet of value, 0 when none begins there."""
-    if value[at : at + 1] != b'"':
-        return 0
-    end = at
-    while True:
-        end = value.find(b'"', end + 1)
-        if end < 0:
-            raise ParseError("a closing quote was expected")
-        slashes = 0
-        while value[end - 1 - slashes] == 92:
-            slashes += 1
-        if slashes % 2 == 0:
-            return end + 1
+        name = b""
+        for member in members:
+            name, equals, content = member.partition(b"=")
+            name = name.strip().lower()
+            if name in found or (not name and equals) or (name and not equals):
+                raise ParseError("parameters, each of them once, were expected")
+            if name:
+                found[name] = content.strip()
+    return words[0].lower(), found
 
 
 def quote(text: bytes) -> bytes:
@@ -95,7 +83,7 @@ def is_supported(algorithm: bytes) -> bool:
 
 def secret(algorithm: bytes, user: bytes, realm: bytes, password: bytes) -> bytes:
     """Return H(user:realm:password), what a server stores in place of a password."""
-    return hexhash(algorithm, b"%s:%s:%s" % (user, realm, password))
+    return hexhash(algorithm, b":".join((user, realm, password)))
 
 
 def response(algorithm: bytes, ha1: bytes, params: dict[bytes, bytes], method: bytes, uri: bytes, body: bytes) -> bytes:
@@ -107,11 +95,11 @@ def response(algorithm: bytes, ha1: bytes, params: dict[bytes, bytes], method: b
     qop = params.get(b"qop", b"")
     if name[-5:] == b"-sess":
         name = name[:-5]
-        ha1 = hexhash(name, b"%s:%s:%s" % (ha1, params[b"nonce"], params.get(b"cnonce", b"")))
-    a2 = b"%s:%s" % (method, uri)
+        ha1 = hexhash(name, b":".join((ha1, params[b"nonce"], params.get(b"cnonce", b""))))
+    a2 = method + b":" + uri
     if qop.lower() == b"auth-int":
         a2 += b":" + hexhash(name, body)
-    middle = params[b"nonce"]
+    middle = (params[b"nonce"],)
     if qop:
-        middle += b":%s:%s:%s" % (params[b"nc"], params[b"cnonce"], qop)
-    return hexhash(name, b"%s:%s:%s" % (ha1, middle, hexhash(name, a2)))
+        middle += (params[b"nc"], params[b"cnonce"], qop)
+    return hexhash(name, b":".join((ha1,) + middle + (hexhash(name, a2),)))
