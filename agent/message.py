@@ -38,7 +38,7 @@ class Message:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.names: list[bytes] = []
-        self._places: list[int] = []  # where the value of each field begins and where it ends
+        self._places: list[int] = []  # where each field's line begins, and the last one's end
         end = data.find(b"\r\n")
         if end > 0:
             self._read_start_line(data[:end])
@@ -72,13 +72,13 @@ class Message:
     def _read_fields(self, at: int) -> None:
         data = self.data
         find = data.find
-        while True:
-            end = find(b"\r\n", at)
-            if end == at:
-                break
-            while end >= 0 and data[end + 2 : end + 3] in (b" ", b"\t"):
+        size = len(data) - 2
+        end = find(b"\r\n", at)
+        while end != at:
+            while 0 <= end < size and (data[end + 2] == 32 or data[end + 2] == 9):
                 self._folded = True
                 end = find(b"\r\n", end + 2)
+            self._places.append(at)
             if end < 0:
                 self._blame("an empty line after the header fields was expected")
                 return
@@ -89,9 +89,9 @@ class Message:
                 if found >= 0:
                     name = _COMPACT[found + 2 : _COMPACT.find(b" ", found)]
             self.names.append(b"" if b" " in name else name)
-            self._places.append(colon + 1)
-            self._places.append(end)
             at = end + 2
+            end = find(b"\r\n", at)
+        self._places.append(at)
         self.body_at = at + 2
         lengths = self.all(b"content-length")
         if lengths:
@@ -137,7 +137,9 @@ class Message:
         return found
 
     def _value(self, i: int) -> bytes:
-        value = self.data[self._places[2 * i] : self._places[2 * i + 1]].strip()
+        data = self.data
+        end = self._places[i + 1] - 2
+        value = data[data.find(b":", self._places[i], end) + 1 : end].strip()
         if self._folded and value.find(b"\r\n") >= 0:
             value = b" ".join([line.strip() for line in value.split(b"\r\n")])
         return value
