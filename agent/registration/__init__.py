@@ -11,7 +11,6 @@ from ..events import Transmit
 from ..headers.delta import parse_delta
 from ..message import Message
 from ..request import Request
-from ..target import read_target
 from .events import FlowLost, Registered, RegistrationLost
 
 _PING = b"\r\n\r\n"
@@ -57,6 +56,8 @@ class Registration:
         contact: bytes,
     ) -> None:
         """Prepare what UserAgent.register() asks for. Raises UsageError for a registrar or contact that won't do."""
+        from ..target import read_target  # not needed again, unless a NAT is in the way
+
         self._uac = uac
         self._aor = uac.aor
         aor = read_target(uac.aor, uac.transport, None)[0]
@@ -138,6 +139,11 @@ class Registration:
         if self.has_moved or b",".join(response.all(b"require")).lower().find(b"outbound") >= 0:
             return False
         via = response.get(b"via") or b""
+        port = _after(via, b";rport=")
+        if not port:
+            return False
+        from ..target import read_target
+
         old = self._contact
         user, place = _halves(old)
         flow = read_target(old, b"UDP", None)[3]
@@ -146,7 +152,7 @@ class Registration:
             host = b"[" + host + b"]"
         _, semicolon, params = place.partition(b";")
         try:
-            new = read_target(b"".join((user, host, b":", _after(via, b";rport="), semicolon, params)), b"UDP", None)
+            new = read_target(b"".join((user, host, b":", port, semicolon, params)), b"UDP", None)
         except UsageError:
             return False
         if not new[3][2] or new[3] == flow:

@@ -11,6 +11,7 @@ _STARTERS = (
     "mote.identity",
     "mote.net.bind",
     "mote.start",
+    "mote.online",
     "agent.opening",
     "agent.target",
     "mote.forget",
