@@ -9,23 +9,21 @@ _ANYWHERE = (b"TLS",)  # a flow for what is read and not sent to
 def check(aor: bytes, sent_by: bytes, settings: dict) -> None:
     """Raise UsageError that names what is wrong with what agent.user_agent.UserAgent is given.
 
-    With a proxy, settings get first_hop: its (flow, place). With a target they get known: (target, what was read of it).
+    A proxy adds first_hop to settings, its (flow, place), and a target adds known: (target, what was read of it).
     """
     for name in settings:
         if _SETTINGS.find(" %s " % name) < 0:
             _refuse("a user agent has no setting %s" % name)
-    given = settings.get
-    transport = given("transport", b"UDP")
+    proxy, target, transport = settings.get("proxy"), settings.get("target"), settings.get("transport", b"UDP")
     try:
         read_target(aor, b"", _ANYWHERE)
         read_target(b"sip:x@" + sent_by, b"", _ANYWHERE)
-        if given("proxy") is not None:
-            settings["first_hop"] = read_target(given("proxy"), transport, None)[3:]
+        if proxy is not None:
+            settings["first_hop"] = read_target(proxy, transport, None)[3:]
     except Exception as error:  # ParseError and UsageError alike
         _refuse("address-of-record, sent-by or proxy: %s" % error)
-    if given("target") is not None:
-        hop = given("first_hop")
-        settings["known"] = given("target"), read_target(given("target"), transport, hop and hop[0])
+    if target is not None:
+        settings["known"] = target, read_target(target, transport, settings.get("first_hop", (None,))[0])
 
 
 def _refuse(text: str) -> None:

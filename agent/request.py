@@ -1,4 +1,4 @@
-"""What a sender wants, and each attempt at it: a MESSAGE of plain text to a URI. full_request.py has all other wishes."""
+"""What a sender wants, and each attempt at it: plain text for a URI. full_request.py has all other wishes."""
 
 from .clock import later, until
 from .compat import const
@@ -114,7 +114,7 @@ class ClientTransaction:
         return status >= 200
 
     def wake(self, now: int) -> bool:
-        """Let time pass; True when the request is to be sent again. The state TERMINATED now means that Timer F fired."""
+        """Let time pass; True when the request is to be sent again. TERMINATED now means that Timer F fired."""
         if until(self._f_at, now) <= 0:
             self.state = _TERMINATED
             return False

@@ -1,4 +1,4 @@
-"""Where a URI leads, read without the grammar where it is plain. A board frees this module once its targets are read."""
+"""Where a URI leads, read without the grammar where it is plain. A board frees this once its targets are read."""
 
 from .compat import const
 from .request import PLAIN

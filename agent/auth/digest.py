@@ -43,15 +43,21 @@ def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
         members = pieces[i].split(b",")
         if i and members.pop(0).strip():
             raise ParseError("a comma after a quoted string was expected")
-        name = b""
-        for member in members:
-            name, equals, content = member.partition(b"=")
-            name = name.strip().lower()
-            if name in found or (not name and equals) or (name and not equals):
-                raise ParseError("parameters, each of them once, were expected")
-            if name:
-                found[name] = content.strip()
+        name = _take(members, found)
     return words[0].lower(), found
+
+
+def _take(members: list[bytes], found: dict[bytes, bytes]) -> bytes:
+    """Put parameters without quoted strings into found; returns the name of the last one, b"" where there is none."""
+    name = b""
+    for member in members:
+        name, equals, content = member.partition(b"=")
+        name = name.strip().lower()
+        if name in found or (not name and equals) or (name and not equals):
+            raise ParseError("parameters, each of them once, were expected")
+        if name:
+            found[name] = content.strip()
+    return name
 
 
 def quote(text: bytes) -> bytes:
@@ -99,7 +105,7 @@ def response(algorithm: bytes, ha1: bytes, params: dict[bytes, bytes], method: b
     a2 = method + b":" + uri
     if qop.lower() == b"auth-int":
         a2 += b":" + hexhash(name, body)
-    middle = (params[b"nonce"],)
+    middle: tuple[bytes, ...] = (params[b"nonce"],)
     if qop:
         middle += (params[b"nc"], params[b"cnonce"], qop)
     return hexhash(name, b":".join((ha1,) + middle + (hexhash(name, a2),)))

@@ -7,8 +7,8 @@ CRLs, unsigned attributes.
 
 import hashlib
 
-from ..errors import ParseError
 from ..date_reader import day_number
+from ..errors import ParseError
 from .der import GENERALIZED_TIME, INTEGER, OCTETS, OID, SEQUENCE, SET, UTC_TIME, Element, encode
 
 _PKCS = b"\x2a\x86\x48\x86\xf7\x0d\x01"  # 1.2.840.113549.1

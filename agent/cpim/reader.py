@@ -5,8 +5,8 @@ content is left in one piece.
 """
 
 from ..compat import const
-from ..errors import ParseError
 from ..date_reader import day_number
+from ..errors import ParseError
 from ..headers.date_writer import civil
 from ..headers.values import media_type
 

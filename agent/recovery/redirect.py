@@ -1,12 +1,12 @@
 """Turning to another URI, because a 3xx says so (RFC 3261 section 8.1.3.4)."""
 
+from ..any_target import place_of
 from ..changed import changed
 from ..errors import ParseError
 from ..headers.values import parse_address
 from ..message import Message
 from ..peers import Peers
 from ..request import Request
-from ..any_target import place_of
 from ..uri import parse_uri
 
 

@@ -60,18 +60,21 @@ class Registration:
 
         self._uac = uac
         self._aor = uac.aor
-        aor = read_target(uac.aor, uac.transport, None)[0]
-        user, place = _halves(aor)
-        if registrar is None:
-            registrar = aor[: aor.find(b":") + 1] + place.partition(b";")[0]
-        hop = uac.settings.get("first_hop")
-        self._registrar = registrar = read_target(registrar, uac.transport, hop and hop[0])
-        self._first_hop = hop or registrar[3:]
-        if not contact:
-            contact = user + uac.sent_by
-            if self._first_hop[0][0] != b"UDP" and aor[:4] == b"sip:":
-                contact += b";transport=" + self._first_hop[0][0].lower()
-        self._contact = read_target(contact, b"TLS", None)[0]
+        hop = uac.settings.get("first_hop", (None,))
+        try:
+            aor = read_target(uac.aor, uac.transport, None)[0]
+            user, place = _halves(aor)
+            if registrar is None:
+                registrar = aor[: aor.find(b":") + 1] + place.partition(b";")[0]
+            self._registrar = read_target(registrar, uac.transport, hop[0])
+            self._first_hop: tuple = hop if hop[0] else self._registrar[3:]
+            if not contact:
+                contact = user + uac.sent_by
+                if self._first_hop[0][0] != b"UDP" and aor[:4] == b"sip:":
+                    contact += b";transport=" + self._first_hop[0][0].lower()
+            self._contact = read_target(contact, b"TLS", None)[0]
+        except UsageError as error:
+            raise UsageError("registrar or contact: %s" % error)
         self._flow: tuple = ()  # where we have a binding
         self.asked = expires
         self.expires = expires  # what we ask for at the moment; 0 unregisters

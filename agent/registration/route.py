@@ -1,9 +1,9 @@
 """Where a registrar wants our messages to go first (RFC 3608). Loaded by the first registration that is told so."""
 
+from ..any_target import place_of
 from ..errors import ParseError
 from ..headers.values import parse_address
 from ..message import Message
-from ..any_target import place_of
 from ..uri import Uri, parse_uri
 
 

@@ -15,8 +15,8 @@ from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
-from sipmote.agent.errors import ParseError
 from sipmote.agent.date_reader import parse_date
+from sipmote.agent.errors import ParseError
 from sipmote.smime.reader import BAD, GOOD, MISMATCH, UNDATED, UNKNOWN, UNTRUSTED, Reader, Verdict
 from sipmote.smime.writer import Writer
 from tests.host_tools.certificates import AUTHORITY, FOR_AGREEMENT, Issued, issue
