@@ -3,7 +3,7 @@
 from .events import Transmit
 from .message import Message
 from .notices import Dropped
-from .request import ClientTransaction
+from .request import ClientTransaction, Request
 
 _PING = b"\r\n\r\n"
 
@@ -81,6 +81,20 @@ class More:
         reason: in place of the usual phrase. Raises UsageError for a status below 200, or 408.
         """
         return self._uas.respond(received, status, reason, self._uac.clock, now)  # type: ignore[union-attr,no-any-return]
+
+    def reply(self, received: "MessageReceived", call_id: bytes, body: bytes, now: int) -> list | tuple:  # type: ignore[name-defined]  # noqa: F821
+        """Send text to who sent a MessageReceived, on the flow that brought it; by the proxy or the route if we have one.
+
+        Raises UsageError as send() does.
+        """
+        uac = self._uac
+        if uac.is_guided:
+            return uac.send(uac.request(call_id, received.sender, body, {}), now)
+        from .target import read_target
+
+        read = read_target(received.sender, b"", received.flow)
+        request = Request(call_id, read[:3] + (received.flow, None), uac.aor, uac.token(4), body)
+        return uac.send(request, now)
 
     # What is asked
 

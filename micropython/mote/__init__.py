@@ -38,7 +38,6 @@ class Alert:
 
     outcome = expires = None
     options = {}  # of UserAgent.send(), never changed
-    retries = True  # while nobody answers
     pause_s = 2  # until the next attempt, doubled each time
     _waiting = None  # tasks
 
@@ -201,7 +200,7 @@ class Mote:
         alert = self._alerts.get(event.call_id)
         if event.status < 300:
             self._log.sent(self.uptime_ms(), event)
-        if event.status < 300 and alert is not None and not alert.options:
+        if event.status < 300 and (alert is None or not alert.options):
             self.ended(event.call_id, event.name)
         else:
             from mote.alerts import answered

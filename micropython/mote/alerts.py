@@ -20,7 +20,7 @@ def answered(mote: object, alert: object, outcome: object) -> None:
 
         if wait_for(mote, alert, outcome.call_id):
             return
-    if not alert.retries or (outcome.name != "timeout" and outcome.status != 503):
+    if outcome.name != "timeout" and outcome.status != 503:
         mote.ended(outcome.call_id, outcome.name)
         return
     wait_s = alert.pause_s

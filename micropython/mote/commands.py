@@ -67,11 +67,6 @@ async def _run(mote: object, function: object, command: Command, event: object) 
     if not reply:
         return
     try:
-        # By the proxy, or else the way the command came.
-        alert = mote.Alert(event.sender, reply.encode(), None, None)
-        alert.retries = False
-        if not mote.settings.get("proxy"):
-            alert.options = {"flow": event.flow}
-        mote.submit(alert)
+        mote.shell.carry_out(mote.agent.reply(event, mote.agent.new_call_id(), reply.encode(), now()))
     except Exception as error:
         mote.log(ERROR, "reply_failed", error=str(error))

@@ -1,0 +1,53 @@
+"""R3428-2.1, R3428-2.2: a reply is a MESSAGE of its own, and goes the way that what it replies to has come."""
+
+from agent.errors import UsageError
+from agent.events import Outcome, Transmit
+from agent.message import Message
+from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, desk, only, raises
+
+
+def received(ua, flow, data=MESSAGE):
+    return only(ua.receive(data, flow, NOW))
+
+
+def test_a_reply_goes_the_way_that_the_message_came():
+    for flow in (UDP, TCP, UDP + ("the shell's own",)):
+        ua = desk()
+        event = received(ua, flow)
+        ua.respond(event, 200, NOW)
+        sent = only(ua.reply(event, ua.new_call_id(), b"all well", NOW))
+        assert type(sent) is Transmit and sent.flow == flow
+        message = Message(sent.data)
+        assert (message.method, message.uri, message.body) == (b"MESSAGE", b"sip:boiler@example.org", b"all well")
+        assert message.get(b"to") == b"<sip:boiler@example.org>"
+        assert message.get(b"via").startswith(b"SIP/2.0/" + flow[0] + b" ")
+        assert b"tag=" not in message.get(b"to")  # no dialog: RFC 3428 section 2
+
+
+def test_names_in_the_senders_uri_are_not_looked_up():
+    for sender in (b"sip:boiler@unknown.invalid", b"sip:boiler@example.org;user=phone", b"im:boiler@example.org"):
+        ua = desk()
+        event = received(ua, UDP, changed(MESSAGE, b"<sip:boiler@example.org>", b"<" + sender + b">"))
+        assert only(ua.reply(event, ua.new_call_id(), b"x", NOW)).flow == UDP
+
+
+def test_a_reply_goes_by_the_proxy_where_there_is_one():
+    ua = desk(proxy=b"sip:192.0.2.99")
+    event = received(ua, UDP)
+    assert only(ua.reply(event, ua.new_call_id(), b"x", NOW)).flow == (b"UDP", b"192.0.2.99", 5060)
+
+
+def test_a_reply_ends_in_one_outcome_and_keeps_the_rules_of_all_messages():
+    """R3428-8.2, R3428-8.4"""
+    ua = desk()
+    event = received(ua, UDP)
+    first = ua.new_call_id()
+    sent = only(ua.reply(event, first, b"x", NOW))
+    assert ua.reply(event, ua.new_call_id(), b"y", NOW) == ()  # behind the first one
+    raises(UsageError, ua.reply, event, first, b"z", NOW)
+    raises(UsageError, ua.reply, event, ua.new_call_id(), b"z" * 1300, NOW)
+    head = sent.data.partition(b"\r\n")[2].partition(b"Max-Forwards")
+    rest = head[2].partition(b"From:")
+    answer = b"SIP/2.0 200 OK\r\n" + head[0] + b"From:" + rest[2].partition(b"Content-Type")[0] + b"\r\n"
+    events = ua.receive(answer, UDP, NOW)
+    assert [type(one) for one in events] == [Outcome, Transmit] and events[0].call_id == first
