@@ -83,7 +83,7 @@ class More:
         return self._uas.respond(received, status, reason, self._uac.clock, now)  # type: ignore[union-attr,no-any-return]
 
     def reply(self, received: "MessageReceived", call_id: bytes, body: bytes, now: int) -> list | tuple:  # type: ignore[name-defined]  # noqa: F821
-        """Send text to who sent a MessageReceived, on the flow that brought it; by the proxy or the route if we have one.
+        """Send text to who sent a MessageReceived: by the proxy or the route if we have one, else on its flow.
 
         Raises UsageError as send() does.
         """
