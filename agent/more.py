@@ -89,12 +89,13 @@ class More:
         """
         uac = self._uac
         if uac.is_guided:
-            return uac.send(uac.request(call_id, received.sender, body, {}), now)
-        from .target import read_target
+            request = uac.request(call_id, received.sender, body, {})
+        else:
+            from .target import read_target
 
-        read = read_target(received.sender, b"", received.flow)
-        request = Request(call_id, read[:3] + (received.flow, None), uac.aor, uac.token(4), body)
-        return uac.send(request, now)
+            read = read_target(received.sender, b"", received.flow)
+            request = Request(call_id, read[:3] + (received.flow, None), uac.aor, uac.token(4), body)
+        return uac.send(request, now)  # type: ignore[no-any-return]
 
     # What is asked
 

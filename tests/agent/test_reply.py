@@ -11,7 +11,7 @@ def received(ua, flow, data=MESSAGE):
 
 
 def test_a_reply_goes_the_way_that_the_message_came():
-    for flow in (UDP, TCP, (*UDP, "the shell's own")):
+    for flow in (UDP, TCP, (b"UDP", b"192.0.2.1", 5062, "the shell's own")):
         ua = desk()
         event = received(ua, flow)
         ua.respond(event, 200, NOW)
