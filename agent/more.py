@@ -113,7 +113,10 @@ class More:
         return self._uac.recovery is not None and self._uac.recovery.has_refused(key, content_type)
 
     def move_to(self, sent_by: bytes) -> None:
-        """Let answers reach us at another place: host or host:port."""
+        """Let answers reach us at another place: host or host:port. Raises UsageError for what is neither."""
+        from .target import read_target
+
+        read_target(b"sip:x@" + sent_by, b"", (b"TLS",))
         self._uac.sent_by = sent_by
 
     def resolved(self, uri: bytes, flows: list, now: int, reason: bytes = b"No Address") -> list:

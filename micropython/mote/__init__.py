@@ -1,12 +1,15 @@
 """What a sensor's program imports: one object that sends alerts, runs sensors and answers commands.
 
+from machine import ADC, Pin
 from mote import Mote
+
 mote = Mote()
+probe = ADC(Pin(34))
 
 @mote.every(30)
-async def boiler():
-    if read_probe() > 80:
-        await mote.alert("Boiler too hot", expires=600)
+def boiler():
+    if probe.read_u16() > 40000:
+        mote.alert("Boiler too hot", expires=600)
 
 mote.run()
 """

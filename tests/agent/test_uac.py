@@ -289,3 +289,13 @@ def test_what_cannot_be_sent_at_all_is_the_callers_error():
         raises(UsageError, lambda proxy=proxy: board(proxy=proxy))
     raises(UsageError, UserAgent, b"boiler", b"192.0.2.7", counting())
     raises(UsageError, UserAgent, b"sip:boiler@example.org", b"192.0.2.7:x", counting())
+
+
+def test_answers_reach_us_where_we_have_moved():
+    """R3261-8.1-7: sent-by of each request from now on; what is no host and port is the caller's error"""
+    ua = board()
+    for bad in (b"", b"a b", b"192.0.2.8:x", b"192.0.2.8\r\nContact: <sip:x>"):
+        raises(UsageError, ua.move_to, bad)
+    assert b" 192.0.2.7:5060;branch=" in only(ua.send(ua.new_call_id(), DESK, b"x", NOW)).data
+    ua.move_to(b"192.0.2.8:5070")
+    assert b" 192.0.2.8:5070;branch=" in only(ua.send(ua.new_call_id(), b"sip:lamp@example.org", b"x", NOW)).data
