@@ -217,7 +217,7 @@ def test_manual_explains_each_word_of_the_log() -> None:
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "log" and len(node.args) == 2:
                 level, event = (ast.unparse(each).strip("'") for each in node.args)
                 written.add((event, level.lower(), frozenset(keyword.arg or "" for keyword in node.keywords)))
-    written.add(("outcome", "info", frozenset(("name", "status", "call_id"))))  # Log.sent()
+    written.add(("outcome", "info", frozenset(("name", "status", "call_id"))))  # mote.log.sent()
     listed = {
         (_quoted(row[0])[0], row[1], frozenset(row[2].split(", ")) - {"-"})
         for row in _rows(_text("micropython"), "event | level")

@@ -24,7 +24,7 @@ gc.threshold(1024)  # what loading leaves behind goes before the next thing is l
 from agent.clock import until
 from agent.compat import const
 from agent.events import Outcome
-from mote.log import ERROR, Log
+from mote.log import ERROR, INFO, put, sent
 from mote.net.shell import Shell
 from mote.net.sockets import now
 
@@ -79,7 +79,7 @@ class Mote:
 
         self.settings = settings = load()
         self.agent = user_agent(settings)
-        self._log = Log(level(settings), self.agent.uac)
+        self._level = level(settings)
         from mote.forget import forget
 
         forget()
@@ -121,10 +121,10 @@ class Mote:
 
     def log(self, level: int, event: str, **fields: object) -> None:
         """Write a log record (levels and field types: mote.log)."""
-        if level >= self._log.level:
+        if level >= self._level:
             from mote.cbor import cbor
 
-            self._log.put(level, self.uptime_ms(), cbor(event) + cbor(fields))
+            put(level, self.uptime_ms(), self.agent.uac.clock, cbor(event) + cbor(fields))
 
     def alert(self, text: str, expires: int | None = None, to: str | None = None) -> Alert:
         """Send text; returns at once what can be awaited for its outcome.
@@ -201,11 +201,11 @@ class Mote:
             return
         gc.threshold(_before)  # what an exchange needs is loaded now
         alert = self._alerts.get(event.call_id)
-        if event.status < 300:
-            self._log.sent(self.uptime_ms(), event)
         if event.status < 300 and (alert is None or not alert.options):
             self.ended(event.call_id, event.name)
         else:
             from mote.alerts import answered
 
             answered(self, alert, event)
+        if event.status < 300 and self._level <= INFO:  # last: if memory runs out, nothing but the record is lost
+            sent(self.uptime_ms(), self.agent.uac.clock, event)

@@ -20,36 +20,31 @@ _KIND = const(2)
 _BUILD = const(0)  # deploy puts another number here
 
 
-class Log:
-    """Writes records of a level or above. uac: agent.uac.Uac, whose clock each record states."""
+_seq = 0
 
-    _seq = 0
 
-    def __init__(self, level: int, uac: object) -> None:
-        self.level = level
-        self._uac = uac
+def sent(uptime_ms: int, clock: object | None, outcome: object) -> None:
+    """Write the outcome of a message that was taken: as a record is, without loading what encodes others."""
+    name = b"goutcome\xa3dnameidelivered" if outcome.status != 202 else b"goutcome\xa3dnamehaccepted"
+    call_id = outcome.call_id
+    parts = (name, b"fstatus\x19", pack(">H", outcome.status), b"gcall_idx", bytes((len(call_id),)), call_id)
+    put(INFO, uptime_ms, clock, b"".join(parts))
 
-    def sent(self, uptime_ms: int, outcome: object) -> None:
-        """Write the outcome of a message that was taken: as a record is, without loading what encodes others."""
-        if self.level <= INFO:
-            name = b"goutcome\xa3dnameidelivered" if outcome.status != 202 else b"goutcome\xa3dnamehaccepted"
-            call_id = outcome.call_id
-            parts = (name, b"fstatus\x19", pack(">H", outcome.status), b"gcall_idx", bytes((len(call_id),)), call_id)
-            self.put(INFO, uptime_ms, b"".join(parts))
 
-    def put(self, level: int, uptime_ms: int, content: bytes) -> None:
-        """Write a record. content: its event and its fields in CBOR."""
-        clock = self._uac.clock
-        unix = None if clock is None else clock.unix(now())
-        # One call in C for what is always there, in fixed widths: an array of 9, the kind, build, seq and the uptime.
-        if unix is None:
-            rest = pack(">BBB", 0xF6, 0, level)
-        else:
-            rest = pack(">BIBB", 0x1A, unix, clock.quality, level)
-        head = pack(">BBBHBHBI", 0x89, _KIND, 0x19, _BUILD, 0x19, self._seq, 0x1A, uptime_ms & 0xFFFFFFFF)
-        record = b"".join((head, rest, content))
-        self._seq = (self._seq + 1) & 0xFFFF
-        write = sys.stdout.buffer.write
-        write(b"\x1e")
-        write(b2a_base64(record + pack(">I", crc32(record) & 0xFFFFFFFF), newline=False))
-        write(b"\x1f")
+def put(level: int, uptime_ms: int, clock: object | None, content: bytes) -> None:
+    """Write a record. clock: agent.wall_clock.WallClock or None. content: its event and its fields in CBOR."""
+    global _seq
+    unix = None if clock is None else clock.unix(now())
+    # One call in C for what is always there, in fixed widths: an array of 9, the kind, build, seq and the uptime.
+    up = uptime_ms & 0xFFFFFFFF
+    if unix is None:
+        head = pack(">BBBHBHBIBBB", 0x89, _KIND, 0x19, _BUILD, 0x19, _seq, 0x1A, up, 0xF6, 0, level)
+    else:
+        quality = clock.quality
+        head = pack(">BBBHBHBIBIBB", 0x89, _KIND, 0x19, _BUILD, 0x19, _seq, 0x1A, up, 0x1A, unix, quality, level)
+    _seq = (_seq + 1) & 0xFFFF
+    checksum = pack(">I", crc32(content, crc32(head)))
+    write = sys.stdout.buffer.write
+    write(b"\x1e")
+    write(b2a_base64(b"".join((head, content, checksum)), newline=False))
+    write(b"\x1f")

@@ -5,13 +5,13 @@ import sys
 
 from agent.events import Outcome
 from agent.user_agent import UserAgent
-from mote.log import Log
+from mote.log import sent
 
 gc.threshold(-1)  # as mote has it once a board has started
 which = sys.argv[1]
 target = b"sip:desk@127.0.0.1:5099"
 agent = UserAgent(b"sip:boiler@127.0.0.1", b"127.0.0.1:5060", os.urandom)
-log = Log(0, agent.uac)
+
 outcome = Outcome(b"59c6250689b35472d2a8", "delivered", 200, b"OK", None)
 answer = (
     b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=%s;received=127.0.0.1;rport=5060\r\n"
@@ -35,7 +35,7 @@ def once():
         at = request.find(b"branch=") + 7
         agent.receive(answer % request[at : at + 23], flow, 0)
     elif which == "log":
-        log.sent(1000, outcome)
+        sent(1000, None, outcome)
 
 
 for _ in range(int(sys.argv[2])):
