@@ -59,7 +59,8 @@ class Resolver:
             server = self._server()
             buffer = bytearray(_MAX_RESPONSE)  # one for all responses: it is the most memory in one piece
             question = search.question()
-            while question is not None:
+            # Who is known to listen on TCP is not asked for over UDP: a stream that fails says so, UDP is silent for 32 s.
+            while question is not None and not (question[1] and search.flows and search.flows[0][0] == b"TCP"):
                 values, ttl = await _ask(server, question[0], SRV if question[1] else A, buffer)
                 search.answer(values, ttl)
                 question = search.question()
