@@ -1,7 +1,7 @@
-"""Events of the core that are no outcome: loaded by the first of them."""
+"""Events of the core that are no outcome, and what a task did not expect: loaded by the first of them."""
 
 from agent.notices import Dropped, Provisional
-from mote.log import DEBUG, INFO, WARNING
+from mote.log import DEBUG, ERROR, INFO, WARNING
 
 
 def take(mote: object, event: object) -> None:
@@ -11,6 +11,8 @@ def take(mote: object, event: object) -> None:
         mote.log(DEBUG, "dropped", reason=event.reason)
     elif kind is Provisional:
         pass  # somebody works on it
+    elif isinstance(event, Exception):
+        mote.log(ERROR, "task_failed", error=repr(event))
     elif hasattr(event, "message"):
         from mote.commands import take_message
 

@@ -12,9 +12,12 @@ _HOUSEKEEPING_MS = const(3600000)
 async def keep_house(mote: object) -> None:
     """Do for ever what has to be done now and then, for the clocks' sake."""
     while True:
-        await asyncio.sleep_ms(_HOUSEKEEPING_MS)
-        mote.uptime_ms()
-        keep_time(mote)
+        try:
+            await asyncio.sleep_ms(_HOUSEKEEPING_MS)
+            mote.uptime_ms()
+            keep_time(mote)
+        except Exception as error:
+            await mote.shell.failed(error)
 
 
 def online(mote: object, address: str) -> None:

@@ -122,6 +122,17 @@ def test_second_server_takes_what_the_first_one_refuses_a_connection_for() -> No
     assert header(peer.got[0], "Via").startswith("SIP/2.0/TCP")
 
 
+def test_a_server_that_dns_names_for_tcp_is_not_waited_for_over_udp_when_its_stream_ends() -> None:
+    """A proxy that stops before it answers: the 503 comes at once and names the stream, not a 408 after Timer F"""
+    with Peer("tcp", [[]]) as proxy:  # hangs up when it has the request
+        records = [f"10 0 {proxy.port} a.example.org."]
+        services = {(f"_sip._{transport}.example.org", "SRV"): records for transport in ("udp", "tcp")}
+        with DnsServer({**services, ("a.example.org", "A"): ["127.0.0.1"]}) as server:
+            seen = _send(["sip:desk@example.org"], server.place, transport="tcp", proxy="sip:example.org")
+    assert seen.outcomes[0][:3] == ["failed", 503, "the connection has ended"]
+    assert len(proxy.got) == 1
+
+
 def test_udp_is_next_where_the_preferred_tcp_is_refused() -> None:
     with Peer("udp", [["200 OK"]]) as peer, DnsServer({("example.org", "A"): ["127.0.0.1"]}) as server:
         seen = _send([f"sip:desk@example.org:{peer.port}"], server.place, transport="tcp")

@@ -35,13 +35,17 @@ class Listener:
     async def _accept(self) -> None:
         streams = self._streams
         while True:
-            await readable(self._server)
+            sock = None
             try:
+                await readable(self._server)
                 sock, address = self._server.accept()
-            except (OSError, MemoryError):
-                continue  # it has gone again, or will have to
-            if len(streams.connections) >= _MAX_CONNECTIONS and not streams.make_room():
+                if len(streams.connections) < _MAX_CONNECTIONS or streams.make_room():
+                    sock.setblocking(False)
+                    streams.accept((b"TCP",) + host_port_of(address), Stream(sock))
+                    continue
+            except OSError:
+                pass  # it has gone again
+            except Exception as error:
+                await streams.shell.failed(error)
+            if sock is not None:
                 sock.close()
-                continue
-            sock.setblocking(False)
-            streams.accept((b"TCP",) + host_port_of(address), Stream(sock))

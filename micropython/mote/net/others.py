@@ -18,7 +18,10 @@ class Others:
         self._listener = None
 
     def take(self, event: object) -> bool:
-        """Do what an event asks for; False if it isn't for a shell."""
+        """Do what an event asks for; False if it isn't for a shell.
+
+        A function stands for the events that it returns: for what the core must be told even if memory is short now.
+        """
         kind = type(event)
         if kind is Transmit:
             self.streams().write(event.flow, event.data)
@@ -28,6 +31,8 @@ class Others:
 
                 self._resolver = Resolver(self._shell)
             self._resolver.resolve(event.uri)
+        elif callable(event):
+            self._shell.carry_out(event())
         else:
             return False
         return True
@@ -37,7 +42,7 @@ class Others:
         if self._streams is None:
             from mote.net.tcp import Streams
 
-            self._streams = Streams(self._shell, self.receive)
+            self._streams = Streams(self._shell)
         return self._streams
 
     def listen(self, host: str, port: int) -> None:
@@ -68,8 +73,3 @@ class Others:
             except MemoryError:
                 collect()
         shell.carry_out((Dropped("no memory for a message", flow),))  # over UDP the sender will repeat it
-
-    def receive_again(self, data: bytes | None, flow: tuple) -> None:
-        """Take a datagram for which memory ran out; None if it could not even be read: its sender will repeat it."""
-        if data is not None:
-            self.receive(data, flow)

@@ -45,11 +45,12 @@ class Resolver:
         if known:
             self._found(uri, known, b"")
         elif uri not in self._busy:
-            self._busy.append(uri)
             asyncio.create_task(self._look_up(uri))
+            self._busy.append(uri)
 
     def _found(self, uri: bytes, flows: list, reason: bytes) -> None:
-        self._shell.carry_out(self._shell.user_agent.resolved(uri, flows, now(), reason))
+        shell = self._shell
+        shell.carry_out((lambda: shell.user_agent.resolved(uri, flows, now(), reason),))
 
     async def _look_up(self, uri: bytes) -> None:
         flows = []
@@ -59,18 +60,21 @@ class Resolver:
             server = self._server()
             buffer = bytearray(_MAX_RESPONSE)  # one for all responses: it is the most memory in one piece
             question = search.question()
-            while question is not None:
+            # Who listens on TCP isn't looked for over UDP, too: a stream that fails says so, UDP is silent for 32 s.
+            while question is not None and not (question[1] and search.flows and search.flows[0][0] == b"TCP"):
                 values, ttl = await _ask(server, question[0], SRV if question[1] else A, buffer)
                 search.answer(values, ttl)
                 question = search.question()
             if not search.flows:
                 raise OSError("no address found for " + search.host.decode())
             flows = search.flows
-        except (OSError, AgentError, MemoryError) as error:
+            if search.ttl and len(self._known) < _MAX_KEPT:
+                self._known[uri] = flows
+        except Exception as error:
             reason = str(error).encode()
+            if not isinstance(error, (OSError, AgentError)):
+                await self._shell.failed(error)
         self._busy.remove(uri)
-        if flows and search.ttl and len(self._known) < _MAX_KEPT:
-            self._known[uri] = flows
         self._found(uri, flows, reason)
         if flows:
             await asyncio.sleep(search.ttl)

@@ -51,20 +51,22 @@ class Shell:
                 part.close()
 
     def carry_out(self, events: object) -> None:
-        """Do what the core asks for, in its order."""
-        is_due = False
+        """Do what the core asks for, in its order. What fails holds nothing up: the core asks only once."""
         for event in events:
             kind = type(event)
-            if kind is Outcome:
-                self._on_event(event)
-                continue
-            is_due = True
-            if kind is Transmit and event.flow[0] == b"UDP":
-                self._send(event.data, event.flow)
-            elif not self.others().take(event):
-                self._on_event(event)
-        if is_due:
-            self._arm()
+            try:
+                if kind is Transmit and event.flow[0] == b"UDP":
+                    self._send(event.data, event.flow)
+                elif kind is Outcome or not self.others().take(event):
+                    self._on_event(event)
+            except Exception as error:
+                asyncio.create_task(self._again(error, event))
+        self._arm()
+
+    async def _again(self, error: Exception, event: object) -> None:
+        await self.failed(error)
+        if type(error) is MemoryError:
+            self.carry_out((event,))
 
     def _arm(self) -> None:
         """Have the ticker wake in time for the core's next deadline.
@@ -92,11 +94,24 @@ class Shell:
         except OSError as error:
             self.carry_out(self.user_agent.failed(flow, now(), str(error).encode()))
 
+    def failed(self, error: Exception) -> object:
+        """Tell of what a task did not expect, unless memory was just short; to be awaited at once, before it goes on.
+
+        In the latter case nothing is allocated, not even a coroutine.
+        """
+        collect()
+        try:
+            if type(error) is not MemoryError:
+                self._on_event(error)
+        except Exception:
+            print(error)
+        return asyncio.sleep_ms(100)  # let others finish
+
     async def _read(self) -> None:
         while True:
-            await readable(self._udp)
             data = None  # takes no memory while one is awaited
             try:
+                await readable(self._udp)
                 try:
                     data, address = self._udp.recvfrom(_MAX_DATAGRAM)
                 except MemoryError:
@@ -108,19 +123,17 @@ class Shell:
                     self.others().received(data, address)
             except OSError:
                 pass  # an ICMP error of an earlier datagram; its request runs into its timer
-            except MemoryError:
-                collect()
-                self.others().receive_again(data, self._flow)
+            except Exception as error:
+                await self.failed(error)  # it will come again: a request by its sender, a response after our next one
 
     async def _tick(self) -> None:
         while True:
-            wait = self.user_agent.wait_ms(now())
-            if wait is None:
-                wait = _LONG_MS
-            self._wake_at = now() + wait
-            await asyncio.sleep_ms(wait)
             try:
+                wait = self.user_agent.wait_ms(now())
+                if wait is None:
+                    wait = _LONG_MS
+                self._wake_at = now() + wait
+                await asyncio.sleep_ms(wait)
                 self.carry_out(self.user_agent.wake(now()))
-            except MemoryError:  # it is due again at once
-                collect()
-                await asyncio.sleep_ms(100)  # let others finish
+            except Exception as error:  # it is due again at once
+                await self.failed(error)

@@ -1,7 +1,6 @@
 """Streams that the core asks for. Loaded by a board that uses TCP or TLS; those that peers open: mote.listener."""
 
 import asyncio
-from gc import collect
 
 from agent.clock import until
 from agent.compat import const
@@ -25,10 +24,8 @@ class Connection:
 class Streams:
     """Keeps one connection for each flow, opens it when there is something to send, and reads until it ends."""
 
-    def __init__(self, shell: object, receive: object) -> None:
-        """receive: a function of what a Framer found and its flow."""
-        self._shell = shell
-        self._receive = receive
+    def __init__(self, shell: object) -> None:
+        self.shell = shell
         self.connections = {}
 
     def close(self) -> None:
@@ -41,19 +38,21 @@ class Streams:
         """Send data on the flow's connection, opened first if need be; the core hears of a connection that fails."""
         connection = self.connections.get(flow)
         if connection is None:
-            self.connections[flow] = connection = Connection()
+            connection = Connection()
             connection.opening = asyncio.create_task(self._connect(flow, connection))
             asyncio.create_task(self._give_up(flow, connection))
+            self.connections[flow] = connection  # now that nothing is missing
         connection.unsent += data
         if connection.stream is not None and not connection.flushing:
             asyncio.create_task(self._flush(flow, connection))
 
     def accept(self, flow: tuple, stream: object) -> None:
         """Read a stream that a peer has opened."""
-        self.connections[flow] = connection = Connection()
+        connection = Connection()
         connection.stream = stream
         connection.heard_at = now()
         asyncio.create_task(self.read(flow, connection))
+        self.connections[flow] = connection
 
     def make_room(self) -> bool:
         """Close the peer's stream that was silent for longest: idle ones keep nobody out. False if all are ours."""
@@ -78,14 +77,13 @@ class Streams:
             if flow[0] == b"TLS":
                 from mote.net.tls import connect
 
-                stream = await connect(flow, self._shell)
+                connection.stream = await connect(flow, self.shell)
             else:
-                stream, _ = await asyncio.open_connection(flow[1].decode(), flow[2])
-        except (OSError, MemoryError) as error:
-            self.lost(flow, connection, str(error).encode())
+                connection.stream, _ = await asyncio.open_connection(flow[1].decode(), flow[2])
+            asyncio.create_task(self.read(flow, connection))
+        except Exception as error:
+            await self._failed(flow, connection, error)
             return
-        connection.stream = stream
-        asyncio.create_task(self.read(flow, connection))
         await self._flush(flow, connection)
 
     async def _give_up(self, flow: tuple, connection: Connection) -> None:
@@ -101,9 +99,14 @@ class Streams:
                 data, connection.unsent = connection.unsent, b""
                 connection.stream.write(data)
                 await connection.stream.drain()
-        except (OSError, MemoryError) as error:
-            self.lost(flow, connection, str(error).encode())
+        except Exception as error:
+            await self._failed(flow, connection, error)
         connection.flushing = False
+
+    async def _failed(self, flow: tuple, connection: Connection, error: Exception) -> None:
+        self.lost(flow, connection, str(error).encode())
+        if not isinstance(error, OSError):
+            await self.shell.failed(error)
 
     async def read(self, flow: tuple, connection: Connection) -> None:
         framer = Framer(_MAX_MESSAGE)
@@ -111,18 +114,22 @@ class Streams:
             while not framer.lost:
                 try:
                     data = await connection.stream.read(256)
-                except MemoryError:
-                    collect()
-                    await asyncio.sleep_ms(100)  # let others finish
+                except MemoryError as error:
+                    await self.shell.failed(error)
                     continue
                 if not data:
                     break
                 for item in framer.feed(data):
                     if connection.heard_at is not None:
                         connection.heard_at = now()
-                    self._receive(item, flow)
-        except (OSError, MemoryError):
+                    try:
+                        self.shell.others().receive(item, flow)
+                    except Exception as error:
+                        await self.shell.failed(error)
+        except OSError:
             pass
+        except Exception as error:
+            await self.shell.failed(error)
         if connection.unsent or connection.flushing:
             await asyncio.sleep_ms(100)  # the answer that says why
         self.lost(flow, connection, b"the connection has ended")
@@ -131,7 +138,9 @@ class Streams:
         """Close a connection that has ended or is dead, and tell the core, unless that was done."""
         if self.connections.get(flow) is not connection:
             return
+        shell = self.shell
+        end = (lambda: shell.user_agent.failed(flow, now(), reason),)
         del self.connections[flow]
         if connection.stream is not None:
             connection.stream.s.close()
-        self._shell.carry_out(self._shell.user_agent.failed(flow, now(), reason))
+        shell.carry_out(end)

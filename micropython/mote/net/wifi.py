@@ -17,22 +17,30 @@ async def keep_up(mote: object) -> None:
     wlan = network.WLAN(network.STA_IF)
     while True:
         for ssid, password in mote.settings["wifi"]:
-            # A second connect() on a live interface raises "Wifi Internal Error" on esp32: begin from off each time.
-            wlan.active(False)
-            wlan.active(True)
             try:
-                wlan.connect(ssid, password)
-            except OSError:
-                continue
-            waited = 0
-            while not wlan.isconnected() and waited < _JOIN_MS:
-                await asyncio.sleep_ms(_STEP_MS)
-                waited += _STEP_MS
-            if wlan.isconnected():
-                address = wlan.ifconfig()[0]
-                mote.log(INFO, "wifi_up", address=address)
-                online(mote, address)
-                while wlan.isconnected():
-                    await asyncio.sleep_ms(1000)
-                mote.log(WARNING, "wifi_down", ssid=ssid)
+                await _use(mote, wlan, ssid, password)
+            except Exception as error:
+                await mote.shell.failed(error)
         await asyncio.sleep_ms(2000)
+
+
+async def _use(mote: object, wlan: object, ssid: str, password: str) -> None:
+    """Join a network, and return when it is lost, or didn't answer."""
+    # A second connect() on a live interface raises "Wifi Internal Error" on esp32: begin from off each time.
+    wlan.active(False)
+    wlan.active(True)
+    try:
+        wlan.connect(ssid, password)
+    except OSError:
+        return
+    waited = 0
+    while not wlan.isconnected() and waited < _JOIN_MS:
+        await asyncio.sleep_ms(_STEP_MS)
+        waited += _STEP_MS
+    if wlan.isconnected():
+        address = wlan.ifconfig()[0]
+        mote.log(INFO, "wifi_up", address=address)
+        online(mote, address)
+        while wlan.isconnected():
+            await asyncio.sleep_ms(1000)
+        mote.log(WARNING, "wifi_down", ssid=ssid)
