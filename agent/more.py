@@ -134,7 +134,11 @@ class More:
         """
         events: list = self._uac.rescue().failed(flow, now, reason)
         if self.registration is not None:
-            events += self.registration.flow_failed(flow, now)
+            try:
+                events += self.registration.flow_failed(flow, now)
+            except MemoryError:
+                if not events:
+                    raise  # else what has ended is told; a binding has its pings and its renewal
         return events
 
     def register(

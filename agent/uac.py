@@ -220,7 +220,12 @@ class Uac:
             if attempt.wake(now):
                 events.append(Transmit(attempt.data, attempt.flow))
             elif attempt.state == _TERMINATED:
-                events += self.rescue().end(attempt, 408, b"Request Timeout", None, now)
+                try:
+                    events += self.rescue().end(attempt, 408, b"Request Timeout", None, now)
+                except MemoryError:
+                    if not events:
+                        raise
+                    break  # what has ended is told; the others are due again at once
         return events
 
     def wait_ms(self, now: int) -> int | None:

@@ -122,5 +122,10 @@ class Recovery:
                     events.append(Outcome(request.call_id, "failed", 503, reason, None))
         for attempt in list(uac.pending.values()):
             if attempt.flow[:3] == flow[:3]:
-                events += self.end(attempt, 503, reason, None, now)
+                try:
+                    events += self.end(attempt, 503, reason, None, now)
+                except MemoryError:
+                    if not events:
+                        raise
+                    break  # what has ended is told; the others have their timers
         return events

@@ -125,7 +125,7 @@ class Registration:
         if self.expires == 0 and not self._is_leaving:
             return self.start(now)  # stop() was called meanwhile, and this one may have bound us
         if response is not None and status < 300:
-            if self.expires and self._move(response):
+            if self.expires and self._move(response, attempt.flow[0]):  # type: ignore[attr-defined]
                 return self.start(now)
             granted = self._granted(response)
             if granted is not None and (granted > 0 or self.expires == 0):
@@ -133,9 +133,10 @@ class Registration:
             status = 500  # a 200 that doesn't list our contact: there is no binding
         return self._lost(status, response, now)
 
-    def _move(self, response: Message) -> bool:
+    def _move(self, response: Message, transport: bytes) -> bool:
         """Take the address that the registrar saw as our contact, if it is another one: we are behind a NAT.
 
+        transport: that the response came over; its address there is of no use over another one.
         Once for each renewal, so that a NAT that changes its mind each time can't keep us busy. With outbound we are
         reached on our flow, whatever the contact is, and a second one would turn outbound off at some proxies.
         """
@@ -153,9 +154,11 @@ class Registration:
         host = (_after(via, b";received=") or flow[1]).strip(b"[]")
         if host.find(b":") >= 0:
             host = b"[" + host + b"]"
-        _, semicolon, params = place.partition(b";")
+        params = [one for one in place.split(b";")[1:] if one[:10].lower() != b"transport="]
+        if transport != b"UDP" and user[:4] == b"sip:":
+            params.append(b"transport=" + transport.lower())
         try:
-            new = read_target(b"".join((user, host, b":", port, semicolon, params)), b"UDP", None)
+            new = read_target(b";".join([user + host + b":" + port] + params), b"UDP", None)
         except UsageError:
             return False
         if not new[3][2] or new[3] == flow:

@@ -178,9 +178,13 @@ class Mote:
             asyncio.create_task(self._repeat(*sensor))
         await asyncio.sleep(_STARTED_S)
         gc.threshold(_before)  # who has sent nothing yet isn't slowed down any longer
-        from mote.online import keep_house
+        while True:
+            try:
+                from mote.online import keep_house
 
-        await keep_house(self)
+                await keep_house(self)
+            except Exception as error:
+                await self.shell.failed(error)
 
     async def _repeat(self, period_ms: int, function: object) -> None:
         while True:
@@ -189,7 +193,10 @@ class Mote:
                 if hasattr(result, "send"):  # a coroutine
                     await result
             except Exception as error:
-                self.log(ERROR, "sensor_failed", error=repr(error))
+                try:
+                    self.log(ERROR, "sensor_failed", error=repr(error))
+                except MemoryError:
+                    print("sensor_failed", error)
             result = None
             await asyncio.sleep_ms(period_ms)
 

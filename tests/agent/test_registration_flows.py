@@ -3,6 +3,7 @@
 from agent.clock import later, until
 from agent.message import Message
 from agent.registration.events import Registered, RegistrationLost
+from agent.user_agent import UserAgent
 from tests.helpers import NOW, Settled, answer, board, changed, only
 from tests.registrar import (
     CONTACT,
@@ -266,3 +267,16 @@ def test_one_may_register_again_after_unregistering():
     assert Message(transmit.data).get(b"expires") == b"3600"
     assert replied(ua, transmit, b"200 OK", OK) == [Registered(3600)]
     assert until(later(NOW, ua.wait_ms(NOW)), NOW) == 25000
+
+
+def test_an_address_seen_on_a_stream_is_one_for_streams():
+    """a registrar that failed over UDP was reached over TCP: nobody finds that port over UDP"""
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", steady())
+    place = only(ua.register(NOW)).uri
+    first = only(ua.resolved(place, [REGISTRAR, STREAM], NOW))
+    second = only(ua.failed(first.flow, NOW))
+    assert second.flow == STREAM
+    assert only(ua.receive(seen_as(second, b";received=192.0.2.7;rport=40000"), STREAM, NOW)).uri == place
+    third = only(ua.resolved(place, ua.live_first([REGISTRAR, STREAM], NOW), NOW))
+    moved = b"<sip:boiler@192.0.2.7:40000;transport=tcp>, %s;expires=0" % CONTACT
+    assert (third.flow, Message(third.data).get(b"contact")) == (STREAM, moved)

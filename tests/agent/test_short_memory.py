@@ -108,3 +108,38 @@ def test_a_binding_is_renewed_when_there_is_memory_for_it():
     assert only(ua.receive(answer(request, b"200 OK", fields), FLOW, NOW)) == Registered(60)
     renewal = only(fails_once(memory, ua.wake, later(NOW, 30000))).data
     assert renewal.startswith(b"REGISTER ")
+
+
+def two_that_end_together():
+    """Return a user agent, its memory, and nothing but memory missing to end message 2: another waits behind that."""
+    ua, memory = short()
+    only(ua.send(b"1", b"sip:lamp@192.0.2.9", b"hot", NOW))
+    only(ua.send(b"2", DESK, b"hot", NOW))
+    assert not ua.send(b"3", DESK, b"hotter", NOW, flow=(b"UDP", b"192.0.2.99", 5060))
+    return ua, memory
+
+
+def outcomes_of(memory, function, *arguments):
+    """Call function without memory until it brings nothing new, then with memory; return all outcomes."""
+    events = []
+    memory.is_used_up = True
+    try:
+        events += function(*arguments)
+        events += function(*arguments)
+    except MemoryError:
+        pass
+    memory.is_used_up = False
+    events += function(*arguments)
+    return [event for event in events if type(event) is Outcome]
+
+
+def test_what_ended_is_told_though_memory_is_short_for_what_ends_with_it():
+    ua, memory = two_that_end_together()
+    ended = outcomes_of(memory, ua.wake, later(NOW, 32000))
+    assert sorted([one.call_id for one in ended]) == [b"1", b"2"]
+
+
+def test_a_flow_that_is_gone_ends_each_message_once_though_memory_is_short():
+    ua, memory = two_that_end_together()
+    ended = outcomes_of(memory, ua.failed, FLOW, NOW)
+    assert sorted([one.call_id for one in ended]) == [b"1", b"2"]

@@ -52,16 +52,23 @@ class Shell:
 
     def carry_out(self, events: object) -> None:
         """Do what the core asks for, in its order. What fails holds nothing up: the core asks only once."""
+        is_due = False
         for event in events:
             kind = type(event)
             try:
+                if kind is Outcome:
+                    self._on_event(event)
+                    continue
+                is_due = True
                 if kind is Transmit and event.flow[0] == b"UDP":
                     self._send(event.data, event.flow)
-                elif kind is Outcome or not self.others().take(event):
+                elif not self.others().take(event):
                     self._on_event(event)
             except Exception as error:
+                collect()
                 asyncio.create_task(self._again(error, event))
-        self._arm()
+        if is_due:
+            self._arm()
 
     async def _again(self, error: Exception, event: object) -> None:
         await self.failed(error)
@@ -100,6 +107,7 @@ class Shell:
         In the latter case nothing is allocated, not even a coroutine.
         """
         collect()
+        core._io_queue.remove(core.cur_task)  # memory may have run out there between its two steps
         try:
             if type(error) is not MemoryError:
                 self._on_event(error)
@@ -118,7 +126,10 @@ class Shell:
                     collect()
                     data, address = self._udp.recvfrom(_SMALL)
                 if address == self._address and data[:4] == b"SIP/":
-                    self.carry_out(self.user_agent.receive(data, self._flow, now()))
+                    events = self.user_agent.receive(data, self._flow, now())
+                    data = None
+                    self.carry_out(events)
+                    events = None
                 else:
                     self.others().received(data, address)
             except OSError:

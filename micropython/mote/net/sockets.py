@@ -16,9 +16,7 @@ def now() -> int:
 
 def readable(sock: object) -> object:
     """Suspend the task until sock has something to read; to be awaited."""
-    queue = core._io_queue
-    queue.remove(core.cur_task)  # a MemoryError may have left it there, and the poller not knowing of it
-    yield queue.queue_read(sock)
+    yield core._io_queue.queue_read(sock)
 
 
 def address_of(host: bytes, port: int) -> object:
