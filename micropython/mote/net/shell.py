@@ -11,7 +11,7 @@ from agent.events import Outcome, Transmit
 from mote.net.sockets import address_of, now, readable
 
 _MAX_DATAGRAM = const(1500)  # octets; a longer one arrives cut short and is answered 400
-_SMALL = const(600)  # what is read instead when no 1500 octets in one piece are free: enough for a response
+_SMALL = const(600)  # what is read after memory ran out: enough for a response
 _T1 = const(500)  # ms, RFC 3261 table 4
 _LONG_MS = const(86400000)  # how long the ticker sleeps when nothing is due
 
@@ -116,15 +116,13 @@ class Shell:
         return asyncio.sleep_ms(100)  # let others finish
 
     async def _read(self) -> None:
+        room = _MAX_DATAGRAM
         while True:
             data = None  # takes no memory while one is awaited
             try:
                 await readable(self._udp)
-                try:
-                    data, address = self._udp.recvfrom(_MAX_DATAGRAM)
-                except MemoryError:
-                    collect()
-                    data, address = self._udp.recvfrom(_SMALL)
+                data, address = self._udp.recvfrom(room)
+                room = _MAX_DATAGRAM
                 if address == self._address and data[:4] == b"SIP/":
                     events = self.user_agent.receive(data, self._flow, now())
                     data = None
@@ -135,6 +133,7 @@ class Shell:
             except OSError:
                 pass  # an ICMP error of an earlier datagram; its request runs into its timer
             except Exception as error:
+                room = _SMALL  # recvfrom() takes it twice, and may have lost a datagram for that
                 await self.failed(error)  # it will come again: a request by its sender, a response after our next one
 
     async def _tick(self) -> None:
