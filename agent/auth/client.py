@@ -29,13 +29,16 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
     tried = request.tried
     found = choose(response.all(b"www-authenticate"), b"Authorization")
     for challenge in found + choose(response.all(b"proxy-authenticate"), b"Proxy-Authorization"):
-        mark = b"%s %s" % (challenge.field, challenge.realm)
+        mark = challenge.field + b" " + challenge.realm
         if mark in tried and not (challenge.stale and tried.count(mark) < 2):
             continue
         if challenge.is_for(credentials):
             challenge.cnonce = hexlify(peers.random_bytes(4))  # type: ignore[operator]
-            same = (challenge.field, challenge.realm)
-            challenges = [known for known in challenges if (known.field, known.realm) != same] + [challenge]
+            for known in challenges:
+                if (known.field, known.realm) == (challenge.field, challenge.realm):
+                    challenges.remove(known)
+                    break
+            challenges.append(challenge)
             tried = tried + (mark,)
     if tried == request.tried:  # the next request begins without credentials that are no good
         challenges = []
@@ -44,10 +47,17 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
 
 
 class Challenge:
-    """One challenge that we can answer, and how often its nonce has been used."""
+    """One challenge that we can answer, and how often its nonce has been used.
+
+    user, password: to be set before answer(). cnonce: random, no quotes in it; one for all requests, since the key of a
+    -sess algorithm is made from it. count: requests that were sent with it.
+    """
+
+    user = password = cnonce = b""
+    count = 0
+    _before = b""  # what stands in an answer before the Request-URI
 
     def __init__(self, params: dict[bytes, bytes], field: bytes, qop: bytes) -> None:
-        self.user = self.password = b""  # to be set before answer()
         self.realm = params[b"realm"]
         self.nonce = params[b"nonce"]
         self.algorithm = params.get(b"algorithm", b"")
@@ -56,14 +66,11 @@ class Challenge:
         self.hides_user = params.get(b"userhash", b"").lower() == b"true"
         self.field = field  # the header field that takes the answer
         self.qop = qop
-        self.cnonce = b""  # random, no quotes in it; one for all requests: the key of a -sess algorithm is made from it
-        self.count = 0  # requests that were sent with it
-        self._before = b""  # what stands in an answer before the Request-URI
 
     def is_for(self, credentials: tuple) -> bool:
         """Take user and password of the first credentials for this realm; False when there are none."""
         for realm, user, password in credentials:
-            if realm in (b"", unquote(self.realm)):
+            if not realm or realm == unquote(self.realm):
                 self.user = user
                 self.password = password
                 return True
