@@ -85,7 +85,8 @@ class More:
     def reply(self, received: "MessageReceived", call_id: bytes, body: bytes, now: int) -> list | tuple:  # type: ignore[name-defined]  # noqa: F821
         """Send text to who sent a MessageReceived: by the proxy or the route if we have one, else on its flow.
 
-        Raises UsageError as send() does.
+        A flow that the sender's URI doesn't lead to has a queue of its own: who claims to be somebody else must not
+        hold up what is for that one. Raises UsageError as send() does.
         """
         uac = self._uac
         if uac.is_guided:
@@ -93,8 +94,11 @@ class More:
         else:
             from .target import read_target
 
-            read = read_target(received.sender, b"", received.flow)
-            request = Request(call_id, read[:3] + (received.flow, None), uac.aor, uac.token(4), body)
+            flow = received.flow
+            uri, to, key, named, _ = read_target(received.sender, flow[0], flow)
+            if named[1:3] != flow[1:3]:
+                key = b"%s %s %d" % (key, flow[1], flow[2])
+            request = Request(call_id, (uri, to, key, flow, None), uac.aor, uac.token(4), body)
         return uac.send(request, now)  # type: ignore[no-any-return]
 
     # What is asked
@@ -132,7 +136,7 @@ class More:
 
         What waits behind it for the same flow and knows no other ends, too: a shell isn't told a hundred times.
         """
-        events: list = self._uac.rescue().failed(flow, now, reason)
+        events: list = self._uac.rescue().failed(flow, now, reason, [])
         if self.registration is not None:
             try:
                 events += self.registration.flow_failed(flow, now)
@@ -162,12 +166,15 @@ class More:
 
     # Time
 
-    def wake(self, now: int) -> list:
-        """Let time pass for the requests of others and for a registration."""
-        events = []
+    def wake(self, now: int, events: list) -> list:
+        """Let time pass for the requests of others and for a registration; returns events with theirs."""
         for part in (self._uas, self.registration):
             if part is not None:
-                events += part.wake(now)
+                try:
+                    events += part.wake(now)
+                except MemoryError:
+                    if not events:
+                        raise  # else what has ended is told; this is due again
         return events
 
     def wait_ms(self, now: int, wait: int | None) -> int | None:

@@ -79,9 +79,12 @@ class Uac:
         waiting = self.queues.get(request.key, ())
         over = len(attempt.data) - BUDGET
         if request.expires or "credentials" in self.settings:
-            from .reserve import to_come
+            from .reserve import spurned, to_come
 
             over += to_come(self, request)
+            if over > 0 and spurned(self, request):
+                attempt = self.attempt(request, now)
+                over = len(attempt.data) - BUDGET + to_come(self, request)
         fault = "budget" if over > 0 else "full" if len(waiting) > _MAX_QUEUE else ""
         for queue in self.queues.values():
             for other in queue:
@@ -94,8 +97,13 @@ class Uac:
         if waiting:
             waiting.append(request)
             return ()
-        events = self.start(attempt)
+        events: list = []
         self.queues[request.key] = [request]
+        try:
+            self.start(attempt, events)
+        except MemoryError:
+            del self.queues[request.key]
+            raise
         return events
 
     def attempt(self, request: Request, now: int, branch: bytes | None = None, bare: bool = False) -> ClientTransaction:
@@ -112,24 +120,22 @@ class Uac:
         repeats = flow[0] == b"UDP" and request.place is None
         return ClientTransaction(request, flow, cseq, via, data, repeats, now)
 
-    def start(self, attempt: ClientTransaction) -> list:
-        """Begin with an attempt: from now on it counts."""
+    def start(self, attempt: ClientTransaction, events: list) -> None:
+        """Begin with an attempt: it counts once nothing is left that memory could be missing for."""
         request = attempt.request
-        is_named = request.place is not None
-        if is_named:
+        if request.place is not None:
             from .notices import Resolve
 
-            events: list = [Resolve(request.place)]
+            events.append(Resolve(request.place))
+            attempt.data = b""  # it is made anew
         else:
-            events = [Transmit(attempt.data, attempt.flow)]
-        self.pending[attempt.via[-23:].lower()] = attempt
-        if is_named or attempt.flow[0] != b"UDP":
-            attempt.data = b""  # it won't be repeated
-        if not is_named:
+            events.append(Transmit(attempt.data, attempt.flow))
+            if attempt.flow[0] != b"UDP":
+                attempt.data = b""  # it won't be repeated
             request.cseq = attempt.cseq
             if self.recovery is not None:
                 self.recovery.peers.answered(request)
-        return events
+        self.pending[attempt.via[-23:].lower()] = attempt
 
     # Answers to them
 
@@ -153,7 +159,7 @@ class Uac:
                 attempt = self.pending.get(data[branch : branch + 23].lower())
                 if attempt is None or not starts(attempt.via, at) or find(b",", at, end) >= 0:
                     return None
-                if data[branch + 23] != 59 and data[branch + 23] != 13:
+                if data[branch + 23] != 59 and branch + 23 != end:
                     return None
                 seen += 1
             elif octet == 99:  # c
@@ -185,47 +191,62 @@ class Uac:
             from .wall_clock import learned
 
             self.clock = learned(self.clock, date, now)
+        events: list = []
         if status >= 300 or attempt.request.owner is not None:
-            return self.rescue().end(attempt, status, reason, response, now)  # type: ignore[no-any-return]
-        name = "accepted" if status == 202 else "delivered"  # 202: by a store or a gateway (RFC 3428 section 4)
-        return self.ended(attempt, Outcome(attempt.request.call_id, name, status, reason, None), now)
-
-    def ended(self, attempt: ClientTransaction, outcome: Outcome, now: int) -> list:
-        """An attempt has led to an outcome: tell it, and begin with the next request for the same URI.
-
-        A MemoryError leaves all as it was: for the same response once more, or the timer.
-        """
-        events: list = [outcome] + self.go_on(attempt.request.key, now)
-        del self.pending[attempt.via[-23:].lower()]
+            self.rescue().end(attempt, status, reason, response, now, events)
+        else:
+            name = "accepted" if status == 202 else "delivered"  # 202: by a store or a gateway (RFC 3428 section 4)
+            self.ended(attempt, Outcome(attempt.request.call_id, name, status, reason, None), now, events)
         return events
 
-    def go_on(self, key: bytes, now: int) -> list:
+    def ended(self, attempt: ClientTransaction, outcome: Outcome, now: int, events: list) -> None:
+        """An attempt has led to an outcome: tell it, and begin with the next request for the same URI.
+
+        A MemoryError leaves all but events as it was: for the same response once more, or the timer.
+        """
+        branch = attempt.via[-23:].lower()
+        events.append(outcome)
+        self.go_on(attempt.request.key, now, events)
+        del self.pending[branch]
+
+    def go_on(self, key: bytes, now: int, events: list) -> None:
         """The first request of a queue has ended or gone elsewhere: begin with the next one."""
         queue = self.queues[key]
-        events: list = []
         if len(queue) > 1:
             attempt = self.attempt(queue[1], now)
             if len(attempt.data) > BUDGET:  # with what was asked for since it was measured
                 attempt = self.attempt(queue[1], now, None, True)
-            events = self.start(attempt)
+            self.start(attempt, events)
         queue.pop(0)
         if not queue:
             del self.queues[key]
-        return events
 
     def wake(self, now: int) -> list:
         """Let time pass: repeat requests, give up on what stayed unanswered."""
-        events: list = []
+        return self.one_by_one([], self._wake, now)
+
+    def _wake(self, attempt: ClientTransaction, events: list, now: int) -> None:
+        if attempt.wake(now):
+            events.append(Transmit(attempt.data, attempt.flow))
+        elif attempt.state == _TERMINATED:
+            self.rescue().end(attempt, 408, b"Request Timeout", None, now, events)
+
+    def one_by_one(self, events: list, step: object, *arguments: object) -> list:
+        """Take a step with each attempt; returns events, to which they have added theirs.
+
+        Where memory runs out the steps before that are told of, and those left have their timers. Raises MemoryError
+        if there is nothing to tell.
+        """
         for attempt in list(self.pending.values()):
-            if attempt.wake(now):
-                events.append(Transmit(attempt.data, attempt.flow))
-            elif attempt.state == _TERMINATED:
-                try:
-                    events += self.rescue().end(attempt, 408, b"Request Timeout", None, now)
-                except MemoryError:
-                    if not events:
-                        raise
-                    break  # what has ended is told; the others are due again at once
+            told = len(events)
+            try:
+                step(attempt, events, *arguments)  # type: ignore[operator]
+            except MemoryError:
+                while len(events) > told:
+                    events.pop()
+                if not events:
+                    raise
+                break
         return events
 
     def wait_ms(self, now: int) -> int | None:

@@ -61,7 +61,7 @@ class UserAgent:
     def wake(self, now: int) -> list:
         """Let time pass: send again what has no answer, give up, forget. Call it when wait_ms() has passed."""
         events = self.uac.wake(now)
-        return events if self._more is None else events + self._more.wake(now)
+        return events if self._more is None else self._more.wake(now, events)
 
     def wait_ms(self, now: int) -> int | None:
         """Return the ms until wake() has work, 0 when overdue, None when nothing is under way."""

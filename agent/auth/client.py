@@ -9,11 +9,14 @@ Authentication-Info is ignored: servers get it wrong, and all it could save is a
 from binascii import hexlify
 
 from ..changed import changed
+from ..compat import const
 from ..errors import ParseError
 from ..message import Message
 from ..peers import Peers
 from ..request import Request
 from .digest import hexhash, is_supported, parse_parameters, quote, response, secret, unquote
+
+_MAX_REALMS = const(4)  # that one field of a response may ask for
 
 
 def amend(request: Request, status: int, response: Message | None, peers: Peers, now: int) -> Request | None:
@@ -138,6 +141,7 @@ def choose(values: list[bytes], field: bytes) -> list[Challenge]:
             or (params.get(b"qop") and not qop)
             or not is_supported(params.get(b"algorithm", b"md5"))
             or params[b"realm"] in [known.realm for known in chosen]
+            or len(chosen) >= _MAX_REALMS
         ):
             continue
         chosen.append(Challenge(params, field, qop))

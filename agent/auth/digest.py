@@ -37,13 +37,14 @@ def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
             if not name or found[name]:
                 raise ParseError("a parameter name before a quoted string was expected")
             found[name] = pieces[i]
-            if has_escapes:
-                found[name] = pieces[i].replace(b"\0\0", b"\\\\").replace(b"\0\1", b'\\"')
             continue
         members = pieces[i].split(b",")
         if i and members.pop(0).strip():
             raise ParseError("a comma after a quoted string was expected")
         name = _take(members, found)
+    if has_escapes:
+        for name in found:
+            found[name] = found[name].replace(b"\0\0", b"\\\\").replace(b"\0\1", b'\\"')
     return words[0].lower(), found
 
 

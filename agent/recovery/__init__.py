@@ -42,11 +42,19 @@ class Recovery:
         """Has the peer with this URI key answered 415 to a content type that had a fallback?"""
         return (key, content_type) in self.peers.refused
 
-    def end(self, attempt: ClientTransaction, status: int, reason: bytes, response: Message | None, now: int) -> list:
+    def end(
+        self,
+        attempt: ClientTransaction,
+        status: int,
+        reason: bytes,
+        response: Message | None,
+        now: int,
+        events: list,
+    ) -> None:
         """End an attempt: by another one if there is one, else with the outcome.
 
-        status and response: as amend() takes them; a 2xx ends a request that has an owner.
-        A MemoryError leaves all as it was: for the same response once more, or the timer.
+        status and response: as amend() takes them; a 2xx ends a request that has an owner. events: to which is added.
+        A MemoryError leaves all but events as it was: for the same response once more, or the timer.
         """
         uac = self._uac
         request = attempt.request
@@ -56,76 +64,97 @@ class Recovery:
                 following = uac.attempt(again, now)
                 over = len(following.data) - BUDGET
                 if over <= 0:
-                    return self._replace(attempt, following, now)
+                    self._replace(attempt, following, now, events)
+                    return
                 reason = b"%d octets over the budget with what the %d asks for: shorten the text" % (over, status)
         if request.owner is not None:
-            events: list = request.owner.finished(status, response, attempt, now)  # type: ignore[attr-defined]
-            del uac.pending[attempt.via[-23:].lower()]
-            return events
+            branch = attempt.via[-23:].lower()
+            events += request.owner.finished(status, response, attempt, now)  # type: ignore[attr-defined]
+            del uac.pending[branch]
+            return
         name = "timeout" if status == 408 and response is None else "failed" if status < 600 else "refused"
         retry_after = None if response is None else response.get(b"retry-after")
-        return uac.ended(attempt, Outcome(request.call_id, name, status, reason, retry_after), now)  # type: ignore[no-any-return]
+        uac.ended(attempt, Outcome(request.call_id, name, status, reason, retry_after), now, events)
 
-    def _replace(self, attempt: ClientTransaction, following: ClientTransaction, now: int) -> list:
+    def _replace(self, attempt: ClientTransaction, following: ClientTransaction, now: int, events: list) -> None:
         """Go on with another attempt at a request, behind what is pending for its URI if that is another one."""
         uac = self._uac
         old, new = attempt.request, following.request
-        queues = uac.queues
-        events: list = []
-        if new.owner is not None:
-            events += uac.start(following)
-        elif new.key == old.key:
-            events += uac.start(following)
-            queues[old.key][0] = new
+        branch = attempt.via[-23:].lower()
+        if new.owner is not None or new.key == old.key:
+            uac.start(following, events)
+            if new.owner is None:
+                uac.queues[old.key][0] = new
         else:
-            if new.key in queues:
-                queues[new.key].append(new)
+            self._move(old.key, following, now, events)
+        del uac.pending[branch]
+
+    def _move(self, old_key: bytes, following: ClientTransaction, now: int, events: list) -> None:
+        """Put a request from the head of one queue at the end of another one."""
+        uac = self._uac
+        new = following.request
+        branch = following.via[-23:].lower()
+        queue = uac.queues.get(new.key)
+        if queue is None:
+            uac.queues[new.key] = [new]
+        else:
+            queue.append(new)
+        try:
+            if queue is None:
+                uac.start(following, events)
+            uac.go_on(old_key, now, events)
+        except MemoryError:
+            if queue is None:
+                del uac.queues[new.key]
+                uac.pending.pop(branch, None)
             else:
-                events += uac.start(following)
-                queues[new.key] = [new]
-            events += uac.go_on(old.key, now)
-        del uac.pending[attempt.via[-23:].lower()]
-        return events
+                queue.remove(new)
+            raise
 
     def resolved(self, place: bytes, flows: list, now: int, reason: bytes) -> list:
         """Go on with what waits for the flows of a place; none: it leads nowhere."""
-        uac = self._uac
-        events: list = []
-        for attempt in list(uac.pending.values()):
-            request = attempt.request
-            if request.place != place:
-                continue
-            if not flows:
-                events += self.end(attempt, 503, reason, None, now)
-                continue
-            before = request.flows
-            try:
-                request.flows, request.place = tuple(self.peers.live_first(flows, now)) + before[1:], None
-                branch = attempt.via[-23:]  # nothing was sent with it
-                following = uac.attempt(request, now, branch)
-                if len(following.data) > BUDGET:
-                    following = uac.attempt(request, now, branch, True)
-                events += uac.start(following)
-            except MemoryError:
-                request.flows, request.place = before, place
-                raise
-        return events
+        return self._uac.one_by_one([], self._resolve, place, flows, now, reason)  # type: ignore[no-any-return]
 
-    def failed(self, flow: tuple, now: int, reason: bytes) -> list:
-        """End what is pending on a flow that is gone or can't be opened, as if by a 503; see UserAgent.failed()."""
+    def _resolve(
+        self, attempt: ClientTransaction, events: list, place: bytes, flows: list, now: int, reason: bytes
+    ) -> None:
         uac = self._uac
-        events: list = []
+        request = attempt.request
+        if request.place != place:
+            return
+        if not flows:
+            self.end(attempt, 503, reason, None, now, events)
+            return
+        before = request.flows
+        try:
+            request.flows, request.place = tuple(self.peers.live_first(flows, now)) + before[1:], None
+            branch = attempt.via[-23:]  # nothing was sent with it
+            following = uac.attempt(request, now, branch)
+            if len(following.data) > BUDGET:
+                following = uac.attempt(request, now, branch, True)
+            uac.start(following, events)
+        except MemoryError:
+            request.flows, request.place = before, place
+            raise
+
+    def failed(self, flow: tuple, now: int, reason: bytes, events: list) -> list:
+        """End what is pending on a flow that is gone or can't be opened, as if by a 503; see UserAgent.failed().
+
+        Returns events, to which is added. Raises MemoryError if there are none.
+        """
+        uac = self._uac
         for queue in uac.queues.values():
             for request in queue[1:]:
                 if request.flows[0][:3] == flow[:3] and len(request.flows) == 1:
+                    try:
+                        events.append(Outcome(request.call_id, "failed", 503, reason, None))
+                    except MemoryError:
+                        if not events:
+                            raise
+                        return events
                     queue.remove(request)
-                    events.append(Outcome(request.call_id, "failed", 503, reason, None))
-        for attempt in list(uac.pending.values()):
-            if attempt.flow[:3] == flow[:3]:
-                try:
-                    events += self.end(attempt, 503, reason, None, now)
-                except MemoryError:
-                    if not events:
-                        raise
-                    break  # what has ended is told; the others have their timers
-        return events
+        return uac.one_by_one(events, self._fail, flow, now, reason)  # type: ignore[no-any-return]
+
+    def _fail(self, attempt: ClientTransaction, events: list, flow: tuple, now: int, reason: bytes) -> None:
+        if attempt.flow[:3] == flow[:3]:
+            self.end(attempt, 503, reason, None, now, events)

@@ -83,7 +83,9 @@ class Registration:
 
     def start(self, now: int) -> list:
         """Send a REGISTER, unless one is on its way."""
-        events = [] if self._is_busy else self._uac.start(self._uac.attempt(self._request(), now))
+        events: list = []
+        if not self._is_busy:
+            self._uac.start(self._uac.attempt(self._request(), now), events)
         self.next_at = None  # the end of what is on its way sets it anew
         if not events:
             return events
@@ -143,7 +145,7 @@ class Registration:
         if self.has_moved or b",".join(response.all(b"require")).lower().find(b"outbound") >= 0:
             return False
         via = response.get(b"via") or b""
-        port = _after(via, b";rport=")
+        port = _parameter(via, b"rport")
         if not port:
             return False
         from ..target import read_target
@@ -151,7 +153,7 @@ class Registration:
         old = self._contact
         user, place = _halves(old)
         flow = read_target(old, b"UDP", None)[3]
-        host = (_after(via, b";received=") or flow[1]).strip(b"[]")
+        host = (_parameter(via, b"received") or flow[1]).strip(b"[]")
         if host.find(b":") >= 0:
             host = b"[" + host + b"]"
         params = [one for one in place.split(b";")[1:] if one[:10].lower() != b"transport="]
@@ -197,16 +199,15 @@ class Registration:
         if self.expires == 0:
             return 0
         contacts = b",".join(response.all(b"contact"))
-        ours = b"<%s>" % self._contact
-        at = contacts.find(ours)
-        if at < 0:  # perhaps it is written in another way
+        _, ours, params = contacts.partition(b"<%s>" % self._contact)
+        if not ours or contacts.find(b'"') >= 0:  # perhaps it is written in another way
             from .contact import granted
 
             seconds = granted(self._contact, response)
             if seconds is None:
                 return None
         else:
-            seconds = _after(contacts[at + len(ours) :].split(b",")[0], b";expires=")
+            seconds = _parameter(params.partition(b",")[0], b"expires")
         number = parse_delta(seconds or response.get(b"expires"))
         return self.expires if number is None else number
 
@@ -247,8 +248,12 @@ class Registration:
         """Renew, ping, or find the flow dead, as far as it is time to."""
         if self.pong_at is not None and until(self.pong_at, now) <= 0:
             flow = self._flow
-            ended = self._uac.rescue().failed(flow, now, b"No answer to pings")
-            return [FlowLost(flow)] + ended + self.flow_failed(flow, now)  # type: ignore[no-any-return]
+            events: list = self._uac.rescue().failed(flow, now, b"No answer to pings", [FlowLost(flow)])
+            try:
+                events += self.flow_failed(flow, now)
+            except MemoryError:
+                pass  # what has ended is told; this is due again
+            return events
         if self.next_at is not None and until(self.next_at, now) <= 0:
             return self.start(now)
         if self.ping_at is not None and until(self.ping_at, now) <= 0:
@@ -274,7 +279,10 @@ def _halves(uri: bytes) -> tuple[bytes, bytes]:
     return uri[:at], uri[at:]
 
 
-def _after(value: bytes, name: bytes) -> bytes:
-    """Return the parameter value that follows name, such as b";expires=", b"" without one."""
-    at = value.find(name)
-    return b"" if at < 0 else value[at + len(name) :].split(b";")[0].strip()
+def _parameter(value: bytes, name: bytes) -> bytes:
+    """Return the value of a parameter in a header field's value without quotes, b"" where there is none."""
+    for one in value.split(b";")[1:]:
+        found, _, content = one.partition(b"=")
+        if found.strip().lower() == name:
+            return content.strip()
+    return b""

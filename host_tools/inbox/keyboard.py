@@ -1,4 +1,8 @@
-"""Lines that are typed, or come from a program: TEXT answers the last message, URI TEXT goes to that URI."""
+"""Lines that are typed, or come from a program: TEXT answers the last message, URI TEXT goes to that URI.
+
+Who has written to us is written to as whom he wrote to, since a board takes commands from the address that it knows.
+What a stranger calls us is of no consequence for others.
+"""
 
 import asyncio
 import os
@@ -6,12 +10,14 @@ import threading
 
 from sipmote.agent.errors import AgentError
 from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.inbox.received import addressee
 from sipmote.inbox.screen import Screen
 from sipmote.sip.shell import Shell
 
 _MAX_WAITING = 100  # lines
+_MAX_WRITERS = 1000  # whose name for us is remembered
 
 
 class Keyboard:
@@ -23,6 +29,7 @@ class Keyboard:
         self._shell = shell
         self._screen = screen
         self._last: MessageReceived | None = None
+        self._names: dict[bytes, bytes] = {}  # address-of-record of who wrote -> what he wrote to, latest last
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[str] = asyncio.Queue(_MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
@@ -35,6 +42,11 @@ class Keyboard:
     def answer_to(self, event: MessageReceived) -> None:
         """This is the last message from now on."""
         self._last = event
+        writer = _address_of_record(event.sender)
+        self._names.pop(writer, None)
+        self._names[writer] = addressee(event)
+        if len(self._names) > _MAX_WRITERS:
+            del self._names[next(iter(self._names))]
 
     def _read_stdin(self) -> None:
         with open(os.dup(0), errors="replace") as lines:  # not sys.stdin, whose lock would be held when we exit
@@ -60,10 +72,17 @@ class Keyboard:
             return
         else:
             target, flow, text = last.sender, last.flow, line
-        sender = None if last is None else addressee(last)
+        sender = self._names.get(_address_of_record(target))
         await self._shell.send(self._ua.new_call_id(), target, text.strip().encode(), flow=flow, sender=sender)
 
     async def close(self) -> None:
         """Send no more."""
         if self._task:
             self._task.cancel()
+
+
+def _address_of_record(uri: bytes) -> bytes:
+    try:
+        return parse_uri(uri).address_of_record()
+    except AgentError:  # for who sends to it to say
+        return uri

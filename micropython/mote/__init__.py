@@ -90,17 +90,19 @@ class Mote:
         self._mark = now()
         self._uptime_ms = 0
 
-    def every(self, seconds: int) -> object:
+    def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
+        period_ms = int(float(seconds) * 1000)  # here, where a forgotten pair of brackets shows in the program's own line
 
         def keep(function: object) -> object:
-            self._sensors.append((seconds * 1000, function))
+            self._sensors.append((period_ms, function))
             return function
 
         return keep
 
     def command(self, word: str) -> object:
-        """Decorate a function, async or not, of a Command; what it returns is sent back. word: lower case."""
+        """Decorate a function, async or not, of a Command; what it returns is sent back. word: in any case."""
+        word = word.lower()
 
         def keep(function: object) -> object:
             self.commands[word] = function
@@ -151,8 +153,14 @@ class Mote:
         options = alert.options
         if alert.expires is not None:
             options = dict(options, expires=alert.expires - self.uptime() + alert.born_s)
-        events = self.agent.send(call_id, alert.target, alert.body, now(), **options)
-        self._alerts[call_id] = alert
+        is_known = call_id in self._alerts
+        self._alerts[call_id] = alert  # before the core has it
+        try:
+            events = self.agent.send(call_id, alert.target, alert.body, now(), **options)
+        except Exception:
+            if not is_known:
+                del self._alerts[call_id]
+            raise
         self.shell.carry_out(events)
 
     def ended(self, call_id: bytes, outcome: str) -> None:

@@ -16,7 +16,7 @@ class Mote:
     def __init__(self) -> None:
         """Read /mote.json. Raises ValueError that says what is missing there."""
 
-    def every(self, seconds: int) -> Callable[[_Sensor], _Sensor]:
+    def every(self, seconds: float) -> Callable[[_Sensor], _Sensor]:
         """Decorate a function that runs at the start, and again each time so many seconds after it has ended.
 
         The function takes no argument and may be async. A plain one has to be quick: nothing else runs meanwhile.
@@ -24,7 +24,7 @@ class Mote:
         """
 
     def command(self, word: str) -> Callable[[_CommandFunction], _CommandFunction]:
-        """Decorate a function that runs when a message with this first word (lower case) comes from who may command.
+        """Decorate a function that runs when a message with this first word (in any case) comes from who may command.
 
         The function takes a Command and may be async. The text that it returns is sent back; None or "" sends nothing.
         After an exception the sender is told what it was, and the log has the record command_failed.

@@ -37,11 +37,16 @@ def answered(mote: object, alert: object, outcome: object) -> None:
 async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) -> None:
     alert.pause_s = min(2 * alert.pause_s, _LONGEST_PAUSE_S)
     await asyncio.sleep(wait_s)
+    if alert.expires is not None and alert.expires <= mote.uptime() - alert.born_s:  # something has held us up
+        mote.ended(call_id, "expired")
+        return
     try:
         mote.submit(alert, call_id)
+    except MemoryError:
+        asyncio.create_task(_send_again(mote, alert, call_id, wait_s))
     except Exception as error:
+        mote.ended(call_id, "failed")  # before the log, for which memory may be missing
         mote.log(ERROR, "alert_failed", error=repr(error))
-        mote.ended(call_id, "failed")
 
 
 def send_fitted(mote: object, target: bytes, body: bytes, expires: int | None, is_full: bool) -> object:
@@ -96,6 +101,7 @@ async def _send_others(mote: object, whole: object, part: object, bodies: list, 
             if body is not None:
                 part = _send_part(mote, whole.target, body, whole.expires, compact)
     except Exception as error:
+        whole.end("failed")
         mote.log(ERROR, "alert_failed", error=repr(error))
-        name = "failed"
+        return
     whole.end(name)

@@ -52,21 +52,25 @@ def take_message(mote: object, event: object) -> None:
 def _is_allowed(mote: object, sender: bytes) -> bool:
     """Is this one of the senders that are believed without a password? A From names no port (RFC 3261 19.1.1)."""
     sender = parse_uri(sender).address_of_record()
-    allowed = mote.settings.get("allow") or [mote.settings["to"]]
+    allowed = mote.settings.get("allow") or mote.settings["to"]
+    if type(allowed) is str:  # one alone, as people write it by hand
+        allowed = [allowed]
     return sender in [parse_uri(uri.encode()).address_of_record() for uri in allowed]
 
 
 async def _run(mote: object, function: object, command: Command, event: object) -> None:
+    failure = None
     try:
         reply = function(command)
         if hasattr(reply, "send"):  # a coroutine
             reply = await reply
     except Exception as error:
-        mote.log(ERROR, "command_failed", word=command.words[0], error=repr(error))
+        failure = error
         reply = "failed: %r" % error
-    if not reply:
-        return
     try:
-        mote.shell.carry_out(mote.agent.reply(event, mote.agent.new_call_id(), reply.encode(), now()))
+        if reply:
+            mote.shell.carry_out(mote.agent.reply(event, mote.agent.new_call_id(), reply.encode(), now()))
     except Exception as error:
         mote.log(ERROR, "reply_failed", error=str(error))
+    if failure is not None:
+        mote.log(ERROR, "command_failed", word=command.words[0], error=repr(failure))

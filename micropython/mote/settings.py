@@ -36,7 +36,14 @@ def user_agent(settings: dict) -> UserAgent:
     """Return the user agent that the settings ask for."""
     given = settings.get
     aor = settings["aor"].encode()
-    more = {"users": (aor[aor.find(b":") + 1 :].split(b"@")[0],), "target": settings["to"].encode()}
+    more = {"target": settings["to"].encode()}
+    user, at, _ = aor[aor.find(b":") + 1 :].partition(b"@")
+    if at:
+        if user.find(b"%") >= 0:
+            from agent.escapes import unescape
+
+            user = unescape(user)
+        more["users"] = (user.partition(b":")[0],)
     if given("proxy"):
         more["proxy"] = given("proxy").encode()
     if given("transport"):

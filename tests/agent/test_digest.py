@@ -281,3 +281,12 @@ def test_algorithms_are_named_with_and_without_sess():
 def test_a_challenge_keeps_what_it_was_made_of():
     challenge = Challenge({b"realm": b"r", b"nonce": b"n"}, b"Proxy-Authorization", b"")
     assert answered(challenge)[0] == b"Proxy-Authorization"
+
+
+def test_escapes_stay_wherever_they_stand():
+    for value, expected in (
+        (b"Digest a=b\\\\c", {b"a": b"b\\\\c"}),
+        (b'Digest a="\\\\", b="\\\\\\"x"', {b"a": b"\\\\", b"b": b'\\\\\\"x'}),
+    ):
+        assert parse_parameters(value) == (b"digest", expected)
+    raises(ParseError, parse_parameters, b'Digest a="\\\\\0"')

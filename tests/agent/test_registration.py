@@ -278,3 +278,16 @@ def test_messages_go_on_meanwhile():
     assert replied(ua, transmit, b"200 OK", OK) == [Registered(3600)]
     message = sent(ua.send(b"c2", b"sip:example.org", b"hot", NOW))
     assert message.get(b"contact") is None and message.get(b"supported") is None
+
+
+def test_seconds_granted_are_read_however_the_parameter_is_written():
+    for written in (
+        b";Expires=60",
+        b"; expires=60",
+        b";expires = 60",
+        b';methods="A, B";expires=60',
+        b";q=1;expires=60",
+    ):
+        ua, transmit = registering()
+        fields = b"Contact: %s%s\r\n" % (CONTACT, written)
+        assert replied(ua, transmit, b"200 OK", fields) == [Registered(60)], written

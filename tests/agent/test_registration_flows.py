@@ -280,3 +280,11 @@ def test_an_address_seen_on_a_stream_is_one_for_streams():
     third = only(ua.resolved(place, ua.live_first([REGISTRAR, STREAM], NOW), NOW))
     moved = b"<sip:boiler@192.0.2.7:40000;transport=tcp>, %s;expires=0" % CONTACT
     assert (third.flow, Message(third.data).get(b"contact")) == (STREAM, moved)
+
+
+def test_the_address_that_the_registrar_saw_is_read_however_it_is_written():
+    """R3581-1"""
+    for written in (b";Received=198.51.100.1;RPort=40000", b" ; rport = 40000 ;received= 198.51.100.1"):
+        ua, transmit = registering()
+        transmit = only(ua.receive(seen_as(transmit, written), REGISTRAR, NOW))
+        assert Message(transmit.data).get(b"contact").startswith(b"<sip:boiler@198.51.100.1:40000>")

@@ -51,3 +51,16 @@ def test_a_reply_ends_in_one_outcome_and_keeps_the_rules_of_all_messages():
     answer = b"SIP/2.0 200 OK\r\n" + head[0] + b"From:" + rest[2].partition(b"Content-Type")[0] + b"\r\n"
     events = ua.receive(answer, UDP, NOW)
     assert [type(one) for one in events] == [Outcome, Transmit] and events[0].call_id == first
+
+
+def test_replies_to_a_stranger_do_not_hold_up_what_is_for_whom_he_claims_to_be():
+    """R3428-8.4: a queue of their own, unless the URI leads to where the message came from"""
+    stranger = (b"UDP", b"198.51.100.6", 9)
+    boiler = b"sip:boiler@192.0.2.1:5062"
+    data = changed(MESSAGE, b"<sip:boiler@example.org>", b"<" + boiler + b">")
+    for flow, waits in ((stranger, False), (UDP, True)):
+        ua = desk()
+        for i in range(2):
+            event = received(ua, flow, changed(data, b"sgdkse", b"sgdkse%d" % i, b"asd88asd77a", b"%d" % i))
+            ua.reply(event, ua.new_call_id(), b"commands: status", NOW)
+        assert (ua.send(ua.new_call_id(), boiler, b"fire", NOW) == ()) is waits

@@ -305,3 +305,31 @@ def test_what_is_remembered_of_challenges_is_bounded():
     for i in range(100):
         answer(ua, answer(ua, send(ua, b"%d" % i, b"sip:desk@192.0.2.%d" % i), 401, MD5 % b"1"), 200)
     assert len(ua.uac.rescue().peers.challenges) <= 16
+
+
+def test_a_challenge_that_takes_all_room_stops_one_message_only():
+    """R3428-8.2: though the flow, a proxy's, is everybody's; the next one begins without"""
+    for octets in (700, 1000):
+        proxy = b"sip:192.0.2.1"
+        ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE, proxy=proxy)
+        challenge = MD5 % (b"n" * octets)
+        (event,) = answer(ua, send(ua, b"1", b"sip:rogue@example.net", b"x" * 300), 401, challenge)
+        assert (event.name, event.status) == ("failed", 401)
+        assert not send(ua, b"2", b"sip:desk@example.net", b"x" * 300).all(b"authorization")
+
+
+def test_two_realms_of_one_server_take_no_room_of_a_text_that_is_not_to_be_cut():
+    """R3428-8.2"""
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
+    many = PROXY % (b"p", b"1") + PROXY % (b"q", b"1")
+    answer(ua, answer(ua, send(ua, b"1", b"sip:desk@192.0.2.1"), 407, many), 200)
+    other = b"sip:lamp@192.0.2.77"
+    assert ua.fit(other, b"x" * 400, "compact") == ([b"x" * 400], False)
+    assert send(ua, b"2", other, b"x" * 400).body == b"x" * 400
+
+
+def test_a_response_may_ask_for_a_few_realms():
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
+    lines = b"".join([PROXY % (b"%d" % i, b"1") for i in range(2000)])
+    request = send(ua, b"1", b"sip:desk@192.0.2.1")
+    assert len(answer(ua, request, 407, lines).all(b"proxy-authorization")) == 4

@@ -54,7 +54,7 @@ def test_a_request_that_was_built_and_could_not_be_begun_is_built_again():
     request = only(ua.send(b"1", DESK, b"hot", NOW)).data
     begin = ua.uac.start
 
-    def fail(attempt):
+    def fail(*_):
         raise MemoryError
 
     ua.uac.start = fail
@@ -143,3 +143,64 @@ def test_a_flow_that_is_gone_ends_each_message_once_though_memory_is_short():
     ua, memory = two_that_end_together()
     ended = outcomes_of(memory, ua.failed, FLOW, NOW)
     assert sorted([one.call_id for one in ended]) == [b"1", b"2"]
+
+
+class NoRoom(dict):
+    """A dict that can't grow, once."""
+
+    fails = True
+
+    def __setitem__(self, key, value):
+        if self.fails:
+            self.fails = False
+            raise MemoryError
+        dict.__setitem__(self, key, value)
+
+
+def test_a_send_that_raised_has_left_nothing():
+    for place in ("queues", "pending"):
+        ua, _ = short()
+        setattr(ua.uac, place, NoRoom())
+        raises(MemoryError, ua.send, b"1", DESK, b"hot", NOW)
+        assert not ua.uac.pending and not ua.uac.queues
+        assert ua.wake(later(NOW, 32000)) == []
+        only(ua.send(b"1", DESK, b"hot", NOW))
+
+
+def test_a_redirect_that_has_no_memory_leaves_one_attempt():
+    for place in ("queues", "pending"):
+        ua, _ = short()
+        request = only(ua.send(b"1", DESK, b"hot", NOW)).data
+        ua.send(b"2", DESK, b"hotter", NOW)
+        full = NoRoom()
+        full.fails = False
+        full.update(getattr(ua.uac, place))
+        setattr(ua.uac, place, full)
+        full.fails = True
+        moved = answer(request, b"302 X", b"Contact: <sip:lamp@192.0.2.9>\r\n")
+        raises(MemoryError, ua.receive, moved, FLOW, NOW)
+        again = ua.receive(moved, FLOW, NOW)
+        assert sorted([event.data[8:12] + event.data[-3:] for event in again]) == [b"sip:hot", b"sip:ter"]
+        events = []
+        for event in again:
+            events += ua.receive(answer(event.data, b"200 OK"), FLOW, NOW)
+        assert sorted([event.call_id for event in events]) == [b"1", b"2"]
+        assert not ua.uac.pending and not ua.uac.queues
+
+
+class Failing:
+    """A part of a user agent that has no memory."""
+
+    def wake(self, now):
+        raise MemoryError
+
+    def wait_ms(self, now):
+        return 0
+
+
+def test_an_outcome_is_told_when_the_other_half_has_no_memory():
+    ua, _ = short()
+    only(ua.send(b"1", DESK, b"hot", NOW))
+    ua.more().registration = Failing()
+    assert [event.call_id for event in ua.wake(later(NOW, 32000))] == [b"1"]
+    raises(MemoryError, ua.wake, later(NOW, 32000))

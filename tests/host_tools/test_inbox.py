@@ -398,3 +398,21 @@ def test_it_ends_when_nobody_reads_its_lines() -> None:
         assert status(sock.recv(65535)) == 200
     assert running.wait() == 128 + signal.SIGPIPE
     assert running.errors == b""
+
+
+def test_whom_a_stranger_writes_to_is_not_who_others_are_told_to_be_written_by() -> None:
+    with inbox("--interactive") as running, running.udp() as sock:
+        for call_id, to in (("a", "sip:desk@example.org"), ("b", "sip:nobody@evil.example")):
+            sender = "sip:boiler@example.org" if call_id == "a" else "sip:stranger@example.net"
+            text = message(call_id).replace(b"<sip:boiler@example.org>", f"<{sender}>".encode())
+            sock.send(text.replace(b"To: <sip:desk@example.org>", f"To: <{to}>".encode()))
+            assert status(sock.recv(65535)) == 200
+            running.event("message")
+        place = f"127.0.0.1:{sock.getsockname()[1]}"
+        running.type(f"sip:lamp@{place} status")
+        request = sock.recv(65535)
+        assert "evil" not in header(request, "From")
+        sock.send(answer(request, "200 OK"))
+        running.event("outcome")
+        running.type("who are you")
+        assert header(sock.recv(65535), "From").startswith("<sip:nobody@evil.example>")

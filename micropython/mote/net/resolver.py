@@ -54,7 +54,7 @@ class Resolver:
 
     async def _look_up(self, uri: bytes) -> None:
         flows = []
-        reason = b""
+        failure = None
         try:
             search = Search(parse_uri(uri), _TRANSPORTS[self._shell.settings.get("transport", "udp")], os.urandom)
             server = self._server()
@@ -71,11 +71,11 @@ class Resolver:
             if search.ttl and len(self._known) < _MAX_KEPT:
                 self._known[uri] = flows
         except Exception as error:
-            reason = str(error).encode()
-            if not isinstance(error, (OSError, AgentError)):
-                await self._shell.failed(error)
+            failure = error
         self._busy.remove(uri)
-        self._found(uri, flows, reason)
+        self._found(uri, flows, b"" if failure is None else str(failure).encode())
+        if failure is not None and not isinstance(failure, (OSError, AgentError)):
+            await self._shell.failed(failure)
         if flows:
             await asyncio.sleep(search.ttl)
             self._known.pop(uri, None)

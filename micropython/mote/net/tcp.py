@@ -38,13 +38,18 @@ class Streams:
         """Send data on the flow's connection, opened first if need be; the core hears of a connection that fails."""
         connection = self.connections.get(flow)
         if connection is None:
-            connection = Connection()
-            connection.opening = asyncio.create_task(self._connect(flow, connection))
-            asyncio.create_task(self._give_up(flow, connection))
-            self.connections[flow] = connection  # now that nothing is missing
-        connection.unsent += data
+            self.connections[flow] = connection = Connection()
+            connection.unsent = data
+            try:
+                asyncio.create_task(self._give_up(flow, connection))
+                connection.opening = asyncio.create_task(self._connect(flow, connection))
+            except MemoryError:
+                del self.connections[flow]
+                raise
+            return
         if connection.stream is not None and not connection.flushing:
             asyncio.create_task(self._flush(flow, connection))
+        connection.unsent += data  # last: who is told of a MemoryError writes it again
 
     def accept(self, flow: tuple, stream: object) -> None:
         """Read a stream that a peer has opened."""
@@ -88,7 +93,7 @@ class Streams:
 
     async def _give_up(self, flow: tuple, connection: Connection) -> None:
         await asyncio.sleep(_CONNECT_S)
-        if connection.stream is None:
+        if connection.stream is None and connection.opening is not None:
             connection.opening.cancel()
             self.lost(flow, connection, b"no connection in time")
 
