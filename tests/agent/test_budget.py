@@ -104,7 +104,8 @@ def test_what_may_still_come_has_its_room():
     """R3428-8.2: a Date that becomes known, the answer to a challenge: what fits is sent, one octet more is not"""
     for expires, credentials in ((60, ()), (None, ((b"", b"boiler", b"secret"),)), (60, ((b"", b"b", b"s"),))):
         ua = board()
-        ua.uac.settings["credentials"] = credentials
+        if credentials:
+            ua.uac.settings["credentials"] = credentials
         bodies, compact = ua.fit(DESK, b"x" * 2000, "truncate", expires=expires)
         raises(
             UsageError,

@@ -236,6 +236,18 @@ def test_a_queue_has_an_end():
     assert len(ua.failed(FLOW, NOW)) == taken + 1
 
 
+def test_a_time_that_was_learned_is_corrected_by_the_next_answer():
+    """R3428-11.11: until the next Date it may be minutes off, as its source was"""
+    ua = board()
+    for call_id, date, unix in (
+        (b"1", b"13 Nov 2010 23:29:00", 1289690940),
+        (b"2", b"13 Nov 2010 23:28:00", 1289690880),
+    ):
+        request = only(ua.send(call_id, DESK, b"x", NOW)).data
+        ua.receive(answer(request, b"200 OK", b"Date: Sat, " + date + b" GMT\r\n"), FLOW, NOW)
+        assert ua.clock.unix(NOW) == unix
+
+
 def test_the_time_is_learned_from_a_2xx_alone_and_never_against_a_better_source():
     """R3428-11.11: a board without a clock gets one"""
     date = b"Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n"

@@ -282,6 +282,7 @@ def test_what_is_no_request_is_never_answered():
         response % b"",
         changed(response % b"200 OK", b"Length: 18", b"Length: 99"),
         MESSAGE[:200],
+        MESSAGE[: MESSAGE.find(b"\r\n\r\n") + 2],  # all but the empty line
         MESSAGE.replace(b"\r\n", b"\n"),
         b"\r\n" + MESSAGE[:20],
     ):
