@@ -357,6 +357,30 @@ def test_credentials_are_given_at_once_where_they_were_asked_for_before():
     assert b'nonce="n1"' in sent[0].data and b"\r\nCSeq: 1 MESSAGE" in sent[0].data
 
 
+def _challenged(nonce):
+    """Return a user agent that has been challenged at _ONE, and the octets of its answer's line."""
+    ua = _agent(credentials=((b"", b"boiler", b"secret"),))
+    ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
+    sent = ua.resolved(_PLACE, [_ONE], _NOW)
+    sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % nonce), _ONE, _NOW)
+    ua.receive(_answer(sent[0].data, 200), _ONE, _NOW)
+    at = sent[0].data.find(b"Authorization")
+    return ua, sent[0].data.find(b"\r\n", at) + 2 - at
+
+
+def test_credentials_from_before_come_along_as_far_as_the_budget_goes():
+    """R3428-8.2, R3261-22-4: 1300 octets with them; where it would be one more, the request begins without"""
+    kept = 384 + len(b"boiler") + len(b"sip:desk@example.org")  # room for usual ones
+    spare = kept - _challenged(b"n")[1]
+    for octets, have in ((spare, True), (spare + 1, False)):
+        ua, _ = _challenged(b"n" + b"o" * octets)
+        (text,), compact = ua.fit(b"sip:desk@example.org", b"x" * 2000, "truncate")
+        ua.send(b"c" * 20, b"sip:desk@example.org", text, _NOW, compact=compact)
+        (transmit,) = ua.resolved(_PLACE, [_ONE], _NOW)
+        assert len(transmit.data) == (1300 if have else 1300 - kept)
+        assert (transmit.data.find(b"Authorization") > 0) == have
+
+
 def test_redirect_to_a_name_is_looked_up_like_any_other():
     ua = _agent()
     sent = ua.send(b"c1", b"sip:desk@192.0.2.1", b"hot", _NOW)

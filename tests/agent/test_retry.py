@@ -304,4 +304,4 @@ def test_what_is_remembered_of_challenges_is_bounded():
     ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
     for i in range(100):
         answer(ua, answer(ua, send(ua, b"%d" % i, b"sip:desk@192.0.2.%d" % i), 401, MD5 % b"1"), 200)
-    assert len(ua.uac.rescue().peers.challenges) <= 16
+        assert len(ua.uac.rescue().peers.challenges) <= 16

@@ -213,6 +213,16 @@ def test_a_flow_that_failed_ends_what_waits_for_it_too():
     assert ua.wait_ms(NOW) is None
 
 
+def test_a_flow_is_known_by_its_first_three_items():
+    """R3261-17.1-7: a shell may say less of what has failed than it said of where to send"""
+    flow = (b"TLS", b"192.0.2.9", 5061, b"example.org")
+    ua = board()
+    for call_id in (b"1", b"2"):
+        ua.send(call_id, DESK, b"x", NOW, flow=flow)
+    events = list(ua.failed(flow[:3], NOW))
+    assert sorted([(event.call_id, event.status) for event in events]) == [(b"1", 503), (b"2", 503)]
+
+
 def test_a_call_id_is_pending_once_whatever_the_target():
     """R3261-8.1-4: also while it waits"""
     ua, _ = pending()
