@@ -162,6 +162,24 @@ def test_flows_are_eight_at_most_and_each_only_once():
     assert _search(b"sip:desk@example.org:5060", {b"example.org": [b"192.0.2.1"] * 9})[0] == [_ONE]
 
 
+def test_as_many_services_as_a_request_has_attempts_are_asked_for_and_then_nothing():
+    """RFC 3263 section 4.2: eight of one name, in their order"""
+    zone = {b"_sip._udp.example.org": [(i, 0, 5060, b"h%d.example.org" % i) for i in range(9)]}
+    for i in range(9):
+        zone[b"h%d.example.org" % i] = [b"192.0.2.%d" % i]
+    flows, asked = _search(b"sip:desk@example.org", zone)
+    assert flows == [(b"UDP", b"192.0.2.%d" % i, 5060) for i in range(8)]
+    assert asked == [b"_sip._udp.example.org"] + [b"h%d.example.org" % i for i in range(8)]
+
+
+def test_what_is_found_is_kept_for_a_day_at_most():
+    """RFC 2181 section 8: an address for ever, and what a server says of a name"""
+    assert Search(parse_uri(b"sip:desk@192.0.2.1"), _UDP_FIRST, Random()).ttl == 86400
+    search = Search(parse_uri(b"sip:desk@example.org:5060"), _UDP_FIRST, Random())
+    search.answer([b"192.0.2.1"], 86401)
+    assert search.ttl == 86400
+
+
 def test_what_is_found_is_kept_no_longer_than_the_shortest_lived_part_of_it():
     search = Search(parse_uri(b"sip:desk@example.org;transport=udp"), _UDP_FIRST, Random())
     search.answer([(0, 0, 5060, b"a.example.org")], 3600)
@@ -180,6 +198,15 @@ def test_addresses_are_told_from_names():
 def test_srv_priorities_come_in_order():
     records = [(20, 0, 1, b"c"), (10, 5, 1, b"b"), (5, 9, 1, b"a")]
     assert [record[3] for record in srv_order(records, Random())] == [b"a", b"b", b"c"]
+
+
+def test_srv_records_without_weight_come_first_where_chance_says_nothing():
+    """RFC 2782: in whatever order a server gives them; a weight of 0 has a small chance and not none"""
+    for records in (
+        [(0, 5, 1, b"five"), (0, 0, 1, b"none"), (0, 1, 1, b"one")],
+        [(0, 1, 1, b"one"), (0, 5, 1, b"five"), (0, 0, 1, b"none")],
+    ):
+        assert srv_order(records, lambda n: bytes(n))[0][3] == b"none"
 
 
 def test_srv_weights_are_chances():
