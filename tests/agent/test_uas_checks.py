@@ -109,6 +109,7 @@ def test_a_type_that_is_not_taken_is_415_with_those_that_are():
         (b"textual/html", (b"text/*",), 415),
         (b"image/png", (b"*/*",), 200),
         (b"", (b"text/plain",), 415),
+        (b"text/html\r\nDate: text/plain", (b"text/plain",), 415),  # nor does another field say what it is
     ):
         data = changed(MESSAGE, b"text/plain", content_type)
         if status == 200:
@@ -253,6 +254,7 @@ def test_a_malformed_request_gets_the_same_answer_each_time():
     assert ua.receive(bad, UDP, NOW)[0] == ua.receive(bad, UDP, NOW)[0]
     tagged = changed(bad, b"To: <sip:desk@example.org>", b"To: <sip:desk@example.org>;tag=1")
     assert refusal(tagged).get(b"to") == b"<sip:desk@example.org>;tag=1"
+    assert refusal(changed(MESSAGE, b"To: <sip:desk@example.org>", b"To: ;tag=1")).get(b"to") == b";tag=1"
 
 
 def test_another_version_is_505():
