@@ -242,7 +242,7 @@ def test_R3862_6_NS_without_a_prefix_sets_the_default():
 
 
 def test_R3862_6_a_malformed_NS_is_refused():
-    for value in (b"f", b"f urn:f", b"f <urn:f", b"f g <urn:f>"):
+    for value in (b"f", b"f urn:f", b"f <urn:f", b"f g <urn:f>", b"f:g <urn:f>", b"f/g <urn:f>"):
         raises(ParseError, parse_cpim, b"NS: " + value + b"\r\n" + PLAIN)
 
 
@@ -281,6 +281,8 @@ def test_R3862_10_the_content_has_header_fields_as_MIME_has_them():
     assert cpim.content_type == b"text/html; charset=utf-8"
     assert cpim.mime[1] == (b"content-id", b"<1@a>")
     assert cpim.body == b""
+    cpim = parse_cpim(b"\r\nContent-ID: <1@a>\r\nContent-Type: text/html;\r\n\tcharset=utf-8\r\n\r\n")
+    assert cpim.mime == [(b"content-id", b"<1@a>"), (b"content-type", b"text/html; charset=utf-8")]
     for wrong in (
         b"Content-Type: text/plain",
         b"no field\r\n\r\n",

@@ -206,7 +206,17 @@ def test_label_types_that_were_never_defined_are_refused():
 
 def test_names_of_more_than_253_octets_are_refused():
     raises(ParseError, parse_response, _response([_record(1, b"\xc0\0\2\1", name=b"\1b" * 128 + b"\0")]), 7, b"a", A)
-    raises(ParseError, parse_response, _response([_record(1, b"\xc0\0\2\1", name=b"\x40" + b"b" * 64)]), 7, b"a", A)
+    for end in (b"", b"\0"):
+        long = _record(1, b"\xc0\0\2\1", name=b"\x40" + b"b" * 64 + end)
+        raises(ParseError, parse_response, _response([long]), 7, b"a", A)
+
+
+def test_records_of_the_least_size_are_passed_over():
+    """RFC 1035 section 4.1.3: of the root, without data, up to the last octet"""
+    least = _record(16, b"", name=b"\0")
+    address = _record(1, b"\xc0\0\2\1")
+    for answers, found in (([least], []), ([least] * 40, []), ([address] + [least] * 40, [b"192.0.2.1"])):
+        assert parse_response(_response(answers), 7, b"a", A).find(b"a", A)[0] == found
 
 
 def test_counts_beyond_the_datagram_are_refused_at_once():

@@ -36,6 +36,7 @@ def test_parameters_are_split_at_their_semicolons():
     """R3261-7.6: a name comes once, in any case"""
     assert split_params(b"Tag=1;lr") == [(b"tag", b"1"), (b"lr", None)]
     assert split_params(b' a = "x;y" ; b') == [(b"a", b'"x;y"'), (b"b", None)]
+    assert split_params(b"a=<x;y>;b") == [(b"a", b"<x;y>"), (b"b", None)]
     assert split_params(b"received=[2001:db8::1]") == [(b"received", b"[2001:db8::1]")]
     for value in (b"", b";", b"a;", b"a=", b"a;;b", b"a=1;A=2", b"a b=1", b'a="x', b"=1"):
         raises(ParseError, split_params, value)
@@ -58,6 +59,7 @@ def test_addresses_come_in_three_forms():
         (b"caller<sip:a@b>;tag=323", b"caller", b"sip:a@b", [(b"tag", b"323")]),
         (b'"A \\" <B>" <sip:a@b>', b'A \\" <B>', b"sip:a@b", []),
         (b'"" <tel:+358>', b"", b"tel:+358", []),
+        (b'"A"<sip:a@b>', b"A", b"sip:a@b", []),
         (b'"\\\\" <sip:a@b>', b"\\\\", b"sip:a@b", []),
         (b'"\\"" <sip:a@b>', b'\\"', b"sip:a@b", []),
         (b"<sip:a,b@c?x=y>", b"", b"sip:a,b@c?x=y", []),

@@ -134,6 +134,7 @@ def test_the_registrar_says_for_how_long():
         (b'Contact: "a, b" <sip:boiler@192.0.2.8>;expires=9, %s;q=0.5;expires=99\r\n' % CONTACT, 99),
         (b"Contact: <sip:boiler@192.0.2.8:5060>;expires=9\r\nContact: %s;expires=99\r\n" % CONTACT, 99),
         (b"Contact: <tel:1>, sip:boiler@192.0.2.7:5060;expires=99\r\n", 99),
+        (b'Contact: %s;expires=99, "x <sip:y>\r\n' % CONTACT, 99),  # what others have bound is their affair
         (b"Contact: <sip:%62oiler@192.0.2.7:5060;ob>;expires=99\r\n", 99),  # equal by section 19.1.4
     ):
         ua, transmit = registering()
@@ -163,6 +164,8 @@ def test_a_200_without_our_contact_is_no_binding():
         ua, transmit = registering()
         assert replied(ua, transmit, b"200 OK", fields) == [RegistrationLost(500, 30)]
         assert not ua.registration.bound
+    ua, transmit = registering(expires=1)
+    assert replied(ua, transmit, b"200 OK", b"Contact: %s;expires=0\r\n" % CONTACT) == [RegistrationLost(500, 30)]
 
 
 def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():

@@ -212,13 +212,14 @@ def at_a_place(place):
 
 def test_a_flow_is_known_by_its_first_three_items():
     """R3261-17.1-7: its pongs and its end count, whether a shell's own items come with them or not"""
-    place = (b"TCP", b"192.0.2.1", 5060, "a shell's own item")
-    assert list(at_a_place(place).failed(place[:3], NOW)) == [RegistrationLost(503, 30)]
-    ua = at_a_place(place)
-    assert only(ua.wake(later(NOW, 95000))) == Transmit(PING, place)
-    ua.receive(PONG, place[:3], later(NOW, 95000))
-    assert only(ua.wake(later(NOW, 190000))) == Transmit(PING, place)
-    assert FlowLost(place) in ua.wake(later(NOW, 200000))
+    more = (b"TCP", b"192.0.2.1", 5060, "a shell's own item")
+    for place, named in ((more, more[:3]), (more[:3], more)):
+        assert list(at_a_place(place).failed(named, NOW)) == [RegistrationLost(503, 30)]
+        ua = at_a_place(place)
+        assert only(ua.wake(later(NOW, 95000))) == Transmit(PING, place)
+        ua.receive(PONG, named, later(NOW, 95000))
+        assert only(ua.wake(later(NOW, 190000))) == Transmit(PING, place)
+        assert FlowLost(place) in ua.wake(later(NOW, 200000))
 
 
 def test_a_renewal_begins_where_the_binding_is_unless_the_name_leads_there():

@@ -209,6 +209,15 @@ def test_srv_records_without_weight_come_first_where_chance_says_nothing():
         assert srv_order(records, lambda n: bytes(n))[0][3] == b"none"
 
 
+def test_each_number_up_to_the_sum_of_weights_has_the_same_chance():
+    """RFC 2782: 0 and the sum included; the first record whose running sum reaches it is taken"""
+    taken = []
+    for number in range(20):
+        records = [(0, 3, 1, b"three"), (0, 1, 1, b"one")]
+        taken.append(srv_order(records, lambda n, number=number: number.to_bytes(n, "big"))[0][3])
+    assert taken == ([b"one"] * 2 + [b"three"] * 3) * 4
+
+
 def test_srv_weights_are_chances():
     random = Random()
     records = [(0, 0, 1, b"never"), (0, 1, 1, b"rare"), (0, 3, 1, b"often")]
@@ -289,6 +298,17 @@ def test_next_message_starts_with_a_flow_that_is_alive():
     ua.receive(_answer(ua.failed(_ONE, _NOW)[0].data, 200), _TWO, _NOW)
     for seconds, first in ((0, _TWO), (29, _TWO), (30, _ONE)):
         assert ua.uac.rescue().peers.live_first([_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
+
+
+def test_each_flow_that_led_nowhere_is_remembered():
+    ua = _agent()
+    flows = [_ONE, _TWO, (b"UDP", b"192.0.2.3", 5060), (b"UDP", b"192.0.2.4", 5060)]
+    ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
+    ua.resolved(_PLACE, flows, _NOW)
+    for flow in flows[:3]:
+        ua.failed(flow, _NOW)
+    assert ua.live_first(flows, _NOW)[0] == flows[3]
+    assert ua.live_first(flows[:3], (_NOW + 30000) & 0x3FFFFFFF) == flows[:3]
 
 
 def test_flow_is_left_alone_for_as_long_as_its_retry_after_says():

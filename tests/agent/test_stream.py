@@ -27,6 +27,15 @@ def test_a_message_may_be_split_at_any_octet():
     assert bodies(found) == [b"Watson, come here."]
 
 
+def test_a_long_header_section_may_be_split_at_any_octet():
+    """R3261-18-12: what was looked through already isn't kept with what comes"""
+    data = with_field(b"Subject: " + b"x" * 600)
+    for cut in range(data.find(b"\r\n\r\n") - 2, len(data)):
+        framer = Framer()
+        found = framer.feed(data[:100]) + framer.feed(data[100:cut]) + framer.feed(data[cut:])
+        assert octets(found) == [data]
+
+
 def test_several_messages_may_come_at_once():
     """R3261-18-12: pipelined, the last one in two pieces"""
     framer = Framer()

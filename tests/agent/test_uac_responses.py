@@ -213,6 +213,17 @@ def test_a_flow_that_failed_ends_what_waits_for_it_too():
     assert ua.wait_ms(NOW) is None
 
 
+def test_what_waits_for_another_flow_goes_on_when_one_fails():
+    """R3261-17.1-7, R3428-8.4: its turn has come"""
+    other = (b"UDP", b"192.0.2.9", 5060)
+    ua, _ = pending()
+    ua.send(b"2", DESK, b"y", NOW, flow=other)
+    events = list(ua.failed(FLOW, NOW))
+    assert [event.call_id for event in events if type(event) is Outcome] == [b"1"]
+    assert sent(events).get(b"call-id") == b"2"
+    assert [event.flow for event in events if type(event) is Transmit] == [other]
+
+
 def test_a_flow_is_known_by_its_first_three_items():
     """R3261-17.1-7: a shell may say less of what has failed than it said of where to send"""
     flow = (b"TLS", b"192.0.2.9", 5061, b"example.org")
@@ -264,6 +275,8 @@ def test_the_time_is_learned_from_a_2xx_alone_and_never_against_a_better_source(
     for line, fields, quality in (
         (b"200 OK", date, LEARNED),
         (b"202 Accepted", date, LEARNED),
+        (b"299 ", date, LEARNED),
+        (b"300 Which", date, NONE),
         (b"404 Not Found", date, NONE),
         (b"200 OK", b"", NONE),
         (b"200 OK", b"Date: now\r\n", NONE),

@@ -207,6 +207,10 @@ def test_a_response_is_dated_by_a_good_clock_alone():
         if quality is not None:
             ua.clock.set(1289690940, quality, NOW)
         assert sent(ua.respond(only(ua.receive(MESSAGE, UDP, NOW)), 200, NOW)).get(b"date") == date
+    for status, date in ((202, time), (299, time), (300, None), (404, None), (603, None)):  # a 2xx teaches
+        ua = desk()
+        ua.clock.set(1289690940, NTP, NOW)
+        assert sent(ua.respond(only(ua.receive(MESSAGE, UDP, NOW)), status, NOW)).get(b"date") == date
 
 
 def test_a_repetition_gets_the_same_octets_and_the_application_nothing():

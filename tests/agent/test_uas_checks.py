@@ -133,6 +133,7 @@ def test_a_body_that_is_optional_is_no_reason_to_refuse():
     """R3261-8.2-9: Content-Disposition handling=optional, and no body at all"""
     html = changed(MESSAGE, b"text/plain", b"text/html")
     assert deliver(desk(), with_field(b"Content-Disposition: render;handling=optional", html))[0] == 200
+    assert deliver(desk(), with_field(b"Content-Disposition: Handling=Optional", html))[0] == 200
     assert deliver(desk(), with_field(b"Content-Disposition: render;handling=required", html))[0] == 415
     assert deliver(desk(), with_body(b"", html))[0] == 200
 
@@ -259,7 +260,8 @@ def test_a_malformed_request_gets_the_same_answer_each_time():
 
 def test_another_version_is_505():
     """R3261-8.2-1, R3261-7.2: but sip/2.0 is ours"""
-    assert refusal(changed(MESSAGE, b" SIP/2.0\r", b" SIP/7.0\r")).status == 505
+    response = refusal(changed(MESSAGE, b" SIP/2.0\r", b" SIP/7.0\r"))
+    assert (response.status, response.reason) == (505, b"Version Not Supported")
     assert deliver(desk(), changed(MESSAGE, b" SIP/2.0\r", b" sip/2.0\r"))[0] == 200
 
 
