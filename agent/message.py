@@ -96,8 +96,9 @@ class Message:
         lengths = self.all(b"content-length")
         if lengths:
             self.length = -1
-            if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 10:
-                self.length = int(lengths[0])
+            digits = lengths[0].lstrip(b"0") or b"0"  # leading zeros are legal
+            if len(lengths) == 1 and lengths[0].isdigit() and len(digits) < 10:
+                self.length = int(digits)
             else:
                 self._blame("one Content-Length of digits was expected")
 

@@ -141,6 +141,10 @@ def _parse_time(element: Element) -> int | None:
     if len(text) != 15 or not text[:14].isdigit() or text[14:] != b"Z":
         return None
     year, month, day = int(text[:4]), int(text[4:6]), int(text[6:8])
-    if year < 1970 or not 1 <= month <= 12:
+    hour, minute, second = int(text[8:10]), int(text[10:12]), int(text[12:14])
+    if year < 1970 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 59:
         return None
-    return (day_number(year, month, day) * 24 + int(text[8:10])) * 3600 + int(text[10:12]) * 60 + int(text[12:14])
+    days = day_number(year, month, day)
+    if day < 1 or days >= day_number(year + month // 12, month % 12 + 1, 1):
+        return None
+    return (days * 24 + hour) * 3600 + minute * 60 + second

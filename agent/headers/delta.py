@@ -7,10 +7,10 @@ _LONGEST_PAUSE_S = const(3600)
 
 def parse_delta(value: bytes | None) -> int | None:
     """Return delta-seconds 0..2**32-1 (Expires, section 20.19); None for a malformed or larger value."""
-    if value is None or not value.isdigit() or len(value) > 10:
+    if value is None or not value.isdigit():
         return None
-    seconds = int(value)
-    return seconds if seconds <= 0xFFFFFFFF else None
+    digits = value.lstrip(b"0") or b"0"  # leading zeros are legal
+    return int(digits) if len(digits) <= 10 and int(digits) <= 0xFFFFFFFF else None
 
 
 def retry_after_s(value: bytes | None) -> int:

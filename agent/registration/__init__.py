@@ -200,14 +200,15 @@ class Registration:
             return 0
         contacts = b",".join(response.all(b"contact"))
         _, ours, params = contacts.partition(b"<%s>" % self._contact)
-        if not ours or contacts.find(b'"') >= 0:  # perhaps it is written in another way
+        params = params.partition(b",")[0]
+        if not ours or params.find(b'"') >= 0:  # perhaps it is written in another way
             from .contact import granted
 
             seconds = granted(self._contact, response)
             if seconds is None:
                 return None
         else:
-            seconds = _parameter(params.partition(b",")[0], b"expires")
+            seconds = _parameter(params, b"expires")
         number = parse_delta(seconds or response.get(b"expires"))
         return self.expires if number is None else number
 

@@ -92,7 +92,7 @@ class Mote:
 
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
-        period_ms = int(float(seconds) * 1000)  # here, where a forgotten pair of brackets shows in the program's own line
+        period_ms = int(float(seconds) * 1000)  # here, where a slip shows in the program's line
 
         def keep(function: object) -> object:
             self._sensors.append((period_ms, function))

@@ -80,6 +80,7 @@ def test_answers_of_every_kind_have_the_same_outcome():
         changed(reply, b"SIP/2.0 200", b"SIP/3.0 200"),
         changed(reply, b"200 OK", b"200"),
         changed(reply, b"200 OK", b"2000 OK"),
+        changed(reply, b"200 OK", b"099 OK"),
         changed(reply, b"z9hG4bK", b"Z9HG4BK"),
         b"\r\n" + reply,
         reply[:-2],

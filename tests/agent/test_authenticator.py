@@ -129,9 +129,9 @@ def test_a_repeated_request_gets_the_same_octets():
     first = ua.receive(request(b"1"), FLOW, START)
     for n in range(5):
         assert ua.receive(request(b"x%d" % n), FLOW, START + 10) != first
-    for ms in (500, 1500, 31500):
+    for ms in (500, 1500, 31500, 31999):
         assert ua.receive(request(b"1"), FLOW, (START + ms) & MASK) == first
-    assert ua.receive(request(b"1"), FLOW, (START + 33000) & MASK) != first
+    assert ua.receive(request(b"1"), FLOW, (START + 32000) & MASK) != first  # 64*T1: its client has given up
 
 
 def test_good_credentials_name_the_user():
@@ -260,10 +260,11 @@ def test_a_nonce_expires():
 
 def test_a_nonce_of_our_own_making_alone_is_taken():
     """R7616-6: of another server, of the time before a restart, made up, or changed."""
-    genuine = challenge(server())
-    authenticator = Authenticator(REALM, USERS, Counter(5000))
-    other = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), authenticator=authenticator)
-    assert is_stale(ask(other, genuine, b"2"))
+    for now in (START, 0):  # a board's clock may begin there
+        genuine = challenge(server(), now)
+        authenticator = Authenticator(REALM, USERS, Counter(5000))
+        other = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), authenticator=authenticator)
+        assert is_stale(ask(other, genuine, b"2", now))
     ua = server()
     one = challenge(ua)
     for nonce in (b"", b"0", b"0" * 32, one.nonce[:-1] + b"x", b"00000000" + one.nonce[8:], one.nonce + b"0"):
@@ -287,6 +288,29 @@ def test_memory_of_used_nonces_is_bounded_and_what_was_forgotten_counts_as_used(
     assert len(authenticator_of(ua)._counts) <= 4
 
 
+def test_the_oldest_used_nonce_is_forgotten_for_the_next_one():
+    """R7616-6: though its count rises; keep says how many others may be used meanwhile"""
+    for keep in (1, 3):
+        ua = server(keep=keep)
+        nonces = [challenge(ua, START + n, branch=b"c%d" % n) for n in range(keep + 1)]
+        now = START + keep
+        for n in range(keep + 1):
+            assert accepted(ask(ua, nonces[0], b"o%d" % n, now)) == b"alice"
+            assert accepted(ask(ua, nonces[n], b"n%d" % n, now)) == b"alice"
+        assert is_stale(ask(ua, nonces[0], b"2", now))
+
+
+def test_a_nonce_that_is_younger_than_all_forgotten_ones_serves():
+    """R7616-6: by a millisecond; one of the same millisecond doesn't"""
+    ua = server(keep=1)
+    old, one, twin, third = [
+        challenge(ua, START + ms, branch=branch) for ms, branch in ((0, b"a"), (1, b"b"), (1, b"c"), (1, b"d"))
+    ]
+    for used, branch in ((old, b"2"), (one, b"3"), (twin, b"4")):
+        assert accepted(ask(ua, used, branch, START + 2)) == b"alice"
+    assert is_stale(ask(ua, third, b"5", START + 2))
+
+
 def test_a_flood_of_strangers_leaves_no_trace():
     """R3261-18-13: and what was answered before is still answered alike."""
     ua = server()
@@ -307,6 +331,18 @@ def test_credentials_without_qop_serve_once():
     one.qop = b""
     assert accepted(ask(ua, one, b"2")) == b"bob"
     assert is_stale(ask(ua, one, b"3"))
+
+
+def test_credentials_without_qop_are_the_first_use_of_their_nonce():
+    """R8760-4, R7616-6: a count of 1 comes too late then, a count of 2 doesn't"""
+    ua = server()
+    one = challenge(ua, algorithm=b"MD5")
+    qop, one.qop = one.qop, b""
+    assert accepted(ask(ua, one, b"2")) == b"bob"
+    again = Challenge({b"realm": REALM, b"nonce": one.nonce, b"algorithm": b"MD5"}, b"Authorization", qop)
+    again.user, again.password = b"bob", b"builder"
+    assert is_stale(ask(ua, again, b"3"))
+    assert accepted(ask(ua, again, b"4")) == b"bob"
 
 
 def test_digest_uri_is_that_of_the_request():
@@ -415,6 +451,14 @@ def test_a_copy_by_another_way_is_a_loop_whoever_sent_it():
 def test_a_realm_that_would_need_escapes_is_refused():
     for realm in (b'a"b', b"a\\b", b"a:b", b"a\r\nb"):
         raises(UsageError, Authenticator, realm, USERS, Counter())
+
+
+def test_a_realm_is_any_text_without_them():
+    """R3261-22-2: blanks and UTF-8 among it"""
+    for realm in (b"The boiler room", b"K\xc3\xbcche"):
+        authenticator = Authenticator(realm, {b"a": {b"sha-256": b"0" * 64}}, Counter())
+        user, lines = authenticator.check(Message(request()), START)
+        assert user is None and b'realm="%s"' % realm in lines
 
 
 def test_whatever_stands_in_authorization_nothing_is_raised():

@@ -1,5 +1,6 @@
 from agent.budget import POLICIES, fit
 from agent.errors import UsageError
+from agent.wall_clock import NTP
 from tests.helpers import NOW, board, only, raises
 
 DESK = b"sip:desk@example.org"
@@ -104,7 +105,8 @@ def test_what_may_still_come_has_its_room():
     """R3428-8.2: a Date that becomes known, the answer to a challenge: what fits is sent, one octet more is not"""
     for expires, credentials in ((60, ()), (None, ((b"", b"boiler", b"secret"),)), (60, ((b"", b"b", b"s"),))):
         ua = board()
-        ua.uac.settings["credentials"] = credentials
+        if credentials:
+            ua.uac.settings["credentials"] = credentials
         bodies, compact = ua.fit(DESK, b"x" * 2000, "truncate", expires=expires)
         raises(
             UsageError,
@@ -113,6 +115,14 @@ def test_what_may_still_come_has_its_room():
             ),
         )
         assert len(ua.send(b"0" * 20, DESK, bodies[0], NOW, compact=compact, expires=expires)) == 1
+
+
+def test_a_date_that_becomes_known_takes_the_room_that_was_kept_for_it():
+    """R3428-8.2: to the last octet"""
+    ua = board()
+    (text,), compact = ua.fit(DESK, b"x" * 2000, "truncate", expires=60, subject=b"heat")
+    ua.clock.set(1289690940, NTP, NOW)
+    assert len(only(ua.send(b"0" * 20, DESK, text, NOW, compact=compact, expires=60, subject=b"heat")).data) == 1300
 
 
 def test_names_are_shortened_before_a_text_is():

@@ -111,15 +111,43 @@ def test_content_of_another_type_than_was_signed_is_not_intact():
         assert not signature.intact
 
 
-def test_a_second_digest_among_the_attributes_is_refused():
+def signed_with(more=b"", between=b""):
+    """Return SignedData with one more signed attribute, and with more in front of its signers."""
     signer = element(WITH_CERTIFICATE).rest()[-1].parts[0]
-    digest = signer.parts[3].parts[2].raw
-    attributes = encode(0xA0, signer.parts[3].parts[0].raw, digest, digest)
     parts = [part.raw for part in signer.parts]
-    parts[3] = attributes
+    attributes = signer.parts[3].parts
+    parts[3] = encode(0xA0, attributes[0].raw, attributes[2].raw, more)
     signers = encode(SET, encode(SEQUENCE, *parts))
-    signed = encode(SEQUENCE, *([part.raw for part in element(BER).parts[:3]] + [signers]))
-    raises(ParseError, read_signed, decode(signed))
+    return decode(encode(SEQUENCE, *([part.raw for part in element(BER).parts[:3]] + [between, signers])))
+
+
+def test_a_second_digest_among_the_attributes_is_refused():
+    digest = element(WITH_CERTIFICATE).rest()[-1].parts[0].parts[3].parts[2].raw
+    raises(ParseError, read_signed, signed_with(digest))
+
+
+def test_a_signing_time_from_2050_on_has_a_year_of_four_digits():
+    """R8551-2: a GeneralizedTime (RFC 5652 section 11.3); in another zone it is none"""
+    for text, unix in ((b"20500101000000Z", 2524608000), (b"20501301000000Z", None), (b"205001010000Z", None)):
+        time = encode(SEQUENCE, encode(OID, unhexlify("2a864886f70d010905")), encode(SET, encode(0x18, text)))
+        (signature,) = read_signed(signed_with(time))[2]
+        assert signature.intact and signature.signed_at == unix
+
+
+def test_revocation_lists_are_passed_over():
+    """R8551-2: RFC 5652 section 5.1, crls"""
+    content, certificates, signatures = read_signed(signed_with(between=encode(0xA1, encode(SEQUENCE))))
+    assert (content, certificates, len(signatures)) == (CONTENT, [], 1)
+
+
+def test_each_digest_of_sha_2_is_called_by_its_name():
+    """R8591-4: which of them hashlib has is another thing: without it nobody can verify the signature"""
+    sha256 = unhexlify("608648016503040201")
+    data = build_signed(CONTENT, ALICE, "rsa", toy)
+    for last, name in ((1, "sha256"), (2, "sha384"), (3, "sha512")):
+        signature = read(changed(data, sha256, sha256[:-1] + bytes((last,))))[2]
+        assert signature.hash == name
+        assert signature.kind == ("rsa" if hasattr(hashlib, name) else "")
 
 
 def test_algorithms_that_we_do_not_have_are_left_to_the_caller():
@@ -186,6 +214,7 @@ def test_signing_times_that_are_none_are_left_out():
         (b"491231235959Z", 2524607999),
         (b"500101000000Z", None),
         (b"261324120841Z", None),
+        (b"260024120841Z", None),
         (b"2611241208410", None),
         (b"26x124120841Z", None),
     ):

@@ -49,6 +49,11 @@ def test_R3862_1_names_are_case_sensitive():
     assert cpim.get(b"from") == b"<im:a@b.example>"
 
 
+def test_R3862_1_a_name_is_of_letters_digits_and_some_signs():
+    for name in (b"X", b"z", b"A0", b"9", b"a-b", b"azAZ09!#$%&'*+-^_`|~"):
+        assert parse_cpim(name + b": x\r\n" + PLAIN).get(name) == b"x"
+
+
 def test_R3862_1_what_is_no_header_is_refused():
     for line in (
         b"Subject:no space",
@@ -138,6 +143,7 @@ def test_R3862_4_escapes_are_decoded():
         (b"a\\\\b\\\"c\\'d", b"a\\b\"c'd"),
         (b"\\b\\t\\n\\r", b"\b\t\n\r"),
         (b"\\u00e9\\u20AC.", b"\xc3\xa9\xe2\x82\xac."),
+        (b"\\ud7ff\\ue000", b"\xed\x9f\xbf\xee\x80\x80"),
         (b"\\\\u0041\\\\\\\\n", b"\\u0041\\\\n"),
         (b"\\\\\\n", b"\\\n"),
     ):
@@ -145,7 +151,17 @@ def test_R3862_4_escapes_are_decoded():
 
 
 def test_R3862_4_an_unknown_escape_stays_as_written():
-    for value in (b"\\q", b"\\", b"\\u12", b"\\u12g4", b"\\ud83d", b"\\U0041", b"\\u+041"):
+    for value in (
+        b"\\q",
+        b"\\",
+        b"\\u12",
+        b"\\u12g4",
+        b"\\ud800",  # surrogates, from the first to the last
+        b"\\ud83d",
+        b"\\udfff",
+        b"\\U0041",
+        b"\\u+041",
+    ):
         assert unescape(value) == value, value
 
 
@@ -156,6 +172,16 @@ def test_R3862_4_what_is_escaped_can_be_read_back():
     assert min(escaped) >= 32 and b"\x7f" not in escaped
 
 
+def test_R3862_4_the_shortest_escape_is_written():
+    for value, escaped in (
+        (b"\b\t\n\r", b"\\b\\t\\n\\r"),
+        (b"\x7f", b"\\u007f"),
+        (b"\0\x1f", b"\\u0000\\u001f"),
+        (b"\"'\xc3\xa9", b"\"'\xc3\xa9"),
+    ):
+        assert escape(value) == escaped
+
+
 def test_R3862_4_a_control_character_is_refused():
     for c in (b"\0", b"\t", b"\x1b", b"\x7f", b"\n", b"\r"):
         raises(ParseError, parse_cpim, b"Subject: a" + c + b"b\r\n" + PLAIN)
@@ -163,7 +189,18 @@ def test_R3862_4_a_control_character_is_refused():
 
 
 def test_R3862_5_message_headers_are_utf_8():
-    for value in (b"\xc3\xa9", b"\xe2\x82\xac", b"\xf0\x9f\x94\xa5", b"\xed\x9f\xbf", b"\xf4\x8f\xbf\xbf", b"\xc2\x80"):
+    for value in (
+        b"\xc2\x80",
+        b"\xc3\xa9",
+        b"\xdf\xbf",
+        b"\xe0\xa0\x80",
+        b"\xe2\x82\xac",
+        b"\xed\x9f\xbf",
+        b"\xef\xbf\xbf",
+        b"\xf0\x90\x80\x80",
+        b"\xf0\x9f\x94\xa5",
+        b"\xf4\x8f\xbf\xbf",
+    ):
         assert is_utf8(b"a" + value + b"b"), value
         assert parse_cpim(b"Subject: " + value + b"\r\n" + PLAIN).get(b"Subject") == value
     for value in (
@@ -205,7 +242,7 @@ def test_R3862_6_NS_without_a_prefix_sets_the_default():
 
 
 def test_R3862_6_a_malformed_NS_is_refused():
-    for value in (b"f", b"f urn:f", b"f <urn:f", b"f g <urn:f>"):
+    for value in (b"f", b"f urn:f", b"f <urn:f", b"f g <urn:f>", b"f:g <urn:f>", b"f/g <urn:f>"):
         raises(ParseError, parse_cpim, b"NS: " + value + b"\r\n" + PLAIN)
 
 
@@ -244,7 +281,15 @@ def test_R3862_10_the_content_has_header_fields_as_MIME_has_them():
     assert cpim.content_type == b"text/html; charset=utf-8"
     assert cpim.mime[1] == (b"content-id", b"<1@a>")
     assert cpim.body == b""
-    for wrong in (b"Content-Type: text/plain", b"no field\r\n\r\n", b" folded first\r\n\r\n", b"Content-Type: a/b\r\n"):
+    cpim = parse_cpim(b"\r\nContent-ID: <1@a>\r\nContent-Type: text/html;\r\n\tcharset=utf-8\r\n\r\n")
+    assert cpim.mime == [(b"content-id", b"<1@a>"), (b"content-type", b"text/html; charset=utf-8")]
+    for wrong in (
+        b"Content-Type: text/plain",
+        b"no field\r\n\r\n",
+        b": no name\r\n\r\n",
+        b" folded first\r\n\r\n",
+        b"Content-Type: a/b\r\n",
+    ):
         raises(ParseError, parse_cpim, b"Subject: x\r\n\r\n" + wrong)
 
 
@@ -268,6 +313,9 @@ def test_date_times_of_RFC_3339_are_read():
         (b"1990-12-31T23:59:60Z", 662688000),
         (b"1990-12-31t15:59:60-08:00", 662688000),
         (b"2024-02-29T00:00:00+00:00", 1709164800),
+        (b"2024-02-29T05:30:00+05:30", 1709164800),
+        (b"2024-02-28T00:01:00.9-23:59", 1709164800),
+        (b"2024-02-29T00:00:00.123Z", 1709164800),
         (b"2038-01-19T03:14:08z", 2147483648),
     ):
         assert parse_datetime(value) == wanted, value
@@ -289,6 +337,15 @@ def test_what_is_no_date_time_is_none():
         b"2023-01-01T00:00:00.Z",
         b"2023-01-01T00:00:00+0100",
         b"2023-01-01T00:00:00+24:00",
+        b"2023-01-01T00:00:00-24:00",
+        b"2023-01-01T00:00:00+00:60",
+        b"2023-01-01T00:00:00+01:000",
+        b"2023-01-01T00:00:00+01-00",
+        b"2023-01-01T00:00:00+0a:00",
+        b"2023-01-01T00:00:00+01:0a",
+        b"2023-01-01T00:00:00x01:00",
+        b"2023-01-01T00:00:00.xZ",
+        b"2023-01-01T00:00:00.5",
         b"2023-01-01 00:00:00Z",
         b"2023-1-01T00:00:00ZZ",
         b"+023-01-01T00:00:00Z",

@@ -1,4 +1,5 @@
 from agent.date_reader import parse_date
+from agent.headers import date_writer
 from agent.headers.date_writer import format_date
 
 
@@ -23,6 +24,13 @@ def test_dates_survive_the_round_trip():
     """R3261-7.10: once every 11 days of 130 years, at odd times"""
     for unix in range(0, 4102444800, 999983):
         assert parse_date(format_date(unix)) == unix
+
+
+def test_of_all_dates_that_were_written_one_is_remembered():
+    """R3261-18-13: memory is bounded, however long a server runs"""
+    for unix in range(100):
+        format_date(unix)
+    assert len(date_writer._latest) == 1
 
 
 def test_a_leap_second_and_a_short_day_are_read():

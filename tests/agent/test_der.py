@@ -81,6 +81,15 @@ def test_bombs_are_stopped():
     assert decode(b"\x30\x80" * 16 + b"\0\0" * 16).tag == SEQUENCE
 
 
+def test_definite_lengths_are_as_deep_as_indefinite_ones():
+    """R8551-2: 16 levels"""
+    data = b""
+    for _ in range(16):
+        data = encode(SEQUENCE, data)
+    assert decode(data).raw == data
+    raises(ParseError, decode, encode(SEQUENCE, data))
+
+
 def test_whatever_the_octets_nothing_but_parse_error_is_raised():
     dice = Dice(8551)
     for _ in range(600):

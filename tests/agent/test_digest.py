@@ -182,6 +182,8 @@ def test_topmost_challenge_that_can_be_answered_is_taken_for_each_realm():
             b'Digest realm="b", nonce="6"',
             b'Digest realm="A", nonce="7"',
             b'NTLM realm="c", nonce="8"',
+            b'Digest realm="d"',
+            b'Digest nonce="9"',
             b"Digest",
             b"",
         ],
@@ -244,6 +246,7 @@ def test_parameters_are_read_in_all_their_forms():
         (b'  DIGEST\tA = "x, y" ,B= z', {b"a": b"x, y", b"b": b"z"}),
         (b'Digest a="",,b="<",', {b"a": b"", b"b": b"<"}),
         (b'Digest a="1 \\" 2"', {b"a": b'1 \\" 2'}),
+        (b'Digest \\=1, a="1 \\" 2"', {b"\\": b"1", b"a": b'1 \\" 2'}),  # whatever comes first
     ):
         assert parse_parameters(value) == (b"digest", expected)
     for value in (
@@ -255,6 +258,8 @@ def test_parameters_are_read_in_all_their_forms():
         b"Digest =1",
         b"Digest a",
         b'Digest a="1"b',
+        b'Digest \0a="\\""',
+        b'Digest a="\0\\""',
     ):
         raises(ParseError, parse_parameters, value)
 

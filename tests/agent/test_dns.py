@@ -62,6 +62,24 @@ def test_alias_is_followed_to_its_address_and_the_least_ttl_counts():
     assert response.find(b"www.example.org", A) == ([b"192.0.2.7"], 30)
 
 
+def test_an_alias_is_a_name_however_many_octets_it_has():
+    """As many as an address has, among others."""
+    for size in (1, 2, 14, 15):
+        name = b"x" * size
+        wire = bytes((size,)) + name + b"\0"
+        data = _response([_record(5, wire), _record(1, b"\xc0\0\2\1", name=wire)])
+        assert parse_response(data, 7, b"a", A).find(b"a", A)[0] == [b"192.0.2.1"]
+
+
+def test_an_address_beside_an_alias_is_taken():
+    """R3428-3.3: no name should have both (RFC 2181 section 10.1); what was asked for is there then"""
+    for answers in (
+        [_record(5, b"\1b\0"), _record(1, b"\xc0\0\2\1")],
+        [_record(1, b"\xc0\0\2\1"), _record(5, b"\1b\0")],
+    ):
+        assert parse_response(_response(answers), 7, b"a", A).find(b"a", A)[0] == [b"192.0.2.1"]
+
+
 def test_aliases_in_a_circle_come_to_an_end():
     circle = _response([_record(5, b"\1b\0"), _record(5, b"\xc0\x0c", name=b"\1b\0")])
     assert parse_response(circle, 7, b"a", A).find(b"a", A)[0] == []
@@ -94,8 +112,14 @@ def test_srv_target_of_the_root_is_an_empty_name():
 
 
 def test_no_such_name_and_a_truncated_response_are_told():
-    assert parse_response(_response([], flags=b"\x81\x83"), 7, b"a", A).rcode == 3
-    assert parse_response(_response([], flags=b"\x83\x80"), 7, b"a", A).truncated
+    for flags, rcode, truncated in (
+        (b"\x81\x80", 0, False),
+        (b"\x81\x83", 3, False),
+        (b"\x83\x80", 0, True),
+        (b"\x85\x8f", 15, False),
+    ):
+        response = parse_response(_response([], flags=flags), 7, b"a", A)
+        assert (response.rcode, response.truncated) == (rcode, truncated)
 
 
 def test_records_of_others_and_of_other_types_and_classes_are_passed_over():
@@ -143,9 +167,56 @@ def test_pointers_to_each_other_are_refused():
     raises(ParseError, parse_response, _response([first, second]), 7, b"a", A)
 
 
+def test_names_of_253_octets_and_labels_of_63_are_read():
+    """RFC 1035 section 2.3.4; one octet more is refused"""
+    for labels in ([63, 63, 63, 61], [1] * 127):
+        for more in (0, 1):
+            sizes = list(labels)
+            sizes[-1] += more
+            name = b".".join([b"x" * size for size in sizes])
+            question = b"".join([bytes((size,)) + b"x" * size for size in sizes]) + b"\0\0\1\0\1"
+            if more:
+                raises(ParseError, parse_response, _response([], question), 7, name, A)
+            else:
+                assert len(name) == 253
+                assert parse_response(_response([], question), 7, name, A).rcode == 0
+
+
+def test_pointers_lead_far():
+    """RFC 1035 section 4.1.4: 14 bits; what looks like 13 is none"""
+    text = _record(16, b"x" * 250)
+    for count in (1, 2, 3, 5):
+        at = 12 + len(_QUESTION) + count * len(text)
+        pointer = bytes((0xC0 | at >> 8, at & 255))
+        answers = [text] * count + [_record(1, b"\xc0\0\2\1", name=b"\1b\0"), _record(1, b"\xc0\0\2\2", name=pointer)]
+        assert parse_response(_response(answers), 7, b"a", A).find(b"b", A)[0] == [b"192.0.2.1", b"192.0.2.2"]
+
+
+def test_label_types_that_were_never_defined_are_refused():
+    """RFC 1035 section 4.1.4: 10 and 01; also where they would lead to a name if they were a pointer"""
+    head = _record(16, b"")[:-2]
+    before = b"x" * (0x3F00 - 12 - len(_QUESTION) - len(head) - 2)
+    size = len(before) + 3
+    for first in (0x40, 0x80, 0xBF):
+        record = _record(1, b"\xc0\0\2\1", name=bytes((first, 0)))
+        data = _response([head, bytes((size >> 8, size & 255)), before, b"\1b\0", record], count=2)
+        assert data[0x3F00 : 0x3F00 + 3] == b"\1b\0"
+        raises(ParseError, parse_response, data, 7, b"a", A)
+
+
 def test_names_of_more_than_253_octets_are_refused():
     raises(ParseError, parse_response, _response([_record(1, b"\xc0\0\2\1", name=b"\1b" * 128 + b"\0")]), 7, b"a", A)
-    raises(ParseError, parse_response, _response([_record(1, b"\xc0\0\2\1", name=b"\x40" + b"b" * 64)]), 7, b"a", A)
+    for end in (b"", b"\0"):
+        long = _record(1, b"\xc0\0\2\1", name=b"\x40" + b"b" * 64 + end)
+        raises(ParseError, parse_response, _response([long]), 7, b"a", A)
+
+
+def test_records_of_the_least_size_are_passed_over():
+    """RFC 1035 section 4.1.3: of the root, without data, up to the last octet"""
+    least = _record(16, b"", name=b"\0")
+    address = _record(1, b"\xc0\0\2\1")
+    for answers, found in (([least], []), ([least] * 40, []), ([address] + [least] * 40, [b"192.0.2.1"])):
+        assert parse_response(_response(answers), 7, b"a", A).find(b"a", A)[0] == found
 
 
 def test_counts_beyond_the_datagram_are_refused_at_once():
@@ -164,7 +235,7 @@ def test_response_cut_anywhere_is_refused():
 
 
 def test_record_data_of_another_size_than_its_type_has_is_refused():
-    for kind, data in ((1, b"\xc0\0\2"), (1, b"\xc0\0\2\1\1"), (5, b"\1b\0\0"), (5, b"")):
+    for kind, data in ((1, b"\xc0\0\2"), (1, b"\xc0\0\2\1\1"), (1, b"\xc0\0\2\1" * 4), (5, b"\1b\0\0"), (5, b"")):
         raises(ParseError, parse_response, _response([_record(kind, data)]), 7, b"a", A)
     for data in (b"\0\0\0\0\0\0", b"\0\0\0\0\0\0\1b\0\0"):
         raises(ParseError, parse_response, _response([_record(33, data)], b"\1a\0\0\x21\0\1"), 7, b"a", SRV)

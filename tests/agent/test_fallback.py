@@ -70,6 +70,16 @@ def test_the_next_message_to_that_peer_is_text_at_once_and_to_others_it_is_not()
     assert kind(send(ua, b"3", b"sip:other@192.0.2.1")) == (CPIM, b"wrapped")
 
 
+def test_it_can_be_asked_who_has_refused_what():
+    """By target, however it is written, and by content type."""
+    ua = agent()
+    assert not ua.has_refused(DESK, CPIM)
+    answer(ua, Message(answer(ua, send(ua, b"1"), 415)[0].data), 200)
+    assert ua.has_refused(DESK, CPIM) and ua.has_refused(b"sip:%64esk@192.0.2.1", CPIM)
+    assert not ua.has_refused(b"sip:other@192.0.2.1", CPIM)
+    assert not ua.has_refused(DESK, b"text/html")
+
+
 def test_what_is_remembered_is_bounded():
     ua = agent()
     for i in range(70):

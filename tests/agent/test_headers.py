@@ -14,6 +14,8 @@ def test_quotes_and_brackets_hide_what_is_in_them():
         (b'"<",a', b",", 3),
         (b"abc", b",", -1),
         (b'"\\\\",c', b",", 4),
+        (b'"",c', b",", 2),
+        (b'a"",c', b",", 3),
     ):
         parts = split_outside_quotes(value, wanted)
         assert parts == ([value] if at < 0 else [value[:at], value[at + 1 :]])
@@ -34,6 +36,7 @@ def test_parameters_are_split_at_their_semicolons():
     """R3261-7.6: a name comes once, in any case"""
     assert split_params(b"Tag=1;lr") == [(b"tag", b"1"), (b"lr", None)]
     assert split_params(b' a = "x;y" ; b') == [(b"a", b'"x;y"'), (b"b", None)]
+    assert split_params(b"a=<x;y>;b") == [(b"a", b"<x;y>"), (b"b", None)]
     assert split_params(b"received=[2001:db8::1]") == [(b"received", b"[2001:db8::1]")]
     for value in (b"", b";", b"a;", b"a=", b"a;;b", b"a=1;A=2", b"a b=1", b'a="x', b"=1"):
         raises(ParseError, split_params, value)
@@ -56,6 +59,9 @@ def test_addresses_come_in_three_forms():
         (b"caller<sip:a@b>;tag=323", b"caller", b"sip:a@b", [(b"tag", b"323")]),
         (b'"A \\" <B>" <sip:a@b>', b'A \\" <B>', b"sip:a@b", []),
         (b'"" <tel:+358>', b"", b"tel:+358", []),
+        (b'"A"<sip:a@b>', b"A", b"sip:a@b", []),
+        (b'"\\\\" <sip:a@b>', b"\\\\", b"sip:a@b", []),
+        (b'"\\"" <sip:a@b>', b'\\"', b"sip:a@b", []),
         (b"<sip:a,b@c?x=y>", b"", b"sip:a,b@c?x=y", []),
     ):
         assert parse_address(value) == (display, uri, params)
@@ -129,6 +135,7 @@ def test_a_cseq_is_a_number_of_32_bits_and_a_method():
         (b"0009   INVITE", (9, b"INVITE")),
         (b"00000000000000000000000000000000000000001\tMESSAGE", (1, b"MESSAGE")),
         (b"4294967295 message", (4294967295, b"message")),
+        (b" 1 MESSAGE\t", (1, b"MESSAGE")),
     ):
         assert parse_cseq(value) == expected
     for value in (

@@ -69,6 +69,15 @@ def test_a_notification_tells_whose_and_what_became_of_it():
         assert cpim.body.find(b"<recipient-uri>sip:bob@example.com</recipient-uri>") > 0
 
 
+def test_a_notification_names_the_recipient_that_the_message_names():
+    """RFC 5438 section 7.2.1.1: a group, say, though it is one of its members who tells; without a To who tells."""
+    for to, named in ((b"To: <sip:group@example.com>\r\n", b"sip:group@example.com"), (b"", BOB)):
+        original = parse_cpim(to + imdn.ask(b"1") + b"\r\n\r\nhi")
+        body = receipt.build_notification(original, b"delivered", BOB, ALICE, b"own", 0)
+        assert body.find(b"<recipient-uri>%s</recipient-uri>" % named) > 0
+        assert body.find(b"<original-recipient-uri>%s</original-recipient-uri>" % named) > 0
+
+
 def test_a_notification_of_a_message_without_a_date_has_the_time_of_its_making():
     body = receipt.build_notification(asking(unix=None), b"delivered", BOB, ALICE, b"own", 0)
     assert body.find(b"<datetime>1970-01-01T00:00:00Z</datetime>") > 0
@@ -104,6 +113,14 @@ def test_what_is_no_notification_is_refused():
         XML.replace(b"<delivered/>", b"<!-- <delivered/>"),
         XML.replace(b"delivery-notification", b"other"),
         XML.replace(b"<imdn", b"<!DOCTYPE imdn [<!ENTITY a 'b'>]><imdn"),
+        XML.replace(b"<delivered/>", b"<deliv\x7fred/>"),
+        XML.replace(b"<delivered/>", b"<d\xc3\xa9livr\xc3\xa9/>"),
         XML + b" " * 8192,
     ):
         raises(ParseError, imdn.parse_notification, document)
+
+
+def test_a_notification_has_8192_octets_at_most():
+    padded = XML + b" " * (8192 - len(XML))
+    assert imdn.parse_notification(padded) == (b"34jk324j", b"delivery", b"delivered")
+    raises(ParseError, imdn.parse_notification, padded + b" ")

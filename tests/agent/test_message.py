@@ -186,6 +186,12 @@ def test_a_line_without_a_name_and_a_colon_is_a_fault():
         assert message.get(b"call-id") == b"asd88asd77a@1.2.3.4"  # the rest can still be read
 
 
+def test_what_begins_with_a_line_end_has_no_start_line_and_no_fields():
+    """R3261-18-11: who hands octets over takes line ends away first; nothing behind them is read by mistake"""
+    message = Message(b"\r\n" + MESSAGE)
+    assert (message.method, message.status, message.names, message.body) == (b"", 0, [], b"")
+
+
 def test_the_constructor_takes_anything():
     for data in (
         b"",

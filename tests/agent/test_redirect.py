@@ -71,6 +71,24 @@ def test_a_redirect_to_nowhere_is_a_failure():
     assert only(events).name == "failed"
 
 
+def test_a_contact_in_another_answer_leads_nowhere():
+    """R3261-8.1-12: only a 3xx redirects"""
+    for line in (b"400 Bad", b"404 No", b"480 x", b"500 Oh", b"600 x"):
+        ua = board()
+        events = redirected(
+            ua, ua.send(b"1", b"sip:desk@192.0.2.1", b"hot", NOW), b"<sip:desk@192.0.2.2>", status_line=line
+        )
+        assert only(events).status == int(line[:3])
+
+
+def test_a_416_for_what_can_be_written_in_no_other_scheme_is_the_outcome():
+    """R3261-8.1-13: a sip: URI, or a telephone number without a host"""
+    for target in (b"sip:desk@192.0.2.1", b"sip:desk@example.org", b"tel:+358-555"):
+        ua = board(proxy=b"sip:192.0.2.9")
+        events = redirected(ua, ua.send(b"1", target, b"hot", NOW), status_line=b"416 x")
+        assert only(events) == Outcome(b"1", "failed", 416, b"x", None)
+
+
 def test_endless_redirects_end():
     """R3261-8.1-12: eight more attempts at most"""
     ua = board()

@@ -59,6 +59,14 @@ def test_a_contact_names_the_transport_that_the_registrar_is_asked_over():
     assert Message(transmit.data).get(b"contact") == b"<sips:boiler@192.0.2.7:5061>"
 
 
+def test_a_port_of_our_own_address_is_that_of_the_registrar():
+    ua = Settled(b"sip:boiler@example.org:5070", b"192.0.2.7:5060", steady())
+    transmit = only(ua.register(NOW))
+    assert transmit.flow == (b"UDP", b"example.org", 5070)
+    message = Message(transmit.data)
+    assert (message.uri, message.get(b"contact")) == (b"sip:example.org:5070", CONTACT)
+
+
 def test_a_registrar_or_contact_that_is_no_uri_is_the_callers_error():
     for options in ({"registrar": b"example.org"}, {"registrar": b"tel:1"}, {"contact": b"boiler"}):
         ua = board()
@@ -126,11 +134,22 @@ def test_the_registrar_says_for_how_long():
         (b'Contact: "a, b" <sip:boiler@192.0.2.8>;expires=9, %s;q=0.5;expires=99\r\n' % CONTACT, 99),
         (b"Contact: <sip:boiler@192.0.2.8:5060>;expires=9\r\nContact: %s;expires=99\r\n" % CONTACT, 99),
         (b"Contact: <tel:1>, sip:boiler@192.0.2.7:5060;expires=99\r\n", 99),
+        (b'Contact: %s;expires=99, "x <sip:y>\r\n' % CONTACT, 99),  # what others have bound is their affair
         (b"Contact: <sip:%62oiler@192.0.2.7:5060;ob>;expires=99\r\n", 99),  # equal by section 19.1.4
     ):
         ua, transmit = registering()
         assert replied(ua, transmit, b"200 OK", fields) == [Registered(seconds)]
         assert ua.registration.bound
+
+
+def test_every_2xx_is_a_binding_and_nothing_else_is():
+    """R3261-8.1-10: an unknown one is as a 200, and its Contact leads nowhere"""
+    for line in (b"200 OK", b"202 Accepted", b"299 "):
+        ua, transmit = registering()
+        assert replied(ua, transmit, line, OK) == [Registered(3600)]
+    for line in (b"300 Which", b"399 ", b"400 Bad", b"600 No"):
+        ua, transmit = registering()
+        assert replied(ua, transmit, line) == [RegistrationLost(int(line[:3]), 30)]
 
 
 def test_a_200_without_our_contact_is_no_binding():
@@ -145,6 +164,8 @@ def test_a_200_without_our_contact_is_no_binding():
         ua, transmit = registering()
         assert replied(ua, transmit, b"200 OK", fields) == [RegistrationLost(500, 30)]
         assert not ua.registration.bound
+    ua, transmit = registering(expires=1)
+    assert replied(ua, transmit, b"200 OK", b"Contact: %s;expires=0\r\n" % CONTACT) == [RegistrationLost(500, 30)]
 
 
 def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
@@ -161,6 +182,13 @@ def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
     for fields in (b"", b"Min-Expires: 60\r\n", b"Min-Expires: 30\r\n", b"Min-Expires: -1\r\n"):
         ua, transmit = registering(expires=60)
         assert replied(ua, transmit, b"423 Interval Too Brief", fields) == [RegistrationLost(423, 30)]
+
+
+def test_min_expires_counts_in_a_423_alone():
+    """RFC 3261 section 10.3: elsewhere it asks for nothing"""
+    for line in (b"400 Bad", b"403 No", b"500 Oh"):
+        ua, transmit = registering()
+        assert replied(ua, transmit, line, b"Min-Expires: 7200\r\n") == [RegistrationLost(int(line[:3]), 30)]
 
 
 def test_a_registrar_that_asks_for_more_each_time_is_followed_once_for_each_renewal():

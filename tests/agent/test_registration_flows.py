@@ -87,6 +87,13 @@ def test_an_address_may_come_with_or_without_brackets():
         assert only(events) == Registered(60)
 
 
+def test_an_address_that_begins_with_colons_has_its_brackets_too():
+    """R3261-19-5"""
+    ua, transmit = registering()
+    transmit = only(ua.receive(seen_as(transmit, b";received=::1;rport=40000"), REGISTRAR, NOW))
+    assert Message(transmit.data).get(b"contact").startswith(b"<sip:boiler@[::1]:40000>, ")
+
+
 def test_a_nat_that_changes_its_mind_each_time_moves_us_once_a_renewal():
     ua, transmit = registering()
     transmit = only(ua.receive(seen_as(transmit, b";received=198.51.100.1;rport=40000"), REGISTRAR, NOW))
@@ -122,6 +129,7 @@ def test_messages_carry_the_service_route_in_its_order():
         (b"Service-Route: <sip:p4;lr>, <im:p5@example.org>\r\n", []),
         (b"Service-Route: <sip:p4;lr>,,\r\n", []),
         (b"Service-Route: <sip:p4;lr\r\n", []),
+        (b'Service-Route: <sip:p4;lr>;a="x\ny"\r\n', []),  # a line's end that would be sent on
         (b"Service-Route: <sip:p6;lr>\r\n", [b"<sip:p6;lr>"]),
         (b"", []),
     ):

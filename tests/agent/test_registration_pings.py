@@ -47,6 +47,22 @@ def test_the_registrar_may_set_the_pace_of_pings():
         assert only(ua.wake(later(NOW, first))) == Transmit(PING, REGISTRAR)
 
 
+def test_pings_keep_to_the_pace_whatever_chance_says():
+    """RFC 5626 section 4.4: from 80 to 100 % of the Flow-Timer"""
+    for octet in (0, 1, 20, 21, 41, 42, 128, 255):
+        assert 96000 <= registered(3600, b"Flow-Timer: 120\r\n", octet).wait_ms(NOW) <= 120000
+
+
+def test_nothing_is_done_a_millisecond_too_early():
+    for ua, ms in ((registered(), 25000), (on_a_stream(), 95000)):
+        assert list(ua.wake(later(NOW, ms - 1))) == []
+        assert len(ua.wake(later(NOW, ms))) == 1
+    ua.receive(PONG, STREAM, later(NOW, 95000))
+    assert only(ua.wake(later(NOW, 190000))) == Transmit(PING, STREAM)
+    assert list(ua.wake(later(NOW, 199999))) == []
+    assert FlowLost(STREAM) in ua.wake(later(NOW, 200000))
+
+
 def test_a_ping_that_comes_late_is_one_ping():
     ua = registered()
     assert only(ua.wake(later(NOW, 500000))) == Transmit(PING, REGISTRAR)
@@ -182,6 +198,37 @@ def test_no_pong_is_expected_of_a_datagram():
     ua = registered()
     ua.receive(PONG, REGISTRAR, NOW)
     assert [event for _, event in events_until(ua, 60000)] == [Transmit(PING, REGISTRAR)] * 2
+
+
+def at_a_place(place):
+    """Return a user agent that is registered at a flow that its shell has found for the registrar's name."""
+    ua = board(steady())
+    assert ua.more().register(NOW, b"sip:example.org;transport=tcp") == [Resolve(b"sip:example.org;transport=tcp")]
+    transmit = only(ua.resolved(b"sip:example.org;transport=tcp", [place], NOW))
+    contact = Message(transmit.data).get(b"contact")
+    assert replied(ua, transmit, b"200 OK", b"Contact: %s\r\n" % contact) == [Registered(3600)]
+    return ua
+
+
+def test_a_flow_is_known_by_its_first_three_items():
+    """R3261-17.1-7: its pongs and its end count, whether a shell's own items come with them or not"""
+    more = (b"TCP", b"192.0.2.1", 5060, "a shell's own item")
+    for place, named in ((more, more[:3]), (more[:3], more)):
+        assert list(at_a_place(place).failed(named, NOW)) == [RegistrationLost(503, 30)]
+        ua = at_a_place(place)
+        assert only(ua.wake(later(NOW, 95000))) == Transmit(PING, place)
+        ua.receive(PONG, named, later(NOW, 95000))
+        assert only(ua.wake(later(NOW, 190000))) == Transmit(PING, place)
+        assert FlowLost(place) in ua.wake(later(NOW, 200000))
+
+
+def test_a_renewal_begins_where_the_binding_is_unless_the_name_leads_there():
+    """R3261-8.1-9: then there is one place to try, and the name is looked up at once"""
+    now = later(NOW, 2400000)
+    place = (b"TCP", b"192.0.2.1", 5060)
+    assert only(at_a_place(place).registration.wake(now)).flow == place
+    ua = at_a_place((b"TCP", b"example.org", 5060, "a shell's own item"))
+    assert ua.registration.wake(now) == [Resolve(b"sip:example.org;transport=tcp")]
 
 
 def test_a_binding_is_kept_at_the_server_that_granted_it():

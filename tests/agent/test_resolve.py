@@ -162,6 +162,24 @@ def test_flows_are_eight_at_most_and_each_only_once():
     assert _search(b"sip:desk@example.org:5060", {b"example.org": [b"192.0.2.1"] * 9})[0] == [_ONE]
 
 
+def test_as_many_services_as_a_request_has_attempts_are_asked_for_and_then_nothing():
+    """RFC 3263 section 4.2: eight of one name, in their order"""
+    zone = {b"_sip._udp.example.org": [(i, 0, 5060, b"h%d.example.org" % i) for i in range(9)]}
+    for i in range(9):
+        zone[b"h%d.example.org" % i] = [b"192.0.2.%d" % i]
+    flows, asked = _search(b"sip:desk@example.org", zone)
+    assert flows == [(b"UDP", b"192.0.2.%d" % i, 5060) for i in range(8)]
+    assert asked == [b"_sip._udp.example.org"] + [b"h%d.example.org" % i for i in range(8)]
+
+
+def test_what_is_found_is_kept_for_a_day_at_most():
+    """RFC 2181 section 8: an address for ever, and what a server says of a name"""
+    assert Search(parse_uri(b"sip:desk@192.0.2.1"), _UDP_FIRST, Random()).ttl == 86400
+    search = Search(parse_uri(b"sip:desk@example.org:5060"), _UDP_FIRST, Random())
+    search.answer([b"192.0.2.1"], 86401)
+    assert search.ttl == 86400
+
+
 def test_what_is_found_is_kept_no_longer_than_the_shortest_lived_part_of_it():
     search = Search(parse_uri(b"sip:desk@example.org;transport=udp"), _UDP_FIRST, Random())
     search.answer([(0, 0, 5060, b"a.example.org")], 3600)
@@ -180,6 +198,24 @@ def test_addresses_are_told_from_names():
 def test_srv_priorities_come_in_order():
     records = [(20, 0, 1, b"c"), (10, 5, 1, b"b"), (5, 9, 1, b"a")]
     assert [record[3] for record in srv_order(records, Random())] == [b"a", b"b", b"c"]
+
+
+def test_srv_records_without_weight_come_first_where_chance_says_nothing():
+    """RFC 2782: in whatever order a server gives them; a weight of 0 has a small chance and not none"""
+    for records in (
+        [(0, 5, 1, b"five"), (0, 0, 1, b"none"), (0, 1, 1, b"one")],
+        [(0, 1, 1, b"one"), (0, 5, 1, b"five"), (0, 0, 1, b"none")],
+    ):
+        assert srv_order(records, lambda n: bytes(n))[0][3] == b"none"
+
+
+def test_each_number_up_to_the_sum_of_weights_has_the_same_chance():
+    """RFC 2782: 0 and the sum included; the first record whose running sum reaches it is taken"""
+    taken = []
+    for number in range(20):
+        records = [(0, 3, 1, b"three"), (0, 1, 1, b"one")]
+        taken.append(srv_order(records, lambda n, number=number: number.to_bytes(n, "big"))[0][3])
+    assert taken == ([b"one"] * 2 + [b"three"] * 3) * 4
 
 
 def test_srv_weights_are_chances():
@@ -262,6 +298,17 @@ def test_next_message_starts_with_a_flow_that_is_alive():
     ua.receive(_answer(ua.failed(_ONE, _NOW)[0].data, 200), _TWO, _NOW)
     for seconds, first in ((0, _TWO), (29, _TWO), (30, _ONE)):
         assert ua.uac.rescue().peers.live_first([_ONE, _TWO], (_NOW + 1000 * seconds) & 0x3FFFFFFF)[0] == first, seconds
+
+
+def test_each_flow_that_led_nowhere_is_remembered():
+    ua = _agent()
+    flows = [_ONE, _TWO, (b"UDP", b"192.0.2.3", 5060), (b"UDP", b"192.0.2.4", 5060)]
+    ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
+    ua.resolved(_PLACE, flows, _NOW)
+    for flow in flows[:3]:
+        ua.failed(flow, _NOW)
+    assert ua.live_first(flows, _NOW)[0] == flows[3]
+    assert ua.live_first(flows[:3], (_NOW + 30000) & 0x3FFFFFFF) == flows[:3]
 
 
 def test_flow_is_left_alone_for_as_long_as_its_retry_after_says():
@@ -355,6 +402,30 @@ def test_credentials_are_given_at_once_where_they_were_asked_for_before():
     ua.send(b"c2", b"sip:desk@example.org", b"hot", _NOW)
     sent = ua.resolved(_PLACE, [_ONE], _NOW)
     assert b'nonce="n1"' in sent[0].data and b"\r\nCSeq: 1 MESSAGE" in sent[0].data
+
+
+def _challenged(nonce):
+    """Return a user agent that has been challenged at _ONE, and the octets of its answer's line."""
+    ua = _agent(credentials=((b"", b"boiler", b"secret"),))
+    ua.send(b"c1", b"sip:desk@example.org", b"hot", _NOW)
+    sent = ua.resolved(_PLACE, [_ONE], _NOW)
+    sent = ua.receive(_answer(sent[0].data, 401, _CHALLENGE % nonce), _ONE, _NOW)
+    ua.receive(_answer(sent[0].data, 200), _ONE, _NOW)
+    at = sent[0].data.find(b"Authorization")
+    return ua, sent[0].data.find(b"\r\n", at) + 2 - at
+
+
+def test_credentials_from_before_come_along_as_far_as_the_budget_goes():
+    """R3428-8.2, R3261-22-4: 1300 octets with them; where it would be one more, the request begins without"""
+    kept = 384 + len(b"boiler") + len(b"sip:desk@example.org")  # room for usual ones
+    spare = kept - _challenged(b"n")[1]
+    for octets, have in ((spare, True), (spare + 1, False)):
+        ua, _ = _challenged(b"n" + b"o" * octets)
+        (text,), compact = ua.fit(b"sip:desk@example.org", b"x" * 2000, "truncate")
+        ua.send(b"c" * 20, b"sip:desk@example.org", text, _NOW, compact=compact)
+        (transmit,) = ua.resolved(_PLACE, [_ONE], _NOW)
+        assert len(transmit.data) == (1300 if have else 1300 - kept)
+        assert (transmit.data.find(b"Authorization") > 0) == have
 
 
 def test_redirect_to_a_name_is_looked_up_like_any_other():

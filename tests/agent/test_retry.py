@@ -264,6 +264,18 @@ def test_credentials_over_the_budget_end_in_one_outcome_that_says_so():
     assert str(raises(UsageError, ua.send, b"2", DESK, b"x" * 400, 1)).find("over its budget") > 0
 
 
+def test_a_second_attempt_has_1300_octets_at_most():
+    """R3428-8.2: with what the challenge asks for, to the last octet"""
+    challenge = MD5 % (b"n" * 300)
+    ua = agent()
+    most = 400 + 1300 - len(answer(ua, send(ua, b"1", body=b"x" * 400), 401, challenge).data)
+    ua = agent()
+    assert len(answer(ua, send(ua, b"1", body=b"x" * most), 401, challenge).data) == 1300
+    ua = agent()
+    (event,) = answer(ua, send(ua, b"1", body=b"x" * (most + 1)), 401, challenge)
+    assert (event.status, event.reason.split()[0]) == (401, b"1")
+
+
 def test_a_second_challenge_that_has_no_room_is_met_by_the_next_message():
     """R3428-8.2, R3261-22-2: one outcome, which says by how much; a text as short as that gets through at once"""
     ua = agent()
@@ -304,7 +316,7 @@ def test_what_is_remembered_of_challenges_is_bounded():
     ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
     for i in range(100):
         answer(ua, answer(ua, send(ua, b"%d" % i, b"sip:desk@192.0.2.%d" % i), 401, MD5 % b"1"), 200)
-    assert len(ua.uac.rescue().peers.challenges) <= 16
+        assert len(ua.uac.rescue().peers.challenges) <= 16
 
 
 def test_a_challenge_that_takes_all_room_stops_one_message_only():

@@ -63,6 +63,16 @@ def test_multipart_signed_is_read_in_binary_and_base64():
     assert not open_body(TYPE, changed(multipart(), b"hot", b"hat"), None).signatures[0].intact
 
 
+def test_blanks_behind_a_boundary_are_no_part_of_what_follows():
+    """R8591-2: as many as some gateway adds (RFC 2046 section 5.1.1)"""
+    for first, second in ((b"", b""), (b" ", b""), (b"  ", b"\t"), (b"", b" " * 9), (b"\t   ", b" ")):
+        body = changed(multipart(), b"--b 1\r\nContent-Type: text", b"--b 1" + first + b"\r\nContent-Type: text")
+        body = changed(body, b"--b 1  \r\n", b"--b 1" + second + b"\r\n")
+        opened = open_body(TYPE, body, None)
+        assert (opened.content_type, opened.body) == (b"text/plain", b"hot\r\n")
+        assert opened.signatures[0].intact
+
+
 def test_lines_are_made_canonical_before_they_are_hashed():
     """R8551-1: lines that lost their CR on the way are hashed as they were, text is signed with CRLF"""
     lost = multipart(part=b"Content-Type: text/plain\n\nhot\n")

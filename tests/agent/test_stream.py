@@ -16,6 +16,7 @@ def test_a_message_may_be_split_at_any_octet():
     """R3261-18-12: every cut in two, and octet by octet"""
     for cut in range(len(MESSAGE) + 1):
         framer = Framer()
+        assert framer.pending == 0
         found = framer.feed(MESSAGE[:cut]) + framer.feed(MESSAGE[cut:])
         assert bodies(found) == [b"Watson, come here."]
         assert (framer.pending, framer.lost) == (0, False)
@@ -24,6 +25,15 @@ def test_a_message_may_be_split_at_any_octet():
     for i in range(len(MESSAGE)):
         found += framer.feed(MESSAGE[i : i + 1])
     assert bodies(found) == [b"Watson, come here."]
+
+
+def test_a_long_header_section_may_be_split_at_any_octet():
+    """R3261-18-12: what was looked through already isn't kept with what comes"""
+    data = with_field(b"Subject: " + b"x" * 600)
+    for cut in range(data.find(b"\r\n\r\n") - 2, len(data)):
+        framer = Framer()
+        found = framer.feed(data[:100]) + framer.feed(data[100:cut]) + framer.feed(data[cut:])
+        assert octets(found) == [data]
 
 
 def test_several_messages_may_come_at_once():
@@ -53,6 +63,15 @@ def test_line_ends_before_a_start_line_are_nothing():
                 found += framer.feed(data[i : i + size])
             assert octets(found) == expected
             assert not framer.lost
+
+
+def test_a_line_end_that_turns_out_to_be_nothing_does_not_wait():
+    """R3261-18-11: what is pending is of the message behind it, and that alone counts for its limit"""
+    framer = Framer(len(MESSAGE))
+    assert bodies(framer.feed(b"\r\n\r")) == []
+    assert framer.pending == 3
+    assert framer.feed(b"x") == []
+    assert framer.pending == 2
 
 
 def test_a_ping_comes_out_as_soon_as_it_is_whole():

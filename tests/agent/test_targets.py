@@ -73,3 +73,16 @@ def test_what_is_no_target_is_the_callers_error():
 def test_the_default_port_is_that_of_the_transport():
     for transport, port in ((b"UDP", 5060), (b"TCP", 5060), (b"TLS", 5061)):
         assert read_target(b"sip:desk@example.org", transport, None)[3] == (transport, b"example.org", port)
+
+
+def test_an_address_is_not_looked_up():
+    """R3261-19-5: of either family, also where it begins with colons; nor is a maddr"""
+    for uri in (
+        b"sip:desk@192.0.2.9",
+        b"sip:desk@[2001:db8::1]",
+        b"sip:desk@[::1]:5070",
+        b"sip:desk@example.org;maddr=192.0.2.9",
+    ):
+        assert read_target(uri, b"UDP", None)[4] is None, uri
+    for uri in (b"sip:desk@example.org", b"sips:desk@example.org:5070"):
+        assert read_target(uri, b"TLS", None)[4] == uri.replace(b"desk@", b"")

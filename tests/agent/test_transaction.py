@@ -58,6 +58,14 @@ def test_waking_a_little_late_each_time_does_not_add_up():
         assert transaction.state == TRYING
 
 
+def test_waking_just_before_the_next_repetition_keeps_the_timetable():
+    """R3261-17.1-1: 999 ms late, the second repetition is due in one more"""
+    transaction = client(UDP)
+    assert transaction.wake(later(NOW, 1499))
+    assert transaction.wait_ms(later(NOW, 1499)) == 1
+    assert transaction.wake(later(NOW, 1500))
+
+
 def test_after_a_provisional_response_timer_e_runs_at_t2():
     """R3261-17.1-2: 100 after 0.6 s; the Timer E that is running fires, then every 4 s; Timer F stays"""
     transaction = client(UDP)

@@ -291,6 +291,12 @@ def test_what_cannot_be_sent_at_all_is_the_callers_error():
     raises(UsageError, UserAgent, b"sip:boiler@example.org", b"192.0.2.7:x", counting())
 
 
+def test_a_setting_that_there_is_not_is_the_callers_error():
+    """A misspelt one would be believed to be in force."""
+    for name in ("prox", "accept ", "first_hop"):
+        raises(UsageError, lambda name=name: board(**{name: b"sip:192.0.2.1"}))
+
+
 def test_answers_reach_us_where_we_have_moved():
     """R3261-8.1-7: sent-by of each request from now on; what is no host and port is the caller's error"""
     ua = board()

@@ -213,6 +213,27 @@ def test_a_flow_that_failed_ends_what_waits_for_it_too():
     assert ua.wait_ms(NOW) is None
 
 
+def test_what_waits_for_another_flow_goes_on_when_one_fails():
+    """R3261-17.1-7, R3428-8.4: its turn has come"""
+    other = (b"UDP", b"192.0.2.9", 5060)
+    ua, _ = pending()
+    ua.send(b"2", DESK, b"y", NOW, flow=other)
+    events = list(ua.failed(FLOW, NOW))
+    assert [event.call_id for event in events if type(event) is Outcome] == [b"1"]
+    assert sent(events).get(b"call-id") == b"2"
+    assert [event.flow for event in events if type(event) is Transmit] == [other]
+
+
+def test_a_flow_is_known_by_its_first_three_items():
+    """R3261-17.1-7: a shell may say less of what has failed than it said of where to send"""
+    flow = (b"TLS", b"192.0.2.9", 5061, b"example.org")
+    ua = board()
+    for call_id in (b"1", b"2"):
+        ua.send(call_id, DESK, b"x", NOW, flow=flow)
+    events = list(ua.failed(flow[:3], NOW))
+    assert sorted([(event.call_id, event.status) for event in events]) == [(b"1", 503), (b"2", 503)]
+
+
 def test_a_call_id_is_pending_once_whatever_the_target():
     """R3261-8.1-4: also while it waits"""
     ua, _ = pending()
@@ -236,12 +257,26 @@ def test_a_queue_has_an_end():
     assert len(ua.failed(FLOW, NOW)) == taken + 1
 
 
+def test_a_time_that_was_learned_is_corrected_by_the_next_answer():
+    """R3428-11.11: until the next Date it may be minutes off, as its source was"""
+    ua = board()
+    for call_id, date, unix in (
+        (b"1", b"13 Nov 2010 23:29:00", 1289690940),
+        (b"2", b"13 Nov 2010 23:28:00", 1289690880),
+    ):
+        request = only(ua.send(call_id, DESK, b"x", NOW)).data
+        ua.receive(answer(request, b"200 OK", b"Date: Sat, " + date + b" GMT\r\n"), FLOW, NOW)
+        assert ua.clock.unix(NOW) == unix
+
+
 def test_the_time_is_learned_from_a_2xx_alone_and_never_against_a_better_source():
     """R3428-11.11: a board without a clock gets one"""
     date = b"Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n"
     for line, fields, quality in (
         (b"200 OK", date, LEARNED),
         (b"202 Accepted", date, LEARNED),
+        (b"299 ", date, LEARNED),
+        (b"300 Which", date, NONE),
         (b"404 Not Found", date, NONE),
         (b"200 OK", b"", NONE),
         (b"200 OK", b"Date: now\r\n", NONE),

@@ -5,7 +5,7 @@ from agent.errors import UsageError
 from agent.events import Transmit
 from agent.message import Message
 from agent.uas.events import MessageReceived
-from agent.wall_clock import LEARNED, NTP
+from agent.wall_clock import LEARNED, NTP, RTC
 from tests.helpers import (
     MESSAGE,
     NOW,
@@ -88,6 +88,33 @@ def test_an_application_may_say_why_in_its_own_words():
         ua = desk()
         response = sent(ua.respond(only(ua.receive(MESSAGE, UDP, NOW)), status, NOW, reason))
         assert (response.status, response.reason) == (status, said)
+
+
+def test_each_status_has_the_phrase_of_its_rfc():
+    """RFC 3261 section 21, RFC 3428 section 7; one that nobody knows has none."""
+    for status, phrase in (
+        (200, b"OK"),
+        (202, b"Accepted"),
+        (400, b"Bad Request"),
+        (403, b"Forbidden"),
+        (404, b"Not Found"),
+        (405, b"Method Not Allowed"),
+        (415, b"Unsupported Media Type"),
+        (416, b"Unsupported URI Scheme"),
+        (420, b"Bad Extension"),
+        (480, b"Temporarily Unavailable"),
+        (481, b"Call/Transaction Does Not Exist"),
+        (482, b"Loop Detected"),
+        (483, b"Too Many Hops"),
+        (493, b"Undecipherable"),
+        (499, b""),
+        (501, b"Not Implemented"),
+        (503, b"Service Unavailable"),
+        (603, b"Decline"),
+    ):
+        ua = desk()
+        response = sent(ua.respond(only(ua.receive(MESSAGE, UDP, NOW)), status, NOW))
+        assert (response.status, response.reason) == (status, phrase)
 
 
 def test_no_response_has_an_alert_info_or_a_contact():
@@ -174,11 +201,16 @@ def test_a_response_goes_back_to_where_the_request_came_from():
 
 def test_a_response_is_dated_by_a_good_clock_alone():
     """R3428-T1.31, R3428-11.11: a clock that was learned from others does not teach others"""
-    for quality, date in ((None, None), (LEARNED, None), (NTP, b"Sat, 13 Nov 2010 23:29:00 GMT")):
+    time = b"Sat, 13 Nov 2010 23:29:00 GMT"
+    for quality, date in ((None, None), (LEARNED, None), (RTC, time), (NTP, time)):
         ua = desk()
         if quality is not None:
             ua.clock.set(1289690940, quality, NOW)
         assert sent(ua.respond(only(ua.receive(MESSAGE, UDP, NOW)), 200, NOW)).get(b"date") == date
+    for status, date in ((202, time), (299, time), (300, None), (404, None), (603, None)):  # a 2xx teaches
+        ua = desk()
+        ua.clock.set(1289690940, NTP, NOW)
+        assert sent(ua.respond(only(ua.receive(MESSAGE, UDP, NOW)), status, NOW)).get(b"date") == date
 
 
 def test_a_repetition_gets_the_same_octets_and_the_application_nothing():
@@ -362,3 +394,12 @@ def test_the_oldest_answered_transaction_makes_room_and_no_unanswered_one_does()
     third = changed(MESSAGE, b"776sgdkse", b"third", b"asd88", b"third")
     assert type(only(waiting.receive(third, UDP, NOW))) is not MessageReceived
     assert list(waiting.receive(MESSAGE, UDP, NOW)) == []
+
+
+def test_leading_zeros_are_legal_in_lengths_and_durations():
+    """R0-P14"""
+    ua = desk()
+    data = with_field(b"Expires: 00000000600", changed(MESSAGE, b"Content-Length: 18", b"Content-Length: 0000000018"))
+    event = only(ua.receive(data, UDP, NOW))
+    assert (event.message.body, event.message.length, event.expired) == (b"Watson, come here.", 18, False)
+    assert deliver(desk(), changed(data, b"0000000018", b"000018446744073709551616"))[0] == 400

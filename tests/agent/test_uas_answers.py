@@ -65,6 +65,7 @@ def test_a_100_tells_how_long_it_took():
     """R3261-8.2-13: in seconds, behind the time that the client wrote and in place of a delay of its own"""
     for value, ms, expected in (
         (b"54", 3500, b"54 3.500"),
+        (b"54", 3999, b"54 3.999"),
         (b"54.25", 3507, b"54.25 3.507"),
         (b"54\t0.1", 4000, b"54 4.000"),
         (b"54 0.1", 12034, b"54 12.034"),

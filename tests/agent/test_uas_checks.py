@@ -109,6 +109,7 @@ def test_a_type_that_is_not_taken_is_415_with_those_that_are():
         (b"textual/html", (b"text/*",), 415),
         (b"image/png", (b"*/*",), 200),
         (b"", (b"text/plain",), 415),
+        (b"text/html\r\nDate: text/plain", (b"text/plain",), 415),  # nor does another field say what it is
     ):
         data = changed(MESSAGE, b"text/plain", content_type)
         if status == 200:
@@ -132,6 +133,7 @@ def test_a_body_that_is_optional_is_no_reason_to_refuse():
     """R3261-8.2-9: Content-Disposition handling=optional, and no body at all"""
     html = changed(MESSAGE, b"text/plain", b"text/html")
     assert deliver(desk(), with_field(b"Content-Disposition: render;handling=optional", html))[0] == 200
+    assert deliver(desk(), with_field(b"Content-Disposition: Handling=Optional", html))[0] == 200
     assert deliver(desk(), with_field(b"Content-Disposition: render;handling=required", html))[0] == 415
     assert deliver(desk(), with_body(b"", html))[0] == 200
 
@@ -253,11 +255,13 @@ def test_a_malformed_request_gets_the_same_answer_each_time():
     assert ua.receive(bad, UDP, NOW)[0] == ua.receive(bad, UDP, NOW)[0]
     tagged = changed(bad, b"To: <sip:desk@example.org>", b"To: <sip:desk@example.org>;tag=1")
     assert refusal(tagged).get(b"to") == b"<sip:desk@example.org>;tag=1"
+    assert refusal(changed(MESSAGE, b"To: <sip:desk@example.org>", b"To: ;tag=1")).get(b"to") == b";tag=1"
 
 
 def test_another_version_is_505():
     """R3261-8.2-1, R3261-7.2: but sip/2.0 is ours"""
-    assert refusal(changed(MESSAGE, b" SIP/2.0\r", b" SIP/7.0\r")).status == 505
+    response = refusal(changed(MESSAGE, b" SIP/2.0\r", b" SIP/7.0\r"))
+    assert (response.status, response.reason) == (505, b"Version Not Supported")
     assert deliver(desk(), changed(MESSAGE, b" SIP/2.0\r", b" sip/2.0\r"))[0] == 200
 
 
@@ -282,6 +286,7 @@ def test_what_is_no_request_is_never_answered():
         response % b"",
         changed(response % b"200 OK", b"Length: 18", b"Length: 99"),
         MESSAGE[:200],
+        MESSAGE[: MESSAGE.find(b"\r\n\r\n") + 2],  # all but the empty line
         MESSAGE.replace(b"\r\n", b"\n"),
         b"\r\n" + MESSAGE[:20],
     ):

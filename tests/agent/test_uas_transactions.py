@@ -155,6 +155,16 @@ def test_options_that_are_required_are_named_whole_and_not_without_end():
     assert 10 < len(named) < 100 and named == tags[: len(named)]
 
 
+def test_as_many_options_are_named_as_256_octets_take():
+    """R3261-8.2-8, R3261-18-13: one at least, though it has more"""
+    for size in (1, 10, 62, 63, 84, 127, 128, 254, 256, 257, 300):
+        for count in (1, 2, 3, 4, 9, 200 // size + 1):
+            tags = [b"t" * (size - 1) + b"%d" % (i % 10) for i in range(count)]
+            response = sent(desk().receive(with_field(b"Require: " + b", ".join(tags)), UDP, NOW))
+            fitting = max(1, min(count, (256 + 2) // (size + 2)))
+            assert response.get(b"unsupported") == b", ".join(tags[:fitting])
+
+
 def test_an_application_that_says_415_says_what_it_takes():
     """R3428-T1.3: Accept is there, unless the application brings fields of its own"""
     ua = desk(accept=(b"text/plain", b"text/x-boiler"))
