@@ -1,14 +1,12 @@
 """Reading the Date header field (RFC 3261 section 20.17): RFC 1123 form, GMT, to Unix seconds."""
 
-_MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
-
 
 def parse_date(value: bytes | None) -> int | None:
     """Return the Unix seconds of a Date value, or None for one that is absent, malformed or not GMT."""
     words = value.split() if value else []
     if len(words) != 6 or words[5] != b"GMT":
         return None
-    month = _MONTHS.find(words[2])
+    month = b"JanFebMarAprMayJunJulAugSepOctNovDec".find(words[2])
     clock = words[4].split(b":")
     if len(words[2]) != 3 or month < 0 or month % 3 or [len(part) for part in clock] != [2, 2, 2]:
         return None

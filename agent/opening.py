@@ -1,9 +1,9 @@
 """What a user agent is made of, checked. A board frees this module once its user agent is made."""
 
+from .compat import const
 from .target import read_target
 
-_SETTINGS = " proxy transport target accept users hosts keep clock credentials authenticator reader resolve_im "
-_ANYWHERE = (b"TLS",)  # a flow for what is read and not sent to
+_SETTINGS = const(" proxy transport target accept users hosts keep clock credentials authenticator reader resolve_im ")
 
 
 def check(aor: bytes, sent_by: bytes, settings: dict) -> None:
@@ -16,8 +16,8 @@ def check(aor: bytes, sent_by: bytes, settings: dict) -> None:
             _refuse("a user agent has no setting %s" % name)
     proxy, target, transport = settings.get("proxy"), settings.get("target"), settings.get("transport", b"UDP")
     try:
-        read_target(aor, b"", _ANYWHERE)
-        read_target(b"sip:x@" + sent_by, b"", _ANYWHERE)
+        read_target(aor, b"", (b"TLS",))  # a flow for what is read and not sent to
+        read_target(b"sip:x@" + sent_by, b"", (b"TLS",))
         if proxy is not None:
             settings["first_hop"] = read_target(proxy, transport, None)[3:]
     except Exception as error:  # ParseError and UsageError alike

@@ -3,7 +3,6 @@
 from .compat import const
 from .request import PLAIN
 
-_TRANSPORTS = (b"", b"transport=udp", b"transport=tcp", b"transport=tls")
 _SIPS_PORT = const(5061)
 
 
@@ -23,7 +22,7 @@ def read_target(uri: bytes, transport: bytes, first_flow: tuple | None) -> tuple
         or not host
         or host.strip(PLAIN)
         or (colon and (not port.isdigit() or port[:1] == b"0" or len(port) > 5 or int(port) > 65535))
-        or parameter not in _TRANSPORTS
+        or parameter not in (b"", b"transport=udp", b"transport=tcp", b"transport=tls")
         or (semicolon and not parameter)
     ):
         from .any_target import read_any

@@ -187,16 +187,20 @@ class Uac:
             from .notices import Provisional
 
             return (Provisional(attempt.request.call_id, status, reason),)
-        if date and status < 300 and (self.clock is None or self.clock.quality < _RTC):  # nobody better has told
-            from .wall_clock import learned
-
-            self.clock = learned(self.clock, date, now)
         events: list = []
         if status >= 300 or attempt.request.owner is not None:
             self.rescue().end(attempt, status, reason, response, now, events)
         else:
             name = "accepted" if status == 202 else "delivered"  # 202: by a store or a gateway (RFC 3428 section 4)
             self.ended(attempt, Outcome(attempt.request.call_id, name, status, reason, None), now, events)
+        if date and status < 300 and (self.clock is None or self.clock.quality < _RTC):  # nobody better has told
+            attempt.data = b""
+            try:
+                from .wall_clock import learned
+
+                self.clock = learned(self.clock, date, now)
+            except MemoryError:
+                pass  # the next one will tell
         return events
 
     def ended(self, attempt: ClientTransaction, outcome: Outcome, now: int, events: list) -> None:
@@ -223,9 +227,9 @@ class Uac:
 
     def wake(self, now: int) -> list:
         """Let time pass: repeat requests, give up on what stayed unanswered."""
-        return self.one_by_one([], self._wake, now)
+        return self.one_by_one([], self._tick, now)
 
-    def _wake(self, attempt: ClientTransaction, events: list, now: int) -> None:
+    def _tick(self, attempt: ClientTransaction, events: list, now: int) -> None:
         if attempt.wake(now):
             events.append(Transmit(attempt.data, attempt.flow))
         elif attempt.state == _TERMINATED:

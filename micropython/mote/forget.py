@@ -2,25 +2,23 @@
 
 import sys
 
-_STARTERS = (
-    "mote.settings",
-    "mote.place",
-    "mote.passwords",
-    "mote.clock",
-    "mote.cbor",
-    "mote.identity",
-    "mote.net.bind",
-    "mote.start",
-    "mote.online",
-    "agent.opening",
-    "agent.target",
-    "mote.forget",
-)
-
 
 def forget() -> None:
     """Let go of these modules; who needs one of them again loads it again."""
-    for name in _STARTERS:
+    for name in (
+        "mote.settings",
+        "mote.place",
+        "mote.passwords",
+        "mote.clock",
+        "mote.cbor",
+        "mote.identity",
+        "mote.net.bind",
+        "mote.start",
+        "mote.online",
+        "agent.opening",
+        "agent.target",
+        "mote.forget",
+    ):
         if sys.modules.pop(name, None) is not None:
             package, _, own = name.rpartition(".")
             delattr(sys.modules[package], own)

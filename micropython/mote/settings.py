@@ -10,7 +10,6 @@ from agent.user_agent import UserAgent
 from mote.place import sent_by
 
 PATH = "/mote.json"
-_LEVELS = ("debug", "info", "warning", "error")
 
 
 def load(path: str = PATH) -> dict:
@@ -29,7 +28,7 @@ def load(path: str = PATH) -> dict:
 
 def level(settings: dict) -> int:
     """Return the lowest level of the records that are logged."""
-    return _LEVELS.index(settings.get("log", "info"))
+    return ("debug", "info", "warning", "error").index(settings.get("log", "info"))
 
 
 def user_agent(settings: dict) -> UserAgent:

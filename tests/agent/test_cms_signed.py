@@ -217,5 +217,11 @@ def test_signing_times_that_are_none_are_left_out():
         (b"260024120841Z", None),
         (b"2611241208410", None),
         (b"26x124120841Z", None),
+        (b"261131120841Z", None),
+        (b"270229120841Z", None),
+        (b"261100120841Z", None),
+        (b"261124240841Z", None),
+        (b"261124126041Z", None),
+        (b"261124120861Z", None),
     ):
         assert read(BER[:at] + text + BER[at + 13 :])[2].signed_at == unix

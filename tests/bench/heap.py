@@ -11,6 +11,7 @@ from tests.bench.vm import Code, Place
 
 _AT_ONCE = 4  # searches; a run that fails mostly waits
 _ALERT = ("alert", "1")
+_DATED = ("alert", "1", "dated")  # ends well only if the time was learned
 _TCP = ";transport=tcp"
 _REGISTER = ("register", 600)
 _PASSWORD = ("password", "wonder")
@@ -31,7 +32,13 @@ class Profile(NamedTuple):
 
 PROFILES = (
     Profile("one alert over UDP", True),
-    Profile("one alert over UDP that learns the time from a Date in its 200", True, "dating", clock="learned"),
+    Profile(
+        "one alert over UDP that learns the time from a Date in its 200",
+        True,
+        "dating",
+        program=_DATED,
+        clock="learned",
+    ),
     Profile("one alert over TCP", parameters=_TCP),
     Profile("one alert, registered", settings=(_REGISTER,)),
     Profile("one alert, digest", desk="strict", settings=(_PASSWORD,)),

@@ -11,7 +11,8 @@ async def sensor():
     name = ""
     for _ in range(int(sys.argv[1])):
         name = await mote.alert("Boiler at 85 C")
-    sys.exit(0 if name == "delivered" else 1)
+    is_dated = len(sys.argv) < 3 or mote.agent.clock is not None
+    sys.exit(0 if name == "delivered" and is_dated else 1)
 
 
 mote.run()
