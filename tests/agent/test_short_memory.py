@@ -1,5 +1,6 @@
 """R3261-17.1-4, R3428-8.4: memory that runs out at any moment loses no outcome and blocks no URI."""
 
+from agent import wall_clock
 from agent.clock import later
 from agent.events import Outcome, Transmit
 from agent.registration.events import Registered
@@ -145,22 +146,34 @@ def test_a_flow_that_is_gone_ends_each_message_once_though_memory_is_short():
     assert sorted([one.call_id for one in ended]) == [b"1", b"2"]
 
 
-class NoRoom(dict):
+class NoRoom:
     """A dict that can't grow, once."""
 
-    fails = True
+    def __init__(self, content):
+        self._content = content
+        self._fails = True
+        self.get, self.pop, self.values = content.get, content.pop, content.values
 
     def __setitem__(self, key, value):
-        if self.fails:
-            self.fails = False
+        if self._fails:
+            self._fails = False
             raise MemoryError
-        dict.__setitem__(self, key, value)
+        self._content[key] = value
+
+    def __getitem__(self, key):
+        return self._content[key]
+
+    def __delitem__(self, key):
+        del self._content[key]
+
+    def __len__(self):
+        return len(self._content)
 
 
 def test_a_send_that_raised_has_left_nothing():
     for place in ("queues", "pending"):
         ua, _ = short()
-        setattr(ua.uac, place, NoRoom())
+        setattr(ua.uac, place, NoRoom({}))
         raises(MemoryError, ua.send, b"1", DESK, b"hot", NOW)
         assert not ua.uac.pending and not ua.uac.queues
         assert ua.wake(later(NOW, 32000)) == []
@@ -172,11 +185,7 @@ def test_a_redirect_that_has_no_memory_leaves_one_attempt():
         ua, _ = short()
         request = only(ua.send(b"1", DESK, b"hot", NOW)).data
         ua.send(b"2", DESK, b"hotter", NOW)
-        full = NoRoom()
-        full.fails = False
-        full.update(getattr(ua.uac, place))
-        setattr(ua.uac, place, full)
-        full.fails = True
+        setattr(ua.uac, place, NoRoom(getattr(ua.uac, place)))
         moved = answer(request, b"302 X", b"Contact: <sip:lamp@192.0.2.9>\r\n")
         raises(MemoryError, ua.receive, moved, FLOW, NOW)
         again = ua.receive(moved, FLOW, NOW)
@@ -191,7 +200,7 @@ def test_a_redirect_that_has_no_memory_leaves_one_attempt():
 class Failing:
     """A part of a user agent that has no memory."""
 
-    def wake(self, now):
+    def wake(self, *_):
         raise MemoryError
 
     def wait_ms(self, now):
@@ -204,3 +213,16 @@ def test_an_outcome_is_told_when_the_other_half_has_no_memory():
     ua.more().registration = Failing()
     assert [event.call_id for event in ua.wake(later(NOW, 32000))] == [b"1"]
     raises(MemoryError, ua.wake, later(NOW, 32000))
+
+
+def test_an_alert_is_delivered_though_there_is_no_memory_to_learn_the_time():
+    ua, _ = short()
+    request = only(ua.send(b"1", DESK, b"hot", NOW)).data
+    learned = wall_clock.learned
+    wall_clock.learned = Failing().wake
+    try:
+        dated = answer(request, b"200 OK", b"Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n")
+        assert only(ua.receive(dated, FLOW, NOW)).name == "delivered"
+    finally:
+        wall_clock.learned = learned
+    assert ua.uac.clock is None

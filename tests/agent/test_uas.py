@@ -397,7 +397,6 @@ def test_the_oldest_answered_transaction_makes_room_and_no_unanswered_one_does()
 
 
 def test_leading_zeros_are_legal_in_lengths_and_durations():
-    """R0-P14"""
     ua = desk()
     data = with_field(b"Expires: 00000000600", changed(MESSAGE, b"Content-Length: 18", b"Content-Length: 0000000018"))
     event = only(ua.receive(data, UDP, NOW))

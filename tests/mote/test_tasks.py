@@ -242,7 +242,7 @@ for number in range(2):
     await until(lambda: len(ended()) > number)
 found = ended()[1].reason.decode()
 """)
-    assert told == ["KeyError('a bug',)", ["failed", 503], ["failed", 503]]
+    assert told == [["failed", 503], "KeyError('a bug',)", ["failed", 503]]
 
 
 def test_wifi_is_joined_again_and_the_clocks_are_kept_after_a_bug() -> None:
