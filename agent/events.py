@@ -1,7 +1,7 @@
 """What the core hands back: what has happened, and what the shell has to do, in the order to do it.
 
 Each event is a tuple with a class of its own and named fields: dispatch with `type(event) is Transmit`. Here are those
-that each message brings. notices.py, uas/events.py and registration/events.py have the others, so that they cost
+that each message brings. notices.py, uas/ and registration/ have the others, so that they cost
 nothing before they are needed.
 
 A flow is where bytes come from and go to: a tuple (transport, host, port, ...) such as (b"UDP", b"192.0.2.7", 5060).

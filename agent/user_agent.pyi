@@ -6,7 +6,7 @@ from typing import Any
 from .message import Message
 from .registration import Registration
 from .uac import Uac
-from .uas.events import MessageReceived
+from .uas import MessageReceived
 from .wall_clock import WallClock
 
 class UserAgent:

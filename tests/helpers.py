@@ -5,7 +5,7 @@ from agent.events import Outcome, Transmit
 from agent.message import Message
 from agent.notices import Dropped, Provisional, Resolve
 from agent.stream import Framer
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from agent.wall_clock import WallClock

@@ -2,7 +2,7 @@
 
 from agent.clock import later
 from agent.message import Message
-from agent.registration.events import Registered
+from agent.registration import Registered
 from tests.helpers import NOW, answer, board, only
 
 REGISTRAR = (b"UDP", b"example.org", 5060)  # of board()

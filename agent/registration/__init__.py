@@ -4,6 +4,8 @@ Loaded by a user agent that registers. UserAgent.register() makes one, UserAgent
 failure.py says what a failure means, route.py reads a Service-Route.
 """
 
+from collections import namedtuple
+
 from ..clock import later, until
 from ..compat import const
 from ..errors import UsageError
@@ -11,13 +13,22 @@ from ..events import Transmit
 from ..headers.delta import parse_delta
 from ..message import Message
 from ..request import Request
-from .events import FlowLost, Registered, RegistrationLost
 
 _PING = b"\r\n\r\n"
 _PING_MS = const(25000)  # keeps a NAT's UDP binding, which lives 30 s and more (RFC 5626 section 4.4.2)
 _STREAM_PING_MS = const(95000)  # RFC 5626 section 4.4.1: below 120 s
 _PONG_MS = const(10000)  # in which a stream's ping has to be answered, once it has been before
 _HALF_WAY_S = const(1200)  # longer bindings are renewed this long before their end, shorter ones half-way
+
+# The registrar has answered 200: we are reachable for so many seconds, 0 after unregistering.
+Registered = namedtuple("Registered", ("expires",))
+
+# There is no binding; the next attempt comes by itself, in pause_s seconds. status: of the final response; 408 and 503
+# as in Outcome.
+RegistrationLost = namedtuple("RegistrationLost", ("status", "pause_s"))
+
+# Pings are no longer answered: the shell is to close the stream of this flow, and opens another on demand.
+FlowLost = namedtuple("FlowLost", ("flow",))
 
 
 class Register(Request):

@@ -8,6 +8,8 @@ What a usual MESSAGE and its 200 need is here and in checks, response and server
 is needed.
 """
 
+from collections import namedtuple
+
 from ..compat import const
 from ..errors import ParseError, UsageError
 from ..events import Transmit
@@ -16,12 +18,20 @@ from ..message import Message
 from ..notices import Dropped
 from ..uri import Uri
 from .checks import Incoming
-from .events import MessageReceived
 from .response import echo, response
 from .server_transaction import ServerTransaction
 
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
 _RTC = const(2)  # agent.wall_clock.RTC
+
+# A MESSAGE for us has come. Take care of it (store it), then call UserAgent.respond() with this event.
+# message: agent.message.Message. sender: URI of its From field. date: Unix seconds of its Date field, None without a
+# valid one. expired: has its Expires run out? None: not to be known without a clock. stale: is its Date minutes off our
+# clock (RFC 3428 section 11)? None as above. key: the server transaction that waits for the answer. user: who has
+# authenticated for it, with an authenticator.
+MessageReceived = namedtuple(
+    "MessageReceived", ("message", "flow", "sender", "call_id", "date", "expired", "stale", "key", "user")
+)
 
 
 class Uas:

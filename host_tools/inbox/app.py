@@ -16,8 +16,8 @@ from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.headers.values import media_type, takes
 from sipmote.agent.notices import Dropped
-from sipmote.agent.registration.events import Registered, RegistrationLost
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.registration import Registered, RegistrationLost
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError

@@ -9,7 +9,7 @@ import os
 import threading
 
 from sipmote.agent.errors import AgentError
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.inbox.received import addressee

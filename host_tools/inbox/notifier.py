@@ -9,7 +9,7 @@ from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim
 from sipmote.agent.errors import AgentError
 from sipmote.agent.events import Outcome
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.inbox.received import addressee

@@ -14,7 +14,7 @@ from sipmote.agent.cpim.reader import Cpim, parse_cpim
 from sipmote.agent.errors import ParseError
 from sipmote.agent.headers.delta import parse_delta
 from sipmote.agent.headers.values import media_type, param, parse_address, split_params
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uas.freshness import is_stale
 from sipmote.agent.uri import parse_uri
 from sipmote.people import person

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sipmote.agent.events import Outcome
-from sipmote.agent.registration.events import Registered, RegistrationLost
+from sipmote.agent.registration import Registered, RegistrationLost
 from sipmote.console import Lines, Output, Part
 from sipmote.inbox.received import Received
 

@@ -12,7 +12,7 @@ from sipmote.agent.errors import ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.headers.delta import retry_after_s
 from sipmote.agent.notices import Provisional
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.console import Output

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from sipmote.agent.errors import ParseError
 from sipmote.agent.events import Transmit
 from sipmote.agent.notices import Resolve
-from sipmote.agent.registration.events import FlowLost
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.registration import FlowLost
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import Uri, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.agent.wall_clock import NTP
@@ -31,7 +31,7 @@ from sipmote.sip.streams import Streams
 from sipmote.sip.tls import Tls
 from sipmote.sip.udp import UdpSockets
 
-Event = Any  # one of the classes of agent.events, agent.notices, agent.uas.events and agent.registration.events
+Event = Any  # one of the classes of agent.events, agent.notices, agent.uas and agent.registration
 Answer = tuple[int, bytes]  # a final status, and the phrase where the usual one (b"") won't do
 
 IDLE_S = 180.0  # a stream that brings no whole message or ping for so long is closed; well above 64*T1 = 32 s

@@ -22,7 +22,7 @@ def take(mote: object, event: object) -> None:
 
 
 def _take_registration(mote: object, event: object) -> None:
-    from agent.registration.events import FlowLost, Registered
+    from agent.registration import FlowLost, Registered
 
     kind = type(event)
     if kind is FlowLost:

@@ -7,7 +7,7 @@ from agent.errors import ParseError, UsageError
 from agent.events import Outcome, Transmit
 from agent.message import Message
 from agent.notices import Dropped
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from agent.user_agent import UserAgent
 from tests.helpers import raises
 

@@ -3,7 +3,7 @@
 from agent.errors import UsageError
 from agent.events import Outcome, Transmit
 from agent.message import Message
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from agent.user_agent import UserAgent
 from tests.helpers import raises
 

@@ -10,7 +10,7 @@ from agent.events import Outcome, Transmit
 from agent.message import Message
 from agent.notices import Dropped, Provisional
 from agent.stream import Framer
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from tests.helpers import MESSAGE, NOW, TCP, UDP, Dice, answer, board, desk, only
 
 ROUNDS = 300 if hasattr(gc, "mem_alloc") else 3000  # a board is slow

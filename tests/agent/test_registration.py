@@ -4,7 +4,7 @@ from agent.clock import later
 from agent.errors import UsageError
 from agent.events import Outcome, Transmit
 from agent.message import Message
-from agent.registration.events import Registered, RegistrationLost
+from agent.registration import Registered, RegistrationLost
 from tests.helpers import NOW, Settled, answer, board, changed, only, raises, sent
 from tests.registrar import CONTACT, OK, REGISTRAR, registered, registering, replied, steady
 

@@ -2,7 +2,7 @@
 
 from agent.clock import later, until
 from agent.message import Message
-from agent.registration.events import Registered, RegistrationLost
+from agent.registration import Registered, RegistrationLost
 from agent.user_agent import UserAgent
 from tests.helpers import NOW, Settled, answer, board, changed, only
 from tests.registrar import (

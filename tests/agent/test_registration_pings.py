@@ -4,7 +4,7 @@ from agent.clock import later
 from agent.events import Outcome, Transmit
 from agent.message import Message
 from agent.notices import Resolve
-from agent.registration.events import FlowLost, Registered, RegistrationLost
+from agent.registration import FlowLost, Registered, RegistrationLost
 from tests.helpers import NOW, board, only
 from tests.registrar import (
     OK,

@@ -5,7 +5,7 @@ from agent.events import Outcome, Transmit
 from agent.headers.delta import retry_after_s
 from agent.notices import Resolve
 from agent.peers import Peers
-from agent.registration.events import RegistrationLost
+from agent.registration import RegistrationLost
 from agent.resolve.search import Search, is_address, srv_order
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent

@@ -3,7 +3,7 @@
 from agent import wall_clock
 from agent.clock import later
 from agent.events import Outcome, Transmit
-from agent.registration.events import Registered
+from agent.registration import Registered
 from agent.user_agent import UserAgent
 from tests.helpers import NOW, answer, counting, only, raises
 

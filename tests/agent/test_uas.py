@@ -4,7 +4,7 @@ from agent.clock import later
 from agent.errors import UsageError
 from agent.events import Transmit
 from agent.message import Message
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from agent.wall_clock import LEARNED, NTP, RTC
 from tests.helpers import (
     MESSAGE,

@@ -3,7 +3,7 @@
 from agent.clock import later
 from agent.events import Transmit
 from agent.notices import Dropped
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, deliver, desk, only, sent, with_field
 
 _VIA = b"SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bK776sgdkse"

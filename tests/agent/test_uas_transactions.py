@@ -3,7 +3,7 @@
 from agent.clock import later
 from agent.message import Message
 from agent.notices import Dropped
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, checked, deliver, desk, only, sent, with_field
 
 

@@ -12,7 +12,7 @@ from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.events import Transmit
 from sipmote.agent.message import Message
 from sipmote.agent.stream import Framer
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.user_agent import UserAgent
 from sipmote.agent.wall_clock import RTC, WallClock
 

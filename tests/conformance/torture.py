@@ -18,7 +18,7 @@ from agent.headers.values import parse_address, parse_cseq, parse_via
 from agent.message import Message
 from agent.notices import Dropped
 from agent.stream import Framer
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from agent.uri import parse_uri
 from tests.helpers import NOW, desk
 

@@ -15,7 +15,7 @@ from agent.events import Outcome, Transmit
 from agent.message import Message
 from agent.notices import Dropped, Provisional
 from agent.stream import PING, PONG, Framer
-from agent.uas.events import MessageReceived
+from agent.uas import MessageReceived
 from agent.uri import parse_uri
 from agent.user_agent import UserAgent
 from tests.helpers import MESSAGE, NOW, TCP, UDP, answer, board, checked, counting, only

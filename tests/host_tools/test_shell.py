@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sipmote.agent.events import Outcome
-from sipmote.agent.uas.events import MessageReceived
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.user_agent import UserAgent
 from sipmote.sip.arguments import bind
 from sipmote.sip.clock import now_ms
