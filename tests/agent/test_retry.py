@@ -342,6 +342,6 @@ def test_two_realms_of_one_server_take_no_room_of_a_text_that_is_not_to_be_cut()
 
 def test_a_response_may_ask_for_a_few_realms():
     ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
-    lines = b"".join([PROXY % (b"%d" % i, b"1") for i in range(200)])
+    lines = b"".join([PROXY % (b"%d" % i, b"1") for i in range(20)])
     request = send(ua, b"1", b"sip:desk@192.0.2.1")
     assert len(answer(ua, request, 407, lines).all(b"proxy-authorization")) == 4
