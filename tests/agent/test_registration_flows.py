@@ -296,3 +296,9 @@ def test_the_address_that_the_registrar_saw_is_read_however_it_is_written():
         ua, transmit = registering()
         transmit = only(ua.receive(seen_as(transmit, written), REGISTRAR, NOW))
         assert Message(transmit.data).get(b"contact").startswith(b"<sip:boiler@198.51.100.1:40000>")
+
+
+def test_a_contact_that_moves_keeps_its_other_parameters():
+    ua, transmit = registering(contact=b"sip:boiler@192.0.2.7;ob;transport=udp")
+    transmit = only(ua.receive(seen_as(transmit, b";received=198.51.100.1;rport=40000"), REGISTRAR, NOW))
+    assert Message(transmit.data).get(b"contact").startswith(b"<sip:boiler@198.51.100.1:40000;ob>, ")
