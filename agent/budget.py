@@ -3,7 +3,7 @@
 from .compat import const
 from .errors import UsageError
 from .request import BUDGET
-from .reserve import spurned, to_come
+from .reserve import forget_oversized, to_come
 
 POLICIES = ("refuse", "compact", "split", "truncate")
 _SHORT = (  # header names of RFC 3261 section 7.3.3, in the order of a request of ours
@@ -47,7 +47,7 @@ def fit_message(
     compact = False
     while True:
         request = uac.request(b"0" * 20, target, b"0" * 100, dict(options, compact=compact))
-        spurned(uac, request)
+        forget_oversized(uac, request)
         head = len(uac.attempt(request, 0).data) - 100  # with a Content-Length of three digits
         rooms = 1 if uac.recovery is None or policy in ("refuse", "compact") else uac.recovery.peers.rooms
         room = BUDGET - head - to_come(uac, request, rooms)

@@ -96,7 +96,7 @@ class More:
 
             flow = received.flow
             uri, to, key, named, _ = read_target(received.sender, flow[0], flow)
-            if named[1:3] != flow[1:3]:
+            if named is flow or named[1:3] != flow[1:3]:  # the grammar tells only whether it is a URI
                 key = b"%s %s %d" % (key, flow[1], flow[2])
             request = Request(call_id, (uri, to, key, flow, None), uac.aor, uac.token(4), body)
         return uac.send(request, now)  # type: ignore[no-any-return]

@@ -25,7 +25,7 @@ def _usual(uac: "Uac", request: Request) -> int:  # type: ignore[name-defined]  
     return _CREDENTIALS + max([len(one[1]) for one in uac.settings["credentials"]]) + len(request.uri)
 
 
-def spurned(uac: "Uac", request: Request) -> bool:  # type: ignore[name-defined]  # noqa: F821
+def forget_oversized(uac: "Uac", request: Request) -> bool:  # type: ignore[name-defined]  # noqa: F821
     """Forget what was asked for on a request's flow if that takes more room than two usual challenges do.
 
     Else one stranger behind a proxy could take the room of all messages. Returns whether it was so.

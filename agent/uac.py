@@ -79,10 +79,10 @@ class Uac:
         waiting = self.queues.get(request.key, ())
         over = len(attempt.data) - BUDGET
         if request.expires or "credentials" in self.settings:
-            from .reserve import spurned, to_come
+            from .reserve import forget_oversized, to_come
 
             over += to_come(self, request)
-            if over > 0 and spurned(self, request):
+            if over > 0 and forget_oversized(self, request):
                 attempt = self.attempt(request, now)
                 over = len(attempt.data) - BUDGET + to_come(self, request)
         fault = "budget" if over > 0 else "full" if len(waiting) > _MAX_QUEUE else ""

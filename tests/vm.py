@@ -28,6 +28,20 @@ def command(bits: int) -> list[str]:
         pytest.skip(str(error))
 
 
+def run_program(program: str, argument: str, heap: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program that imports agent and mote on the 32-bit VM, with one argument; it has to end well."""
+    done = subprocess.run(
+        [*command(32), "-X", f"heapsize={heap}", "-c", program, argument],
+        cwd=ROOT,
+        env={**os.environ, "MICROPYPATH": ".:micropython:.frozen"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 class Board:
     """A `sipmote board` process with its port open to whoever comes."""
 

@@ -1,7 +1,7 @@
 """Lines that are typed, or come from a program: TEXT answers the last message, URI TEXT goes to that URI.
 
 Who has written to us is written to as whom he wrote to, since a board takes commands from the address that it knows.
-What a stranger calls us is of no consequence for others.
+What somebody calls us is of no consequence for others, unless he forges their From.
 """
 
 import asyncio

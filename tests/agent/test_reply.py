@@ -57,8 +57,12 @@ def test_replies_to_a_stranger_do_not_hold_up_what_is_for_whom_he_claims_to_be()
     """R3428-8.4: a queue of their own, unless the URI leads to where the message came from"""
     stranger = (b"UDP", b"198.51.100.6", 9)
     boiler = b"sip:boiler@192.0.2.1:5062"
-    data = changed(MESSAGE, b"<sip:boiler@example.org>", b"<" + boiler + b">")
-    for flow, waits in ((stranger, False), (UDP, True)):
+    for flow, claimed, waits in (
+        (stranger, boiler, False),
+        (stranger, b"sip:%62oiler@192.0.2.1:5062", False),
+        (UDP, boiler, True),
+    ):
+        data = changed(MESSAGE, b"<sip:boiler@example.org>", b"<" + claimed + b">")
         ua = desk()
         for i in range(2):
             event = received(ua, flow, changed(data, b"sgdkse", b"sgdkse%d" % i, b"asd88asd77a", b"%d" % i))

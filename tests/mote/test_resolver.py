@@ -1,8 +1,6 @@
 """R3428-3.3, R3261-18-2: a board finds its way by DNS without blocking, and another when one is closed."""
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ from tests.dns_server import DnsServer, closed_port, points_at_itself
 from tests.host_tools.peers import Peer, header
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
-from tests.vm import ROOT, command
+from tests.vm import run_program
 
 _PROGRAM = """
 import asyncio, json, os, sys
@@ -75,15 +73,7 @@ class Seen:
 def _send(targets: Sequence[str], dns: str | None, transport: str = "udp", proxy: str | None = None) -> Seen:
     """Send to each target in turn on a VM."""
     settings = {"dns": dns, "transport": transport, "proxy": proxy, "tls_fingerprint": None, "targets": targets}
-    done = subprocess.run(
-        [*command(32), "-X", "heapsize=192k", "-c", _PROGRAM, json.dumps(settings)],
-        cwd=ROOT,
-        env={**os.environ, "MICROPYPATH": ".:micropython:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_program(_PROGRAM, json.dumps(settings), "192k")
     return Seen([json.loads(line) for line in done.stdout.splitlines()])
 
 

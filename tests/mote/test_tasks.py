@@ -4,8 +4,6 @@ Each test makes something fail on a VM that talks to itself, and expects to see 
 """
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from tests.host_tools.peers import Peer
 from tests.host_tools.virtual import virtual_board
 from tests.sip_peer import Peer as Desk
 from tests.tools import Tool
-from tests.vm import ROOT, command
+from tests.vm import run_program
 
 _BEGIN = """
 import asyncio, json, os, socket, sys
@@ -84,15 +82,7 @@ asyncio.run(main())
 def _run(scenario: str, port: int | None = None) -> tuple[Any, list[Any], str]:
     """Return what a scenario found, what the shell has handed on, and all that was printed before."""
     program = _BEGIN + "".join(f"    {line}\n" for line in scenario.strip().splitlines()) + _END
-    done = subprocess.run(
-        [*command(32), "-X", "heapsize=256k", "-c", program, str(port or closed_port())],
-        cwd=ROOT,
-        env={**os.environ, "MICROPYPATH": ".:micropython:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_program(program, str(port or closed_port()), "256k")
     *printed, last = done.stdout.splitlines()
     found, told = json.loads(last)
     return found, told, "\n".join(printed) + done.stderr

@@ -6,7 +6,6 @@ import network
 
 from agent.compat import const
 from mote.log import INFO, WARNING
-from mote.online import online
 
 _JOIN_MS = const(15000)
 _STEP_MS = const(250)
@@ -40,7 +39,15 @@ async def _use(mote: object, wlan: object, ssid: str, password: str) -> None:
     if wlan.isconnected():
         address = wlan.ifconfig()[0]
         mote.log(INFO, "wifi_up", address=address)
-        online(mote, address)
+        _go_online(mote, address)
         while wlan.isconnected():
             await asyncio.sleep_ms(1000)
         mote.log(WARNING, "wifi_down", ssid=ssid)
+
+
+def _go_online(mote: object, address: str) -> None:
+    from mote.forget import forget
+    from mote.online import online
+
+    online(mote, address)
+    forget()
