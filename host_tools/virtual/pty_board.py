@@ -159,7 +159,8 @@ class VirtualBoard:
                 to_vm += self._take_interrupts(_read(self._port) or b"")  # its last words
             else:
                 poller.register(self._port, select.POLLIN | (select.POLLOUT if to_port else 0))
-            poller.register(self._console, (0 if to_port else select.POLLIN) | (select.POLLOUT if to_vm else 0))
+            sends = self._up and to_vm  # before that the VM's terminal throws away what it is sent
+            poller.register(self._console, (0 if to_port else select.POLLIN) | (select.POLLOUT if sends else 0))
             if stdin is not None:
                 poller.register(stdin, select.POLLIN)
             ready = dict(poller.poll(_UNPLUGGED_POLL_MS if unplugged else None))
@@ -174,7 +175,9 @@ class VirtualBoard:
                     to_vm = b""
                 else:
                     to_port = self._hear(output)
-            to_vm = _write(self._console, to_vm[:_UNREAD_MAX])
+            to_vm = to_vm[:_UNREAD_MAX]
+            if self._up:
+                to_vm = _write(self._console, to_vm)
             to_port = _write(self._port, to_port)
 
     def _unplugged(self) -> bool:
