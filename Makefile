@@ -16,7 +16,7 @@ help:  ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: lint types $(VMS)  ## all that a change must pass: lint, types, every test
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2
 
 check: test  ## the same as test
 
