@@ -36,7 +36,8 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
         if mark in tried and not (challenge.stale and tried.count(mark) < 2):
             continue
         if challenge.is_for(credentials):
-            challenge.cnonce = hexlify(peers.random_bytes(4))  # type: ignore[operator]
+            challenge = _counted(challenge, peers)
+            challenge.cnonce = challenge.cnonce or hexlify(peers.random_bytes(4))  # type: ignore[operator]
             for known in challenges:
                 if (known.field, known.realm) == (challenge.field, challenge.realm):
                     challenges.remove(known)
@@ -47,6 +48,15 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
         challenges = []
     peers.challenged(request, challenges)
     return changed(request, tried=tried) if challenges else None
+
+
+def _counted(challenge: "Challenge", peers: Peers) -> "Challenge":
+    """Return the one that counts this nonce already, for whatever method (RFC 7616 section 3.4), or the challenge."""
+    for known in peers.challenges.values():
+        for one in known:
+            if one.words == challenge.words:
+                return one  # type: ignore[no-any-return]
+    return challenge
 
 
 class Challenge:
@@ -69,6 +79,7 @@ class Challenge:
         self.hides_user = params.get(b"userhash", b"").lower() == b"true"
         self.field = field  # the header field that takes the answer
         self.qop = qop
+        self.words = (field, self.realm, self.nonce, self.algorithm, qop)
 
     def is_for(self, credentials: tuple) -> bool:
         """Take user and password of the first credentials for this realm; False when there are none."""

@@ -15,7 +15,6 @@ from ..clock import until
 from ..compat import const
 from ..errors import ParseError, UsageError
 from ..escapes import unescape
-from ..headers.uri_equality import equivalent
 from ..headers.values import parse_address
 from ..message import Message
 from ..uri import parse_uri
@@ -90,14 +89,14 @@ class Authenticator:
                 scheme, params = parse_parameters(value)
             except ParseError:
                 continue
-            if scheme == b"digest" and params.get(b"realm") == self.realm:
+            if scheme == b"digest" and unquote(params.get(b"realm", b"")) == self.realm:
                 return params
         return None
 
     def _user(self, params: dict[bytes, bytes], message: Message) -> bytes | None:
         """Return whose these credentials are, None when nobody's. Raises ParseError for malformed ones."""
         uri = params.get(b"uri", b"")
-        if b"nonce" not in params or b"response" not in params or not _is_about(uri, message):
+        if b"nonce" not in params or b"response" not in params or not _is_about(uri, self.realm, message):
             raise ParseError("credentials for this Request-URI were expected")
         if b"qop" in params:
             count = params.get(b"nc", b"").lower()
@@ -200,20 +199,21 @@ def _issue_of(nonce: bytes) -> int:
     return int(nonce[:8], 16)
 
 
-def _is_about(uri: bytes, message: Message) -> bool:
-    """Is a digest-uri that of this request?
+def _is_about(uri: bytes, realm: bytes, message: Message) -> bool:
+    """Is a digest-uri about the server that this request is for?
 
     It is to be the Request-URI. A proxy between, though, has put the contact there that it knows: then To still says
-    what the client asked for, as far as To can (RFC 3261 section 19.1.1, table 1).
+    what the client asked for. Many clients name the server alone, by its host or its realm; RFC 3261 section 22.4 leaves
+    it to the server what it takes, and against replays there is the nonce.
     """
     if uri == message.uri:
         return True
     try:
-        asked = parse_uri(uri)
-        if equivalent(asked, parse_uri(message.uri)):
-            return True
+        asked = parse_uri(uri.strip(b"<>"))
         to = parse_uri(parse_address(message.get(b"to") or b"")[1])
-        return asked.address_of_record() == to.address_of_record()
+        if not asked.host:  # tel:
+            return asked.address_of_record() == to.address_of_record()
+        return asked.host in (realm.lower(), to.host, parse_uri(message.uri).host)
     except ParseError:
         return False
 

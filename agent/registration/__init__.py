@@ -24,8 +24,8 @@ _HALF_WAY_S = const(1200)  # longer bindings are renewed this long before their 
 Registered = namedtuple("Registered", ("expires",))
 
 # There is no binding; the next attempt comes by itself, in pause_s seconds. status: of the final response; 408 and 503
-# as in Outcome.
-RegistrationLost = namedtuple("RegistrationLost", ("status", "pause_s"))
+# as in Outcome. reason: what the registrar says of it, reason phrase and Warning; b"" where none has answered.
+RegistrationLost = namedtuple("RegistrationLost", ("status", "pause_s", "reason"))
 
 # Pings are no longer answered: the shell is to close the stream of this flow, and opens another on demand.
 FlowLost = namedtuple("FlowLost", ("flow",))
@@ -49,6 +49,7 @@ class Registration:
     has_moved = has_raised = False  # once for each renewal: our contact, what we ask for
     failures = 0  # in a row
     bound = False
+    options = b"path, outbound"  # what we support; outbound is dropped for good where it is refused
     _interval = _cseq = 0
     _old_contact: bytes | None = None  # to be taken away in the next REGISTER
     _is_busy = False  # a REGISTER is on its way
@@ -111,14 +112,14 @@ class Registration:
         uac = self._uac
         uri, _, key = self._registrar[:3]
         contact = b"Contact: <%s>" % self._contact
-        if self._instance:
+        if self._instance and self.options.find(b"outbound") >= 0:
             contact += b';+sip.instance="<%s>";reg-id=1' % self._instance
         if self._old_contact is not None:
             contact += b", <%s>;expires=0" % self._old_contact
-        fields = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: path, outbound\r\n"
+        fields = b"%s\r\nExpires: %d\r\nAllow: MESSAGE, OPTIONS\r\nSupported: %s\r\n"
         request = Register(self._call_id, (uri, self._aor, key, flow, place), self._aor, uac.token(4), b"")
         request.owner = self
-        request.extra = fields % (contact, self.expires)
+        request.extra = fields % (contact, self.expires, self.options)
         request.cseq = self._cseq
         request.first_hop = uac.settings.get("first_hop")
         if self.bound and self._flow[:3] != flow[:3]:  # where we have a binding, before a name leads elsewhere
@@ -141,15 +142,16 @@ class Registration:
             if self.expires and self._move(response, attempt.flow[0]):  # type: ignore[attr-defined]
                 return self.start(now)
             granted = self._granted(response)
-            if granted is not None and (granted > 0 or self.expires == 0):
+            if granted > 0 or self.expires == 0:
                 return self._bound(granted, attempt.flow, response, now)  # type: ignore[attr-defined]
-            status = 500  # a 200 that doesn't list our contact: there is no binding
+            status = 500  # a 200 that grants nothing: there is no binding
         return self._lost(status, response, now)
 
     def _move(self, response: Message, transport: bytes) -> bool:
         """Take the address that the registrar saw as our contact, if it is another one: we are behind a NAT.
 
-        transport: that the response came over; its address there is of no use over another one.
+        transport: that the response came over; its address there is of no use over another one. Another port alone, of
+        a stream, is the one that it left from (RFC 3261 section 18.1.1): of use where we have no port to listen at.
         Once for each renewal, so that a NAT that changes its mind each time can't keep us busy. With outbound we are
         reached on our flow, whatever the contact is, and a second one would turn outbound off at some proxies.
         """
@@ -174,7 +176,8 @@ class Registration:
             new = read_target(b";".join([user + host + b":" + port] + params), b"UDP", None)
         except UsageError:
             return False
-        if not new[3][2] or new[3] == flow:
+        listens = place.partition(b";")[0].rpartition(b"]")[2].find(b":") >= 0
+        if not new[3][2] or new[3] == flow or (transport != b"UDP" and new[3][1] == flow[1] and listens):
             return False
         self.has_moved = True
         self._old_contact = old
@@ -205,8 +208,8 @@ class Registration:
         self.pong_at = None
         return [Registered(granted)]
 
-    def _granted(self, response: Message) -> int | None:
-        """Seconds that the registrar granted our contact; None when the 200 doesn't list it."""
+    def _granted(self, response: Message) -> int:
+        """Seconds that the registrar granted our contact."""
         if self.expires == 0:
             return 0
         contacts = b",".join(response.all(b"contact"))
@@ -216,8 +219,6 @@ class Registration:
             from .contact import granted
 
             seconds = granted(self._contact, response)
-            if seconds is None:
-                return None
         else:
             seconds = _parameter(params, b"expires")
         number = parse_delta(seconds or response.get(b"expires"))
@@ -225,12 +226,16 @@ class Registration:
 
     def _lost(self, status: int, response: Message | None, now: int) -> list:
         """Ask for more seconds if there were too few (once for each renewal), else try again later."""
-        from .failure import least_s, pause_s
+        from .failure import least_s, options_left, pause_s, reason_of
 
         least = least_s(status, response)
         if least > self.expires > 0 and not self.has_raised:
             self.has_raised = True
             self.expires = least
+            return self.start(now)
+        options = options_left(self.options, status, response)
+        if options != self.options:
+            self.options = options
             return self.start(now)
         pause = pause_s(self.failures, self._uac.random_bytes(1)[0], response)
         self.failures += 1
@@ -242,7 +247,7 @@ class Registration:
             return [Registered(0)]
         self.expires = self.asked
         self.next_at = later(now, pause * 1000)
-        return [RegistrationLost(status, pause)]
+        return [RegistrationLost(status, pause, reason_of(status, response))]
 
     def flow_failed(self, flow: tuple, now: int) -> list:
         """The flow we are reachable on is gone: register anew, on another one."""

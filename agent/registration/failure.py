@@ -13,6 +13,30 @@ def least_s(status: int, response: Message | None) -> int:
     return 0 if response is None or status != 423 else parse_delta(response.get(b"min-expires")) or 0
 
 
+def options_left(options: bytes, status: int, response: Message | None) -> bytes:
+    """Return which of the option tags in a REGISTER to go on with after a response.
+
+    439 says that the first hop has no outbound (RFC 5626 section 4.2.1); 420 lists what the server does not know.
+    """
+    refused = b""
+    if response is not None and status == 420:
+        refused = b",".join(response.all(b"unsupported")).lower()
+    elif status == 439:
+        refused = b"outbound"
+    refusals = [tag.strip() for tag in refused.split(b",")]
+    return b", ".join([tag for tag in options.split(b", ") if tag not in refusals])
+
+
+def reason_of(status: int, response: Message | None) -> bytes:
+    """Return what a registrar says of a failure: its reason phrase, and the text of its first Warning (RFC 3261 section
+    20.43). That of a 2xx is ours: it was no failure to the registrar."""
+    if response is None:
+        return b""
+    reason = b"the 200 grants no time" if status == 500 and response.status == 200 else response.reason
+    warning = (response.get(b"warning") or b"").split(b'"')
+    return reason + b": " + warning[1] if len(warning) > 2 else reason
+
+
 def pause_s(failures: int, octet: int, response: Message | None) -> int:
     """Return the seconds until the next attempt: the more, the more attempts have failed; a Retry-After is obeyed.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sqlite3
@@ -17,8 +18,9 @@ from sipmote.agent.events import Outcome
 from sipmote.agent.headers.values import media_type, takes
 from sipmote.agent.notices import Dropped
 from sipmote.agent.registration import Registered, RegistrationLost
+from sipmote.agent.registration.failure import pause_s
 from sipmote.agent.uas import MessageReceived
-from sipmote.agent.uri import parse_uri
+from sipmote.agent.uri import Uri, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.exec import Runners
@@ -31,6 +33,7 @@ from sipmote.inbox.store import Store
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.places import Bind
 from sipmote.sip.reader import Message
+from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event, Shell
 from sipmote.sip.tls import Tls
@@ -133,6 +136,7 @@ class Inbox:
         self._keyboard = Keyboard(self._ua, self._shell, screen) if options.reads_stdin else None
         self._store_failed = False
         self._unbound = asyncio.Event()
+        self._registering: asyncio.Task[None] | None = None
         self._dropped: Counter[str] = Counter()
 
     def _make_relay(self, target: str) -> Relay:
@@ -144,12 +148,20 @@ class Inbox:
         bound = await self._shell.open(options.binds)
         self._screen.ready([str(bind) for bind in bound])
         if options.registers:
-            await self._register(options.proxy or options.aor)
+            server = options.proxy or options.aor
+            try:
+                uri = parse_uri(server)
+                uri.flow(b"UDP")
+            except AgentError as error:
+                raise ToolError(f"can't register at {server.decode(errors='replace')}: {error}") from None
+            self._registering = self._loop.create_task(self._register(uri))
         if self._keyboard:
             self._keyboard.start()
 
     async def close(self) -> None:
         """Answer what has come, then stop what was begun for messages and lines."""
+        if self._registering:
+            self._registering.cancel()
         await self._shell.close()
         for part in (self._keyboard, self._relay, self._runners, self._notifier):
             if part is not None:
@@ -261,14 +273,21 @@ class Inbox:
 
     # Registration
 
-    async def _register(self, server: bytes) -> None:
-        """Bind our address at the registrar behind server, and keep it so. Raises ToolError when nobody knows it."""
-        try:
-            await self._shell.reach(parse_uri(server))
-            instance = self._store.instance().encode()
-            self._shell.carry_out(self._ua.register(now_ms(), expires=_BINDING_S, instance=instance))
-        except (AgentError, OSError) as error:
-            raise ToolError(f"can't register at {server.decode(errors='replace')}: {error}") from None
+    async def _register(self, server: Uri) -> None:
+        """Bind our address at the registrar behind server, and keep it so.
+
+        A network or a DNS server that comes up later than we do is waited for, as a registrar is that doesn't answer.
+        """
+        for failures in itertools.count():
+            try:
+                await self._shell.reach(server)
+                break
+            except (AgentError, OSError) as error:
+                pause = pause_s(failures, os.urandom(1)[0], None)
+                self._screen.registration_lost(RegistrationLost(503, pause, b""), reason_of(error))
+                await asyncio.sleep(pause)
+        instance = self._store.instance().encode()
+        self._shell.carry_out(self._ua.register(now_ms(), expires=_BINDING_S, instance=instance))
 
     async def unregister(self) -> None:
         """Take the binding away, if the registrar answers soon."""

@@ -49,10 +49,11 @@ class Screen:
     def registration_lost(self, event: RegistrationLost, trouble: str) -> None:
         """No registrar has us."""
         told = {"event": "not_registered", "status": event.status, "retry_s": event.pause_s}
-        if trouble:
-            told["reason"] = trouble
+        said = trouble or event.reason.decode("utf-8", "backslashreplace")
+        if said:
+            told["reason"] = said
         remedy = ": check the name and the password" if event.status in (401, 403, 407) else ""
-        reason = trouble or ("no answer" if event.status == 408 else f"status {event.status}{remedy}")
+        reason = trouble or (f"status {event.status} {said}".rstrip() + remedy if said or event.status != 408 else "no answer")
         self._output.say(told, (f"not registered: {reason}; next attempt in {event.pause_s} s", "red"))
 
     def relay(self, event: str, call_id: str, **what: Any) -> None:

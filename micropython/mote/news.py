@@ -30,4 +30,4 @@ def _take_registration(mote: object, event: object) -> None:
     elif kind is Registered:
         mote.log(INFO, "registered", expires=event.expires)
     else:
-        mote.log(WARNING, "not_registered", status=event.status, retry_s=event.pause_s)
+        mote.log(WARNING, "not_registered", status=event.status, retry_s=event.pause_s, reason=event.reason)

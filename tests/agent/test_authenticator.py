@@ -346,7 +346,7 @@ def test_credentials_without_qop_are_the_first_use_of_their_nonce():
 
 
 def test_digest_uri_is_that_of_the_request():
-    """R3261-22-1: the same, or equivalent, or what To says when a proxy has changed the Request-URI."""
+    """R3261-22-1, R0-P14: about our host: that of the Request-URI, of To when a proxy has changed that, or the realm."""
     contact = b"sip:boiler@192.0.2.7:5060"
     for uri, about, to, expected in (
         (DESK, DESK, DESK, b"alice"),
@@ -354,7 +354,13 @@ def test_digest_uri_is_that_of_the_request():
         (DESK, b"sip:%64esk@example.org", DESK, b"alice"),
         (contact, DESK, DESK, b"alice"),
         (contact, DESK + b":5062;transport=tcp", DESK, b"alice"),
-        (contact, b"sip:eve@example.org", DESK, None),
+        (DESK, b"<%s>" % DESK, DESK, b"alice"),
+        (DESK, b"sip:example.org:5060", DESK, b"alice"),
+        (contact, b"sip:192.0.2.7", DESK, b"alice"),
+        (DESK, b"sip:" + REALM, DESK, b"alice"),
+        (contact, b"tel:+1", b"tel:+1", b"alice"),
+        (contact, b"tel:+2", b"tel:+1", None),
+        (contact, b"sip:desk@example.com", DESK, None),
         (DESK, b"sip:192.0.2.7", DESK, None),
         (DESK, b"", DESK, None),
         (DESK, b"sip:", DESK, None),

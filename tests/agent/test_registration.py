@@ -86,7 +86,7 @@ def test_it_is_one_transaction_like_any_other():
             assert events == [transmit]
             times.append(ms)
     assert times == [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]
-    assert events == [RegistrationLost(408, 30)]
+    assert events == [RegistrationLost(408, 30, b"")]
 
 
 def test_a_challenge_is_answered_and_only_the_end_is_told():
@@ -109,6 +109,21 @@ def test_a_challenge_is_answered_and_only_the_end_is_told():
     assert b"nc=00000002" in message.get(b"authorization")  # the nonce serves again
 
 
+def test_a_nonce_is_counted_whatever_the_method():
+    """R0-P16, RFC 7616 section 3.4: a server that gives one nonce to all requests takes each count once"""
+    ua, first = registering()
+    ua.uac.settings["credentials"] = ((b"example.org", b"boiler", b"secret"),)
+    challenge = b'WWW-Authenticate: Digest realm="example.org", nonce="n1", algorithm=SHA-256, qop="auth"\r\n'
+    second = only(replied(ua, first, b"401 Unauthorized", challenge))
+    assert replied(ua, second, b"200 OK", OK) == [Registered(3600)]
+    plain = only(ua.send(b"c", b"sip:desk@example.org", b"hi", NOW))
+    third = only(replied(ua, plain, b"401 Unauthorized", challenge))
+    renewal = only([event for event in ua.wake(later(NOW, 2400000)) if type(event) is Transmit])
+    counts = [Message(one.data).get(b"authorization")[-8:] for one in (second, third, renewal)]
+    assert counts == [b"00000001", b"00000002", b"00000003"]
+    assert replied(ua, third, b"401 Unauthorized", challenge)[0].status == 401  # refused for its count: told
+
+
 def test_a_password_that_is_wrong_is_a_loss():
     """R3428-11.2: one attempt, then the pause"""
     for credentials, requests in (((), 1), (((b"", b"boiler", b"wrong"),), 2)):
@@ -120,7 +135,7 @@ def test_a_password_that_is_wrong_is_a_loss():
             assert count < 5
             challenge = b'WWW-Authenticate: Digest realm="r", nonce="%d", algorithm=SHA-256, qop="auth"\r\n' % count
             transmit = only(replied(ua, transmit, b"401 Unauthorized", challenge))
-        assert (transmit, count) == (RegistrationLost(401, 30), requests)
+        assert (transmit, count) == (RegistrationLost(401, 30, b"Unauthorized"), requests)
 
 
 def test_the_registrar_says_for_how_long():
@@ -149,23 +164,70 @@ def test_every_2xx_is_a_binding_and_nothing_else_is():
         assert replied(ua, transmit, line, OK) == [Registered(3600)]
     for line in (b"300 Which", b"399 ", b"400 Bad", b"600 No"):
         ua, transmit = registering()
-        assert replied(ua, transmit, line) == [RegistrationLost(int(line[:3]), 30)]
+        assert replied(ua, transmit, line) == [RegistrationLost(int(line[:3]), 30, line[4:])]
 
 
-def test_a_200_without_our_contact_is_no_binding():
-    for fields in (
-        b"",
-        b"Contact: <sip:boiler@192.0.2.8:5060>;expires=3600\r\n",
-        b"Contact: <sip:boiler@192.0.2.7>;expires=3600\r\n",  # without a port isn't with 5060, section 19.1.4
-        b"Contact: %s;expires=0\r\n" % CONTACT,
-        b"Contact: *\r\n",
-        b"Contact: <sip:boiler@192.0.2.7:5060\r\n",
+def test_a_200_is_a_binding_though_it_does_not_list_our_contact():
+    """R0-P16: routers and servers rewrite or forget it. The seconds are those of Expires, else of the only Contact, else
+    what we asked for"""
+    for fields, seconds in (
+        (b"", 3600),
+        (b"Expires: 0090\r\n", 90),
+        (b"Contact: <sip:boiler@10.9.8.7:40000>;expires=60\r\n", 60),
+        (b'Contact: "x" <sip:boiler@192.0.2.7>; EXPIRES = "60"\r\n', 60),  # no port isn't 5060, section 19.1.4
+        (b"Contact: <sip:boiler@10.9.8.7>;expires=60\r\nExpires: 90\r\n", 90),
+        (b"Contact: <sip:a@10.9.8.7>;expires=60, <sip:b@10.9.8.7>;expires=70\r\n", 3600),
+        (b"Contact: *\r\n", 3600),
+        (b"Contact: <sip:boiler@192.0.2.7:5060\r\n", 3600),
     ):
         ua, transmit = registering()
-        assert replied(ua, transmit, b"200 OK", fields) == [RegistrationLost(500, 30)]
+        assert replied(ua, transmit, b"200 OK", fields) == [Registered(seconds)], fields
+        assert ua.registration.bound
+
+
+def test_a_200_that_grants_no_time_is_no_binding():
+    lost = RegistrationLost(500, 30, b"the 200 grants no time")
+    for fields in (
+        b"Contact: %s;expires=0\r\n" % CONTACT,
+        b"Contact: <sip:boiler@192.0.2.8:5060>;expires=0\r\n",
+        b"Expires: 0\r\n",
+    ):
+        ua, transmit = registering()
+        assert replied(ua, transmit, b"200 OK", fields) == [lost]
         assert not ua.registration.bound
     ua, transmit = registering(expires=1)
-    assert replied(ua, transmit, b"200 OK", b"Contact: %s;expires=0\r\n" % CONTACT) == [RegistrationLost(500, 30)]
+    assert replied(ua, transmit, b"200 OK", b"Contact: %s;expires=0\r\n" % CONTACT) == [lost]
+
+
+def test_what_a_registrar_says_of_a_refusal_is_told():
+    """R0-P16: reason phrase and the text of a Warning (RFC 3261 section 20.43)"""
+    for fields, reason in (
+        (b"", b"Forbidden"),
+        (b'Warning: 399 example.org "too many phones"\r\n', b"Forbidden: too many phones"),
+        (b"Warning: 399 example.org\r\n", b"Forbidden"),
+    ):
+        ua, transmit = registering()
+        assert replied(ua, transmit, b"403 Forbidden", fields) == [RegistrationLost(403, 30, reason)]
+
+
+def test_outbound_is_left_out_for_good_where_it_is_refused():
+    """R0-P16, RFC 5626 section 4.2.1: after a 439, or a 420 that lists it, one more REGISTER without it, at once"""
+    for line, fields, left in (
+        (b"439 First Hop Lacks Outbound Support", b"", b"path"),
+        (b"420 Bad Extension", b"Unsupported: gruu, OUTBOUND\r\n", b"path"),
+        (b"420 Bad Extension", b"Unsupported: outbound\r\nUnsupported: path\r\n", b""),
+    ):
+        ua, transmit = registering(instance=b"urn:uuid:1")
+        assert b"reg-id=1" in transmit.data and b"Supported: path, outbound\r\n" in transmit.data
+        transmit = only(replied(ua, transmit, line, fields))
+        assert b"reg-id" not in transmit.data and b"sip.instance" not in transmit.data
+        assert Message(transmit.data).get(b"supported") == left
+        assert replied(ua, transmit, line, fields) == [RegistrationLost(int(line[:3]), 30, line[4:])]
+        transmit = only(ua.wake(later(NOW, 30000)))
+        assert b"reg-id" not in transmit.data
+        assert replied(ua, transmit, b"200 OK", OK) == [Registered(3600)]
+    ua, transmit = registering(instance=b"urn:uuid:1")
+    assert replied(ua, transmit, b"420 Bad Extension") == [RegistrationLost(420, 30, b"Bad Extension")]
 
 
 def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
@@ -177,25 +239,25 @@ def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():
     assert replied(ua, transmit, b"200 OK", b"Contact: %s\r\n" % CONTACT) == [Registered(300)]
     transmit = only(ua.settled(ua.registration.start(NOW), NOW))
     assert Message(transmit.data).get(b"expires") == b"300"
-    assert replied(ua, transmit, b"500 No") == [RegistrationLost(500, 30)]
+    assert replied(ua, transmit, b"500 No") == [RegistrationLost(500, 30, b"No")]
     assert Message(only(ua.wake(later(NOW, 30000))).data).get(b"expires") == b"60"  # the next one may be less strict
     for fields in (b"", b"Min-Expires: 60\r\n", b"Min-Expires: 30\r\n", b"Min-Expires: -1\r\n"):
         ua, transmit = registering(expires=60)
-        assert replied(ua, transmit, b"423 Interval Too Brief", fields) == [RegistrationLost(423, 30)]
+        assert replied(ua, transmit, b"423 Interval Too Brief", fields) == [RegistrationLost(423, 30, b"Interval Too Brief")]
 
 
 def test_min_expires_counts_in_a_423_alone():
     """RFC 3261 section 10.3: elsewhere it asks for nothing"""
     for line in (b"400 Bad", b"403 No", b"500 Oh"):
         ua, transmit = registering()
-        assert replied(ua, transmit, line, b"Min-Expires: 7200\r\n") == [RegistrationLost(int(line[:3]), 30)]
+        assert replied(ua, transmit, line, b"Min-Expires: 7200\r\n") == [RegistrationLost(int(line[:3]), 30, line[4:])]
 
 
 def test_a_registrar_that_asks_for_more_each_time_is_followed_once_for_each_renewal():
     more = b"423 Interval Too Brief"
     ua, transmit = registering(expires=60)
     transmit = only(replied(ua, transmit, more, b"Min-Expires: 300\r\n"))
-    assert replied(ua, transmit, more, b"Min-Expires: 301\r\n") == [RegistrationLost(423, 30)]
+    assert replied(ua, transmit, more, b"Min-Expires: 301\r\n") == [RegistrationLost(423, 30, b"Interval Too Brief")]
     transmit = only(replied(ua, only(ua.wake(later(NOW, 30000))), more, b"Min-Expires: 301\r\n"))
     assert replied(ua, transmit, b"200 OK", b"Contact: %s\r\n" % CONTACT) == [Registered(301)]
     transmit = only(replied(ua, only(ua.settled(ua.registration.start(NOW), NOW)), more, b"Min-Expires: 400\r\n"))
@@ -248,14 +310,14 @@ def test_the_more_attempts_fail_the_longer_the_pause():
         ua, transmit = registering(octet)
         now = NOW
         for pause_s in pauses:
-            assert replied(ua, transmit, b"500 Server Internal Error", now=now) == [RegistrationLost(500, pause_s)]
+            assert replied(ua, transmit, b"500 Server Internal Error", now=now) == [RegistrationLost(500, pause_s, b"Server Internal Error")]
             assert ua.wait_ms(now) == pause_s * 1000
             assert list(ua.wake(later(now, pause_s * 1000 - 1))) == []
             now = later(now, pause_s * 1000)
             transmit = only(ua.wake(now))
         assert replied(ua, transmit, b"200 OK", OK, now) == [Registered(3600)]
         transmit = only(ua.settled(ua.registration.wake(later(now, 2400000)), later(now, 2400000)))
-        assert replied(ua, transmit, b"500 No", now=now) == [RegistrationLost(500, pauses[0])]  # it counts anew
+        assert replied(ua, transmit, b"500 No", now=now) == [RegistrationLost(500, pauses[0], b"No")]  # it counts anew
 
 
 def test_retry_after_makes_a_pause_longer_never_shorter():
@@ -273,7 +335,7 @@ def test_retry_after_makes_a_pause_longer_never_shorter():
         for status in (480, 503, 600):
             ua, transmit = registering()
             events = replied(ua, transmit, b"%d Later" % status, b"Retry-After: %s\r\n" % value)
-            assert events == [RegistrationLost(status, pause_s)]
+            assert events == [RegistrationLost(status, pause_s, b"Later")]
             assert ua.wait_ms(NOW) == pause_s * 1000
 
 

@@ -1,6 +1,7 @@
 """What becomes of a binding while it holds, and how it ends: a NAT in the way, Service-Route, unregistering."""
 
 from agent.clock import later, until
+from agent.events import Transmit
 from agent.message import Message
 from agent.registration import Registered, RegistrationLost
 from agent.user_agent import UserAgent
@@ -109,7 +110,7 @@ def test_a_nat_that_changes_its_mind_each_time_moves_us_once_a_renewal():
 def test_a_refusal_moves_nobody():
     ua, transmit = registering()
     refusal = seen_as(transmit, b";received=198.51.100.1;rport=40000", b"", b"403 Forbidden")
-    assert only(ua.receive(refusal, REGISTRAR, NOW)) == RegistrationLost(403, 30)
+    assert only(ua.receive(refusal, REGISTRAR, NOW)) == RegistrationLost(403, 30, b"Forbidden")
     renewal = Message(only(ua.wake(later(NOW, 30000))).data)
     assert renewal.get(b"contact") == CONTACT
 
@@ -284,10 +285,26 @@ def test_an_address_seen_on_a_stream_is_one_for_streams():
     first = only(ua.resolved(place, [REGISTRAR, STREAM], NOW))
     second = only(ua.failed(first.flow, NOW))
     assert second.flow == STREAM
-    assert only(ua.receive(seen_as(second, b";received=192.0.2.7;rport=40000"), STREAM, NOW)).uri == place
+    assert only(ua.receive(seen_as(second, b";received=192.0.2.9;rport=40000"), STREAM, NOW)).uri == place
     third = only(ua.resolved(place, ua.live_first([REGISTRAR, STREAM], NOW), NOW))
-    moved = b"<sip:boiler@192.0.2.7:40000;transport=tcp>, %s;expires=0" % CONTACT
+    moved = b"<sip:boiler@192.0.2.9:40000;transport=tcp>, %s;expires=0" % CONTACT
     assert (third.flow, Message(third.data).get(b"contact")) == (STREAM, moved)
+
+
+def test_the_port_that_a_stream_left_from_is_no_contact():
+    """R0-P16, RFC 3261 section 18.1.1: new connections come where we listen; behind a NAT, and where we don't, it is all
+    there is"""
+    for sent_by, seen, moves in (
+        (b"192.0.2.7:5060", b"192.0.2.7", False),
+        (b"192.0.2.7", b"192.0.2.7", True),
+        (b"[2001:db8::7]:5060", b"2001:db8::7", False),
+        (b"[2001:db8::7]", b"[2001:db8::7]", True),
+        (b"192.0.2.7:5060", b"198.51.100.1", True),
+    ):
+        ua = Settled(b"sip:boiler@example.org", sent_by, steady(), proxy=b"sip:192.0.2.1;transport=tcp")
+        transmit = only(ua.register(NOW))
+        event = only(ua.receive(seen_as(transmit, b";received=%s;rport=40000" % seen), STREAM, NOW))
+        assert (type(event) is Transmit) == moves, (sent_by, seen)
 
 
 def test_the_address_that_the_registrar_saw_is_read_however_it_is_written():

@@ -79,7 +79,7 @@ def test_a_server_that_has_ponged_and_no_longer_does_is_gone():
     assert log == [
         (190000, Transmit(PING, STREAM)),
         (200000, FlowLost(STREAM)),
-        (200000, RegistrationLost(503, 30)),
+        (200000, RegistrationLost(503, 30, b"")),
     ]
     assert not ua.registration.bound
 
@@ -108,14 +108,14 @@ def test_pings_faster_than_pongs_may_be_slow_find_a_dead_server_too():
     ua.receive(PONG, STREAM, NOW)
     log = events_until(ua, 14000)
     assert log[:3] == [(ms, Transmit(PING, STREAM)) for ms in (4000, 8000, 12000)]
-    assert log[3:] == [(14000, FlowLost(STREAM)), (14000, RegistrationLost(503, 30))]
+    assert log[3:] == [(14000, FlowLost(STREAM)), (14000, RegistrationLost(503, 30, b""))]
 
 
 def test_what_one_server_answered_is_not_expected_of_the_next():
     """RFC 5626 section 4.4.1: after a loss the new flow has to show that it pongs"""
     ua = on_a_stream()
     ua.receive(PONG, STREAM, NOW)
-    assert RegistrationLost(503, 30) in list(ua.failed(STREAM, NOW))
+    assert RegistrationLost(503, 30, b"") in list(ua.failed(STREAM, NOW))
     now = later(NOW, 30000)
     transmit = only(ua.wake(now))
     contact = Message(transmit.data).get(b"contact")
@@ -129,7 +129,7 @@ def test_a_flow_that_fails_takes_the_binding_with_it():
     ua = on_a_stream()
     for other in ((b"TCP", b"192.0.2.2", 5060), (b"UDP", b"192.0.2.1", 5060)):
         assert list(ua.failed(other, NOW)) == []
-    assert list(ua.failed((b"TCP", b"192.0.2.1", 5060, "a shell's own item"), NOW)) == [RegistrationLost(503, 30)]
+    assert list(ua.failed((b"TCP", b"192.0.2.1", 5060, "a shell's own item"), NOW)) == [RegistrationLost(503, 30, b"")]
     assert list(ua.failed(STREAM, NOW)) == []
     assert events_until(ua, 29999) == []
     assert Message(only(ua.wake(later(NOW, 30000))).data).get(b"cseq") == b"2 REGISTER"
@@ -139,7 +139,7 @@ def test_a_flow_that_cannot_be_opened_is_one_loss():
     """R3261-8.1-9: as if by a 503"""
     ua = board(steady(), proxy=b"sip:192.0.2.1;transport=tcp")
     ua.register(NOW)
-    assert list(ua.failed(STREAM, NOW)) == [RegistrationLost(503, 30)]
+    assert list(ua.failed(STREAM, NOW)) == [RegistrationLost(503, 30, b"")]
 
 
 def test_while_a_renewal_is_on_its_way_nothing_is_due_again_and_again():
@@ -152,9 +152,9 @@ def test_while_a_renewal_is_on_its_way_nothing_is_due_again_and_again():
     now = later(NOW, 2400000)
     assert only(ua.settled(ua.registration.wake(now), now)).flow == place
     elsewhere, lost = ua.failed(place, now)
-    assert (elsewhere.flow, lost) == (REGISTRAR, RegistrationLost(503, 16))
+    assert (elsewhere.flow, lost) == (REGISTRAR, RegistrationLost(503, 16, b""))
     log = [pair for pair in events_until(ua, 2432000, start=2400000) if type(pair[1]) is not Transmit]
-    assert log == [(2432000, RegistrationLost(408, 31))]
+    assert log == [(2432000, RegistrationLost(408, 31, b""))]
 
 
 def test_what_is_on_its_way_on_a_flow_that_falls_silent_ends_with_it():
@@ -167,7 +167,7 @@ def test_what_is_on_its_way_on_a_flow_that_falls_silent_ends_with_it():
     first, *others = events_until(ua, 134999, start=104000)
     assert first == (105000, FlowLost(STREAM))
     assert len(others) == 2  # in whatever order a board's dict has them
-    assert (105000, RegistrationLost(503, 30)) in others
+    assert (105000, RegistrationLost(503, 30, b"")) in others
     assert (105000, Outcome(b"c1", "failed", 503, b"No answer to pings", None)) in others
 
 
@@ -185,12 +185,12 @@ def test_a_renewal_that_is_answered_is_as_good_as_a_pong():
 
 def test_a_binding_that_is_lost_is_neither_pinged_for_nor_lost_again():
     ua = registered()
-    assert list(ua.failed(REGISTRAR, NOW)) == [RegistrationLost(503, 30)]
+    assert list(ua.failed(REGISTRAR, NOW)) == [RegistrationLost(503, 30, b"")]
     assert events_until(ua, 29999) == []
     ua = on_a_stream()
     ua.receive(PONG, STREAM, NOW)
     assert only(ua.wake(later(NOW, 95000))) == Transmit(PING, STREAM)
-    assert list(ua.failed(STREAM, later(NOW, 100000))) == [RegistrationLost(503, 30)]
+    assert list(ua.failed(STREAM, later(NOW, 100000))) == [RegistrationLost(503, 30, b"")]
     assert events_until(ua, 129999, start=100000) == []
 
 
@@ -214,7 +214,7 @@ def test_a_flow_is_known_by_its_first_three_items():
     """R3261-17.1-7: its pongs and its end count, whether a shell's own items come with them or not"""
     more = (b"TCP", b"192.0.2.1", 5060, "a shell's own item")
     for place, named in ((more, more[:3]), (more[:3], more)):
-        assert list(at_a_place(place).failed(named, NOW)) == [RegistrationLost(503, 30)]
+        assert list(at_a_place(place).failed(named, NOW)) == [RegistrationLost(503, 30, b"")]
         ua = at_a_place(place)
         assert only(ua.wake(later(NOW, 95000))) == Transmit(PING, place)
         ua.receive(PONG, named, later(NOW, 95000))
