@@ -203,8 +203,8 @@ def _is_about(uri: bytes, realm: bytes, message: Message) -> bool:
     """Is a digest-uri about the server that this request is for?
 
     It is to be the Request-URI. A proxy between, though, has put the contact there that it knows: then To still says
-    what the client asked for. Many clients name the server alone, by its host or its realm; RFC 3261 section 22.4 leaves
-    it to the server what it takes, and against replays there is the nonce.
+    what the client asked for. Many clients name the server alone, by its host or its realm; RFC 3261 section 22.4
+    leaves it to the server what it takes, and against replays there is the nonce.
     """
     if uri == message.uri:
         return True

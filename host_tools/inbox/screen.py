@@ -52,9 +52,10 @@ class Screen:
         said = trouble or event.reason.decode("utf-8", "backslashreplace")
         if said:
             told["reason"] = said
-        remedy = ": check the name and the password" if event.status in (401, 403, 407) else ""
-        reason = trouble or (f"status {event.status} {said}".rstrip() + remedy if said or event.status != 408 else "no answer")
-        self._output.say(told, (f"not registered: {reason}; next attempt in {event.pause_s} s", "red"))
+        if not trouble:
+            remedy = ": check the name and the password" if event.status in (401, 403, 407) else ""
+            said = f"status {event.status} {said}{remedy}" if said else "no answer"
+        self._output.say(told, (f"not registered: {said}; next attempt in {event.pause_s} s", "red"))
 
     def relay(self, event: str, call_id: str, **what: Any) -> None:
         """A message that is passed on has ended ("relayed") or has to wait ("relay_waits")."""

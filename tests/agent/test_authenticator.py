@@ -346,7 +346,7 @@ def test_credentials_without_qop_are_the_first_use_of_their_nonce():
 
 
 def test_digest_uri_is_that_of_the_request():
-    """R3261-22-1, R0-P14: about our host: that of the Request-URI, of To when a proxy has changed that, or the realm."""
+    """R3261-22-1, R0-P14: about our host, that of the Request-URI, or of To behind a proxy, or the realm"""
     contact = b"sip:boiler@192.0.2.7:5060"
     for uri, about, to, expected in (
         (DESK, DESK, DESK, b"alice"),

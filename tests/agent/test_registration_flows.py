@@ -292,8 +292,8 @@ def test_an_address_seen_on_a_stream_is_one_for_streams():
 
 
 def test_the_port_that_a_stream_left_from_is_no_contact():
-    """R0-P16, RFC 3261 section 18.1.1: new connections come where we listen; behind a NAT, and where we don't, it is all
-    there is"""
+    """R0-P16, RFC 3261 section 18.1.1: new connections come where we listen; behind a NAT, and where we don't, it is
+    all there is"""
     for sent_by, seen, moves in (
         (b"192.0.2.7:5060", b"192.0.2.7", False),
         (b"192.0.2.7", b"192.0.2.7", True),
