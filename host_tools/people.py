@@ -34,13 +34,13 @@ def user_name() -> bytes:
 
 def is_name(name: str) -> bool:
     """Can this be a user or a realm in a digest?"""
-    return name != "" and name.isprintable() and not any(c in ':"\\' for c in name)
+    return name != "" and name.isprintable() and name == name.strip() and not any(c in ':"\\' for c in name)
 
 
 def check_name(kind: str, name: str) -> None:
     """Raise ToolError for a name that can't stand in a digest; kind: what it names."""
     if not is_name(name):
-        raise ToolError(f"{kind} {name!r}: a name without colons, quotes and backslashes was expected")
+        raise ToolError(f"{kind} {name!r}: a name without colons, quotes, backslashes and outer blanks was expected")
 
 
 def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_VARIABLE, twice: bool = False) -> str:

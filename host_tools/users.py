@@ -6,6 +6,7 @@ the algorithm's name. Who can read the hash can do all that the password allows:
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,16 @@ def algorithm_of(ha1: Any) -> str | None:
 
 def read_users(path: str, realm: str | None) -> tuple[str, Users]:
     """Return the realm and its users; realm None takes the only one that the file has."""
-    lines = [(number, line.strip()) for number, line in enumerate(_lines(Path(path)), 1)]
+    lines = [(number, line.rstrip("\r")) for number, line in enumerate(_lines(Path(path)), 1)]
     found: dict[str, Users] = {}
     for number, line in lines:
-        if not line or line.startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         fields = line.split(":")
         if len(fields) != 4:
             raise ToolError(f"{path}, line {number}: user:realm:algorithm:hash was expected")
         user, of, algorithm, ha1 = fields
-        algorithm, ha1 = algorithm.lower(), ha1.lower()
+        algorithm, ha1 = algorithm.lower(), ha1.rstrip().lower()
         if algorithm_of(ha1) != algorithm:
             raise ToolError(f"{path}, line {number}: SHA-256 or MD5 and such a hash in hexadecimal were expected")
         check_name(f"{path}, line {number}: user", user)
@@ -49,15 +50,31 @@ def read_users(path: str, realm: str | None) -> tuple[str, Users]:
     return realm, found[realm]
 
 
-def write_user(path: str, user: str, realm: str, password: str, md5: bool) -> bool:
+def close_to_others(path: str) -> str:
+    """Take from a file of passwords what is not its owner's or group's; returns what was done, or nothing.
+
+    Raises ToolError where only its owner can do that.
+    """
+    mode = os.stat(path).st_mode & 0o777
+    if not mode & 0o027 or os.name == "nt":
+        return ""
+    try:
+        os.chmod(path, mode & ~0o027)
+    except OSError:
+        raise ToolError(f"{path} can be read or changed by others: say chmod g-w,o-rwx {path}") from None
+    return f"{path} could be read or changed by others, and can't any more"
+
+
+def write_user(path: str, user: str, realm: str, password: str, algorithms: Sequence[bytes]) -> bool:
     """Put a user into the file, in place of all lines it has for the user and the realm; True when there were any.
 
-    md5: a hash for clients that know nothing better, too. The file is made if missing, and swapped in whole.
+    algorithms: one hash for each. The file is made if missing, and swapped in whole. Raises ToolError.
     """
+    if user.startswith("#"):
+        raise ToolError(f"user {user!r}: a line that begins with # is a comment, so choose another name")
     target = Path(path)
     old = _lines(target) if target.exists() else []
-    kept = [line for line in old if line.strip().split(":")[:2] != [user, realm]]
-    algorithms = [b"SHA-256", b"MD5"] if md5 else [b"SHA-256"]
+    kept = [line for line in old if line and line.split(":")[:2] != [user, realm]]
     octets = (user.encode(), realm.encode(), os.fsencode(password))
     new = [
         f"{user}:{realm}:{name.decode()}:{secret(name.lower(), *octets).decode()}"
@@ -78,6 +95,6 @@ def write_user(path: str, user: str, realm: str, password: str, md5: bool) -> bo
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # and at nothing else a name may hold
     except (OSError, UnicodeDecodeError) as error:
         raise ToolError(f"can't read users from {path}: {getattr(error, 'strerror', 'no UTF-8')}") from None

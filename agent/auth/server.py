@@ -49,16 +49,10 @@ class Authenticator:
             if c < 32 or c in b'"\\:':
                 raise UsageError("realm: text without quotes, backslashes and colons was expected")
         self.realm = realm
-        self._users = users
         self._random = random_bytes
         self._lifetime_ms = lifetime_ms
         self._keep = keep
-        self._offered = [
-            name
-            for name in _ALGORITHMS
-            if is_supported(name) and [1 for hashes in users.values() if name.lower() in hashes]
-        ]
-        self._hashed: dict[bytes, bytes] = {}  # H(user:realm) -> user, made when the first client hides its name
+        self.set_users(users)
         self._key = b""
         self._key_at = 0
         self._counts: dict[bytes, int] = {}  # nonce -> the highest count that came with it
@@ -66,7 +60,27 @@ class Authenticator:
         self._issued: list[bytes] = []  # the latest nonces, so that a repeated request gets the same one
         self._forgotten_at: int | None = None  # issue of the youngest nonce whose count was forgotten
 
-    def check(self, message: Message, now: int) -> tuple[bytes | None, bytes]:
+    def set_users(self, users: dict[bytes, dict[bytes, bytes]]) -> None:
+        """Know these users from now on, as __init__() takes them; who is not among them is let in no more."""
+        self._users = users
+        self._offered = [
+            name
+            for name in _ALGORITHMS
+            if is_supported(name) and [1 for hashes in users.values() if name.lower() in hashes]
+        ]
+        self._hashed: dict[bytes, bytes] = {}  # H(user:realm) -> user, made when the first client hides its name
+
+    def may_try(self, user: bytes, flow: tuple) -> bool:
+        """Are credentials of this user to be looked at, from where flow comes? For who slows down guessing."""
+        return True
+
+    def tried(self, user: bytes, flow: tuple, is_good: bool) -> None:
+        """Credentials of this user have been looked at; the nonce they came with may still be used up."""
+
+    def unanswered(self, flow: tuple) -> None:
+        """A request came without credentials for our realm, and is challenged."""
+
+    def check(self, message: Message, now: int, flow: tuple) -> tuple[bytes | None, bytes]:
         """Return (user, b"") for a request with good credentials, else (None, the header lines of our challenges).
 
         Lines for another realm or scheme, and those that can't be read at all, are as good as none. Raises
@@ -75,8 +89,11 @@ class Authenticator:
         if not 0 <= until(now, self._key_at) < _DAY_MS or not self._key:
             self._renew(now)
         params = self._credentials(message)
-        user = None if params is None else self._user(params, message)
-        if user is None or params is None:
+        if params is None:
+            self.unanswered(flow)
+            return None, self._challenges(message, False, now)
+        user = self._user(params, message, flow)
+        if user is None:
             return None, self._challenges(message, False, now)
         if not self._take(params, now):
             return None, self._challenges(message, True, now)
@@ -93,7 +110,7 @@ class Authenticator:
                 return params
         return None
 
-    def _user(self, params: dict[bytes, bytes], message: Message) -> bytes | None:
+    def _user(self, params: dict[bytes, bytes], message: Message, flow: tuple) -> bytes | None:
         """Return whose these credentials are, None when nobody's. Raises ParseError for malformed ones."""
         uri = params.get(b"uri", b"")
         if b"nonce" not in params or b"response" not in params or not _is_about(uri, self.realm, message):
@@ -109,10 +126,14 @@ class Authenticator:
             return None
         name = algorithm.lower()
         user = self._name(params, name)
+        if not self.may_try(user, flow):
+            return None
         ha1 = self._users.get(user, {}).get(name)
         # A stranger's credentials take as long to refuse as wrong ones of a user.
         good = response(name, ha1 or _NOBODY, params, message.method, uri, message.body)
-        return user if _are_equal(good, params[b"response"].lower()) and ha1 is not None else None
+        is_good = _are_equal(good, params[b"response"].lower()) and ha1 is not None
+        self.tried(user, flow, is_good)
+        return user if is_good else None
 
     def _name(self, params: dict[bytes, bytes], algorithm: bytes) -> bytes:
         """Return the user's name out of credentials, b"" when there is none (RFC 7616 section 3.4)."""

@@ -44,7 +44,7 @@ def authenticate(authenticator: object, request: Incoming, now: int) -> tuple[by
     """
     message = request.message
     try:
-        user, fields = authenticator.check(message, now)  # type: ignore[attr-defined]
+        user, fields = authenticator.check(message, now, request.flow)  # type: ignore[attr-defined]
         if user is not None:
             return user, []
         status, phrase = 401, b"Unauthorized"

@@ -16,7 +16,6 @@ from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store, default_path
 from sipmote.people import user_name
 from sipmote.sip import arguments
-from sipmote.users import read_users
 
 _PLACES = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML, imdn.COMPOSING)
@@ -53,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--users",
         metavar="FILE",
-        help="take messages from these users only, by digest; sipmote passwd makes the file",
+        help="take messages from these users only, by digest; sipmote passwd makes the file, which is read again when "
+        "it changes",
     )
     parser.add_argument("--realm", metavar="R", help="of --users, when the file has several")
     parser.add_argument(
@@ -145,7 +145,6 @@ def _options(args: argparse.Namespace) -> Options:
         reader = make_reader(args.smime_key, args.smime_trust or ())
         accept += (smime.PKCS7, smime.MULTIPART)
     domains = tuple(domain.lower().encode() for domain in args.domain or ())
-    realm, users = read_users(args.users, args.realm) if args.users else ("", None)
     try:
         proxy = arguments.uri("--proxy", args.proxy)
         aor = arguments.uri("--register", args.register)
@@ -158,8 +157,8 @@ def _options(args: argparse.Namespace) -> Options:
         accept=accept,
         domains=domains,
         credentials=arguments.credentials(args),
-        realm=realm,
-        users=users,
+        realm=args.realm,
+        users=args.users,
         tls=arguments.tls(args, args.tls_clients),
         dns=args.dns,
         reader=reader,

@@ -18,7 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="made if it isn't there")
     parser.add_argument("user", metavar="USER")
     parser.add_argument("--realm", metavar="R", help="what the password is for, e.g. a domain (default: the file's)")
-    parser.add_argument("--md5", action="store_true", help="a hash for clients that know nothing better, too")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--md5", action="store_true", help="a hash for clients that know nothing better, too")
+    choice.add_argument(
+        "--md5-only",
+        action="store_true",
+        help="no other hash: for clients that read the first challenge only, as most of before 2020 do",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
             raise ToolError(f"{error}; for a new file, add --realm R, e.g. your domain") from None
     check_name("realm", realm)
     password = ask_password(args.user, twice=True)
-    changed = write_user(args.file, args.user, realm, password, args.md5)
+    algorithms = (b"MD5",) if args.md5_only else (b"SHA-256", b"MD5") if args.md5 else (b"SHA-256",)
+    changed = write_user(args.file, args.user, realm, password, algorithms)
     done = "changed" if changed else "added"
     event = {"event": done, "user": args.user, "realm": realm, "file": args.file}
     Output(args.json).say(event, f"{args.user} of {realm}: {done} in {args.file}")

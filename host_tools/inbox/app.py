@@ -25,6 +25,7 @@ from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
+from sipmote.inbox.login import Login
 from sipmote.inbox.notifier import Notifier, wanted
 from sipmote.inbox.received import Received, describe, pack
 from sipmote.inbox.relay import Relay
@@ -37,7 +38,6 @@ from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event, Shell
 from sipmote.sip.tls import Tls
-from sipmote.users import Users
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
     from sipmote.smime.reader import Reader
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # loaded for who asks for S/MIME
 _KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
 _BINDING_S = 600
 _UNREGISTER_S = 2.0
+_WATCH_S = 10.0  # between two looks at the files of certificates
 _DROPPED_S = 1.0  # between two lines about what led to nothing
 _OK: Answer = (200, b"")
 _ACCEPTED: Answer = (202, b"")
@@ -59,10 +60,11 @@ _SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
 class Options:
     """What an inbox is to be.
 
-    aor, proxy: URIs. accept: content types. domains: hosts that messages have to be for, none for any. users: of the
-    realm, who may send; None for everybody. reader: for S/MIME, None to leave it as it is; with it, require_signed asks
-    for good signatures, and late_bringers are addresses that may bring signed messages late. command: to run for each
-    message. relay_to: a URI, None where messages end here; relay_expired: of relay.POLICIES.
+    aor, proxy: URIs. accept: content types. domains: hosts that messages have to be for, none for any. users: the file
+    of those who may send, None for everybody; realm: which of them, None for those of the only one. reader: for S/MIME,
+    None to leave it as it is; with it, require_signed asks for good signatures, and late_bringers are addresses that
+    may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end here;
+    relay_expired: of relay.POLICIES.
     """
 
     aor: bytes
@@ -71,8 +73,8 @@ class Options:
     accept: tuple[bytes, ...]
     domains: tuple[bytes, ...]
     credentials: tuple[tuple[bytes, bytes, bytes], ...]
-    realm: str
-    users: Users | None
+    realm: str | None
+    users: str | None
     tls: Tls
     dns: tuple[str, int] | None
     reader: "Reader | None"
@@ -98,6 +100,8 @@ async def serve(options: Options, store: Store, screen: Screen) -> None:
     except AgentError as error:
         raise ToolError(str(error)) from None
     try:
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, inbox.reload)
         await inbox.open()
         await ended
         await inbox.unregister()
@@ -128,7 +132,8 @@ class Inbox:
         self._screen = screen
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(options.command, screen) if options.command else None
-        self._ua = _user_agent(options)
+        self._login = Login(options.users, options.realm, _KEEP, screen.warning) if options.users else None
+        self._ua = _user_agent(options, self._login)
         resolver = Resolver(server=options.dns)
         self._shell = Shell(self._ua, self, options.tls, resolver, options.proxy)
         self._relay = self._make_relay(options.relay_to) if options.relay_to else None
@@ -137,6 +142,7 @@ class Inbox:
         self._store_failed = False
         self._unbound = asyncio.Event()
         self._registering: asyncio.Task[None] | None = None
+        self._watcher: asyncio.TimerHandle | None = None
         self._dropped: Counter[str] = Counter()
 
     def _make_relay(self, target: str) -> Relay:
@@ -157,15 +163,35 @@ class Inbox:
             self._registering = self._loop.create_task(self._register(uri))
         if self._keyboard:
             self._keyboard.start()
+        self._watch()
 
     async def close(self) -> None:
         """Answer what has come, then stop what was begun for messages and lines."""
         if self._registering:
             self._registering.cancel()
+        if self._watcher:
+            self._watcher.cancel()
         await self._shell.close()
         for part in (self._keyboard, self._relay, self._runners, self._notifier):
             if part is not None:
                 await part.close()
+
+    def reload(self) -> None:
+        """Read users and certificates again, as far as they have changed; streams and our binding stay."""
+        if self._login:
+            self._login.refresh()
+        try:
+            renewed = self._options.tls.renew()
+        except ToolError as error:
+            self._screen.warning(f"{error}; the certificate of before stays")
+        else:
+            if renewed:
+                self._screen.warning(renewed)
+
+    def _watch(self) -> None:
+        """Reload now and then: nobody has to tell us of a certificate's successor."""
+        self.reload()
+        self._watcher = self._loop.call_later(_WATCH_S, self._watch)
 
     # Messages
 
@@ -297,10 +323,7 @@ class Inbox:
                 await asyncio.wait_for(self._unbound.wait(), _UNREGISTER_S)
 
 
-def _user_agent(options: Options) -> UserAgent:
-    authenticator = None
-    if options.users is not None:
-        authenticator = Authenticator(options.realm.encode(), options.users, os.urandom, keep=_KEEP)
+def _user_agent(options: Options, authenticator: Authenticator | None) -> UserAgent:
     return UserAgent(
         options.aor,
         b"localhost",

@@ -39,13 +39,17 @@ def add_tls(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("TLS")
     group.add_argument("--tls-ca", metavar="FILE", help="PEM with the CAs to trust (default: the system's)")
     group.add_argument("--tls-fingerprint", metavar="SHA256", help="trust this one server certificate and no other")
+    group.add_argument(
+        "--tls-wildcards", action="store_true", help="trust certificates for *.DOMAIN, too (RFC 5922 forbids them)"
+    )
     group.add_argument("--tls-cert", metavar="FILE", help="our own certificate, PEM, with its chain")
     group.add_argument("--tls-key", metavar="FILE", help="the key of --tls-cert (default: in the same file)")
 
 
 def tls(args: argparse.Namespace, clients_need_certificates: bool = False) -> Tls:
     """Return how streams are secured; raises ToolError for a file that won't do."""
-    return load_tls(args.tls_ca, args.tls_fingerprint, args.tls_cert, args.tls_key, clients_need_certificates)
+    files = (args.tls_ca, args.tls_fingerprint, args.tls_cert, args.tls_key)
+    return load_tls(*files, clients_need_certificates, args.tls_wildcards)
 
 
 def add_dns(parser: argparse.ArgumentParser) -> None:

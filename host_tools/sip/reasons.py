@@ -2,10 +2,8 @@
 
 import ssl
 
-# of openssl/x509_vfy.h: X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH
-_DATES, _NAMES = (9, 10), (62, 64)
+_DATES = (9, 10)  # of openssl/x509_vfy.h: X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 _DATE_REMEDY = "renew it at the server, or set this computer's clock"
-_NAME_REMEDY = "use the name that it is for, or --tls-fingerprint if you know it"
 _REMEDY = "add --tls-ca FILE with the CA that signed it, or --tls-fingerprint if you know it"
 _HANDSHAKE = {  # what OpenSSL calls it: what it means here
     "WRONG_VERSION_NUMBER": "no TLS is spoken at that port: use another one, or sip: with transport=tcp",
@@ -31,9 +29,7 @@ def _tls_reason(error: ssl.SSLError) -> str:
     """Say why a handshake failed, and what a person can do about it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         what = error.verify_message.rstrip(".")
-        remedy = (
-            _DATE_REMEDY if error.verify_code in _DATES else _NAME_REMEDY if error.verify_code in _NAMES else _REMEDY
-        )
+        remedy = _DATE_REMEDY if error.verify_code in _DATES else _REMEDY
         return f"the server's certificate is refused: {what} ({remedy})"
     reason = error.reason or str(error)
     return _HANDSHAKE.get(reason) or f"TLS: {reason.lower().replace('_', ' ')}"

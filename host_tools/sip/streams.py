@@ -102,10 +102,10 @@ class Streams:
         except OSError as error:  # a TimeoutError among them
             self.lost(connection, reason_of(error))
 
-    def check_server(self, transport: asyncio.Transport) -> str:
-        """Return why the server at the other end is not the one that is pinned, or nothing."""
-        certificate: bytes = transport.get_extra_info("ssl_object").getpeercert(True)
-        return self._tls.check(certificate) if self._tls else ""
+    def check_server(self, transport: asyncio.Transport, flow: Flow) -> str:
+        """Return why the server at the other end is not the one that flow is to lead to, or nothing."""
+        name = flow[3] if len(flow) > 3 else flow[1]
+        return self._tls.check(transport.get_extra_info("ssl_object"), name.decode()) if self._tls else ""
 
     def opened(self, connection: "Connection") -> None:
         """Keep a connection; over the limit the one that was silent for longest has to go."""
@@ -166,7 +166,7 @@ class Connection(asyncio.BufferedProtocol):
             self.flow = (self._kind, without_scope(host).encode(), port)
             self._streams.opened(self)
         elif self.flow[0] == b"TLS":
-            self._refusal = self._streams.check_server(transport)
+            self._refusal = self._streams.check_server(transport, self.flow)
         if self._refusal:
             transport.abort()
             return

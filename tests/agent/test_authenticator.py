@@ -463,7 +463,7 @@ def test_a_realm_is_any_text_without_them():
     """R3261-22-2: blanks and UTF-8 among it"""
     for realm in (b"The boiler room", b"K\xc3\xbcche"):
         authenticator = Authenticator(realm, {b"a": {b"sha-256": b"0" * 64}}, Counter())
-        user, lines = authenticator.check(Message(request()), START)
+        user, lines = authenticator.check(Message(request()), START, FLOW)
         assert user is None and b'realm="%s"' % realm in lines
 
 
@@ -476,7 +476,53 @@ def test_whatever_stands_in_authorization_nothing_is_raised():
             for event in ua.receive(request(b"%d" % at, line), FLOW, START):
                 assert type(event) in (Transmit, Dropped, MessageReceived)
     authenticator = Authenticator(REALM, USERS, Counter())
-    raises(ParseError, authenticator.check, Message(request(b"1", b'Authorization: Digest realm="example.org"\r\n')), 0)
+    bare = Message(request(b"1", b'Authorization: Digest realm="example.org"\r\n'))
+    raises(ParseError, authenticator.check, bare, 0, FLOW)
+
+
+class Watcher(Authenticator):
+    """Notes what it is told."""
+
+    def __init__(self):
+        Authenticator.__init__(self, REALM, USERS, Counter())
+        self.notes = []
+        self.shut = ()
+
+    def may_try(self, user, flow):
+        return user not in self.shut
+
+    def tried(self, user, flow, is_good):
+        self.notes.append((user, flow[1], is_good))
+
+    def unanswered(self, flow):
+        self.notes.append(flow[1])
+
+
+def test_who_slows_down_guessing_is_asked_and_told():
+    """R0-P17"""
+    watcher = Watcher()
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), authenticator=watcher)
+    one = challenge(ua)
+    assert watcher.notes == [FLOW[1]]
+    one.password = b"wrong"
+    assert accepted(ask(ua, one, b"2")) is None
+    one = challenge(ua, branch=b"3")
+    assert accepted(ask(ua, one, b"4")) == b"alice"
+    assert watcher.notes[1:] == [(b"alice", FLOW[1], False), FLOW[1], (b"alice", FLOW[1], True)]
+    watcher.shut = (b"alice",)
+    one = challenge(ua, branch=b"5")
+    assert accepted(ask(ua, one, b"6")) is None and watcher.notes[4:] == [FLOW[1]]
+
+
+def test_users_may_be_others_later():
+    """R0-P17: who is taken away is let in no more, and what is offered follows"""
+    watcher = Watcher()
+    ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), authenticator=watcher)
+    one = challenge(ua)
+    watcher.set_users({b"bob": USERS[b"bob"]})
+    assert accepted(ask(ua, one, b"2")) is None
+    watcher.set_users(USERS)
+    assert accepted(ask(ua, challenge(ua, branch=b"3"), b"4")) == b"alice"
 
 
 class Link:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import stat
@@ -65,6 +66,8 @@ def test_nobody_else_does_and_is_told_why(guarded: RunningInbox, arguments: list
     assert (code, out) == (4, "")
     assert "401 Unauthorized" in err and remedy in err and "w0nder" not in err
     if arguments:
+        warning = guarded.event("warning")
+        assert warning["text"] == f"wrong password from 127.0.0.1 for user {arguments[1]!r}"
         assert guarded.event("dropped")["reasons"] == {"credentials that were no good": 1}
 
 
@@ -157,12 +160,39 @@ def test_passwd_changes_one_user_and_leaves_no_old_hash(users: Path) -> None:
     ]
 
 
+def test_passwd_for_clients_that_read_the_first_challenge_only(tmp_path: Path) -> None:
+    """R0-P16"""
+    path = tmp_path / "users"
+    assert passwd(path, "bob", "builder", "--realm", REALM, "--md5-only")[0] == 0
+    with inbox("--users", str(path)) as running, running.udp() as sock:
+        sock.send(message("1"))
+        assert "algorithm=MD5" in header(sock.recv(4096), "WWW-Authenticate")
+    assert passwd(path, "bob", "builder", "--md5")[0] == 0
+    assert [line.split(":")[2] for line in path.read_text().splitlines()] == ["SHA-256", "MD5"]
+
+
+def test_users_are_read_again_when_they_change_and_at_a_hangup(guarded: RunningInbox, users: Path) -> None:
+    """R0-P17: a password that was changed counts at once, and nothing else ends for that"""
+    assert passwd(users, "alice", "lewis")[0] == 0
+    assert send(guarded, "udp", "wonder", "--user", "alice")[0] == 4
+    assert "has changed: 2 users" in guarded.event("warning")["text"]
+    assert send(guarded, "udp", "lewis", "--user", "alice")[0] == 0
+    users.write_text("nonsense")
+    guarded.process.send_signal(signal.SIGHUP)
+    while b"the users of before stay" not in (line := guarded.line()):
+        assert json.loads(line)["event"] in ("warning", "message", "dropped")
+    assert send(guarded, "udp", "lewis", "--user", "alice")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("user", "password", "arguments", "complaint"),
     [
         ("carol", "sing", [], "--realm R"),
         ("carol", "", ["--realm", "x"], "empty password"),
         ("ca:rol", "sing", ["--realm", "x"], "without colons"),
+        (" bob", "sing", ["--realm", "x"], "outer blanks"),
+        ("x\u2028bob", "sing", ["--realm", "x"], "without colons"),
+        ("#bob", "sing", ["--realm", "x"], "comment"),
         ("carol", "sing", ["--realm", 'x"'], "without colons"),
     ],
 )

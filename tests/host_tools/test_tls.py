@@ -2,14 +2,18 @@
 
 import datetime
 import hashlib
+import os
+import signal
 import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
 
+from sipmote.sip.tls import Tls
 from tests.tools import Tool
 
 _EXPIRED = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -74,6 +78,59 @@ def test_another_certificate_than_the_pinned_one_gets_no_message(inbox: Tool) ->
     code, reason, _ = _send(inbox, "--tls-fingerprint", "00" * 32)
     assert (code, reason) == (5, "the server's certificate is not the pinned one")
     assert not [line for line in inbox.lines if line["event"] == "message"]
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "wildcards", "refusal"),
+    [
+        ([("DNS", "example.org")], "example.org", False, ""),
+        ([("DNS", "EXAMPLE.org")], "Example.ORG", False, ""),
+        ([("URI", "sip:example.org"), ("DNS", "edge7.example.net")], "example.org", False, ""),
+        ([("URI", "SIP:Example.org")], "example.org", False, ""),
+        ([("URI", "sip:example.org")], "example.com", False, "is for example.org, not for example.com"),
+        ([("URI", "sip:other.org"), ("DNS", "example.org")], "example.org", False, "is for other.org"),
+        ([("URI", "sip:bob@example.org"), ("DNS", "example.org")], "example.org", False, ""),  # a person's
+        ([("URI", "https://other.org"), ("DNS", "example.org")], "example.org", False, ""),
+        ([("URI", "sips:example.org")], "example.org", False, "is for nobody"),
+        ([("DNS", "*.example.org")], "sip.example.org", False, "--tls-wildcards"),
+        ([("DNS", "*.example.org")], "sip.example.org", True, ""),
+        ([("DNS", "*.example.org")], "a.sip.example.org", True, "not for a.sip.example.org"),
+        ([("DNS", "*.example.org")], "example.org", True, "not for example.org"),
+        ([("DNS", "s*.example.org")], "sip.example.org", True, "not for sip.example.org"),
+        ([("IP Address", "192.0.2.1")], "192.0.2.1", False, ""),
+        ([("IP Address", "2001:DB8:0:0:0:0:0:7")], "2001:db8::7", False, ""),
+        ([("DNS", "192.0.2.1x")], "192.0.2.1", False, "not for 192.0.2.1"),
+        ([], "example.org", False, "is for nobody"),
+    ],
+)
+def test_a_certificate_is_that_of_a_sip_domain(
+    names: list[tuple[str, str]], host: str, wildcards: bool, refusal: str
+) -> None:
+    """R0-P16, RFC 5922 section 7: its SIP URIs count, its DNS names where it has none, and no wildcards"""
+    stream = SimpleNamespace(getpeercert=lambda: {"subjectAltName": tuple(names)})
+    said = Tls(ssl.create_default_context(), wildcards=wildcards).check(stream, host)  # type: ignore[arg-type]
+    assert refusal in said and bool(said) == bool(refusal)
+
+
+def test_a_certificate_that_changes_is_shown_from_then_on(tmp_path: Path) -> None:
+    """R0-P16: at once at a SIGHUP; one that can't be read changes nothing"""
+    one, other = Certificates(tmp_path), Certificates(_made(tmp_path / "other"))
+    arguments = ["--bind", "tls:127.0.0.1:0", "--db", ":memory:", "--tls-cert", one.server]
+    with Tool("inbox", *arguments) as inbox:
+        assert _send(inbox, "--tls-ca", one.ca)[0] == 0
+        Path(one.server).write_text("nothing")
+        os.kill(inbox.pid, signal.SIGHUP)
+        assert "the certificate of before stays" in inbox.wait_for(event="warning")["text"]
+        assert _send(inbox, "--tls-ca", one.ca)[0] == 0
+        Path(one.server).write_bytes(Path(other.server).read_bytes())
+        os.kill(inbox.pid, signal.SIGHUP)
+        inbox.wait_for(text=f"{one.server} has changed: new connections are shown its certificate")
+        assert _send(inbox, "--tls-ca", other.ca)[0] == 0
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def test_an_unknown_ca_is_named_as_such(inbox: Tool) -> None:
