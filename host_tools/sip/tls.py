@@ -89,7 +89,7 @@ def _misnamed(certificate: dict[str, Any], name: str, wildcards: bool) -> str:
     remedy = "use the name that it is for, or --tls-fingerprint if you know it"
     if not wildcards and "*." + name.partition(".")[2] in domains:
         remedy = "--tls-wildcards takes such names"
-    return f"the server's certificate is for {said}, not for {name}: {remedy}"
+    return f"the server's certificate is refused: it is for {said}, not for {name} ({remedy})"
 
 
 def _address(text: str) -> object:

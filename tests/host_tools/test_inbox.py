@@ -367,7 +367,7 @@ def test_uri_that_is_none_is_one_line_that_names_its_option() -> None:
 def test_people_are_told_of_the_binding_and_what_to_do_about_its_loss() -> None:
     with Peer("udp", [["401 Unauthorized"]]) as peer:
         for port, said in (
-            (peer.port, b"status 401: check the name"),
+            (peer.port, b"status 401 Unauthorized: check the name"),
             (closed_port(socket.SOCK_DGRAM), b"refused; next"),
         ):
             account = ["--register", "sip:desk@example.org", "--proxy", f"sip:127.0.0.1:{port}"]

@@ -87,7 +87,7 @@ def test_another_certificate_than_the_pinned_one_gets_no_message(inbox: Tool) ->
         ([("DNS", "EXAMPLE.org")], "Example.ORG", False, ""),
         ([("URI", "sip:example.org"), ("DNS", "edge7.example.net")], "example.org", False, ""),
         ([("URI", "SIP:Example.org")], "example.org", False, ""),
-        ([("URI", "sip:example.org")], "example.com", False, "is for example.org, not for example.com"),
+        ([("URI", "sip:example.org")], "example.com", False, "it is for example.org, not for example.com"),
         ([("URI", "sip:other.org"), ("DNS", "example.org")], "example.org", False, "is for other.org"),
         ([("URI", "sip:bob@example.org"), ("DNS", "example.org")], "example.org", False, ""),  # a person's
         ([("URI", "https://other.org"), ("DNS", "example.org")], "example.org", False, ""),

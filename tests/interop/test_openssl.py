@@ -23,7 +23,7 @@ from tests.tools import Tool
 _REFUSED = {
     "expired": ("certificate has expired (renew it at the server, or set this computer's clock)", "expired"),
     "tomorrow's": ("certificate is not yet valid (renew it at the server, or set this computer's clock)", "future"),
-    "elsewhere": ("IP address mismatch", "does not match"),
+    "elsewhere": ("it is for other.example.org, not for 127.0.0.1", "does not match"),
     "foreign": ("(add --tls-ca FILE with the CA that signed it", "not correctly signed"),
     "self-signed": ("self-signed certificate (add --tls-ca FILE", "not correctly signed"),
 }
