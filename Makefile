@@ -7,7 +7,7 @@ READY := $(VENV)/ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 VMS := .cache/vm/ready
 
 # `make` alone is the demo. A comment behind ## is the target's line in `make help`.
-.PHONY: demo help test test-vm lint types check bench mpy hardware fuzz mutants conformance clean
+.PHONY: demo help test test-vm lint types check bench mpy hardware fuzz mutants conformance soak clean
 
 demo: $(READY) $(VMS)  ## an alert leaves a virtual board and arrives in an inbox
 	$(PY) -m tests.demo
@@ -52,6 +52,9 @@ mutants: $(READY)  ## which small faults in the core no portable test notices: A
 
 conformance: $(READY) $(VMS)  ## which test covers which rule, and how it went
 	$(PY) -m tests.conformance.table
+
+soak: $(READY)  ## an inbox with --exec that is killed again and again under load: KILLS=1000
+	$(PY) -m tests.soak $(or $(KILLS),1000)
 
 clean:  ## take .cache away: the Python environment, the VMs
 	rm -rf .cache

@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--domain", action="append", metavar="D", help="take messages for this host only; may be repeated"
     )
     parser.add_argument(
-        "--db", metavar="FILE", help="sqlite file for the messages, or :memory: (default: inbox.db in the data folder)"
+        "--db",
+        metavar="FILE",
+        help="sqlite file for the messages, or :memory: (default: inbox.db in the data folder); its owner alone can "
+        "read it. What has Call-ID, From and content of one of the last 7 days is its duplicate, and not kept again",
     )
     parser.add_argument(
         "--accept",
@@ -61,8 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="command",
         metavar="COMMAND",
         help="run for each message (not for a duplicate), without a shell: its body on stdin; SIPMOTE_FROM, _TO, "
-        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _SOURCE, _TRANSPORT, _USER, _SIGNER (of a good signature), _EXPIRED and "
-        "_STALE in its environment. What it prints goes to our stderr: it is no reply",
+        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _SOURCE, _TRANSPORT, _USER, _SIGNER (of a good signature), _EXPIRED, "
+        "_STALE and _AGAIN in its environment. What it prints goes to our stderr: it is no reply. At least once for "
+        "each message that came while --exec was given, over a kill and a restart: SIPMOTE_AGAIN is 1 where it had "
+        "begun already. 4 at once for a sender and 16 in all, each stopped with its children after 60 s",
     )
     parser.add_argument(
         "--interactive",
@@ -114,10 +119,11 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     _check(args)
     options = _options(args)
-    store = Store(args.db or str(default_path()))
+    screen = Screen(Output(args.json))
+    store = Store(args.db or str(default_path()), screen.warning)
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(serve(options, store, Screen(Output(args.json))))
+            runner.run(serve(options, store, screen))
     finally:
         store.close()
     return 0

@@ -7,9 +7,12 @@ import os
 import signal
 import sqlite3
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmote.agent.auth.server import Authenticator
@@ -30,7 +33,7 @@ from sipmote.inbox.notifier import Notifier, wanted
 from sipmote.inbox.received import Received, describe, pack
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
-from sipmote.inbox.store import Store
+from sipmote.inbox.store import Store, trouble
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.places import Bind
 from sipmote.sip.reader import Message
@@ -47,12 +50,14 @@ _BINDING_S = 600
 _UNREGISTER_S = 2.0
 _WATCH_S = 10.0  # between two looks at the files of certificates
 _DROPPED_S = 1.0  # between two lines about what led to nothing
+_FLUSH_S = 1.0  # until it is on the disk what has been shown, if no message comes
 _OK: Answer = (200, b"")
 _ACCEPTED: Answer = (202, b"")
 _INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
 _UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
 _UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
 _TOO_MANY_HOPS: Answer = (483, b"")
+_SERVER_ERROR: Answer = (500, b"")  # a fault of ours, with this message alone
 _SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
 
 
@@ -94,11 +99,13 @@ async def serve(options: Options, store: Store, screen: Screen) -> None:
     ended: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _end, ended)
-    loop.set_exception_handler(lambda loop, context: _on_exception(loop, context, ended))
+    loop.set_exception_handler(lambda loop, context: _on_exception(context, ended, screen))
     try:
         inbox = Inbox(options, store, screen)
     except AgentError as error:
         raise ToolError(str(error)) from None
+    except sqlite3.Error as error:
+        raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     try:
         if hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, inbox.reload)
@@ -114,12 +121,21 @@ def _end(ended: asyncio.Future[None], error: BaseException | None = None) -> Non
         ended.set_result(None) if error is None else ended.set_exception(error)
 
 
-def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any], ended: asyncio.Future[None]) -> None:
-    """End when nobody reads our stdout any more, as any program in a pipe; let asyncio tell of anything else."""
-    if isinstance(context.get("exception"), BrokenPipeError):
-        _end(ended, context["exception"])
+def _on_exception(context: dict[str, Any], ended: asyncio.Future[None], screen: Screen) -> None:
+    """End when nobody reads our stdout any more, as any program in a pipe; tell of anything else, and go on."""
+    error = context.get("exception")
+    if isinstance(error, BrokenPipeError):
+        _end(ended, error)
     else:
-        loop.default_exception_handler(context)
+        what = reason_of(error) if isinstance(error, OSError) else _fault(error) if error else "nothing more is known"
+        screen.warning(f"{context['message']}: {what}")
+
+
+def _fault(error: BaseException) -> str:
+    """Return what an error that nobody expected is, and where in our program it comes from: it wants to be reported."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}: {error}; a fault of sipmote, please report it"
 
 
 class Inbox:
@@ -131,7 +147,7 @@ class Inbox:
         self._store = store
         self._screen = screen
         self._loop = asyncio.get_running_loop()
-        self._runners = Runners(options.command, screen) if options.command else None
+        self._runners = Runners(options.command, store, screen) if options.command else None
         self._login = Login(options.users, options.realm, _KEEP, screen.warning) if options.users else None
         self._ua = _user_agent(options, self._login)
         resolver = Resolver(server=options.dns)
@@ -140,6 +156,8 @@ class Inbox:
         self._notifier = Notifier(self._ua, self._shell, screen.warning) if options.notifies else None
         self._keyboard = Keyboard(self._ua, self._shell, screen) if options.reads_stdin else None
         self._store_failed = False
+        self._all_shown = True  # until a line can't be written
+        self._flushing: asyncio.TimerHandle | None = None
         self._unbound = asyncio.Event()
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
@@ -153,6 +171,9 @@ class Inbox:
         options = self._options
         bound = await self._shell.open(options.binds)
         self._screen.ready([str(bind) for bind in bound])
+        self._show_what_was_left()
+        if self._runners:
+            self._runners.start()
         if options.registers:
             server = options.proxy or options.aor
             try:
@@ -193,6 +214,15 @@ class Inbox:
         self.reload()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
 
+    def _show_what_was_left(self) -> None:
+        """Show what was stored, answered and perhaps not shown when the last inbox was stopped. Raises ToolError."""
+        try:
+            for batch in self._store.unshown(self._runners is not None):
+                self._screen.messages(batch)
+                self._store.shown(batch[-1].id)
+        except sqlite3.Error as error:
+            raise ToolError(f"can't read the messages: {trouble(error)}") from error
+
     # Messages
 
     def messages_received(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
@@ -200,17 +230,23 @@ class Inbox:
         received = time.time()
         read = [self._read(event, received) for event in batch]
         kept = [(event, one) for event, one in zip(batch, read, strict=True) if isinstance(one, Received)]
-        answer = _ACCEPTED if self._relay else _OK
-        if kept and not self._keep([one for _, one in kept]):
-            answer = _SERVICE_UNAVAILABLE
-        elif kept:
-            if self._keyboard:
-                self._keyboard.answer_to(kept[-1][0])
-            self._loop.call_soon(self._show, kept)
-        return [answer if isinstance(one, Received) else one for one in read]
+        answers = self._keep([one for _, one in kept]) if kept else ()
+        stored = [pair for pair, (status, _) in zip(kept, answers, strict=True) if status < 300]
+        if stored:
+            self._loop.call_soon(self._show, stored)
+        in_turn = iter(answers)
+        return [next(in_turn) if isinstance(one, Received) else one for one in read]
 
     def _read(self, event: MessageReceived, received: float) -> Received | Answer:
-        """Return what is to be stored of a message, or the answer to one that is not."""
+        """Return what is to be stored of a message, or the answer to one that is not. It costs no other message."""
+        try:
+            return self._take(event, received)
+        except Exception as error:
+            self._warn(f"can't read a message: {_fault(error)}", call_id=event.call_id.decode(errors="replace"))
+            return _SERVER_ERROR
+
+    def _take(self, event: MessageReceived, received: float) -> Received | Answer:
+        """Return as _read() does."""
         parcel = pack(event, received) if self._relay else None
         if self._relay and parcel is None:
             return _TOO_MANY_HOPS
@@ -242,31 +278,59 @@ class Inbox:
             return _UNSUPPORTED_MEDIA_TYPE
         return None
 
-    def _keep(self, records: Sequence[Received]) -> bool:
-        """Store these; False if they can't be stored, which is told once, and once that they can be again."""
+    def _keep(self, records: Sequence[Received]) -> Sequence[Answer]:
+        """Store these; returns what to answer to each. If it can't be done, that is told once, and once that it can."""
         try:
-            self._store.add(records)
-        except sqlite3.Error as error:
+            self._store.add(records, self._runners.add if self._runners else None)
+        except Exception as error:
+            if len(records) > 1 and not isinstance(error, sqlite3.OperationalError):  # perhaps it is only one of them
+                return [answer for one in records for answer in self._keep([one])]
+            if not isinstance(error, sqlite3.Error):
+                self._warn(f"can't store a message: {_fault(error)}", call_id=records[0].call_id)
+                return [_SERVER_ERROR]
             if not self._store_failed:
-                self._screen.warning(f"can't store messages, senders are asked to come back later: {error}")
+                self._warn(f"can't store messages, senders are asked to come back later: {trouble(error)}")
             self._store_failed = True
-            return False
+            return [_SERVICE_UNAVAILABLE] * len(records)
         if self._store_failed:
             self._store_failed = False
-            self._screen.warning("messages are stored again")
-        return True
+            self._warn("messages are stored again")
+        return [_ACCEPTED if self._relay else _OK] * len(records)
+
+    def _warn(self, text: str, **more: Any) -> None:
+        """Say this when the answers have left."""
+        self._loop.call_soon(partial(self._screen.warning, text, **more))
 
     def _show(self, batch: Sequence[tuple[MessageReceived, Received]]) -> None:
-        self._screen.messages([one for _, one in batch])
-        if self._relay:
-            self._relay.more()
+        """Show what is stored and answered, and set others to work on it."""
+        for part in (self._relay, self._runners):
+            if part:
+                part.more()
+        try:
+            self._screen.messages([one for _, one in batch])
+        except OSError:
+            self._all_shown = False
+            raise
+        if self._all_shown:
+            self._store.shown(max(one.id for _, one in batch))
+            self._flushing = self._flushing or self._loop.call_later(_FLUSH_S, self._flush)
         for event, one in batch:
-            if one.duplicate:
-                continue
-            if self._runners:
-                self._runners.start(one)
-            if self._notifier and one.cpim and not one.encrypted and wanted(event, one.cpim):  # else it goes in clear
-                self._notifier.delivered(event, one.cpim)
+            try:
+                self._tell_peers(event, one)
+            except Exception as error:
+                self._screen.warning(f"no notification of a message: {_fault(error)}", call_id=one.call_id)
+
+    def _tell_peers(self, event: MessageReceived, one: Received) -> None:
+        """Remember whom a typed line answers; tell the sender that his message was delivered if he asked for it."""
+        if self._keyboard:
+            self._keyboard.answer_to(event)
+        if self._notifier and not one.duplicate and one.cpim and not one.encrypted and wanted(event, one.cpim):
+            self._notifier.delivered(event, one.cpim)  # an encrypted one's would go in clear
+
+    def _flush(self) -> None:
+        self._flushing = None
+        with contextlib.suppress(sqlite3.Error):  # told with the next message; until then more is shown again
+            self._store.flush()
 
     # Other events
 

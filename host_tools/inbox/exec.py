@@ -1,79 +1,148 @@
-"""The command of --exec, run for each message."""
+"""The command of --exec, run for each message.
+
+At least once, whatever ends us: what is to be run is in the store until it has ended. Commands that hang are stopped
+after a minute. A sender's hold up nobody but him, as long as fewer than _AT_ONCE hang; what waits then does so for a
+minute at most, and one more for each _AT_ONCE that became ready before it and hang, too.
+"""
 
 import asyncio
+import contextlib
 import os
 import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 from sipmote.errors import ToolError
 from sipmote.inbox.received import Received
+from sipmote.inbox.runs import Runs
 from sipmote.inbox.screen import Screen
+from sipmote.inbox.store import Store, trouble
+from sipmote.sip.reasons import reason_of
 
-_RUNNERS = 4  # commands at once
+_AT_ONCE = 16  # commands, of all queues
 _RUN_S = 60.0  # what one may take
-_MAX_WAITING = 1000  # messages that wait for theirs; all are in the store
+_PAUSE_S = 2.0  # before what the system or the store couldn't do is tried again
+_LONGEST = 16384  # characters of a value in the environment, where the system has a limit: 128 KiB
+_T = TypeVar("_T")
 
 
 class Runners:
     """Runs the command of --exec, a few at a time."""
 
-    def __init__(self, command: str, screen: Screen) -> None:
+    def __init__(self, command: str, store: Store, screen: Screen) -> None:
+        """Begin nothing yet; raises ToolError for what is no command, sqlite3.Error for a store that fails."""
         try:
             self._command = shlex.split(command)
         except ValueError as error:
             raise ToolError(f"--exec {command!r}: {error}") from error
         if not self._command or not shutil.which(self._command[0]):
             raise ToolError(f"--exec {command!r}: no such command; name a program on the PATH or with its folder")
+        self._runs = Runs(store)
+        self.add = self._runs.add  # for the commit that stores a message
         self._screen = screen
-        self._queue: asyncio.Queue[Received] = asyncio.Queue(_MAX_WAITING)
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(_RUNNERS)]
+        self._due = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
 
-    def start(self, one: Received) -> None:
-        """Run the command for a message, when one of the runners is free."""
-        try:
-            self._queue.put_nowait(one)
-        except asyncio.QueueFull:
-            self._screen.warning("--exec is too slow: not run for a message", call_id=one.call_id)
+    def start(self) -> None:
+        """Begin with what the last inbox has left, within the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def more(self) -> None:
+        """Something has been queued."""
+        self._due.set()
 
     async def _work(self) -> None:
         while True:
-            one = await self._queue.get()
+            self._due.clear()
+            one = None
+            if len(self._running) < _AT_ONCE:
+                one = await self._stored(self._runs.begin)
+            if one is None:
+                await self._due.wait()
+                continue
+            task = asyncio.create_task(self._carry_out(one))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._due.set()
+
+    async def _stored(self, step: Callable[[], _T]) -> _T:
+        """Do a step in the store, again until it succeeds."""
+        told = False
+        while True:
             try:
-                problem = await self._run(one)
-            except TimeoutError:
-                problem = f"took more than {_RUN_S:.0f} s and was stopped"
-            except OSError as error:
-                problem = error.strerror or str(error)
-            if problem:
-                self._screen.warning(f"--exec {self._command[0]}: {problem}", call_id=one.call_id)
+                return step()
+            except Exception as error:
+                if not told:
+                    self._warn(f"the store fails, commands wait: {trouble(error)}")
+                told = True
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _carry_out(self, one: Received) -> None:
+        """Run the command for a message, and say what went wrong. Cancelled, it is left for the next start."""
+        try:
+            problem = await self._run(one)
+        except TimeoutError:
+            problem = f"took more than {_RUN_S:.0f} s and was stopped"
+        except Exception as error:  # a fault of ours with one message is none of the others'
+            problem = f"{type(error).__name__}: {error}"
+        if problem:
+            self._warn(problem, one)
+        await self._stored(lambda: self._runs.end(one))
+
+    def _warn(self, problem: str, one: Received | None = None) -> None:
+        more = {} if one is None else {"call_id": one.call_id}
+        self._screen.warning(f"--exec {self._command[0]}: {problem}", **more)
 
     async def _run(self, one: Received) -> str:
         """Run the command; returns what went wrong, or nothing."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=sys.stderr.fileno(),
-            env={**os.environ, **_environment(one)},
-            start_new_session=True,
-        )
+        process = await self._start(one)
         try:
             await asyncio.wait_for(process.communicate(one.body), _RUN_S)
         finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)  # the leader of a session of its own, not yet waited for
-                await process.wait()
+            # It leads a session of its own. Its number stays taken while anybody whom it started is left of it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
         return f"exit code {process.returncode}" if process.returncode else ""
 
+    async def _start(self, one: Received) -> asyncio.subprocess.Process:
+        """Start the command, again until there is room for it: memory, processes, a disk that has it."""
+        told = False
+        while True:
+            try:
+                return await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=sys.stderr.fileno(),
+                    env=_environment(one),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                if not told:
+                    self._warn(f"can't be started, it is tried again: {reason_of(error)}", one)
+                told = True
+            await asyncio.sleep(_PAUSE_S)
+
     async def close(self) -> None:
-        """Stop the runners and what they run."""
-        for task in self._tasks:
+        """Stop what runs, children included; the store has it for the next start."""
+        tasks = [*self._running, *([self._task] if self._task else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _environment(one: Received) -> dict[str, str]:
+def _environment(one: Received) -> dict[bytes, bytes]:
+    """Return our environment without what is ours alone, passwords first of all, and with what is known of a message.
+
+    In UTF-8, whatever the locale is: no character of a message keeps its command from being run.
+    """
     values = {
         "FROM": one.sender,
         "TO": one.to,
@@ -86,5 +155,11 @@ def _environment(one: Received) -> dict[str, str]:
         "SIGNER": (one.verdict.signer or "") if one.verdict is not None and one.verdict.is_good else "",
         "EXPIRED": "1" if one.expired else "0",
         "STALE": "1" if one.stale else "0",
+        "AGAIN": "1" if one.again else "0",
     }
-    return {f"SIPMOTE_{name}": value.replace("\0", "\\0") for name, value in values.items()}
+    kept = {name: value for name, value in os.environb.items() if not name.startswith(b"SIPMOTE_")}
+    ours = {
+        f"SIPMOTE_{name}".encode(): value[:_LONGEST].replace("\0", "\\0").encode("utf-8", "backslashreplace")
+        for name, value in values.items()
+    }
+    return kept | ours

@@ -61,6 +61,8 @@ class Keyboard:
                     await self._send(line)
                 except (AgentError, OSError) as error:
                     self._screen.warning(f"not sent: {error}", line=line)
+                except Exception as error:  # a fault of ours: the next line may be none
+                    self._screen.warning(f"not sent: {error!r}", line=line)
 
     async def _send(self, line: str) -> None:
         last = self._last

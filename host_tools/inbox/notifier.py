@@ -68,6 +68,8 @@ class Notifier:
                 await self._send(event, cpim)
             except (AgentError, OSError) as error:
                 self._warn(f"no notification for {event.sender.decode(errors='replace')}: {error}")
+            except Exception as error:  # a fault of ours: who comes next may get his
+                self._warn(f"no notification for {event.sender.decode(errors='replace')}: {error!r}")
             await asyncio.sleep(_PAUSE_S)
 
     async def _send(self, event: MessageReceived, cpim: Cpim) -> None:

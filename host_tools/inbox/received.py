@@ -35,6 +35,7 @@ _CHARSETS = {
     "utf-16": "utf-16",
 }
 
+_FIRST_USE = b"nc=00000001"  # of a nonce: this request is the answer to a challenge (RFC 3261 section 22.2)
 _STATE = re.compile(rb"<(?:\w+:)?state>\s*(\w+)")  # of an isComposing document (RFC 3994)
 
 
@@ -75,6 +76,10 @@ class Received:
     parcel: Parcel | None = None  # what passing it on takes
     encrypted: bool = False  # until we opened it
     verdict: "Verdict | None" = None  # on its signature
+    from_tag: str = ""  # what follows the URI in From, its tag first of all
+    challenged: bool = False  # has a challenge raised its CSeq by one?
+    id: int = 0  # of its row in the store; 0: it has none
+    again: bool = False  # may it have been shown, or its command have run, before we were stopped?
 
     @property
     def message_id(self) -> str | None:
@@ -128,6 +133,8 @@ class Received:
             line["encrypted"] = True
         if self.verdict is not None:
             line["signature"] = self.verdict.line()
+        if self.again:
+            line["again"] = True
         if text is None:
             line["body_base64"] = base64.b64encode(self.body).decode()
         if encoding_error:
@@ -177,11 +184,9 @@ def describe(
     message = event.message
     content_type, body, cpim, envelope = _open(message.get(b"content-type"), message.body, parcel is None, reader)
     author = None if cpim is None else _optional(cpim.address(b"From"))
-    stale, verdict = event.stale, None
+    verdict = None
     if reader is not None and envelope is not None:
         verdict = reader.judge(envelope, author or _readable(event.sender), None if cpim is None else cpim.unix())
-        if verdict is not None and verdict.signed_at is not None:
-            stale = stale or is_stale(verdict.signed_at, received)
     transport, host, port = event.flow[:3]
     return Received(
         call_id=_readable(event.call_id),
@@ -194,7 +199,7 @@ def describe(
         date=event.date,
         received=received,
         expired=event.expired,
-        stale=stale,
+        stale=_signed_long_ago(verdict, received) or event.stale,
         transport=transport.decode().lower(),
         source=place(host.decode(), port),
         user=_optional(event.user),
@@ -203,7 +208,13 @@ def describe(
         parcel=parcel,
         encrypted=envelope is not None and envelope.encrypted,
         verdict=verdict,
+        from_tag=_after_uri(message.get(b"from") or b""),
+        challenged=_FIRST_USE in (message.get(b"authorization") or b""),
     )
+
+
+def _signed_long_ago(verdict: "Verdict | None", received: float) -> bool:
+    return verdict is not None and verdict.signed_at is not None and is_stale(verdict.signed_at, received)
 
 
 def pack(event: MessageReceived, received: float) -> Parcel | None:
@@ -241,6 +252,11 @@ def _open(
     return content_type, body, cpim, envelope
 
 
+def _after_uri(value: bytes) -> str:
+    """Return the parameters of a From, roughly: what tells two requests of one sender apart."""
+    return _readable(value[value.rfind(b">") + 1 :])
+
+
 @lru_cache(256)
 def _address(value: bytes) -> str:
     """Return the URI of a To that the core has found good: there are few, as most come to the same."""
@@ -258,10 +274,16 @@ def _unlabelled(body: bytes) -> Cpim | None:
 
 
 @lru_cache(64, typed=True)  # 1 and 1.0 are not written alike
-def rfc3339(unix: float) -> str:
-    """Return a point in time for machines, e.g. "2010-11-13T23:29:00Z"; milliseconds where it has any."""
+def rfc3339(unix: float) -> str | None:
+    """Return a point in time for machines, e.g. "2010-11-13T23:29:00Z"; milliseconds where it has any.
+
+    None outside the years 1 to 9999, which a time zone can lead to.
+    """
     precision = "seconds" if isinstance(unix, int) else "milliseconds"
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+    try:
+        return datetime.fromtimestamp(unix, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _readable(value: bytes | None) -> str:

@@ -79,7 +79,11 @@ class Relay:
     async def _work(self) -> None:
         while True:
             self._due.clear()
-            parcel = self._next()
+            try:
+                parcel = self._next()
+            except sqlite3.Error as error:  # it may be well again when we look next
+                self._tell("relay_waits", "", status=None, reason=str(error), retry_s=round(_LOOK_S))
+                parcel = None
             if parcel is not None and parcel["next_at"] <= time.time():
                 user = parcel["user"] if self._to_each else ""
                 self._under_way[user] = asyncio.create_task(self._carry(parcel, user))
@@ -99,8 +103,8 @@ class Relay:
         """Pass a parcel on; the next one for the same user has to wait until then."""
         try:
             await self._pass_on(parcel)
-        except sqlite3.Error as error:  # its state can't be written, and not to repeat it at once is all we can do
-            self._tell("relay_waits", parcel["call_id"], status=None, reason=str(error), retry_s=round(_FIRST_PAUSE_S))
+        except Exception as error:  # its state can't be written, and not to repeat it at once is all we can do
+            self._tell("relay_waits", parcel["call_id"], status=None, reason=repr(error), retry_s=round(_FIRST_PAUSE_S))
             await asyncio.sleep(_FIRST_PAUSE_S)
         finally:
             del self._under_way[user]

@@ -26,7 +26,7 @@ class Screen:
 
     def messages(self, batch: Sequence[Received]) -> None:
         """These have come, and are stored and answered."""
-        self._output.show(batch, Received.line, _message)
+        self._output.show(batch, _event, _message)
 
     def notice(self, line: dict[str, Any]) -> None:
         """A peer's program has told something: what became of a message, or that somebody is typing."""
@@ -73,7 +73,23 @@ class Screen:
         self._output.warn(text, {"event": "warning", "text": text, **more})
 
 
+def _event(one: Received) -> dict[str, Any]:
+    """Return the event of a message, a warning instead where that can't be made: it hides no other message."""
+    try:
+        return one.line()
+    except Exception as error:
+        return {"event": "warning", "text": f"can't show a message: {error!r}", "call_id": one.call_id}
+
+
 def _message(one: Received) -> list[Part]:
+    """Return the line of a message, or that there is one."""
+    try:
+        return _message_line(one)
+    except Exception as error:
+        return [(f"can't show the message {one.call_id}: {error!r}", "red")]
+
+
+def _message_line(one: Received) -> list[Part]:
     """Return the line of a message. Of what its sender may have written nothing can be taken for a mark of ours."""
     line: list[Part] = [(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")]
     if one.verdict is not None and one.verdict.is_good:
@@ -99,7 +115,7 @@ def _message(one: Received) -> list[Part]:
 
 def _marks(one: Received) -> list[str]:
     """Return what to beware of."""
-    marks = [mark for mark in ("expired", "stale", "duplicate") if getattr(one, mark)]
+    marks = [mark for mark in ("expired", "stale", "duplicate", "again") if getattr(one, mark)]
     if one.disguised:
         marks.append(f"in the name of {one.author}")
     if one.verdict is not None and not one.verdict.is_good:

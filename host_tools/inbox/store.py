@@ -1,14 +1,21 @@
-"""The sqlite file that the inbox keeps messages in, and those that are to be passed on."""
+"""The sqlite file that the inbox keeps messages in, and what is still to be done with them.
 
+The file may be deleted, replaced, locked or full while we run. A message counts as kept only while the file that it
+went into is the one that a person finds by its name.
+"""
+
+import contextlib
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sipmote.errors import ToolError
 from sipmote.inbox.received import Received
+from sipmote.inbox.rows import COLUMNS, from_row, to_row
+from sipmote.inbox.twins import is_twin, same_key, twin_key
 
 _STEPS = (  # PRAGMA user_version counts how many of them a file has had
     """
@@ -60,17 +67,85 @@ ALTER TABLE parcel ADD COLUMN user TEXT NOT NULL DEFAULT '';  -- of the Request-
 DROP INDEX parcel_next;
 CREATE INDEX parcel_next ON parcel (next_at, user) WHERE ended IS NULL;
 """,
+    """
+CREATE TABLE renewed (  -- message, without the rule that Call-ID and CSeq are one message's alone
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL,
+    cseq INTEGER NOT NULL,
+    sender TEXT NOT NULL,
+    from_tag TEXT,           -- and what else follows the URI in From; NULL: not known
+    recipient TEXT NOT NULL,
+    subject TEXT,
+    content_type TEXT NOT NULL,
+    body BLOB NOT NULL,
+    date INTEGER,
+    received REAL NOT NULL,
+    expired INTEGER,
+    stale INTEGER,
+    transport TEXT NOT NULL,
+    source TEXT NOT NULL,
+    user TEXT,
+    cpim BLOB,
+    author TEXT,
+    message_id TEXT,
+    encrypted INTEGER,
+    signature TEXT,
+    signer TEXT,
+    twin INTEGER NOT NULL,   -- host_tools/inbox/twins.py
+    nth INTEGER NOT NULL,    -- of those with this key that are no twins
+    same INTEGER
+);
+INSERT INTO renewed SELECT id, call_id, cseq, sender, NULL, recipient, subject, content_type, body, date, received,
+    expired, stale, transport, source, user, cpim, author, message_id, encrypted, signature, signer,
+    twin, row_number() OVER (PARTITION BY twin ORDER BY id) - 1,
+    CASE WHEN row_number() OVER (PARTITION BY same ORDER BY id) = 1 THEN same END
+    FROM (SELECT *,
+        twin_key(call_id, sender, iif(cpim IS NULL, NULL, message_id), content_type, octets, good) AS twin,
+        same_key(message_id, author, content_type, octets, good) AS same
+        FROM (SELECT *, CAST(body AS BLOB) AS octets, iif(signature = 'good', ifnull(signer, ''), NULL) AS good
+            FROM message));
+DROP TABLE message;
+ALTER TABLE renewed RENAME TO message;
+CREATE UNIQUE INDEX message_twin ON message (twin, nth);
+CREATE UNIQUE INDEX message_same ON message (same) WHERE same IS NOT NULL;
+CREATE TABLE run (           -- a message whose command (--exec) has not ended yet
+    id INTEGER PRIMARY KEY REFERENCES message (id),
+    queue TEXT NOT NULL,     -- host_tools/inbox/runs.py
+    ready_at REAL,           -- Unix seconds since when nothing of its queue is before it; NULL: it waits, -1: it runs
+    started INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX run_queue ON run (queue, ready_at);
+CREATE INDEX run_ready ON run (ready_at) WHERE ready_at >= 0;
+CREATE TABLE progress AS SELECT ifnull(max(id), 0) AS shown FROM message;  -- messages to this id are
+""",
 )
-_INSERT = """
-INSERT OR IGNORE INTO message (call_id, cseq, sender, recipient, subject, content_type, body, date, received, expired,
-    stale, transport, source, user, cpim, author, message_id, encrypted, signature, signer)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_INSERT = f"""
+INSERT OR IGNORE INTO message ({", ".join(COLUMNS)}, nth) VALUES ({", ".join("?" * len(COLUMNS))}, ?)
+"""
+_ALIKE = """
+SELECT from_tag, cseq, received, nth FROM message WHERE twin = ? ORDER BY nth DESC LIMIT 64
 """
 _INSERT_PARCEL = "INSERT INTO parcel (id, date, expires, max_forwards, user, next_at) VALUES (?, ?, ?, ?, ?, ?)"
 _DUE_FIRST = """
 SELECT parcel.*, call_id, sender, subject, content_type, body, received FROM parcel JOIN message USING (id)
     WHERE ended IS NULL AND parcel.user NOT IN (%s) ORDER BY next_at LIMIT 1
 """
+_UNSHOWN = """
+SELECT * FROM message WHERE id > ?1 AND id IN (
+    SELECT id FROM message WHERE id > (SELECT shown FROM progress) UNION SELECT id FROM run WHERE started AND ?2)
+    ORDER BY id LIMIT 200
+"""
+_NOTHING = (0, 0)  # no file's device and inode
+_BUSY_MS = 1000  # how long another program may have the file locked before senders are asked to come back
+_REMEDIES = {  # the beginning of sqlite's name for what is wrong: what a person can do about it
+    "SQLITE_BUSY": "end the program that has it locked",
+    "SQLITE_FULL": "make room on its disk",
+    "SQLITE_READONLY": "give its owner the right to write",
+    "SQLITE_CANTOPEN": "give its owner the right to write there",
+    "SQLITE_IOERR": "look at its disk",
+    "SQLITE_CORRUPT": "move it away, and a new one is made",
+    "SQLITE_NOTADB": "move it away, and a new one is made",
+}
 
 
 def default_path() -> Path:
@@ -79,79 +154,238 @@ def default_path() -> Path:
     return Path(base) / "sipmote" / "inbox.db"
 
 
+def trouble(error: Exception) -> str:
+    """Return what is wrong with the file, and what a person can do about it."""
+    name = getattr(error, "sqlite_errorname", "")  # sqlite's own errors alone have one
+    remedy = next((words for prefix, words in _REMEDIES.items() if name.startswith(prefix)), "")
+    return f"{error}: {remedy}" if remedy else str(error)
+
+
 class Store:
     """The sqlite file. What add() has returned from is on the disk, a power cut included."""
 
-    def __init__(self, path: str) -> None:
-        """Open path, made if missing, or ":memory:"; raises ToolError if that can't be."""
+    def __init__(self, path: str, tell: Callable[[str], None] = lambda text: None) -> None:
+        """Open path, made if missing, or ":memory:"; raises ToolError if that can't be.
+
+        tell: called with what a person should know about the file.
+        """
+        self._path = path
+        self._tell = tell
+        self._files: dict[str, tuple[int, int]] = {}  # suffix of a name -> device and inode of what we opened
+        self._shown = self._shown_in_file = 0  # messages to this id have been shown
+        self._busy_ms = _BUSY_MS
         try:
-            if path != ":memory:":
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA cache_size = -32768")  # KiB
-            # Pages of the log before they go into the file: 64 MB. Call-IDs are random, so that each message changes
-            # another page of the index of a large store; this many go over together, those changed twice just once.
-            self._db.execute("PRAGMA wal_autocheckpoint = 16384")
-            self._prepare(path)
+            self._open()
         except (sqlite3.Error, OSError) as error:
             raise ToolError(f"can't keep messages in {path}: {error}; name another file with --db") from error
 
-    def _prepare(self, path: str) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+    def _open(self) -> None:
+        if self._path != ":memory:":
+            Path(self._path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600))
+        db = self.db = sqlite3.connect(self._path, timeout=_BUSY_MS / 1000, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA cache_size = -32768")  # KiB
+        # Pages of the log before they go into the file: 64 MB. Digests are random, so that each message changes
+        # another page of the index of a large store; this many go over together, those changed twice just once.
+        db.execute("PRAGMA wal_autocheckpoint = 16384")
+        self._prepare()
+        if self._path != ":memory:":
+            self._make_private()
+        self._files = {suffix: found for suffix in ("", "-wal", "-shm") if (found := self._identity(suffix))}
+
+    def _make_private(self) -> None:
+        """See that nobody but its owner can read the file, whose older versions cared less."""
+        path = Path(self._path)
+        wanted = {Path(self._path + suffix): 0o600 for suffix in ("", "-wal", "-shm")}
+        if path == default_path():
+            wanted[path.parent] = 0o700
+        lax = [place for place in wanted if place.exists() and place.stat().st_mode & 0o077]
+        try:
+            for place in lax:
+                place.chmod(wanted[place])
+        except OSError:
+            self._tell(f"{path} is open to other users of this computer: ask its owner for chmod go= {path}")
+        else:
+            if lax:
+                self._tell(f"{path} was open to other users of this computer; now it is yours alone")
+
+    def _prepare(self) -> None:
+        db, path = self.db, self._path
+        db.create_function("twin_key", 6, twin_key)
+        db.create_function("same_key", 5, same_key)
+        version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(_STEPS):
             raise ToolError(f"{path} was made by a newer sipmote: update this one or name another file with --db")
         if version < len(_STEPS):
             steps = "".join(_STEPS[version:])
-            self._db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_STEPS)}; COMMIT;")
+            db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_STEPS)}; COMMIT;")
+        last, shown = db.execute("SELECT ifnull(max(id), 0), (SELECT shown FROM progress) FROM message").fetchone()
+        if shown > last:  # somebody has deleted messages: their numbers are given again
+            db.execute("UPDATE progress SET shown = ?", (last,))
+
+    # A file that changes under us
+
+    def _identity(self, suffix: str = "") -> tuple[int, int] | None:
+        """Return device and inode of what has our name, None without it."""
+        try:
+            found = os.stat(self._path + suffix)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _has_moved(self) -> bool:
+        """Is the file that we have open no longer the one of our name?"""
+        return self._path != ":memory:" and self._identity() != self._files.get("", _NOTHING)
+
+    def _renew(self) -> None:
+        """Open what has our name now, or a new file. Raises sqlite3.Error."""
+        gone = self._identity() is None
+        with contextlib.suppress(sqlite3.Error):  # it may be somewhere else: what is still in its log belongs into it
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for suffix, identity in self._files.items():
+            if suffix and self._identity(suffix) == identity:  # sqlite would take it for the log of the other file
+                with contextlib.suppress(OSError):
+                    os.unlink(self._path + suffix)
+        self._files = {}  # until we have opened another
+        self._shown = self._shown_in_file = 0
+        self._busy_ms = _BUSY_MS
+        self.db.close()
+        try:
+            self._open()
+        except (OSError, ToolError) as error:
+            raise sqlite3.OperationalError(str(error)) from error
+        self._tell(f"{self._path} was {'deleted: a new one is made' if gone else 'replaced: the one there is used'}")
+
+    # Messages
 
     def instance(self) -> str:
         """Return the URN of an inbox with this file, the same after a restart (RFC 5626 section 4.1)."""
-        return uuid.UUID(hex=self._db.execute("SELECT number FROM instance").fetchone()[0], version=4).urn
+        return uuid.UUID(hex=self.db.execute("SELECT number FROM instance").fetchone()[0], version=4).urn
 
-    def add(self, batch: Sequence[Received]) -> None:
-        """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none."""
-        db = self._db
+    def add(self, batch: Sequence[Received], queue: Callable[[Received], None] | None = None) -> None:
+        """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none.
+
+        queue: called for each that is kept, within the commit, to note what else is to be done for it.
+        """
+        for _ in range(2):
+            if self._has_moved():
+                self._renew()
+            self._write(batch, queue)
+            if not self._has_moved():  # between the two
+                return
+        raise sqlite3.OperationalError("the file is moved again and again")
+
+    def _write(self, batch: Sequence[Received], queue: Callable[[Received], None] | None) -> None:
+        with self._impatient(), self.transaction() as db:
+            for one in batch:
+                one.id = self._insert(one)
+                one.duplicate = one.id == 0
+                if one.duplicate:
+                    continue
+                if one.parcel:
+                    parcel = (one.parcel.date, one.parcel.expires, one.parcel.max_forwards, one.parcel.user)
+                    db.execute(_INSERT_PARCEL, (one.id, *parcel, one.received))
+                if queue:
+                    queue(one)
+            shown = self._write_shown()
+        self._shown_in_file = shown
+
+    def _insert(self, one: Received) -> int:
+        """Return the id of a message that is new; 0 for one that isn't."""
+        row = to_row(one)
+        inserted = self.db.execute(_INSERT, (*row, 0))
+        if not inserted.rowcount:  # one with its key is there
+            twin, same = row[-2:]
+            if self.db.execute("SELECT 1 FROM message WHERE same = ?", (same,)).fetchone():
+                return 0
+            alike = self.db.execute(_ALIKE, (twin,)).fetchall()
+            if any(is_twin(one, *other[:3]) for other in alike):
+                return 0
+            inserted = self.db.execute(_INSERT, (*row, alike[0][3] + 1))
+        return inserted.lastrowid or 0
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit what is done within, or nothing of it. Raises sqlite3.Error."""
+        db = self.db
         db.execute("BEGIN IMMEDIATE")
         try:
-            for one in batch:
-                inserted = db.execute(_INSERT, _row(one))
-                one.duplicate = inserted.rowcount == 0
-                if one.parcel and not one.duplicate:
-                    parcel = (one.parcel.date, one.parcel.expires, one.parcel.max_forwards, one.parcel.user)
-                    db.execute(_INSERT_PARCEL, (inserted.lastrowid, *parcel, one.received))
+            yield db
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
 
+    @contextlib.contextmanager
+    def _impatient(self) -> Iterator[None]:
+        """Wait for who has the file locked, but after a failure not again until all is well: others would wait, too."""
+        try:
+            yield
+        except sqlite3.Error:
+            self._wait_for_locks(0)
+            raise
+        self._wait_for_locks(_BUSY_MS)
+
+    def _wait_for_locks(self, ms: int) -> None:
+        if ms != self._busy_ms:
+            self.db.execute(f"PRAGMA busy_timeout = {ms}")
+            self._busy_ms = ms
+
+    # What has been shown
+
+    def shown(self, last: int) -> None:
+        """All messages to the one with this id have been shown; it is written down with the next commit."""
+        self._shown = max(self._shown, last)
+
+    def flush(self) -> None:
+        """Write down what has been shown. Raises sqlite3.Error."""
+        if self._shown != self._shown_in_file:
+            with self.transaction():
+                shown = self._write_shown()
+            self._shown_in_file = shown
+
+    def _write_shown(self) -> int:
+        if self._shown != self._shown_in_file:
+            self.db.execute("UPDATE progress SET shown = ?", (self._shown,))
+        return self._shown
+
+    def unshown(self, runs: bool) -> Iterator[list[Received]]:
+        """Give, a few at a time, what was stored before we started and may not have been shown.
+
+        runs: and what was shown, but whose command is run again.
+        """
+        last = 0
+        while True:
+            cursor = self.db.cursor()
+            cursor.row_factory = sqlite3.Row
+            rows = cursor.execute(_UNSHOWN, (last, runs)).fetchall()
+            if not rows:
+                return
+            last = rows[-1]["id"]
+            yield [from_row(row, True) for row in rows]
+
+    # Parcels
+
     def next_parcel(self, but_not_for: Iterable[str]) -> dict[str, Any] | None:
         """Return the parcel that is due first and for none of these users, with what is stored of its message."""
         users = list(but_not_for)
-        cursor = self._db.execute(_DUE_FIRST % ", ".join("?" * len(users)), users)
+        cursor = self.db.execute(_DUE_FIRST % ", ".join("?" * len(users)), users)
         row = cursor.fetchone()
         return None if row is None else dict(zip([column[0] for column in cursor.description], row, strict=True))
 
     def postpone(self, parcel: int, next_at: float) -> None:
         """Count an attempt at a parcel; the next one is due at next_at (Unix seconds)."""
-        self._db.execute("UPDATE parcel SET tries = tries + 1, next_at = ? WHERE id = ?", (next_at, parcel))
+        self.db.execute("UPDATE parcel SET tries = tries + 1, next_at = ? WHERE id = ?", (next_at, parcel))
 
     def end_parcel(self, parcel: int, outcome: str) -> None:
         """Note what became of a parcel."""
-        self._db.execute("UPDATE parcel SET ended = ? WHERE id = ?", (outcome, parcel))
+        self.db.execute("UPDATE parcel SET ended = ? WHERE id = ?", (outcome, parcel))
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
-
-
-def _row(one: Received) -> tuple[Any, ...]:
-    """Return what _INSERT takes of a message."""
-    row = (one.call_id, one.cseq, one.sender, one.to, one.subject, one.content_type, one.body, one.date)
-    more = (one.received, one.expired, one.stale, one.transport, one.source, one.user)
-    cpim = None if one.cpim is None else one.cpim.data[: one.cpim.body_at]
-    author = None if one.cpim is None and one.digest is None else one.author or one.sender
-    state, signer = (None, None) if one.verdict is None else (one.verdict.state, one.verdict.signer)
-    return row + more + (cpim, author, one.message_id or one.digest, one.encrypted, state, signer)
+        with contextlib.suppress(sqlite3.Error):  # then it is shown once more
+            self.flush()
+        self.db.close()

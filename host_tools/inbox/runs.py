@@ -1,0 +1,65 @@
+"""Which messages the command of --exec is still to be run for: a queue in the store, that outlives us.
+
+Who writes has a queue of his own, of which PLACES commands may run at once. The queues take turns: that comes next
+which has waited for longest since there was a place for it.
+"""
+
+import sqlite3
+import time
+
+from sipmote.inbox.received import Received
+from sipmote.inbox.rows import from_row
+from sipmote.inbox.store import Store
+
+PLACES = 4
+_INSERT = """
+INSERT INTO run (id, queue, ready_at)
+    VALUES (?1, ?2, CASE WHEN (SELECT count(*) FROM run WHERE queue = ?2 AND ready_at IS NOT NULL) < ?4 THEN ?3 END)
+"""
+_NEXT = "SELECT message.*, started FROM run JOIN message USING (id) WHERE ready_at >= 0 ORDER BY ready_at, id LIMIT 1"
+_NEXT_IS_READY = """
+UPDATE run SET ready_at = ?2 WHERE id = (SELECT min(id) FROM run WHERE queue = ?1 AND ready_at IS NULL)
+"""
+_FIRST_ARE_READY = """
+UPDATE run SET ready_at = CASE WHEN id IN (
+    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY queue ORDER BY id) AS place FROM run) WHERE place <= ?)
+    THEN 0 END
+"""
+
+
+class Runs:
+    """The queue of one inbox."""
+
+    def __init__(self, store: Store) -> None:
+        """Take up what was left when the last inbox with this store ended. Raises sqlite3.Error."""
+        self._store = store
+        with store.transaction() as db:
+            db.execute(_FIRST_ARE_READY, (PLACES,))
+
+    def add(self, one: Received) -> None:
+        """Queue a message, within the commit that stores it.
+
+        A stranger who writes in somebody's name, from elsewhere or without his password, holds up no queue but his own.
+        """
+        queue = one.user or f"{one.sender} {one.source.rpartition(':')[0]}"
+        self._store.db.execute(_INSERT, (one.id, queue, one.received, PLACES))
+
+    def begin(self) -> Received | None:
+        """Return whose turn it is, None when all that is queued runs or has no place yet. Raises sqlite3.Error.
+
+        What it returns has begun, on the disk, too: it is `again` if it had before.
+        """
+        cursor = self._store.db.cursor()
+        cursor.row_factory = sqlite3.Row
+        row = cursor.execute(_NEXT).fetchone()
+        if row is None:
+            return None
+        self._store.db.execute("UPDATE run SET ready_at = -1, started = 1 WHERE id = ?", (row["id"],))
+        return from_row(row, bool(row["started"]))
+
+    def end(self, one: Received) -> None:
+        """The command for this message has ended, and the next in its queue is ready. Raises sqlite3.Error."""
+        with self._store.transaction() as db:
+            queue = db.execute("DELETE FROM run WHERE id = ? RETURNING queue", (one.id,)).fetchall()
+            for (name,) in queue:
+                db.execute(_NEXT_IS_READY, (name, time.time()))

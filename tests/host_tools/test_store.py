@@ -1,0 +1,276 @@
+"""The store of the inbox: which messages are twins, files of older versions, and a file that changes under us."""
+
+import contextlib
+import os
+import resource
+import shutil
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sipmote.inbox.received import Received
+from sipmote.inbox.store import _STEPS, Store
+from sipmote.smime.reader import Verdict
+from tests.host_tools.peers import Running, RunningInbox, header, inbox, message
+
+NOW = 1_800_000_000.0
+DAY = 86400
+GOOD = Verdict(state="good", signer="sip:boiler@example.org", reason="", signed_at=None, digest="of the signed")
+
+
+def received(**more: Any) -> Received:
+    facts: dict[str, Any] = {
+        "call_id": "1@192.0.2.7",
+        "cseq": 2,
+        "sender": "sip:boiler@example.org",
+        "to": "sip:desk@example.org",
+        "subject": None,
+        "content_type": "text/plain",
+        "body": b"81 C",
+        "date": None,
+        "received": NOW,
+        "expired": False,
+        "stale": False,
+        "transport": "udp",
+        "source": "192.0.2.7:5060",
+        "from_tag": ";tag=a",
+    }
+    return Received(**{**facts, **more})
+
+
+@contextlib.contextmanager
+def store(path: Path | str = ":memory:") -> Iterator[Store]:
+    opened = Store(str(path))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    ("second", "is_twin"),
+    [
+        ({}, True),
+        ({"content_type": "Text/Plain", "sender": "sip:boiler@EXAMPLE.org"}, True),
+        ({"from_tag": ";tag=b"}, True),
+        ({"from_tag": ";tag=b", "cseq": 1}, True),  # a board that lost power counts anew
+        ({"from_tag": ";tag=b", "cseq": 3}, True),  # and is challenged once more
+        ({"cseq": 3}, False),  # "ok", and "ok" again
+        ({"cseq": 3, "challenged": True}, True),  # the next server of its list asked for credentials
+        ({"cseq": 4, "challenged": True}, False),
+        ({"received": NOW + 6.9 * DAY}, True),
+        ({"received": NOW + 7.1 * DAY}, False),
+        ({"body": b"99 C"}, False),
+        ({"content_type": "text/html"}, False),
+        ({"sender": "sip:pump@example.org"}, False),
+        ({"sender": "sip:Boiler@example.org"}, False),
+        ({"call_id": "2@192.0.2.7"}, False),
+        ({"verdict": GOOD}, False),  # a forgery that came first
+    ],
+)
+def test_what_a_twin_is(second: dict[str, Any], is_twin: bool) -> None:
+    """R0-P2: Call-ID, URI of From, content and who has signed, within 7 days; CSeq where the From tag is the same"""
+    with store() as kept:
+        one, other = received(), received(**second)
+        kept.add([one])
+        kept.add([other])
+        assert (one.duplicate, other.duplicate) == (False, is_twin)
+        repeated = received(**second)
+        kept.add([repeated])
+        assert repeated.duplicate
+
+
+def test_a_signed_message_is_taken_once_whoever_brings_it() -> None:
+    """R0-P2, R3428-11.7: in another request, with From spelled otherwise; an unsigned copy doesn't count as it"""
+    with store() as kept:
+        batch = [
+            received(call_id="x"),
+            received(call_id="y", verdict=GOOD),
+            received(call_id="z", verdict=GOOD, sender="sip:eve@example.net"),
+        ]
+        kept.add(batch)
+        assert [one.duplicate for one in batch] == [False, False, True]
+
+
+def test_many_messages_of_one_key_cost_no_more_than_few() -> None:
+    """R0-P8: the same words for ever, with one Call-ID and a CSeq that counts"""
+    with store() as kept:
+        costs = []
+        for start in (0, 5000):
+            kept.add([received(cseq=cseq) for cseq in range(start + 1000)])
+            batch = [received(cseq=cseq) for cseq in range(start + 1000, start + 2000)]
+            begun = time.process_time()
+            kept.add(batch)
+            costs.append(time.process_time() - begun)
+            assert not any(one.duplicate for one in batch)
+        assert costs[1] < 4 * costs[0]
+
+
+def old_store(path: Path, version: int) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript("".join(_STEPS[:version]) + f"PRAGMA user_version = {version};")
+    return db
+
+
+def test_a_store_of_the_version_before_keeps_all_and_knows_twins(tmp_path: Path) -> None:
+    """R0-P2: and takes what its rule, a CSeq for each Call-ID once, kept out"""
+    path = tmp_path / "inbox.db"
+    with contextlib.closing(old_store(path, 6)) as db:
+        insert = (
+            "INSERT INTO message (call_id, cseq, sender, recipient, content_type, body, received, transport, source,"
+        )
+        insert += " author, message_id, cpim, signature, signer) VALUES (?, ?, 'sip:boiler@example.org', 'sip:desk@x', "
+        insert += f"'text/plain', '81 C', {NOW}, 'udp', 'x', ?, ?, ?, ?, ?)"
+        db.execute(insert, ("1@192.0.2.7", 2, None, None, None, None, None))
+        db.execute(insert, ("1@192.0.2.7", 3, None, None, None, None, None))
+        db.execute(insert, ("c", 1, "sip:a@b", "id-1", b"Subject: x\r\n\r\n\r\n", None, None))
+        db.execute(insert, ("s", 1, "sip:boiler@example.org", GOOD.digest, None, "good", GOOD.signer))
+        db.execute("INSERT INTO parcel (id, date, max_forwards, next_at) VALUES (2, 0, 69, 5.0)")
+    with store(path) as kept:
+        batch = [received(), received(cseq=7), received(sender="sip:pump@x"), received(call_id="t", verdict=GOOD)]
+        kept.add(batch)
+        assert [one.duplicate for one in batch] == [True, True, False, True]
+        assert [[one.sender for one in found] for found in kept.unshown(True)] == [["sip:pump@x"]]
+        parcel = kept.next_parcel([])
+        assert parcel and (parcel["id"], parcel["call_id"]) == (2, "1@192.0.2.7")
+        rows = kept.db.execute("SELECT id, cseq, message_id FROM message ORDER BY id").fetchall()
+        assert rows == [(1, 2, None), (2, 3, None), (3, 1, "id-1"), (4, 1, GOOD.digest), (5, 2, None)]
+
+
+def test_what_was_stored_and_not_shown_comes_back_as_it_was(tmp_path: Path) -> None:
+    """R0-P1: marked, for it may have been shown"""
+    told = received(subject="Boiler", stale=True, expired=None, user="alice", encrypted=True, date=5)
+    with store(tmp_path / "inbox.db") as kept:
+        batch = [received(call_id="shown"), told]
+        kept.add(batch)
+        kept.shown(batch[0].id)
+    with store(tmp_path / "inbox.db") as kept:
+        (found,) = next(kept.unshown(False))
+        assert found.again and found.line() == {**told.line(), "again": True}
+        kept.shown(found.id)
+    with store(tmp_path / "inbox.db") as kept:
+        assert not list(kept.unshown(False))
+
+
+def ask(running: RunningInbox, call_id: str) -> int:
+    with running.udp() as sock:
+        sock.send(message(call_id))
+        response = sock.recv(65535)
+    assert header(response, "Call-ID") == call_id
+    return int(response.split()[1])
+
+
+def call_ids(path: Path) -> list[str]:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        return [row[0] for row in db.execute("SELECT call_id FROM message ORDER BY id")]
+
+
+def test_a_file_that_is_deleted_or_replaced_gets_no_more_messages(tmp_path: Path) -> None:
+    """R0-P1, R0-P13: the log of the old one isn't taken for that of the new one, either"""
+    path, other, moved = tmp_path / "below" / "inbox.db", tmp_path / "other.db", tmp_path / "moved.db"
+    with store(other) as kept:
+        kept.add([received(call_id="of the other")])
+    with inbox(db=str(path)) as running:
+        assert ask(running, "a") == 200
+        running.event("message")
+        path.unlink()
+        assert ask(running, "b") == 200
+        assert "deleted" in running.event("warning")["text"]
+        assert running.event("message")["call_id"] == "b"
+        path.rename(moved)
+        other.rename(path)
+        assert ask(running, "c") == 200
+        assert "replaced" in running.event("warning")["text"]
+        running.event("message")
+        shutil.rmtree(path.parent)
+        assert ask(running, "d") == 200
+        assert "deleted" in running.event("warning")["text"]
+        running.event("message")
+        assert call_ids(path) == ["d"]
+        path.unlink()
+        moved.rename(path)
+        assert ask(running, "e") == 200
+    assert call_ids(path) == ["b", "e"]
+
+
+def test_a_folder_that_cannot_be_written_any_more_costs_no_message(tmp_path: Path) -> None:
+    """R0-P1, R0-P13: 503 and a line, and all is well when the folder is back"""
+    folder = tmp_path / "below"
+    with inbox(db=str(folder / "inbox.db")) as running:
+        shutil.rmtree(folder)
+        folder.write_text("no folder")
+        assert [ask(running, call_id) for call_id in ("a", "b")] == [503, 503]
+        folder.unlink()
+        assert ask(running, "c") == 200
+        texts = [running.event("warning")["text"] for _ in range(3)]
+    assert "can't store" in texts[0] and "a new one" in texts[1] and "again" in texts[2]
+    assert call_ids(folder / "inbox.db") == ["c"]
+
+
+def test_a_full_disk_is_told_with_its_remedy_and_over_when_there_is_room(tmp_path: Path) -> None:
+    """R0-P1, R0-P13"""
+    path = tmp_path / "inbox.db"
+    with inbox(db=str(path)) as running:
+        assert ask(running, "a") == 200
+        running.event("message")
+        pid, no_limit = running.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, ((tmp_path / "inbox.db-wal").stat().st_size, no_limit[1]))
+        assert [ask(running, call_id) for call_id in ("b", "c")] == [503, 503]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, no_limit)
+        assert ask(running, "d") == 200
+        text = running.event("warning")["text"]
+        assert "disk" in text and ": " in text
+        assert "again" in running.event("warning")["text"]
+    assert call_ids(path) == ["a", "d"]
+
+
+def test_while_the_file_is_locked_nobody_is_kept_waiting(tmp_path: Path) -> None:
+    """R0-P13: once it is known, 503 comes at once"""
+    path = tmp_path / "inbox.db"
+    with inbox(db=str(path)) as running, contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert ask(running, "a") == 503
+        begun = time.monotonic()
+        assert [ask(running, f"{i}") for i in range(5)] == [503] * 5
+        assert time.monotonic() - begun < 1.0
+        assert "end the program" in running.event("warning")["text"]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_messages_are_their_owners_alone(tmp_path: Path) -> None:
+    """R0-P17: the default file and its folder, those of older versions, too"""
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
+    folder = tmp_path / "sipmote"
+    path = folder / "inbox.db"
+    files = [folder / f"inbox.db{suffix}" for suffix in ("", "-wal", "-shm")]
+    for lax in (False, True):
+        if lax:
+            folder.chmod(0o755)
+            path.chmod(0o644)
+        running = Running("inbox", "--bind", "udp:127.0.0.1:0", env=environment)
+        try:
+            assert running.line().startswith(b"listening")
+            assert [mode(folder), *map(mode, files)] == [0o700, 0o600, 0o600, 0o600]
+        finally:
+            running.end()
+        assert running.errors.count(b"now it is yours alone") == lax
+
+
+def test_a_named_file_is_private_and_the_folder_that_was_there_stays_as_it_is(tmp_path: Path) -> None:
+    """R0-P17"""
+    tmp_path.chmod(0o755)
+    for name in ("new.db", "old.db"):
+        path = tmp_path / name
+        if name == "old.db":
+            path.touch(0o644)
+        told: list[str] = []
+        Store(str(path), told.append).close()
+        assert (mode(tmp_path), mode(path), len(told)) == (0o755, 0o600, 1 if name == "old.db" else 0)
