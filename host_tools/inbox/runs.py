@@ -34,6 +34,7 @@ class Runs:
         """Take up what was left when the last inbox with this store ended. Raises sqlite3.Error."""
         self._store = store
         with store.transaction() as db:
+            db.execute("DELETE FROM run WHERE id NOT IN (SELECT id FROM message)")  # which somebody has deleted
             db.execute(_FIRST_ARE_READY, (PLACES,))
 
     def add(self, one: Received) -> None:
@@ -54,7 +55,8 @@ class Runs:
         row = cursor.execute(_NEXT).fetchone()
         if row is None:
             return None
-        self._store.db.execute("UPDATE run SET ready_at = -1, started = 1 WHERE id = ?", (row["id"],))
+        with self._store.transaction() as db:
+            db.execute("UPDATE run SET ready_at = -1, started = 1 WHERE id = ?", (row["id"],))
         return from_row(row, bool(row["started"]))
 
     def end(self, one: Received) -> None:

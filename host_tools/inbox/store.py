@@ -278,7 +278,7 @@ class Store:
         raise sqlite3.OperationalError("the file is moved again and again")
 
     def _write(self, batch: Sequence[Received], queue: Callable[[Received], None] | None) -> None:
-        with self._impatient(), self.transaction() as db:
+        with self.transaction() as db:
             for one in batch:
                 one.id = self._insert(one)
                 one.duplicate = one.id == 0
@@ -308,24 +308,20 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit what is done within, or nothing of it. Raises sqlite3.Error."""
+        """Commit what is done within, or nothing of it. Raises sqlite3.Error.
+
+        It waits for who has the file locked, but after a failure not again until all is well: all others wait with it.
+        """
         db = self.db
-        db.execute("BEGIN IMMEDIATE")
         try:
+            db.execute("BEGIN IMMEDIATE")
             yield db
             db.execute("COMMIT")
         except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-
-    @contextlib.contextmanager
-    def _impatient(self) -> Iterator[None]:
-        """Wait for who has the file locked, but after a failure not again until all is well: others would wait, too."""
-        try:
-            yield
-        except sqlite3.Error:
-            self._wait_for_locks(0)
+            with contextlib.suppress(sqlite3.Error):  # what went wrong first is what counts
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                self._wait_for_locks(0)
             raise
         self._wait_for_locks(_BUSY_MS)
 

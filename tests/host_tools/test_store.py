@@ -98,7 +98,7 @@ def test_a_signed_message_is_taken_once_whoever_brings_it() -> None:
 
 
 def test_many_messages_of_one_key_cost_no_more_than_few() -> None:
-    """R0-P8: the same words for ever, with one Call-ID and a CSeq that counts"""
+    """R0-P2: the same words for ever, with one Call-ID and a CSeq that counts"""
     with store() as kept:
         costs = []
         for start in (0, 5000):
