@@ -102,6 +102,25 @@ def test_a_replayed_request_is_challenged_as_stale_and_arrives_once(guarded: Run
     assert guarded.event("message")["body"] == "hello"
 
 
+def test_a_message_that_comes_again_after_a_challenge_and_a_lost_200_is_known(users: Path) -> None:
+    """R0-P2: from a board that lost power, and from one whose next server challenges; the same words anew are new"""
+    repeated = []
+    for tag, cseq in (("a", 1), ("b", 1), ("b", 3), ("a", 2), ("a", 4)):
+        with inbox("--users", str(users), db=str(users.with_name("db"))) as running, running.udp() as sock:
+            sock.send(numbered(cseq, message("1", branch="1", tag=tag)))
+            (one,) = choose([header(sock.recv(4096), "WWW-Authenticate").encode()], b"Authorization")
+            one.user, one.password, one.cnonce = b"alice", b"wonder", b"c"
+            line = one.answer(b"MESSAGE", b"sip:desk@127.0.0.1", b"Watson, come here.").decode().strip()
+            sock.send(numbered(cseq + 1, message("1", branch="2", tag=tag, fields=[line])))
+            assert sock.recv(4096).startswith(b"SIP/2.0 200 ")
+            repeated.append(running.event("message")["duplicate"])
+    assert repeated == [False, True, True, True, False]
+
+
+def numbered(cseq: int, request: bytes) -> bytes:
+    return request.replace(b"CSeq: 1 ", b"CSeq: %d " % cseq)
+
+
 def test_a_password_may_come_from_a_file(guarded: RunningInbox, tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("wonder\n")
