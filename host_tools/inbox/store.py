@@ -219,6 +219,8 @@ class Store:
         if version > len(_STEPS):
             raise ToolError(f"{path} was made by a newer sipmote: update this one or name another file with --db")
         if version < len(_STEPS):
+            if version:
+                self._tell(f"{path} is brought up to date; many messages take a while")
             steps = "".join(_STEPS[version:])
             db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_STEPS)}; COMMIT;")
         last, shown = db.execute("SELECT ifnull(max(id), 0), (SELECT shown FROM progress) FROM message").fetchone()

@@ -159,8 +159,10 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
     )
     old.commit()
     old.close()
+    told: list[str] = []
     for _ in range(2):
-        Store(path).close()
+        Store(path, told.append).close()
+    assert ["up to date" in line for line in told] == [True, False]  # and that it was open to others
     new = sqlite3.connect(path)
     assert new.execute("SELECT body, message_id, user FROM message").fetchall() == [("kept", None, None)]
     assert new.execute("PRAGMA user_version").fetchone() == (len(_STEPS),)
