@@ -9,8 +9,10 @@ _ANYWHERE = (b"TLS",)  # a flow for what is read and not sent to
 _OPTIONS = (
     "content_type",
     "date",
+    "display",
     "expires",
     "fallback",
+    "fields",
     "subject",
     "compact",
     "max_forwards",
@@ -22,10 +24,13 @@ class FullRequest(Request):
 
     content_type, subject: one line of text each. expires: seconds that the content stays valid; adds Date if the time
     is known. compact: with the short header names of RFC 3261 section 7.3.3. fallback: content type and body for a peer
-    that refuses the first ones with 415. date, max_forwards: of a message that is passed on.
+    that refuses the first ones. date, max_forwards: of a message that is passed on. display: a name to stand before the
+    URI of From, in its quotes. fields: more header lines, each with its CRLF, none of a name that we set.
     """
 
     subject: bytes | None = None
+    display: bytes | None = None
+    fields = b""
     compact = False
 
     def __init__(
@@ -55,12 +60,13 @@ class FullRequest(Request):
             raise UsageError("expires: 0 to 4294967295 seconds")
         check_line(self.content_type)
         self.content_line = b"Content-Type: %s\r\n" % self.content_type
-        if self.subject is not None:
-            check_line(self.subject)
+        for line in [self.subject, self.display] + self.fields.split(b"\r\n")[:-1]:
+            if line is not None:
+                check_line(line)
 
     def encode(self, cseq: int, via: bytes, fields: bytes, now: int, uri: bytes | None = None) -> bytes:
         """Return the octets of one attempt, as Request.encode() does, with all that was asked for."""
-        lines = b""
+        lines = self.fields
         if self.route is not None:
             uri = self.route.request_uri(self.uri)  # type: ignore[attr-defined]
             lines += self.route.line(self.uri)  # type: ignore[attr-defined]
@@ -76,6 +82,8 @@ class FullRequest(Request):
         if self.subject is not None:
             lines += b"Subject: %s\r\n" % self.subject
         data = Request.encode(self, cseq, via, lines + fields, now, uri)
+        if self.display is not None:
+            data = data.replace(b"\r\nFrom: ", b"\r\nFrom: " + self.display + b" ", 1)
         if self.compact:
             from .budget import shorten
 
@@ -122,4 +130,4 @@ def full_request(
 def check_line(value: bytes) -> None:
     """Raise UsageError for what would end a header field, or begin another one: nothing a caller gives may do that."""
     if not value or value.find(b"\r") >= 0 or value.find(b"\n") >= 0 or value.find(b"\0") >= 0:
-        raise UsageError("Call-ID, content type and subject: one line of text each was expected")
+        raise UsageError("Call-ID, content type, subject and other fields: one line of text each was expected")

@@ -110,7 +110,7 @@ class More:
         return fit_message(self._uac, *arguments, **options)  # type: ignore[arg-type]
 
     def has_refused(self, target: bytes, content_type: bytes) -> bool:
-        """Has target's user agent answered 415 to a content type that had a fallback?"""
+        """Has target's user agent refused (415, 406, 488) a content type that had a fallback?"""
         from .target import read_target
 
         key = read_target(target, b"", (b"TLS",))[2]

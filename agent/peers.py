@@ -14,7 +14,7 @@ class Peers:
     """One for each user agent.
 
     settings: the user agent's, for its credentials. random_bytes: a function of n that returns n octets.
-    rooms: for how many credentials a text that is cut keeps room. refused: (URI key, content type) answered 415.
+    rooms: for how many credentials a text that is cut keeps room. refused: (URI key, content type) pairs.
     dead: a flow's first three items -> when to think of it again. challenges: (method, flow) -> auth.client.Challenge.
     """
 

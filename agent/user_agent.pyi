@@ -53,11 +53,19 @@ class UserAgent:
         expires: int | None = ...,
         compact: bool = ...,
         fallback: tuple[bytes, bytes] | None = ...,
+        display: bytes | None = ...,
+        fields: bytes = ...,
         date: int | None = ...,
         max_forwards: int = ...,
     ) -> list[Any] | tuple[Any, ...]: ...
     def fit(
-        self, target: bytes, body: bytes, policy: str, reserve: int = ..., **options: Any
+        self,
+        target: bytes,
+        body: bytes,
+        policy: str,
+        reserve: int = ...,
+        joins: Callable[[bytes, int], bool] | None = ...,
+        **options: Any,
     ) -> tuple[list[bytes], bool]: ...
     def receive(self, data: bytes | Message, flow: tuple[Any, ...], now: int) -> list[Any] | tuple[Any, ...]: ...
     def respond(self, received: MessageReceived, status: int, now: int, reason: bytes = ...) -> list[Any]: ...

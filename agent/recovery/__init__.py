@@ -18,17 +18,24 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
 
     status: of the response; 408 for a timeout and 503 for a flow that failed, where response is None.
     """
+    again = None
     if response is None or status == 503:
         from .failover import amend as second_chance
     elif status in (401, 407):
         from ..auth.client import amend as second_chance
     elif status < 400:
         from .redirect import amend as second_chance
-    elif status in (415, 416):
+    elif status in (406, 415, 416, 488):
         from .fallback import amend as second_chance
     else:
-        return None
-    return second_chance(request, status, response, peers, now)
+        second_chance = None  # type: ignore[assignment]
+    if second_chance is not None:
+        again = second_chance(request, status, response, peers, now)
+    if again is None and status < 600 and getattr(request, "contacts", None):
+        from .redirect import turn_to
+
+        again = turn_to(request, request.contacts)  # type: ignore[attr-defined]
+    return again
 
 
 class Recovery:
@@ -39,7 +46,7 @@ class Recovery:
         self.peers = Peers(uac.settings, uac.random_bytes)
 
     def has_refused(self, key: bytes, content_type: object) -> bool:
-        """Has the peer with this URI key answered 415 to a content type that had a fallback?"""
+        """Has the peer with this URI key refused (415, 406, 488) a content type that had a fallback?"""
         return (key, content_type) in self.peers.refused
 
     def end(

@@ -1,4 +1,7 @@
-"""Another content type after a 415, another scheme after a 416 (RFC 3261 section 8.1.3.5)."""
+"""Another content type after a 415, 406 or 488, another scheme after a 416 (RFC 3261 section 8.1.3.5).
+
+Many servers say 488 or 406 of a content type they don't take, where 415 is meant.
+"""
 
 from ..changed import changed
 from ..headers.values import media_type, takes
@@ -20,7 +23,7 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
         return None
     peers.refuse(request.peer, request.content_type)  # type: ignore[attr-defined]
     line = b"Content-Type: %s\r\n" % content_type
-    tried = request.tried + (b"415",)
+    tried = request.tried + (b"%d" % status,)
     return changed(request, content_type=content_type, content_line=line, body=body, fallback=None, tried=tried)
 
 

@@ -53,6 +53,43 @@ def test_splitting_loses_nothing_and_cuts_no_character():
                 parts[i].decode()  # each part is UTF-8
 
 
+def test_splitting_cuts_at_a_blank_where_there_is_one():
+    """R3428-8.2: behind the last one that a part has room for; a word that is longer than a part is cut"""
+    for text, pieces in (
+        (b"one two three four", [b"one two ", b"three ", b"four"]),
+        (b"one twoo three four", [b"one twoo", b" three ", b"four"]),
+        (b"a bcdefghijklmnopq", [b"a ", b"bcdefghi", b"jklmnopq"]),
+        (b"one\ttwo\nthree four", [b"one\ttwo\n", b"three ", b"four"]),
+        (b"abcdefghijklmnop", [b"abcdefgh", b"ijklmnop"]),
+        (b"              xy", [b"        ", b"      xy"]),
+    ):
+        parts = [b"(%d/%d) %s" % (i + 1, len(pieces), pieces[i]) for i in range(len(pieces))]
+        assert fit(text, 14, "split") == parts, text
+
+
+def test_an_accent_stays_with_its_letter():
+    """R3428-8.2: cut neither by split nor by truncate, unless nothing but accents is left"""
+    text = b"xe\xcc\x81\xcc\xa7e\xcd\xaf" * 4
+    for part in fit(text, 14, "split"):
+        assert part[part.find(b") ") + 2 :][:1] in b"xe"
+    assert text_of(fit(text, 14, "split")) == text
+    assert fit(b"abe\xcc\x81fgh", 7, "truncate") == [b"ab\xe2\x80\xa6"]
+    assert fit(b"abe\xcd\xb0fgh", 7, "truncate") == [b"abe\xe2\x80\xa6"]  # a letter of its own
+    assert text_of(fit(b"\xcc\x81" * 20, 14, "split")) == b"\xcc\x81" * 20
+
+
+def test_what_belongs_together_can_be_told():
+    """R3428-8.2: by who knows all scripts: here, b belongs to what stands before it"""
+
+    def joins(body, at):
+        return body[at : at + 1] == b"b"
+
+    parts = fit(b"abcabcabcabcabcabcab", 14, "split", joins)
+    assert [part[6:] for part in parts] == [b"abcabcab", b"cabcabc", b"abcab"]
+    assert fit(b"abcabc abcab", 10, "truncate", joins) == [b"abcabc \xe2\x80\xa6"]
+    assert fit(b"abcab", 4, "truncate", joins) == [b"a\xe2\x80\xa6"]
+
+
 def test_octets_that_are_no_utf8_are_cut_anyhow():
     text = b"\x80" * 50
     assert text_of(fit(text, 20, "split")) == text

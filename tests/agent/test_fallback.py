@@ -57,6 +57,18 @@ def test_a_415_is_followed_by_one_attempt_with_the_text():
         assert answer(ua, second, 415, accept) == [Outcome(b"1", "failed", 415, b"X", None)]
 
 
+def test_a_406_or_488_of_message_cpim_says_the_same():
+    """R3428-T1.3: many servers answer so where 415 is meant; an Accept that has no text there, either, ends it"""
+    for status in (406, 488):
+        ua = agent()
+        (again,) = answer(ua, send(ua, b"1"), status)
+        assert kind(Message(again.data)) == FALLBACK
+        assert answer(ua, Message(again.data), status) == [Outcome(b"1", "failed", status, b"X", None)]
+        assert ua.has_refused(DESK, CPIM) and kind(send(ua, b"2")) == FALLBACK
+        ua = agent()
+        assert answer(ua, send(ua, b"1"), status, b"Accept: application/sdp\r\n")[0].status == status
+
+
 def test_a_peer_that_takes_neither_is_asked_once():
     for accept in (b"Accept: image/png\r\n", b"Accept: application/*\r\n"):
         ua = agent()
@@ -99,7 +111,7 @@ def test_without_something_to_fall_back_to_a_415_is_the_outcome():
 
 def test_other_refusals_are_the_outcome():
     ua = agent()
-    assert answer(ua, send(ua, b"1"), 488)[0].status == 488
+    assert answer(ua, send(ua, b"1"), 480)[0].status == 480
     assert kind(send(ua, b"2")) == (CPIM, b"wrapped")
 
 

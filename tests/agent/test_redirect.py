@@ -16,7 +16,7 @@ def redirected(ua, events, *contacts, status_line=b"302 Moved"):
 
 def test_a_redirect_is_followed_with_a_new_request_uri():
     """R3261-8.1-12, R3428-T1.23, R3261-8.1-5: same Call-ID, To and From, next CSeq, new branch; still no Contact"""
-    for line in (b"300 x", b"301 x", b"302 x", b"305 x", b"380 x", b"399 x"):
+    for line in (b"300 x", b"301 x", b"302 x", b"380 x", b"399 x"):
         ua = board()
         first = ua.send(b"1", b"sip:desk@192.0.2.1", b"hot", NOW)
         second = redirected(ua, first, b'"Desk" <sip:desk@192.0.2.2:5070;x=y?Subject=z>;q=0.5', status_line=line)
@@ -55,6 +55,8 @@ def test_a_redirect_to_nowhere_is_a_failure():
         (b"*",),
         (b"",),
         (b"<sip:a@b>,,",),
+        (b"<mailto:desk@example.org>",),
+        (b"<im:desk@example.org>",),
         (b"<sip:desk@192.0.2.2;transport=sctp>",),
     ):
         ua = board()
@@ -69,6 +71,82 @@ def test_a_redirect_to_nowhere_is_a_failure():
     ua = board(proxy=b"sip:192.0.2.9")  # over UDP, where a sips: URI must not go
     events = redirected(ua, ua.send(b"1", b"sip:desk@192.0.2.1", b"hot", NOW), b"<sips:desk@192.0.2.2>")
     assert only(events).name == "failed"
+
+
+def test_contacts_are_tried_best_first_and_the_next_when_one_fails():
+    """R3261-8.1-12, R0-P14: by q, 1 without one, however a Contact is written, each until one takes it"""
+    lines = (
+        b"sip:c@192.0.2.2 ; Q = 0.5;expires=60",
+        b"<sip:b@192.0.2.2>\r\nContact: <sip:%%%>",
+        b'"D, \\"<sip:x@y>" <sip:a@192.0.2.2>;x="q=0";q=1.000 , "z"<sip:f@192.0.2.2>;q=0., <sip:e@192.0.2.2>;q=0.049',
+        b"<sip:d@192.0.2.2>;q=0.05",
+    )
+    for status_line in (b"404 No", b"408 x", b"503 x", b"401 x", b"302 x"):
+        ua = board()
+        events = redirected(ua, ua.send(b"1", A, b"hot", NOW), *lines)
+        order = []
+        while type(only(events)) is Transmit:
+            order.append(Message(only(events).data).uri[4:5])
+            events = redirected(ua, events, status_line=status_line)
+        assert b"".join(order) == b"bacdef"
+        assert only(events) == Outcome(b"1", "failed", int(status_line[:3]), status_line[4:], None)
+
+
+def test_a_refusal_for_all_and_a_silent_contact():
+    """R3261-8.1-12: a 6xx speaks for all contacts, silence for one"""
+    for refusal in (b"603 Decline", None):
+        ua = board()
+        events = redirected(ua, ua.send(b"1", A, b"hot", NOW), b"<sip:a@192.0.2.2>, <sip:b@192.0.2.2>")
+        if refusal:
+            events = redirected(ua, events, status_line=refusal)
+            assert only(events) == Outcome(b"1", "refused", 603, b"Decline", None)
+        else:
+            ended = list(ua.wake(later(NOW, 32000)))
+            assert transmits(ended) == [(b"1", b"3", b"sip:b@192.0.2.2")]
+
+
+def test_contacts_of_a_second_redirect_come_before_what_is_left_of_the_first():
+    """R3261-8.1-12"""
+    ua = board()
+    events = redirected(ua, ua.send(b"1", A, b"hot", NOW), b"<sip:a@192.0.2.2>, <sip:z@192.0.2.2>")
+    events = redirected(ua, events, b"<sip:b@192.0.2.2>, <sip:desk@192.0.2.1>")
+    assert sent(events).uri == b"sip:b@192.0.2.2"
+    events = redirected(ua, events, status_line=b"404 No")
+    assert sent(events).uri == b"sip:z@192.0.2.2"
+
+
+def test_a_305_names_the_proxy_that_is_to_take_the_request():
+    """R3261-8.1-12: the same Request-URI, by way of the Contact, with what is redirected behind it; each proxy once"""
+    ua = board()
+    first = ua.send(b"1", b"sip:desk@192.0.2.1", b"hot", NOW)
+    second = redirected(ua, first, b"<tel:+358>, <sip:192.0.2.7:5070;lr>", status_line=b"305 Use Proxy")
+    assert only(second).flow == (b"UDP", b"192.0.2.7", 5070)
+    assert transmits(second) == [(b"1", b"2", b"sip:desk@192.0.2.1")]
+    assert Message(only(second).data).get(b"route") is None
+    third = redirected(ua, second, b"<sip:night@192.0.2.2>")
+    assert only(third).flow == (b"UDP", b"192.0.2.7", 5070) and sent(third).uri == b"sip:night@192.0.2.2"
+    events = redirected(ua, third, b"<sip:192.0.2.7:5070>", status_line=b"305 Use Proxy")
+    assert only(events) == Outcome(b"1", "failed", 305, b"Use Proxy", None)
+    assert transmits(ua.send(b"2", b"sip:desk@192.0.2.1", b"hot", NOW)) == [(b"2", b"1", b"sip:desk@192.0.2.1")]
+
+
+def test_a_305_to_a_name_is_looked_up_and_what_is_secure_stays_so():
+    """R3261-8.1-12"""
+    ua = board()
+    events = redirected(ua, ua.send(b"1", A, b"hot", NOW), b"<sip:proxy.example.org>", status_line=b"305 x")
+    assert only(events).flow == (b"UDP", b"proxy.example.org", 5060) and sent(events).uri == A
+    for proxy, name in ((b"<sip:192.0.2.7;transport=tcp>", b""), (b"<sips:192.0.2.7>", b"TLS")):
+        ua = board()
+        events = redirected(ua, ua.send(b"1", b"sips:desk@192.0.2.1", b"hot", NOW), proxy, status_line=b"305 x")
+        assert only(events).flow[0] == name if name else only(events).name == "failed"
+
+
+def test_a_contact_of_another_scheme_needs_a_proxy():
+    """R3428-4.1, R3261-8.1-12: tel: and im: are a proxy's business, mailto: nobody's"""
+    for contact, uri in ((b"<tel:+358-555>", b"tel:+358-555"), (b"<im:a@b>", b"im:a@b"), (b"<mailto:a@b>", None)):
+        ua = board(proxy=b"sip:192.0.2.9")
+        events = redirected(ua, ua.send(b"1", A, b"hot", NOW), contact)
+        assert sent(events).uri == uri if uri else only(events).name == "failed"
 
 
 def test_a_contact_in_another_answer_leads_nowhere():
