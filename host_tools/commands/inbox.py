@@ -93,6 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="of a server that may bring signed messages late: marked stale, where 400 answers others; may be repeated",
     )
+    arguments.add_trace(parser)
     arguments.add_tls(parser)
     arguments.add_dns(parser)
     parser.add_argument(
@@ -175,5 +176,6 @@ def _options(args: argparse.Namespace) -> Options:
         relay_expired=args.relay_expired,
         notifies=args.imdn,
         registers=bool(args.register),
+        wires=arguments.trace(args),
         reads_stdin=args.interactive or sys.stdin.isatty(),
     )

@@ -4,13 +4,15 @@ import argparse
 import asyncio
 import os
 import sys
+import threading
 
 from sipmote.agent.budget import POLICIES
-from sipmote.agent.errors import AgentError
+from sipmote.agent.errors import AgentError, UsageError
 from sipmote.console import Output, complain
 from sipmote.errors import ToolError
 from sipmote.send.app import USAGE, Order, send
 from sipmote.send.content import Content
+from sipmote.send.fields import further_fields
 from sipmote.sip import arguments
 
 
@@ -22,12 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("uri", metavar="URI", help="who it is for, e.g. 'sip:desk@192.0.2.1;transport=tcp'")
     parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from stdin")
-    parser.add_argument("--from", dest="sender", metavar="URI", help="who it is from (default: sip:USER@this host)")
+    parser.add_argument(
+        "--from",
+        dest="sender",
+        metavar="URI",
+        help="who it is from, e.g. '\"Boiler 3\" <sip:boiler@example.org>' (default: sip:USER@this host)",
+    )
     arguments.add_login(parser)
     parser.add_argument("--proxy", metavar="URI", help="the server to send it to first, e.g. sip:192.0.2.1")
     parser.add_argument("--transport", choices=("udp", "tcp", "tls"), default="udp", help="if the URI names none")
     parser.add_argument("--expires", type=int, metavar="S", help="seconds after which it is no longer of interest")
     parser.add_argument("--subject", metavar="S")
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a further header field, e.g. 'Priority: urgent'; may be repeated",
+    )
     parser.add_argument("--content-type", default="text/plain", metavar="T", help="default: %(default)s")
     parser.add_argument(
         "--cpim", action="store_true", help="as message/cpim; who refuses that gets the text without what is around it"
@@ -41,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="S",
         help="as --notify, and when a server has accepted it for later, wait so many seconds to be told",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="give up after so many seconds, look-ups and all parts included (default: 32 for each server and part)",
     )
     group = parser.add_argument_group("S/MIME, RFC 8591")
     group.add_argument(
@@ -65,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bind", action="append", type=arguments.bind, metavar="udp|tcp:HOST:PORT", help="the address to send from"
     )
+    arguments.add_trace(parser)
     arguments.add_tls(parser)
     arguments.add_dns(parser)
 
@@ -83,7 +104,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _order(args: argparse.Namespace) -> Order:
     credentials = arguments.credentials(args)
-    sender, writer = args.sender, None
+    (display, sender), writer = arguments.address("--from", args.sender), None
+    if args.timeout is not None and not 0 < args.timeout < threading.TIMEOUT_MAX:
+        raise UsageError(f"--timeout {args.timeout:g}: seconds above 0 were expected")
     if args.with_certificate and not args.sign:
         raise ToolError("--with-certificate: whose? Add --sign FILE")
     if args.sign or args.encrypt_to:
@@ -101,15 +124,20 @@ def _order(args: argparse.Namespace) -> Order:
         text=sys.stdin.buffer.read() if args.text == "-" else os.fsencode(args.text),
         content=Content(target, content_type, subject, args.expires, args.cpim, notify, bool(args.sign), writer),
         sender=arguments.uri("--from", sender),
+        display=display,
         proxy=arguments.uri("--proxy", args.proxy),
         transport=args.transport.upper().encode(),
         expires=args.expires,
         subject=None if args.encrypt_to else subject,
+        fields=further_fields(args.header),
         budget=args.budget,
+        notifies=notify,
         wait_s=args.wait,
+        timeout_s=args.timeout,
         protects=writer is not None,
         binds=args.bind or (),
         credentials=credentials,
         tls=arguments.tls(args),
         dns=args.dns,
+        wires=arguments.trace(args),
     )

@@ -11,16 +11,17 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.headers.delta import retry_after_s
-from sipmote.agent.notices import Provisional
+from sipmote.agent.notices import Dropped, Provisional
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.console import Output
 from sipmote.inbox.received import describe
 from sipmote.people import user_name
-from sipmote.send.content import Content
+from sipmote.send.content import Content, joins
+from sipmote.send.heard import Heard, in_words
 from sipmote.sip.clock import wall_clock
-from sipmote.sip.places import Bind
+from sipmote.sip.places import Bind, Wire
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
@@ -38,6 +39,8 @@ _HINTS = {
     493: " (--encrypt-to is not a certificate of the key there)",
 }
 
+_NO_CPIM = "the recipient takes no message/cpim, which is what asks for one"
+
 Result = tuple[int, dict[str, Any]]  # exit code and event
 
 
@@ -45,25 +48,32 @@ Result = tuple[int, dict[str, Any]]  # exit code and event
 class Order:
     """What is to be sent, and how.
 
-    target, sender, proxy: URIs; no sender: who is at this computer. subject: of the header field. wait_s: seconds to
-    wait for a notification. protects: is content S/MIME? The others as UserAgent takes them.
+    target, sender, proxy: URIs; no sender: who is at this computer. display: his name, in its quotes. fields: further
+    header lines. subject: of the header field. notifies: is content to ask for a notification? wait_s: seconds to wait
+    for it. timeout_s: seconds for it all, None for those of the protocol. protects: is content S/MIME? wires: who sees
+    the messages. The others as UserAgent takes them.
     """
 
     target: bytes
     text: bytes
     content: Content
     sender: bytes | None
+    display: bytes | None
     proxy: bytes | None
     transport: bytes
     expires: int | None
     subject: bytes | None
+    fields: bytes
     budget: str
+    notifies: bool
     wait_s: float
+    timeout_s: float | None
     protects: bool
     binds: Sequence[Bind]
     credentials: tuple[tuple[bytes, bytes, bytes], ...]
     tls: Tls
     dns: tuple[str, int] | None
+    wires: Sequence[Wire]
 
 
 async def send(order: Order, output: Output) -> int:
@@ -71,7 +81,7 @@ async def send(order: Order, output: Output) -> int:
     resolver = Resolver(order.transport, order.dns)
     report = Report(order, output)
     try:
-        server = await _im_server(order, resolver)
+        server = await asyncio.wait_for(_im_server(order, resolver), order.timeout_s)
         sender = Sender(order, report, resolver, server)
         try:
             return await sender.send()
@@ -94,12 +104,14 @@ class Report:
         self._order = order
         self._output = output
 
-    def read(self, outcome: Outcome, trouble: str) -> Result:
-        """Return what an outcome means; trouble: why its flow failed."""
+    def read(self, outcome: Outcome, trouble: str, heard: Heard) -> Result:
+        """Return what an outcome means; trouble: why its flow failed; heard: what came meanwhile."""
         code = UNANSWERED if trouble else _CODES.get(outcome.name, REFUSED)
         reason = trouble or outcome.reason.decode("utf-8", "backslashreplace")
         event = {"event": outcome.name, "status": outcome.status, "reason": reason}
-        event["call_id"] = outcome.call_id.decode()
+        event |= {"call_id": outcome.call_id.decode(), **heard.event(outcome)}
+        if 300 <= outcome.status < 400 and heard.contacts():
+            event["contact"] = heard.contacts()
         pause_s = retry_after_s(outcome.retry_after)
         return code, {**event, "retry_after": pause_s} if pause_s else event
 
@@ -124,6 +136,8 @@ class Report:
         text = f"{event['event']}: {status}{event['reason']}"
         if "retry_after" in event:
             text += f", try again in {event['retry_after']} s"
+        if "no_notification" in event:
+            text += f"; no notification: {event['no_notification']}"
         if event["event"] in ("delivered", "accepted"):
             self._output.say(event, text)
         else:
@@ -137,6 +151,10 @@ class Report:
             return " (check the name and the password)" if order.credentials else " (add --user NAME)"
         if order.protects and event["status"] in _HINTS:
             return _HINTS[event["status"]]
+        if "contact" in event:
+            return f" (it names {event['contact']}: try that yourself, or name a proxy that can with --proxy)"
+        if "heard" in event:
+            return f" ({in_words(event['heard'])})"
         if event["event"] == "timeout":
             return f" (check host, port and transport of {first_hop}, and that nothing between filters them)"
         if event["reason"] == "connection refused":
@@ -165,8 +183,13 @@ class Sender:
             resolve_im={order.target: im_server}.get,
         )
         self._options = {"expires": order.expires, "subject": order.subject}
+        self._options |= {"display": order.display, "fields": order.fields}
         self._fit(b"", "refuse", self._ua.aor)  # says what is wrong before anything is opened
-        self._shell = Shell(self._ua, self, order.tls, resolver, im_server or order.proxy)
+        self._heard = Heard()
+        wires = (self._heard, *order.wires)
+        self._shell = Shell(self._ua, self, order.tls, resolver, im_server or order.proxy, wires=wires)
+        self._takes_cpim = True  # as far as we know
+        self._until = None if order.timeout_s is None else asyncio.get_running_loop().time() + order.timeout_s
         self._outcome: asyncio.Future[tuple[Outcome, str]]
         # by Call-ID, which is the Message-ID, too: what a notification said
         self._told: dict[str | None, asyncio.Future[str]] = {}
@@ -175,13 +198,11 @@ class Sender:
         """Send it; returns the exit code. Raises AgentError, and OSError when there is no way to the first hop."""
         order = self._order
         await self._shell.open(order.binds)
-        host = await self._shell.reach(self._first_hop)
+        host = await asyncio.wait_for(self._shell.reach(self._first_hop), self._left())
         sender = order.sender or b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
         text = order.content.prepare(order.text)
         bodies, compact = self._fit(text, order.budget, sender, order.content.reserve(sender))
-        results = await self._send_parts(bodies, compact, sender)
-        if not self._ua.has_refused(order.target, imdn.CPIM):
-            results = await self._wait(results)
+        results = await self._wait(await self._send_parts(bodies, compact, sender), sender)
         worst = max(code for code, _ in results)
         self._report.result(worst, next(event for code, event in reversed(results) if code == worst))
         return worst
@@ -190,22 +211,20 @@ class Sender:
         """Close what was opened."""
         await self._shell.close()
 
+    def _left(self) -> float | None:
+        """Return the seconds that are left, None without a limit."""
+        return None if self._until is None else max(self._until - asyncio.get_running_loop().time(), 0.0)
+
     def _fit(self, text: bytes, policy: str, sender: bytes, reserve: int = 0) -> tuple[list[bytes], bool]:
         content_type = self._order.content.of(b"", sender, b"")["content_type"]
         options = {**self._options, "content_type": content_type, "sender": sender, "reserve": reserve}
-        return self._ua.fit(self._order.target, text, policy, **options)
+        return self._ua.fit(self._order.target, text, policy, joins=joins, **options)
 
     async def _send_parts(self, bodies: Sequence[bytes], compact: bool, sender: bytes) -> list[Result]:
         """Send the parts until one isn't taken."""
-        order, loop = self._order, asyncio.get_running_loop()
         results: list[Result] = []
         for number, text in enumerate(bodies, 1):
-            call_id = self._ua.new_call_id()
-            self._outcome = loop.create_future()
-            self._told[call_id.decode()] = loop.create_future()
-            options = {**self._options, "compact": compact, **order.content.of(text, sender, call_id)}
-            await self._shell.send(call_id, order.target, sender=sender, **options)
-            code, event = self._report.read(*await self._outcome)
+            code, event = await self._send_part(text, compact, sender)
             if len(bodies) > 1:
                 event["parts"] = len(bodies)
                 self._report.part(number, event)
@@ -214,19 +233,47 @@ class Sender:
                 break
         return results
 
-    async def _wait(self, results: list[Result]) -> list[Result]:
+    async def _send_part(self, text: bytes, compact: bool, sender: bytes) -> Result:
+        order, loop = self._order, asyncio.get_running_loop()
+        call_id = self._ua.new_call_id()
+        self._outcome = loop.create_future()
+        self._told[call_id.decode()] = loop.create_future()
+        content = order.content.of(text, sender, call_id)
+        if "fallback" in content and not self._takes_cpim:
+            content = dict(zip(("content_type", "body"), content["fallback"], strict=True))
+        options = {**self._options, "compact": compact, **content}
+        send = self._shell.send(call_id, order.target, sender=sender, **options)
+        await asyncio.wait_for(send, self._left())
+        await asyncio.wait((self._outcome,), timeout=self._left())
+        if not self._outcome.done():
+            reason = f"no final response in {order.timeout_s:g} s".encode()
+            self._outcome.set_result((Outcome(call_id, "timeout", 408, reason, None), ""))
+        code, event = self._report.read(*self._outcome.result(), self._heard)
+        is_plain = self._ua.has_refused(order.target, imdn.CPIM) or ("fallback" not in content and not order.protects)
+        if code == ACCEPTED and order.notifies and is_plain:
+            event |= {"notification": None, "no_notification": _NO_CPIM}
+        self._takes_cpim = self._takes_cpim and not self._heard.refuses(imdn.CPIM)
+        return code, event
+
+    async def _wait(self, results: list[Result], sender: bytes) -> list[Result]:
         """Give those who will get what was only accepted the time to tell of it; returns what is known then."""
-        waiting = [self._told[event["call_id"]] for code, event in results if code == ACCEPTED]
-        if not waiting or not self._order.wait_s:
+        asked = [event["call_id"] for code, event in results if code == ACCEPTED and "no_notification" not in event]
+        if not asked or not self._order.wait_s:
             return results
         self._report.result(*results[-1])
-        await asyncio.wait(waiting, timeout=self._order.wait_s)
-        return [self._as_told(code, event) if code == ACCEPTED else (code, event) for code, event in results]
+        left_s = self._left()
+        wait_s = self._order.wait_s if left_s is None else min(self._order.wait_s, left_s)
+        await asyncio.wait([self._told[call_id] for call_id in asked], timeout=wait_s)
+        silence = (
+            f"none came in {wait_s:g} s: the recipient sends none, a server in between passes none on, or it went to "
+            f"{os.fsdecode(sender)} and that is elsewhere"
+        )
+        return [self._as_told(*result, silence) if result[1]["call_id"] in asked else result for result in results]
 
-    def _as_told(self, code: int, event: dict[str, Any]) -> Result:
+    def _as_told(self, code: int, event: dict[str, Any], silence: str) -> Result:
         told = self._told[event["call_id"]]
         if not told.done():
-            return code, {**event, "notification": None}
+            return code, {**event, "notification": None, "no_notification": silence}
         event = {**event, "notification": told.result()}
         if told.result() in ("delivered", "displayed"):
             return DELIVERED, {**event, "event": "delivered"}
@@ -254,7 +301,10 @@ class Sender:
 
     def happened(self, event: Event, trouble: str) -> None:
         """What send() waits for has come, or a sign that it will."""
-        if type(event) is Outcome:
+        if type(event) is Outcome and not self._outcome.done():
             self._outcome.set_result((event, trouble))
         elif type(event) is Provisional:
+            self._heard.told(event)
             self._report.provisional(event)
+        elif type(event) is Dropped:
+            self._heard.told(event)

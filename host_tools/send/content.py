@@ -1,6 +1,7 @@
 """What goes out for a text: the text itself, or message/cpim around it, or S/MIME around either."""
 
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from sipmote.agent.uri import parse_uri
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
     from sipmote.smime.writer import Writer
 
+_JOINER = "\u200d"  # of emoji
+_SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _DATE = 36  # octets of a Date header field
 _LONG = 300  # octets of a text whose every length takes as much room as any's
 
@@ -78,3 +81,12 @@ class Content:
 def _no_headers(message_id: bytes) -> bytes:
     """Do without an identity: who signs has one in the signature, and no room to spare."""
     return b""
+
+
+def joins(text: bytes, at: int) -> bool:
+    """Does the character that begins at an octet of UTF-8 belong to the one before it, in whatever script?"""
+    character = text[at : at + 4].decode("utf-8", "ignore")[:1]
+    before = text[max(at - 4, 0) : at].decode("utf-8", "ignore")[-1:]
+    if not character or before == _JOINER or (before == "\r" and character == "\n"):
+        return bool(character)
+    return character == _JOINER or unicodedata.category(character)[0] == "M" or character in _SKIN_TONES

@@ -2,14 +2,16 @@
 
 import argparse
 import os
+import re
 
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port, parse_uri
 from sipmote.errors import ToolError
 from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
-from sipmote.sip.places import Bind
+from sipmote.sip.places import Bind, Wire
 from sipmote.sip.tls import Tls, load_tls
+from sipmote.sip.trace import open_trace
 
 Credentials = tuple[tuple[bytes, bytes, bytes], ...]  # as UserAgent takes them
 
@@ -52,6 +54,29 @@ def tls(args: argparse.Namespace, clients_need_certificates: bool = False) -> Tl
     return load_tls(*files, clients_need_certificates, args.tls_wildcards)
 
 
+def add_trace(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of a trace."""
+    parser.add_argument(
+        "--trace",
+        nargs="?",
+        const="-",
+        type=_trace_file,
+        metavar="FILE",
+        help="show each SIP message that is sent or received, without passwords, on stderr or in FILE",
+    )
+
+
+def _trace_file(text: str) -> str:
+    if text.partition(":")[0].lower() in ("sip", "sips", "im", "tel"):
+        raise argparse.ArgumentTypeError(f"{text} is no file: put --trace behind all other arguments")
+    return text
+
+
+def trace(args: argparse.Namespace) -> tuple[Wire, ...]:
+    """Return who writes the trace, if there is to be one; raises ToolError for a file that can't be written."""
+    return (open_trace(args.trace),) if args.trace else ()
+
+
 def add_dns(parser: argparse.ArgumentParser) -> None:
     """Add the argument that is for tests and for strange networks."""
     parser.add_argument("--dns", metavar="HOST:PORT", type=_dns_server, help=argparse.SUPPRESS)
@@ -91,3 +116,24 @@ def uri(option: str, text: str | None) -> bytes | None:
     except ParseError as error:
         raise UsageError(f"{option} {text}: {error.detail}, such as sip:192.0.2.1") from None
     return octets
+
+
+def address(option: str, text: str | None) -> tuple[bytes | None, str | None]:
+    """Split '"Boiler 3" <sip:b@example.org>' into (display name as it stands in From or None, URI or None).
+
+    A name may lack its quotes, and a URI its brackets. Raises UsageError for brackets that don't match and for a name
+    that isn't one line of text.
+    """
+    name, bracket, rest = (text or "").strip().rpartition("<")
+    if not bracket:
+        return None, text
+    uri, bracket, behind = rest.partition(">")
+    if not bracket or behind:
+        raise UsageError(f"{option} {text}: a URI was expected, or a name and a URI in angle brackets")
+    name = name.strip()
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    if not name.isprintable():
+        raise UsageError(f"{option} {text}: a name of one line was expected")
+    quoted = re.sub(r'(["\\])', r"\\\1", name)
+    return os.fsencode(f'"{quoted}"') if name else None, uri

@@ -17,6 +17,19 @@ class FlowOwner(Protocol):
         """A flow has ended, could not be opened or leads nowhere, and why."""
 
 
+class Wire(Protocol):
+    """Who sees what goes over the wire. Octets are those of a datagram, or of one message of a stream."""
+
+    def sent(self, data: bytes, flow: Flow) -> None:
+        """We send this; a flow that isn't open has it later or never."""
+
+    def came(self, data: bytes, flow: Flow) -> None:
+        """This has come, and nobody has looked at it yet."""
+
+    def failed(self, flow: Flow, text: str) -> None:
+        """A flow has ended, could not be opened or leads nowhere, and why."""
+
+
 @dataclass(frozen=True)
 class Bind:
     """A place to listen at: transport b"UDP", b"TCP" or b"TLS", host without brackets, port (0: any free one)."""

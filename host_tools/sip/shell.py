@@ -24,7 +24,7 @@ from sipmote.agent.user_agent import UserAgent
 from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
 from sipmote.sip.clock import now_ms
-from sipmote.sip.places import Bind, Flow
+from sipmote.sip.places import Bind, Flow, Wire
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.streams import Streams
@@ -61,16 +61,19 @@ class Shell:
         resolver: Resolver | None = None,
         first_hop: bytes | None = None,
         idle_s: float = IDLE_S,
+        wires: Sequence[Wire] = (),
     ) -> None:
         """Make a shell with nothing open; call it within the running loop that is to serve it.
 
         first_hop: the URI that all requests go to, the user agent's proxy; None: each goes where its own URI leads.
+        wires: who sees each message, in both directions.
         """
         self._ua = user_agent
         self._application = application
         self._resolver = resolver or Resolver()
         self._first_hop = first_hop
         self._sweep_s = idle_s / 10
+        self._wires = wires
         self._loop = asyncio.get_running_loop()
         self._udp = UdpSockets(self)
         self._streams = Streams(self, tls, idle_s)
@@ -131,11 +134,15 @@ class Shell:
         """A flow has brought these: a datagram, or what a stream's framer has cut out."""
         now = now_ms()
         for item in items:
+            for wire in self._wires:
+                wire.came(item if isinstance(item, bytes) else item.data, flow)
             self.carry_out(self._ua.receive(item, flow, now))
 
     def failed(self, flow: Flow, text: str) -> None:
         """A flow has failed: end what is on it, and say why."""
         self._udp.forget(flow)
+        for wire in self._wires:
+            wire.failed(flow, text)
         self.carry_out(self._ua.failed(flow, now_ms()), text)
 
     async def send(self, call_id: bytes, target: bytes, body: bytes, flow: Flow | None = None, **options: Any) -> None:
@@ -163,6 +170,8 @@ class Shell:
         for event in events:
             kind = type(event)
             if kind is Transmit:
+                for wire in self._wires:
+                    wire.sent(event.data, event.flow)
                 sockets = self._udp if event.flow[0] == b"UDP" else self._streams
                 sockets.send(event.data, event.flow)
             elif kind is MessageReceived:

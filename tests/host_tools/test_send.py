@@ -184,3 +184,58 @@ def test_name_is_resolved_and_the_inbox_gets_it() -> None:
             assert sipmote("send", uri, "grüß dich") == (0, "delivered: 200 OK\n", "")
             event = running.event("message")
             assert (event["body"], event["to"], event["transport"]) == ("grüß dich", "sip:desk@localhost", transport)
+
+
+def test_a_name_stands_before_the_uri_of_from() -> None:
+    """R3261-8.1-3: however it is given; it counts for the budget"""
+    for given, sent in (
+        ('"Boiler 3" <sip:boiler@example.org>', '"Boiler 3" <sip:boiler@example.org>;tag='),
+        ("Kessel Ü <sip:boiler@example.org>", '"Kessel Ü" <sip:boiler@example.org>;tag='),
+        ('"a \\" b \\\\" <sip:boiler@example.org>', '"a \\" b \\\\" <sip:boiler@example.org>;tag='),
+        ('a " b <sip:boiler@example.org>', '"a \\" b" <sip:boiler@example.org>;tag='),
+        ("<sip:boiler@example.org>", "<sip:boiler@example.org>;tag="),
+    ):
+        with Peer("udp", [["200 OK"]]) as peer:
+            uri = f"sip:desk@127.0.0.1:{peer.port}"
+            assert sipmote("send", uri, "hi", "--from", given)[0] == 0
+        assert header(peer.got[0], "From").startswith(sent)
+    with Peer("udp", [["200 OK"]]) as peer:
+        uri = f"sip:desk@127.0.0.1:{peer.port}"
+        named = ("--from", "Boiler <sip:a@example.org>", "--budget", "truncate")
+        assert sipmote("send", uri, "x" * 1300, *named)[0] == 0
+    assert len(peer.got[0]) == 1300 and header(peer.got[0], "From").startswith('"Boiler" <')
+    for wrong in ("Boiler <sip:a@b", "a\nb <sip:a@b>", "<sip:a@b> x"):
+        assert sipmote("send", "sip:desk@127.0.0.1", "hi", "--from", wrong)[0] == 2
+
+
+def test_further_fields_are_sent_and_ours_are_refused() -> None:
+    """R3428-9.1: they count for the budget; a MESSAGE has no Contact"""
+    with Peer("udp", [["200 OK"]]) as peer:
+        more = ("--header", "Priority: urgent", "--header", "X-Unit:Kessel ü", "--budget", "truncate")
+        assert sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "x" * 1300, *more)[0] == 0
+    request = peer.got[0]
+    assert (header(request, "Priority"), header(request, "X-Unit"), len(request)) == ("urgent", "Kessel ü", 1300)
+    for field, said in (
+        ("Via: x", "leave it out"),
+        ("f: <sip:a@b>", "use --from"),
+        ("CONTACT : <sip:a@b>", "leave it out"),
+        ("Authorization: Basic x", "use --user"),
+        ("Date: now", "use --expires"),
+        ("X: a\r\nContact: <sip:a@b>", "one line"),
+        ("X", "one line"),
+        ("X Y: z", "one line"),
+    ):
+        code, _, err = sipmote("send", "sip:desk@127.0.0.1", "hi", "--header", field)
+        assert (code, len(err.splitlines())) == (2, 1) and said in err, err
+
+
+def test_a_timeout_is_for_all_parts_and_needs_a_number_above_nothing() -> None:
+    with Peer("udp", [["200 OK"], []]) as peer:
+        arguments = ("x" * 2000, "--budget", "split", "--timeout", "1", "--json")
+        started = time.monotonic()
+        code, out, _ = sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", *arguments)
+    last = json.loads(out.splitlines()[-1])
+    assert (code, last["event"], last["status"]) == (5, "timeout", 408)
+    assert last["reason"] == "no final response in 1 s" and time.monotonic() - started < 10
+    for wrong in ("0", "-1", "nan", "inf"):
+        assert sipmote("send", "sip:desk@127.0.0.1", "hi", f"--timeout={wrong}")[0] == 2

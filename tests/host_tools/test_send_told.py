@@ -1,0 +1,175 @@
+"""R0-P13: what `sipmote send` tells of a message that nobody answered, and of notifications that can't come."""
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sipmote.agent.events import Outcome
+from sipmote.agent.notices import Dropped
+from sipmote.send.heard import Heard, in_words
+from tests.host_tools.peers import PATIENCE, Peer, answer, sipmote
+from tests.sip_peer import Peer as SipPeer
+from tests.tools import Tool
+
+FLOW = (b"UDP", b"192.0.2.1", 5060)
+REQUEST = (
+    b"MESSAGE sip:desk@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7:5070;branch=z9hG4bKabc;rport\r\n"
+    b"Max-Forwards: 70\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:desk@192.0.2.1>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+OK = answer(REQUEST, "200 OK")
+UNANSWERED = Outcome(b"1", "timeout", 408, b"Request Timeout", None)
+
+
+@contextlib.contextmanager
+def server(change: Callable[[bytes], bytes]) -> Iterator[int]:
+    """A UDP server that answers each request with what change makes of it; gives its port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(PATIENCE)
+
+        def serve() -> None:
+            while True:
+                data, address = sock.recvfrom(65535)
+                if not data:
+                    return
+                sock.sendto(change(data), address)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield sock.getsockname()[1]
+        finally:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+                last.sendto(b"", sock.getsockname())
+            thread.join()
+
+
+def send(*arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Send twice: return the exit code, the last line for programs, and what people read."""
+    code, out, _ = sipmote("send", *arguments, "--json")
+    found, _, err = sipmote("send", *arguments)
+    assert found == code
+    return code, json.loads(out.splitlines()[-1]), err
+
+
+def test_a_server_that_only_tries_is_said_to_be_there() -> None:
+    """R3261-17.1-2: whose recipient is silent, so that host, port and transport need no checking"""
+    with server(lambda request: answer(request, "100 Trying")) as port:
+        code, event, text = send(f"sip:desk@127.0.0.1:{port}", "hi", "--timeout", "1")
+    assert (code, event["event"], event["status"]) == (5, "timeout", 408)
+    place = f"127.0.0.1:{port}"
+    assert event["heard"] == {"provisional": {"status": 100, "reason": "Trying", "from": place}}
+    assert f"the server at {place} is there (100 Trying), but the recipient didn't answer" in text
+    assert "check host" not in text and "no final response in 1 s" in text
+
+
+def test_answers_that_answer_nothing_are_counted_and_the_reason_is_said() -> None:
+    with server(lambda request: answer(request, "200 OK").replace(b"UDP 127.0.0.1", b"UDP 203.0.113.9")) as port:
+        code, event, text = send(f"sip:desk@127.0.0.1:{port}", "hi", "--timeout", "2.5")
+    assert code == 5
+    (stray,) = event["heard"]["strays"]
+    assert (stray["count"], stray["from"]) == (3, f"127.0.0.1:{port}")  # to the request at 0, 0.5 and 1.5 s
+    assert stray["reason"].startswith("their Via names another host (203.0.113.9:")
+    assert "3 answers from" in text and "SIP ALG" in text and "check host" not in text
+
+
+def test_where_nothing_was_heard_all_is_to_be_checked() -> None:
+    with Peer("udp", []) as peer:
+        code, event, text = send(f"sip:desk@127.0.0.1:{peer.port}", "hi", "--timeout", "0.2")
+    assert (code, "heard" in event) == (5, False)
+    assert "check host, port and transport" in text
+
+
+REASONS = (
+    (OK.replace(b"\r\n", b"\n"), "LF alone"),
+    (b"hello", "no SIP message"),
+    (OK.replace(b"Length: 0", b"Length: "), "malformed, one Content-Length of digits was expected"),
+    (OK.replace(b"Length: 0", b"Length: 7"), "lack 7 octets"),
+    (OK.replace(b"Via:", b"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\nVia:"), "have 2 Via"),
+    (OK.replace(b"Via:", b"X:"), "have no Via"),
+    (OK.replace(b"z9hG4bKabc", b"z9hG4bKabd"), "branch in their Via"),
+    (OK.replace(b"192.0.2.7:5070", b"192.0.2.7"), "another host (192.0.2.7, where we wrote 192.0.2.7:5070)"),
+    (OK.replace(b"1 MESSAGE", b"1 INVITE"), "another method"),
+    (OK, "too late"),
+)
+
+
+@pytest.mark.parametrize("data, reason", REASONS)
+def test_why_an_answer_is_none(data: bytes, reason: str) -> None:
+    heard = Heard()
+    heard.sent(REQUEST, FLOW)
+    heard.came(data, FLOW)
+    heard.told(Dropped("a response to no request of ours", FLOW))
+    (stray,) = heard.event(UNANSWERED)["heard"]["strays"]
+    assert reason in stray["reason"] and stray["from"] == "192.0.2.1:5060"
+    assert reason in in_words({"strays": [stray]})
+
+
+def test_what_is_remembered_is_of_one_message_and_bounded() -> None:
+    heard = Heard()
+    heard.sent(REQUEST, FLOW)
+    for port in range(100):
+        heard.came(b"x", (b"UDP", b"192.0.2.1", port))
+        heard.told(Dropped("x", FLOW))
+    strays = heard.event(UNANSWERED)["heard"]["strays"]
+    assert len(strays) == 17 and sum(stray["count"] for stray in strays) == 100
+    heard.came(REQUEST, FLOW)  # somebody's request, of which nobody wants to hear
+    heard.told(Dropped("x", FLOW))
+    assert heard.event(UNANSWERED)["heard"]["strays"] == strays
+    assert heard.event(UNANSWERED._replace(name="failed")) == {}
+    heard.sent(REQUEST.replace(b"Call-ID: 1", b"Call-ID: 2"), FLOW)
+    assert heard.event(UNANSWERED) == {}
+
+
+def test_a_flow_that_failed_before_another_was_silent_is_told() -> None:
+    heard = Heard()
+    heard.sent(REQUEST, FLOW)
+    heard.failed(FLOW, "connection refused")
+    event = heard.event(UNANSWERED)
+    assert event == {"heard": {"troubles": [{"place": "192.0.2.1:5060", "reason": "connection refused"}]}}
+    assert in_words(event["heard"]) == "192.0.2.1:5060: connection refused"
+
+
+def test_a_redirect_to_where_we_cannot_send_says_where() -> None:
+    with SipPeer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot") as sender:
+        peer.answer(302, b"Contact: <tel:+358-555>\r\n")
+        assert sender.wait() == 4
+        assert sender.lines[-1]["contact"] == "<tel:+358-555>"
+
+
+@pytest.mark.parametrize("status", [406, 415, 488])
+def test_who_refuses_message_cpim_gets_text_and_no_notification_is_waited_for(status: int) -> None:
+    """R3428-T1.3: a line says so"""
+    with SipPeer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "60") as sender:
+        assert peer.answer(status).get(b"content-type") == b"message/cpim"
+        request = peer.answer(202)
+        assert (request.get(b"content-type"), request.body) == (b"text/plain", b"hot")
+        assert sender.wait() == 3
+        (line,) = sender.lines
+    assert line["notification"] is None and "takes no message/cpim" in line["no_notification"]
+
+
+def test_an_accept_without_message_cpim_is_believed_from_then_on() -> None:
+    """R3428-T1.3"""
+    uri = "sip:desk@127.0.0.1"
+    arguments = ("x" * 2000, "--budget", "split", "--cpim")
+    with SipPeer() as peer, Tool("send", f"{uri}:{peer.port}", *arguments) as sender:
+        types = [peer.answer(200, b"Accept: text/plain, text/html\r\n").get(b"content-type") for _ in range(3)]
+        assert sender.wait() == 0
+    assert types == [b"message/cpim", b"text/plain", b"text/plain"]
+
+
+def test_a_notification_that_did_not_come_is_told_with_what_may_be_the_cause() -> None:
+    with SipPeer() as peer:
+        arguments = ("hot", "--wait", "0.2", "--from", "sip:boiler@example.org")
+        with Tool("send", f"sip:desk@127.0.0.1:{peer.port}", *arguments) as sender:
+            peer.answer(202)
+            assert sender.wait() == 3
+    assert "none came in 0.2 s" in sender.lines[-1]["no_notification"]
+    assert "went to sip:boiler@example.org" in sender.lines[-1]["no_notification"]
