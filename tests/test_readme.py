@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import socket
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -70,7 +69,7 @@ def _by_hand() -> list[str]:
 
 def test_commands_of_the_readme_run_one_after_the_other_on_one_machine(tmp_path: Path) -> None:
     """As printed, in terminals, from the first alert to the board's answer."""
-    inbox_line, board_line, deploy_line, monitor_line = _by_hand()
+    inbox_line, board_line, deploy_line, monitor_line, history_line = _by_hand()
     (tmp_path / "micropython").symlink_to(ROOT / "micropython")
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -97,9 +96,9 @@ def test_commands_of_the_readme_run_one_after_the_other_on_one_machine(tmp_path:
         inbox.wait_for("ok, up ")
         monitor.wait_for(" info command ")
         monitor.wait_for('word="status"')
-    (database,) = tmp_path.rglob("inbox.db")
-    query = re.findall(r'"(SELECT .*?)"', _text(""))[0]
-    assert [row[2][:6] for row in sqlite3.connect(database).execute(query)] == [b"Boiler", b"Boiler", b"ok, up"]
+        history = terminal(history_line)
+        assert history.wait() == 0, history.shown
+        assert re.findall("Boiler|ok, up", history.shown) == ["Boiler", "Boiler", "ok, up"]
 
 
 def need_port_5060() -> None:
@@ -249,7 +248,7 @@ def test_manual_explains_each_key_of_the_configuration_and_its_default() -> None
 
 _ROOMS = ("", "agent", "boards", "host_tools", "micropython", "tests")
 _READMES = [room for room in _ROOMS if (ROOT / room / "README.md").exists()]
-_COMMANDS = ("board", "deploy", "inbox", "monitor", "passwd", "ports", "send")
+_COMMANDS = ("board", "deploy", "history", "inbox", "monitor", "passwd", "ports", "send")
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

@@ -1,0 +1,122 @@
+"""`sipmote history`: what an inbox has stored."""
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+
+from sipmote.console import Lines, Output, Part, harmless
+from sipmote.errors import ToolError
+from sipmote.inbox.history import Query, Stored, find
+from sipmote.inbox.store import default_path
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_COLUMNS = ("id", "received", "from", "to", "subject", "content_type", "body", "call_id", "user", "transport", "source")
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
+_INDENT = " " * 20  # what stands below a message begins behind its time
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sipmote history`."""
+    parser.description = "Show what an inbox has stored, the newest last. An inbox may be running meanwhile."
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="?", default="", help="only messages with this in text or subject"
+    )
+    parser.add_argument("--from", dest="sender", metavar="WHO", default="", help="only those from whom this is part of")
+    when = "2026-11-26, 2026-11-26T14:00, 14:00 (today), or 30m, 2h, 7d ago"
+    parser.add_argument("--since", type=_when, metavar="WHEN", help=f"only what came then or later: {when}")
+    parser.add_argument(
+        "--until", type=_until, metavar="WHEN", help="only what came then or before, a whole day included"
+    )
+    parser.add_argument(
+        "--limit", type=_count, default=50, metavar="N", help="the newest N of them, 0 for all (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--csv", action="store_true", help="as a table, with ' before what a spreadsheet would take for a formula"
+    )
+    parser.add_argument("--db", metavar="FILE", help="the inbox's file (default: inbox.db in the data folder)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the messages that are wanted."""
+    if args.csv and args.json:
+        raise ToolError("--csv and --json: one of the two, please")
+    output = Output(args.json)
+    found = find(args.db or str(default_path()), Query(args.text, args.sender, args.since, args.until, args.limit))
+    if args.csv:
+        _write_table(found, output)
+        return 0
+    for one in found:
+        if isinstance(one, str):
+            output.warn(one, {"event": "warning", "text": one})
+        else:
+            output.show((one,), Stored.line, _message)
+    return 0
+
+
+def _when(text: str) -> float:
+    """Read a point in time, in the time of this computer: the type of --since and --until."""
+    ago = re.fullmatch(r"(\d{1,6})([smhdw])", text)
+    try:
+        if ago:
+            return (datetime.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).timestamp()
+        if ":" in text[:3]:
+            return datetime.combine(datetime.now().date(), time.fromisoformat(text)).timestamp()
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(f"{text}: a time such as 2026-11-26T14:00, 14:00 or 2h was expected") from None
+
+
+def _until(text: str) -> float:
+    """Read the end of a span of time: of a day alone it is the end."""
+    try:
+        return _when((date.fromisoformat(text) + timedelta(days=1)).isoformat())
+    except (ValueError, OverflowError):
+        return _when(text)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text}: a number was expected")
+    return int(text)
+
+
+def _message(one: Stored) -> list[Part]:
+    """Return the line of a message for people."""
+    message = one.message
+    line: list[Part] = [(datetime.fromtimestamp(message.received).strftime("%Y-%m-%d %H:%M:%S "), "dim")]
+    if one.signature == "good":
+        line.append(("signed ", "green"))
+    line.append((message.sender, "bold"))
+    if message.user is not None:
+        line.append((f" ({message.user})", "dim"))
+    marks = [mark for mark in ("expired", "stale") if getattr(message, mark)]
+    if message.disguised:
+        marks.append(f"in the name of {message.author}")
+    if one.signature not in (None, "good"):
+        marks.append(f"signature {one.signature}")
+    line += [(f" [{mark}]", "bold red") for mark in marks]
+    if message.subject:
+        line.append((f" {message.subject}:", "italic"))
+    text, _ = message.text()
+    if text is None:
+        line.append((f" {len(message.body)} octets of {message.content_type}", "dim"))
+    else:
+        line.append(Lines(" " + text.rstrip().replace("\r\n", "\n").replace("\n", "\n" + _INDENT)))
+    return line
+
+
+def _write_table(found: Iterable[Stored | str], output: Output) -> None:
+    """Write lines of comma-separated values (RFC 4180) to stdout."""
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for one in found:
+        if isinstance(one, str):
+            output.warn(one)
+            continue
+        line = one.line()
+        cells = [harmless(str("" if line.get(name) is None else line[name]), lines=True) for name in _COLUMNS]
+        table.writerow([f"'{cell}" if cell.startswith(_FORMULAS) else cell for cell in cells])
+    sys.stdout.flush()
