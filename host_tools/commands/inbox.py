@@ -119,6 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     _check(args)
+    args.zones = arguments.take_zones(args)
     options = _options(args)
     screen = Screen(Output(args.json))
     store = Store(args.db or str(default_path()), screen.warning)
@@ -177,5 +178,6 @@ def _options(args: argparse.Namespace) -> Options:
         notifies=args.imdn,
         registers=bool(args.register),
         wires=arguments.trace(args),
+        zones=args.zones,
         reads_stdin=args.interactive or sys.stdin.isatty(),
     )

@@ -5,6 +5,7 @@ import asyncio
 import os
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from sipmote.agent.budget import POLICIES
 from sipmote.agent.errors import AgentError, UsageError
@@ -15,6 +16,9 @@ from sipmote.send.content import Content
 from sipmote.send.fields import further_fields
 from sipmote.sip import arguments
 
+if TYPE_CHECKING:  # loaded for who asks for S/MIME
+    from sipmote.smime.writer import Writer
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sipmote send`."""
@@ -22,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Send one message. Exit code: 0 delivered, 3 accepted by a server for later, 4 refused or failed, "
         "5 no answer in time or unreachable, 2 wrong use."
     )
-    parser.add_argument("uri", metavar="URI", help="who it is for, e.g. 'sip:desk@192.0.2.1;transport=tcp'")
+    parser.add_argument(
+        "uri",
+        metavar="URI",
+        help="who it is for, e.g. 'sip:desk@192.0.2.1;transport=tcp' or 'sip:desk@[fe80::1%%eth0]'",
+    )
     parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from stdin")
     parser.add_argument(
         "--from",
@@ -103,18 +111,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _order(args: argparse.Namespace) -> Order:
+    zones = arguments.take_zones(args)
     credentials = arguments.credentials(args)
-    (display, sender), writer = arguments.address("--from", args.sender), None
     if args.timeout is not None and not 0 < args.timeout < threading.TIMEOUT_MAX:
         raise UsageError(f"--timeout {args.timeout:g}: seconds above 0 were expected")
-    if args.with_certificate and not args.sign:
-        raise ToolError("--with-certificate: whose? Add --sign FILE")
-    if args.sign or args.encrypt_to:
-        from sipmote.smime.writer import make_writer, signing_name
-
-        if args.sign:
-            sender = signing_name(args.sign, sender)
-        writer = make_writer(args.sign, args.encrypt_to, args.with_certificate)
+    display, sender = arguments.address("--from", args.sender)
+    sender, writer = _protection(args, sender)
     target = os.fsencode(args.uri)
     subject = None if args.subject is None else os.fsencode(args.subject)
     notify = args.notify or args.wait > 0
@@ -140,4 +142,18 @@ def _order(args: argparse.Namespace) -> Order:
         tls=arguments.tls(args),
         dns=args.dns,
         wires=arguments.trace(args),
+        zones=zones,
     )
+
+
+def _protection(args: argparse.Namespace, sender: str | None) -> tuple[str | None, "Writer | None"]:
+    """Return who it is from, whom the certificate may name, and what signs and encrypts, if anything does."""
+    if args.with_certificate and not args.sign:
+        raise ToolError("--with-certificate: whose? Add --sign FILE")
+    if not (args.sign or args.encrypt_to):
+        return sender, None
+    from sipmote.smime.writer import make_writer, signing_name
+
+    if args.sign:
+        sender = signing_name(args.sign, sender)
+    return sender, make_writer(args.sign, args.encrypt_to, args.with_certificate)

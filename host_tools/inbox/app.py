@@ -35,7 +35,7 @@ from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store, trouble
 from sipmote.sip.clock import now_ms, wall_clock
-from sipmote.sip.places import Bind, Wire
+from sipmote.sip.places import Bind, Wire, Zones
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
@@ -91,6 +91,7 @@ class Options:
     notifies: bool
     registers: bool
     wires: Sequence[Wire]
+    zones: Zones
     reads_stdin: bool
 
 
@@ -152,7 +153,9 @@ class Inbox:
         self._login = Login(options.users, options.realm, _KEEP, screen.warning) if options.users else None
         self._ua = _user_agent(options, self._login)
         resolver = Resolver(server=options.dns)
-        self._shell = Shell(self._ua, self, options.tls, resolver, options.proxy, wires=options.wires)
+        self._shell = Shell(
+            self._ua, self, options.tls, resolver, options.proxy, wires=options.wires, zones=options.zones
+        )
         self._relay = self._make_relay(options.relay_to) if options.relay_to else None
         self._notifier = Notifier(self._ua, self._shell, screen.warning) if options.notifies else None
         self._keyboard = Keyboard(self._ua, self._shell, screen) if options.reads_stdin else None

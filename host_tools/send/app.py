@@ -21,7 +21,7 @@ from sipmote.people import user_name
 from sipmote.send.content import Content, joins
 from sipmote.send.heard import Heard, in_words
 from sipmote.sip.clock import wall_clock
-from sipmote.sip.places import Bind, Wire
+from sipmote.sip.places import Bind, Wire, Zones
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
@@ -51,7 +51,7 @@ class Order:
     target, sender, proxy: URIs; no sender: who is at this computer. display: his name, in its quotes. fields: further
     header lines. subject: of the header field. notifies: is content to ask for a notification? wait_s: seconds to wait
     for it. timeout_s: seconds for it all, None for those of the protocol. protects: is content S/MIME? wires: who sees
-    the messages. The others as UserAgent takes them.
+    the messages. zones: of link-local addresses. The others as UserAgent takes them.
     """
 
     target: bytes
@@ -74,6 +74,7 @@ class Order:
     tls: Tls
     dns: tuple[str, int] | None
     wires: Sequence[Wire]
+    zones: Zones
 
 
 async def send(order: Order, output: Output) -> int:
@@ -151,6 +152,8 @@ class Report:
             return " (check the name and the password)" if order.credentials else " (add --user NAME)"
         if order.protects and event["status"] in _HINTS:
             return _HINTS[event["status"]]
+        if event["reason"] == "Invalid argument" and "[fe80:" in first_hop.lower():
+            return " (a link-local address needs its interface, as in [fe80::1%eth0])"
         if "contact" in event:
             return f" (it names {event['contact']}: try that yourself, or name a proxy that can with --proxy)"
         if "heard" in event:
@@ -187,7 +190,9 @@ class Sender:
         self._fit(b"", "refuse", self._ua.aor)  # says what is wrong before anything is opened
         self._heard = Heard()
         wires = (self._heard, *order.wires)
-        self._shell = Shell(self._ua, self, order.tls, resolver, im_server or order.proxy, wires=wires)
+        self._shell = Shell(
+            self._ua, self, order.tls, resolver, im_server or order.proxy, wires=wires, zones=order.zones
+        )
         self._takes_cpim = True  # as far as we know
         self._until = None if order.timeout_s is None else asyncio.get_running_loop().time() + order.timeout_s
         self._outcome: asyncio.Future[tuple[Outcome, str]]

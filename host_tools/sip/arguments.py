@@ -9,7 +9,7 @@ from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port, parse_uri
 from sipmote.errors import ToolError
 from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
-from sipmote.sip.places import Bind, Wire
+from sipmote.sip.places import Bind, Wire, split_zone, with_zone
 from sipmote.sip.tls import Tls, load_tls
 from sipmote.sip.trace import open_trace
 
@@ -95,6 +95,7 @@ def _dns_server(text: str) -> tuple[str, int]:
 def bind(text: str) -> Bind:
     """Read "udp:HOST:PORT", "tcp:HOST:PORT" or "tls:HOST:PORT", IPv6 in brackets: the type of a --bind argument."""
     transport, _, rest = text.partition(":")
+    rest, zones = split_zone(rest)
     try:
         host, port = parse_host_port(rest.encode())
     except ParseError:
@@ -103,7 +104,26 @@ def bind(text: str) -> Bind:
         raise argparse.ArgumentTypeError(
             f"{text}: udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT was expected, IPv6 in brackets"
         )
-    return Bind(transport.upper().encode(), host.decode(), port)
+    return Bind(transport.upper().encode(), with_zone(host, zones), port)
+
+
+def take_zones(args: argparse.Namespace) -> dict[bytes, str]:
+    """Take the zones of link-local addresses out of the URIs in args, as in sip:desk@[fe80::1%eth0]; returns them.
+
+    An address without a zone of its own has that of --bind.
+    """
+    zones: dict[bytes, str] = {}
+    for one in args.bind or ():
+        address, _, zone = one.host.partition("%")
+        if zone:
+            zones |= {b"": zone, address.encode(): zone}
+    for name in ("uri", "sender", "proxy", "register", "relay_to"):
+        text = getattr(args, name, None)
+        if text:
+            text, found = split_zone(text)
+            setattr(args, name, text)
+            zones |= found
+    return zones
 
 
 def uri(option: str, text: str | None) -> bytes | None:

@@ -1,10 +1,16 @@
 """Places and flows: where we listen, how hosts and ports are written, and who hears of what comes."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 Flow = tuple[Any, ...]  # (transport, host, port, ...): see shell.py
+Zones = Mapping[bytes, str]  # link-local address: the interface that leads there; b"": for those not named
+
+# RFC 4007 section 11 writes the zone behind %, RFC 6874 behind %25. It means nothing on another machine, so that no
+# message may have it.
+_ZONE = re.compile(r"\[(fe[89ab][0-9a-f]:[0-9a-f:.]*)%(?:25)?([\w.~-]+)\]", re.IGNORECASE)
 
 
 class FlowOwner(Protocol):
@@ -50,3 +56,18 @@ def place(host: str, port: int) -> str:
 def without_scope(host: str) -> str:
     """Return a socket's host without the scope of a link-local address, which means nothing elsewhere."""
     return host.partition("%")[0]
+
+
+def split_zone(text: str) -> tuple[str, dict[bytes, str]]:
+    """Return a URI or a place without the zone of its link-local address, and that address with its zone, if any."""
+    found = _ZONE.search(text)
+    if not found:
+        return text, {}
+    return f"{text[: found.start()]}[{found[1]}]{text[found.end() :]}", {found[1].lower().encode(): found[2]}
+
+
+def with_zone(host: bytes, zones: Zones) -> str:
+    """Return a flow's host as a socket wants it: a link-local address with its zone, if that is known."""
+    is_local = host[:2] == b"fe" and host[2:3] in (b"8", b"9", b"a", b"b") and b":" in host
+    zone = zones.get(host) or zones.get(b"") if is_local else None
+    return f"{host.decode()}%{zone}" if zone else host.decode()

@@ -24,7 +24,7 @@ from sipmote.agent.user_agent import UserAgent
 from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
 from sipmote.sip.clock import now_ms
-from sipmote.sip.places import Bind, Flow, Wire
+from sipmote.sip.places import Bind, Flow, Wire, Zones
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.streams import Streams
@@ -62,11 +62,12 @@ class Shell:
         first_hop: bytes | None = None,
         idle_s: float = IDLE_S,
         wires: Sequence[Wire] = (),
+        zones: Zones | None = None,
     ) -> None:
         """Make a shell with nothing open; call it within the running loop that is to serve it.
 
         first_hop: the URI that all requests go to, the user agent's proxy; None: each goes where its own URI leads.
-        wires: who sees each message, in both directions.
+        wires: who sees each message, in both directions. zones: of link-local addresses.
         """
         self._ua = user_agent
         self._application = application
@@ -75,8 +76,8 @@ class Shell:
         self._sweep_s = idle_s / 10
         self._wires = wires
         self._loop = asyncio.get_running_loop()
-        self._udp = UdpSockets(self)
-        self._streams = Streams(self, tls, idle_s)
+        self._udp = UdpSockets(self, zones or {})
+        self._streams = Streams(self, tls, idle_s, zones or {})
         self._looking_up: dict[bytes, asyncio.Task[None]] = {}  # by URI
         self._batch: list[MessageReceived] = []
         self._settling = False

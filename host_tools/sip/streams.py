@@ -11,11 +11,11 @@ from typing import Any
 
 from sipmote.agent.stream import Framer
 from sipmote.agent.uri import bracketed
-from sipmote.sip.places import Flow, FlowOwner, without_scope
+from sipmote.sip.places import Flow, FlowOwner, Zones, with_zone, without_scope
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.tls import Tls
-from sipmote.sip.udp import bound_socket, local_host
+from sipmote.sip.udp import bound_socket, local_host, numeric
 
 _CONNECT_S = 20.0  # below Timer F, so that a host that swallows SYN is reported as such
 _HANDSHAKE_S = 10.0
@@ -28,11 +28,12 @@ _CLOSING_S = 1.0  # in which written octets may leave
 class Streams:
     """The streams of a shell."""
 
-    def __init__(self, owner: FlowOwner, tls: Tls | None, idle_s: float) -> None:
+    def __init__(self, owner: FlowOwner, tls: Tls | None, idle_s: float, zones: Zones) -> None:
         """idle_s: a stream that brings no whole message or ping for so long is closed."""
         self._owner = owner
         self._tls = tls
         self._idle_s = idle_s
+        self._zones = zones
         self._loop = asyncio.get_running_loop()
         self._listeners: list[tuple[bytes, asyncio.Server]] = []
         self.connections: dict[Flow, Connection] = {}
@@ -85,7 +86,7 @@ class Streams:
 
     def sent_by(self, flow: Flow) -> tuple[str, bytes]:
         """Return (host, host:port) of ours as the end of a flow sees us; raises OSError where it can't be reached."""
-        host = local_host((flow[1].decode(), flow[2]))
+        host = local_host(numeric(with_zone(flow[1], self._zones), flow[2])[1])
         ports = [server.sockets[0].getsockname()[1] for kind, server in self._listeners if kind == flow[0]]
         return host, bracketed(host.encode()) + (b":%d" % ports[0] if ports else b"")
 
@@ -96,7 +97,7 @@ class Streams:
             client = self._tls.client if self._tls else ssl.create_default_context()
             expected = (name or [host])[0].decode()
             security = {"ssl": client, "server_hostname": expected, "ssl_handshake_timeout": _HANDSHAKE_S}
-        opening = self._loop.create_connection(lambda: connection, host.decode(), port, **security)
+        opening = self._loop.create_connection(lambda: connection, with_zone(host, self._zones), port, **security)
         try:
             await asyncio.wait_for(opening, _CONNECT_S)
         except OSError as error:  # a TimeoutError among them

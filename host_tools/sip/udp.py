@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from sipmote.agent.uri import bracketed
-from sipmote.sip.places import Flow, FlowOwner, without_scope
+from sipmote.sip.places import Flow, FlowOwner, Zones, with_zone, without_scope
 from sipmote.sip.reasons import reason_of
 
 _ROUTED_S = 60.0  # how long the local socket chosen for an address is used
@@ -25,8 +25,9 @@ _IP_RECVERR, _IPV6_RECVERR = 11, 25  # of linux/in.h and linux/in6.h: tell an un
 class UdpSockets:
     """The sockets of a shell that carry datagrams, at the places where it listens and one more where none leads on."""
 
-    def __init__(self, owner: FlowOwner) -> None:
+    def __init__(self, owner: FlowOwner, zones: Zones) -> None:
         self._owner = owner
+        self._zones = zones
         self._loop = asyncio.get_running_loop()
         self._sockets: list[socket.socket] = []
         self._routes: dict[Flow, tuple[float, socket.socket, Any]] = {}  # flow -> (good until, socket, address)
@@ -89,8 +90,7 @@ class UdpSockets:
         if len(flow) > 3:
             return flow[3], (flow[1].decode(), flow[2], *flow[4:])
         if flow not in self._routes:
-            found = socket.getaddrinfo(flow[1], flow[2], type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
-            family, _, _, _, address = found[0]
+            family, address = numeric(with_zone(flow[1], self._zones), flow[2])
             self._routes[flow] = (self._loop.time() + _ROUTED_S, self._socket_for(family, address), address)
         return self._routes[flow][1:]
 
@@ -98,7 +98,7 @@ class UdpSockets:
         """Choose the bound socket whose address leads to this one, or open another."""
         ours = local_host(address)
         for sock in self._sockets:
-            if sock.family == family and sock.getsockname()[0] in (ours, "0.0.0.0", "::"):
+            if sock.family == family and without_scope(sock.getsockname()[0]) in (ours, "0.0.0.0", "::"):
                 return sock
         return self.open(family, ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
 
@@ -144,6 +144,12 @@ def bound_socket(family: int, kind: int, address: Any) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def numeric(host: str, port: int) -> tuple[int, Any]:
+    """Return family and socket address of an IP address, perhaps with a zone; raises OSError for what is none here."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+    return found[0][0], found[0][4]
 
 
 def local_host(address: Any, sock: socket.socket | None = None) -> str:

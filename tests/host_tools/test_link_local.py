@@ -1,0 +1,60 @@
+"""Link-local IPv6 addresses: the zone that a person names leads the sockets, and no message has it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from sipmote.sip.arguments import bind
+from sipmote.sip.places import split_zone, with_zone
+from tests.host_tools.peers import Running, sipmote
+
+
+def own_address() -> tuple[str, str]:
+    """Return a link-local address of this machine and its interface; skips where there is none."""
+    table = Path("/proc/net/if_inet6")
+    for line in table.read_text().splitlines() if table.exists() else ():
+        digits, *_, name = line.split()
+        if digits.startswith("fe8"):
+            return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits)), name
+    pytest.skip("no interface here has a link-local address")
+
+
+def test_a_zone_is_taken_out_of_what_a_person_writes() -> None:
+    for text, rest, zones in (
+        ("sip:desk@[fe80::1%eth0]:5070;transport=tcp", "sip:desk@[fe80::1]:5070;transport=tcp", {b"fe80::1": "eth0"}),
+        ("SIP:[FEBF::A%25wlp3s0.7]", "SIP:[FEBF::A]", {b"febf::a": "wlp3s0.7"}),
+        ("sip:a%20b@[fe80::1]", "sip:a%20b@[fe80::1]", {}),
+        ("sip:desk@[fec0::1%eth0]", "sip:desk@[fec0::1%eth0]", {}),
+        ("sip:desk@192.0.2.1", "sip:desk@192.0.2.1", {}),
+    ):
+        assert split_zone(text) == (rest, zones)
+    zones = {b"fe80::1": "eth0", b"": "wlan0"}
+    hosts = (b"fe80::1", b"fe80::2", b"2001:db8::1", b"192.0.2.1", b"febf.example.org")
+    shown = ["fe80::1%eth0", "fe80::2%wlan0", "2001:db8::1", "192.0.2.1", "febf.example.org"]
+    assert [with_zone(host, zones) for host in hosts] == shown
+    assert bind("udp:[fe80::1%eth0]:5060").host == "fe80::1%eth0"
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_messages_go_over_a_link_and_name_no_zone(transport: str, tmp_path: Path) -> None:
+    """The target, a proxy, and an address whose zone --bind has named; without one the remedy is told"""
+    address, interface = own_address()
+    place = f"[{address}%{interface}]"
+    trace = tmp_path / "trace"
+    running = Running("inbox", "--json", "--db", ":memory:", "--bind", f"{transport}:{place}:0", "--trace", str(trace))
+    try:
+        port = int(running.event("ready")["bind"][0].rpartition(":")[2])
+        for target, more in (
+            (f"sip:desk@{place}:{port};transport={transport}", ()),
+            (f"sip:desk@{place.replace('%', '%25')}:{port};transport={transport}", ()),
+            ("sip:desk@example.org", ("--proxy", f"sip:{place}:{port};transport={transport}")),
+            (f"sip:desk@[{address}]:{port};transport={transport}", ("--bind", f"{transport}:{place}:0")),
+        ):
+            assert sipmote("send", target, "hi", *more) == (0, "delivered: 200 OK\n", ""), target
+            assert running.event("message")["source"].startswith(f"[{address}]:")
+        code, _, err = sipmote("send", f"sip:desk@[{address}]:{port};transport={transport}", "hi")
+        assert code == 5 and "needs its interface" in err
+    finally:
+        running.end()
+    assert f"%{interface}" not in trace.read_text() and trace.read_text().count("    hi\n") == 4
