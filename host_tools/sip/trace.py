@@ -3,16 +3,22 @@
 Whoever sees it may ask others for help with it: what a password could be found out by is left out.
 """
 
+import atexit
 import os
+import queue
 import re
 import sys
+import threading
+import time
+from collections.abc import Callable
 from datetime import datetime
-from typing import TextIO
 
 from sipmote.console import harmless
 from sipmote.errors import ToolError
 from sipmote.sip.places import Flow, place
 
+_MOST_WAITING = 256  # messages that a slow reader may leave with us
+_FINISHING_S = 1.0  # in which they may be written at the end
 _HIDDEN = b"***"
 # A field with credentials or a server's proof of them, its folded lines included; in a body, too.
 _SECRET = re.compile(
@@ -27,8 +33,8 @@ _USER_PASSWORD = re.compile(rb"(\bsips?:[^\s:@<>;]+):[^\s@<>]*@", re.IGNORECASE)
 class Trace:
     """Writes each message with its time, direction and flow. Its lines are indented, so that none passes for ours."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._put = write
 
     def sent(self, data: bytes, flow: Flow) -> None:
         """We have sent this."""
@@ -43,16 +49,51 @@ class Trace:
         self._write(f"{_name(flow)}: {text}", b"")
 
     def _write(self, title: str, data: bytes) -> None:
-        time = datetime.now().isoformat(" ", "milliseconds")
+        at = datetime.now().isoformat(" ", "milliseconds")
         text = redacted(data).decode("utf-8", "backslashreplace")
         lines = harmless(text, lines=True).split("\n") if text.strip() else []
         while lines and not lines[-1]:
             lines.pop()
+        self._put("".join([f"{at} {harmless(title)}\n", *[f"    {line}\n" for line in lines], "\n"]))
+
+
+class Writer:
+    """Writes to a file, a pipe or a terminal in a thread of its own: a reader that stalls holds up no message."""
+
+    def __init__(self, descriptor: int) -> None:
+        """descriptor: of what is open for writing."""
+        self._descriptor = descriptor
+        self._waiting: queue.Queue[bytes] = queue.Queue(_MOST_WAITING)
+        self._lost = 0
+        threading.Thread(target=self._run, daemon=True).start()
+        atexit.register(self.finish)
+
+    def write(self, text: str) -> None:
+        """Write this soon; where too much waits it is only counted, and told later."""
+        octets = text.encode("utf-8", "backslashreplace")
+        if self._lost:
+            octets = b"(%d messages are not shown: their reader was too slow)\n\n%s" % (self._lost, octets)
         try:
-            self._file.write("".join([f"{time} {harmless(title)}\n", *[f"    {line}\n" for line in lines], "\n"]))
-            self._file.flush()
-        except (OSError, ValueError):  # its reader has gone: that is no reason to stop
-            pass
+            self._waiting.put_nowait(octets)
+            self._lost = 0
+        except queue.Full:
+            self._lost += 1
+
+    def finish(self) -> None:
+        """Let what waits be written, for a while."""
+        deadline = time.monotonic() + _FINISHING_S
+        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+    def _run(self) -> None:
+        while True:
+            octets = self._waiting.get()
+            while octets:
+                try:
+                    octets = octets[os.write(self._descriptor, octets) :]
+                except OSError:  # its reader has gone, or the disk is full: that is no reason to stop
+                    break
+            self._waiting.task_done()
 
 
 def redacted(data: bytes) -> bytes:
@@ -77,12 +118,12 @@ def _without_secrets(field: re.Match[bytes]) -> bytes:
 def open_trace(path: str) -> Trace:
     """Return a trace that goes to a file, which only its owner can read, or, for "-", to stderr. Raises ToolError."""
     if path == "-":
-        return Trace(sys.stderr)
+        return Trace(Writer(sys.stderr.fileno()).write)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
         raise ToolError(f"can't write the trace to {path}: {error.strerror}; name another file with --trace") from None
-    return Trace(open(descriptor, "a", encoding="utf-8", errors="backslashreplace"))
+    return Trace(Writer(descriptor).write)
 
 
 def _name(flow: Flow) -> str:

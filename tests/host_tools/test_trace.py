@@ -2,10 +2,11 @@
 
 import hashlib
 import io
+import os
 import stat
 from pathlib import Path
 
-from sipmote.sip.trace import Trace, redacted
+from sipmote.sip.trace import Trace, Writer, redacted
 from tests.host_tools.peers import Peer, Running, inbox, message, sipmote
 from tests.sip_peer import Peer as SipPeer
 
@@ -47,7 +48,7 @@ def test_credentials_lose_what_a_password_could_be_guessed_by() -> None:
 def test_a_message_has_its_time_direction_and_flow_and_can_pass_for_nothing_else() -> None:
     """R0-P13: octets that would steer a terminal are escaped, lines of a message are indented"""
     file = io.StringIO()
-    trace = Trace(file)
+    trace = Trace(file.write)
     trace.came("MESSAGE x SIP/2.0\r\n\r\nüb\x1b[2J\n2026-01-01 sent to \xff".encode(), FLOW)
     trace.sent(b"\r\n\r\n", FLOW)
     trace.failed((b"UDP", b"192.0.2.1", 5060), "connection refused")
@@ -99,6 +100,37 @@ def test_the_inbox_has_it_too(tmp_path: Path) -> None:
         sock.sendall(message("1", transport="TCP") + message("2", transport="TCP"))
         for _ in range(2):
             running.event("message")
-    text = path.read_text()
+    text = path.read_text()  # it is whole when the inbox has ended
     assert text.count("received from tcp:127.0.0.1:") == 2 == text.count("    SIP/2.0 200 OK\n")
     assert text.count("    Watson, come here.\n") == 2
+
+
+def test_a_reader_that_stalls_holds_up_nobody_and_what_is_left_out_is_told() -> None:
+    """R0-P19"""
+    reading, writing = os.pipe()
+    writer = Writer(writing)
+    for number in range(1000):
+        writer.write(f"{number} {'x' * 1000}\n")
+    kept = b""
+    while b"\n255 " not in kept:
+        kept += os.read(reading, 65536)
+    writer.write("last\n")
+    while b"last\n" not in kept:
+        kept += os.read(reading, 65536)
+    lost = int(kept.partition(b"(")[2].partition(b" messages are not shown")[0])
+    assert 0 < lost < 745 and kept.count(b"x\n") == 1000 - lost
+    os.close(reading)
+    writer.write("nobody reads this\n")
+    writer.finish()
+
+
+def test_an_inbox_answers_while_nobody_reads_its_trace(tmp_path: Path) -> None:
+    """R0-P19: stderr is a pipe that fills up"""
+    reading, writing = os.pipe()
+    with inbox("--trace", stderr=writing) as running, running.udp() as sock:
+        os.close(writing)
+        for number in range(600):
+            sock.send(message(f"call-{number}", b"x" * 500))
+            assert sock.recv(2000).startswith(b"SIP/2.0 200")
+            running.event("message")
+    os.close(reading)
