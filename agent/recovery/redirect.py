@@ -13,6 +13,8 @@ from ..uri import parse_uri
 
 _USE_PROXY = const(305)
 _BEST = const(1000)  # a q value of 1, in thousandths
+_MOST = const(16)  # Contacts that are looked at
+_LONGEST = const(4096)  # octets of a line of them
 
 
 def amend(request: Request, status: int, response: Message | None, peers: Peers, now: int) -> Request | None:
@@ -30,11 +32,16 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
 
 
 def best_first(values: list[bytes]) -> tuple:
-    """Return the URIs in Contact values, those with the highest q first (RFC 3261 section 20.10); 1 without a q."""
+    """Return the URIs in Contact values, those with the highest q first (RFC 3261 section 20.10); 1 without a q.
+
+    Nobody has more than a handful: what comes beyond that is left.
+    """
     found: list = []
-    for value in values:
+    for value in values[:_MOST]:
+        if len(value) > _LONGEST:
+            continue
         try:
-            for contact in split_list(value):
+            for contact in split_list(value)[:_MOST]:
                 _, uri, params = parse_address(contact)
                 found.append((-_thousandths(param(params, b"q")), len(found), uri))
         except ParseError:

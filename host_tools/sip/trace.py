@@ -25,9 +25,9 @@ _SECRET = re.compile(
     rb"^((?:proxy-)?authorization|authentication-info)([ \t]*:(?:[ \t]|\r?\n[ \t])*)((?:[^\r\n]|\r?\n[ \t])*)",
     re.IGNORECASE | re.MULTILINE,
 )
-_PARAMETER = re.compile(rb'([!-+\--<>-~]+)[ \t\r\n]*=[ \t\r\n]*("(?:[^"\\]|\\.)*"|[^\s",]+)', re.DOTALL)
+_PARAMETER = re.compile(rb'([!-+\--<>-~]{1,64}+)[ \t\r\n]*=[ \t\r\n]*("(?:[^"\\]|\\.)*"|[^\s",]+)', re.DOTALL)
 _SHOWN = (b"username", b"realm", b"nonce", b"uri", b"algorithm", b"opaque", b"qop", b"nc", b"userhash", b"nextnonce")
-_USER_PASSWORD = re.compile(rb"(\bsips?:[^\s:@<>;]+):[^\s@<>]*@", re.IGNORECASE)
+_USER_PASSWORD = re.compile(rb"(\bsips?:[^\s:@<>;]{1,128}+):[^\s@<>]{0,128}@", re.IGNORECASE)
 
 
 class Trace:

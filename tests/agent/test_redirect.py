@@ -92,6 +92,19 @@ def test_contacts_are_tried_best_first_and_the_next_when_one_fails():
         assert only(events) == Outcome(b"1", "failed", int(status_line[:3]), status_line[4:], None)
 
 
+def test_a_redirect_with_more_contacts_than_anybody_has_is_short_work():
+    """R3261-8.1-12: a line of 16, of which a request tries eight; a line of thousands is left"""
+    contacts = [b"<sip:a%d@192.0.2.2>" % i for i in range(20)]
+    ua = board()
+    events = redirected(ua, ua.send(b"1", A, b"hot", NOW), b",".join(contacts * 300), b", ".join(contacts))
+    count = 0
+    while type(only(events)) is Transmit:
+        assert sent(events).uri == b"sip:a%d@192.0.2.2" % count
+        count += 1
+        events = redirected(ua, events, status_line=b"404 No")
+    assert count < 9
+
+
 def test_a_refusal_for_all_and_a_silent_contact():
     """R3261-8.1-12: a 6xx speaks for all contacts, silence for one"""
     for refusal in (b"603 Decline", None):
