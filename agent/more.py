@@ -44,6 +44,10 @@ class More:
         if attempt is None:
             return (Dropped("a response to no request of ours", flow),)
         date = message.get(b"date")
+        if message.status < 300 and attempt.request.fallback is not None and message.get(b"accept"):
+            from .recovery.fallback import heed
+
+            heed(attempt.request, message, self._uac.rescue().peers)
         return self._uac.answered(attempt, message.status, message.reason, date, message, now)  # type: ignore[no-any-return]
 
     def _take_request(self, message: Message, flow: tuple, now: int) -> list | tuple:
@@ -110,7 +114,7 @@ class More:
         return fit_message(self._uac, *arguments, **options)  # type: ignore[arg-type]
 
     def has_refused(self, target: bytes, content_type: bytes) -> bool:
-        """Has target's user agent refused (415, 406, 488) a content type that had a fallback?"""
+        """Has target's user agent refused a content type that had a fallback, by 415, 406, 488 or its Accept?"""
         from .target import read_target
 
         key = read_target(target, b"", (b"TLS",))[2]

@@ -27,6 +27,13 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
     return changed(request, content_type=content_type, content_line=line, body=body, fallback=None, tried=tried)
 
 
+def heed(request: Request, response: Message, peers: Peers) -> None:
+    """Believe the Accept of a 2xx: many show their people whatever comes, and say there what they can read."""
+    accepted = [media_type(value) for value in b",".join(response.all(b"accept")).split(b",")]
+    if not takes(accepted, media_type(request.content_type)):  # type: ignore[attr-defined]
+        peers.refuse(request.peer, request.content_type)  # type: ignore[attr-defined]
+
+
 def _as_sip(request: Request) -> Request | None:
     """Return the request with an im: or tel: URI written as sip:, once."""
     uri = parse_uri(request.uri)

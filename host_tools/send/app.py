@@ -193,7 +193,6 @@ class Sender:
         self._shell = Shell(
             self._ua, self, order.tls, resolver, im_server or order.proxy, wires=wires, zones=order.zones
         )
-        self._takes_cpim = True  # as far as we know
         self._until = None if order.timeout_s is None else asyncio.get_running_loop().time() + order.timeout_s
         self._outcome: asyncio.Future[tuple[Outcome, str]]
         # by Call-ID, which is the Message-ID, too: what a notification said
@@ -243,10 +242,7 @@ class Sender:
         call_id = self._ua.new_call_id()
         self._outcome = loop.create_future()
         self._told[call_id.decode()] = loop.create_future()
-        content = order.content.of(text, sender, call_id)
-        if "fallback" in content and not self._takes_cpim:
-            content = dict(zip(("content_type", "body"), content["fallback"], strict=True))
-        options = {**self._options, "compact": compact, **content}
+        options = {**self._options, "compact": compact, **order.content.of(text, sender, call_id)}
         send = self._shell.send(call_id, order.target, sender=sender, **options)
         await asyncio.wait_for(send, self._left())
         await asyncio.wait((self._outcome,), timeout=self._left())
@@ -254,10 +250,8 @@ class Sender:
             reason = f"no final response in {order.timeout_s:g} s".encode()
             self._outcome.set_result((Outcome(call_id, "timeout", 408, reason, None), ""))
         code, event = self._report.read(*self._outcome.result(), self._heard)
-        is_plain = self._ua.has_refused(order.target, imdn.CPIM) or ("fallback" not in content and not order.protects)
-        if code == ACCEPTED and order.notifies and is_plain:
+        if code == ACCEPTED and order.notifies and not order.protects and self._heard.sent_as() != imdn.CPIM:
             event |= {"notification": None, "no_notification": _NO_CPIM}
-        self._takes_cpim = self._takes_cpim and not self._heard.refuses(imdn.CPIM)
         return code, event
 
     async def _wait(self, results: list[Result], sender: bytes) -> list[Result]:

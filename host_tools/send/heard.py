@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from sipmote.agent.events import Outcome
-from sipmote.agent.headers.values import media_type, takes
+from sipmote.agent.headers.values import media_type
 from sipmote.agent.message import Message
 from sipmote.agent.notices import Dropped, Provisional
 from sipmote.sip.places import Flow, place
@@ -61,10 +61,10 @@ class Heard:
 
     # What can be said of it
 
-    def refuses(self, content_type: bytes) -> bool:
-        """Does the Accept of the last response leave this content type out?"""
-        values = self._came[0].all(b"accept")
-        return bool(values) and not takes([media_type(one) for one in b",".join(values).split(b",")], content_type)
+    def sent_as(self) -> bytes:
+        """Return the type and subtype that the last request went out with."""
+        *_, request = self._requests.values()
+        return media_type(request.get(b"content-type") or b"")
 
     def contacts(self) -> str:
         """Return the Contacts of the last response, for people."""

@@ -69,6 +69,23 @@ def test_a_406_or_488_of_message_cpim_says_the_same():
         assert answer(ua, send(ua, b"1"), status, b"Accept: application/sdp\r\n")[0].status == status
 
 
+def test_the_accept_of_a_200_is_believed():
+    """R3428-T1.3: who takes message/cpim without a word, and lists what it can show; no Accept says nothing"""
+    for accept, expected in (
+        (b"Accept: text/plain, application/im-iscomposing+xml\r\n", FALLBACK),
+        (b"Accept: text/plain\r\nAccept: Message/CPIM;q=0.5\r\n", (CPIM, b"wrapped")),
+        (b"Accept: */*\r\n", (CPIM, b"wrapped")),
+        (b"", (CPIM, b"wrapped")),
+    ):
+        ua = agent()
+        assert answer(ua, send(ua, b"1"), 200, accept)[0].name == "delivered"
+        assert kind(send(ua, b"2")) == expected
+    ua = agent()
+    (transmit,) = ua.send(b"1", DESK, b"hot", 0)
+    assert answer(ua, Message(transmit.data), 200, b"Accept: text/html\r\n")[0].name == "delivered"
+    assert kind(send(ua, b"2")) == (CPIM, b"wrapped")
+
+
 def test_a_peer_that_takes_neither_is_asked_once():
     for accept in (b"Accept: image/png\r\n", b"Accept: application/*\r\n"):
         ua = agent()
