@@ -3,10 +3,10 @@
 
 def parse_date(value: bytes | None) -> int | None:
     """Return the Unix seconds of a Date value, or None for one that is absent, malformed or not GMT."""
-    words = value.split() if value else []
-    if len(words) != 6 or words[5] != b"GMT":
+    words = value.lower().split() if value else []  # literals of the grammar have no case (RFC 3261 section 25.1)
+    if len(words) != 6 or words[5] != b"gmt":
         return None
-    month = b"JanFebMarAprMayJunJulAugSepOctNovDec".find(words[2])
+    month = b"janfebmaraprmayjunjulaugsepoctnovdec".find(words[2])
     clock = words[4].split(b":")
     if len(words[2]) != 3 or month < 0 or month % 3 or [len(part) for part in clock] != [2, 2, 2]:
         return None

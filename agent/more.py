@@ -57,9 +57,7 @@ class More:
         if self._uas is None:
             from .uas import Uas
 
-            given = self._uac.settings.get
-            accept, keep = given("accept", (b"text/plain",)), given("keep", 16)
-            self._uas = Uas(accept, given("users"), given("hosts"), keep, given("authenticator"), self._uac.token)
+            self._uas = Uas(self._uac.settings, self._uac.token)
         return self._uas.receive(message, flow, self._uac.clock, now)
 
     def _match(self, message: Message) -> ClientTransaction | None:

@@ -3,7 +3,9 @@
 from .compat import const
 from .target import read_target
 
-_SETTINGS = const(" proxy transport target accept users hosts keep clock credentials authenticator reader resolve_im ")
+_SETTINGS = const(
+    " proxy transport target accept users hosts keep clock credentials authenticator reader resolve_im strict inflate "
+)
 
 
 def check(aor: bytes, sent_by: bytes, settings: dict) -> None:

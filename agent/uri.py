@@ -93,9 +93,10 @@ def parse_host_port(value: bytes) -> tuple[bytes, int | None]:
     host = host.lower()
     if not colon:
         return host, None
-    if colon != b":" or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+    digits = port.lstrip(b"0") or b"0"  # leading zeros are legal
+    if colon != b":" or not port.isdigit() or len(digits) > 5 or int(digits) > 65535:
         raise ParseError("a port in 0..65535 was expected")
-    return host, int(port)
+    return host, int(digits)
 
 
 def parse_uri(value: bytes) -> Uri:

@@ -23,6 +23,9 @@ class UserAgent:
     authenticator: an agent.auth.server.Authenticator, where senders must authenticate.
     reader: makes a Message of octets; None takes agent.message.Message.
     resolve_im: a function of an im: URI that returns a sip: or sips: URI for it, or None (RFC 3428 section 5).
+    strict: refuse flaws in From, To and Via that nothing depends on, as RFC 3261 allows; False by default.
+    inflate: a function of (octets, b"deflate" or b"gzip") that unpacks a body with this Content-Encoding; its result is
+    bounded, and it raises ParseError with the status to answer. None: such bodies get 415.
     Raises UsageError for an unknown setting, and when aor, sent_by, proxy or target aren't what they should be.
     """
 

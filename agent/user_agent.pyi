@@ -31,6 +31,8 @@ class UserAgent:
         authenticator: Any = ...,
         reader: Callable[[bytes], Message] | None = ...,
         resolve_im: Callable[[bytes], bytes | None] | None = ...,
+        strict: bool = ...,
+        inflate: Callable[[bytes, bytes], bytes] | None = ...,
     ) -> None: ...
     @property
     def aor(self) -> bytes: ...

@@ -128,8 +128,12 @@ def parse_cseq(value: bytes) -> tuple[int, bytes]:
 
 
 def media_type(value: bytes) -> bytes:
-    """Return type/subtype of a Content-Type value in lower case without blanks and parameters (section 20.15)."""
-    return value.partition(b";")[0].replace(b" ", b"").strip().lower()
+    """Return type/subtype of a Content-Type value in lower case without blanks and parameters (section 20.15).
+
+    Parameters may also follow a blank or a comma, as some write them.
+    """
+    words = value.partition(b";")[0].replace(b"/", b" / ").split(None, 3)[:3]
+    return b"".join(words).rstrip(b",").lower()
 
 
 def takes(accepted: tuple | list, media: bytes) -> bool:

@@ -25,7 +25,8 @@ _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
 _RTC = const(2)  # agent.wall_clock.RTC
 
 # A MESSAGE for us has come. Take care of it (store it), then call UserAgent.respond() with this event.
-# message: agent.message.Message. sender: URI of its From field. date: Unix seconds of its Date field, None without a
+# message: agent.message.Message. sender: URI of its From field, or what stands there in its place, as UTF-8: that
+# can't be answered. date: Unix seconds of its Date field, None without a
 # valid one. expired: has its Expires run out? None: not to be known without a clock. stale: is its Date minutes off our
 # clock (RFC 3428 section 11)? None as above. key: the server transaction that waits for the answer. user: who has
 # authenticated for it, with an authenticator.
@@ -39,16 +40,18 @@ class Uas:
 
     _dated: tuple = (None, b"")  # the Unix second of the last Date, and its line: many answers leave in one second
 
-    def __init__(
-        self, accept: tuple, users: tuple | None, hosts: tuple | None, keep: int, authenticator: object, token: object
-    ) -> None:
-        """accept, users, hosts, keep, authenticator: as UserAgent takes them. token: a function of n, for To tags."""
-        self._accept = accept
-        self._users = users
+    def __init__(self, settings: dict, token: object) -> None:
+        """settings: what a UserAgent was made with. token: a function of n, for To tags."""
+        given = settings.get
+        hosts = given("hosts")
+        self._accept = given("accept", (b"text/plain",))
+        self._users = given("users")
         self._hosts = None if hosts is None else [host.lower() for host in hosts]
-        self._keep = keep
+        self._keep = given("keep", 16)
+        self._strict = given("strict", False)
+        self._inflate = given("inflate")
         self._token = token
-        self._authenticator = authenticator
+        self._authenticator = given("authenticator")
         self._transactions: dict[bytes, ServerTransaction] = {}
         self._merged: dict[bytes, bytes] = {}  # what merged copies share -> transaction key
         self._waiting: list[ServerTransaction] = []  # no final response yet
@@ -60,11 +63,14 @@ class Uas:
         if message.method == b"ACK":
             return [Dropped("an ACK", flow)]
         try:
-            request = Incoming(message, flow)
+            request = Incoming(message, flow, message.grammar)
         except ParseError as error:
-            from .stateless import refuse_malformed
+            from .stateless import refuse_malformed, reread
 
-            return refuse_malformed(message, flow, error)
+            found = None if self._strict else reread(message, flow)
+            if found is None:
+                return refuse_malformed(message, flow, error)
+            request = found
         known = self._transactions.get(request.key)
         if known is not None:  # the same octets again, silence while there are none
             return [Transmit(known.response, request.answer_flow)] if known.response else []
@@ -85,7 +91,8 @@ class Uas:
         if status:
             from .refusals import refusal
 
-            return self._answer(transaction, *refusal(status, message, self._accept), now)
+            fields = refusal(status, message, self._accept, self._inflate)
+            return self._answer(transaction, *fields, now)
         return [self._received(request, user, clock, now)]
 
     def respond(self, received: MessageReceived, status: int, reason: bytes, clock: object | None, now: int) -> list:
@@ -179,10 +186,14 @@ class Uas:
         if request.fields[7] is not None:
             return 420
         if message.body and not self._takes(request.fields):
-            from .refusals import is_unreadable
+            from .refusals import read_body
 
-            if is_unreadable(message, self._accept):
-                return 415
+            status, body = read_body(message, self._accept, self._inflate)
+            if status:
+                return status
+            if body is not None:
+                message.data = message.data[: message.body_at] + body
+                message.length = len(body)
         if request.to_tag:
             return 481
         return 200 if method == b"OPTIONS" else 0

@@ -15,13 +15,12 @@ class Incoming:
     message: the request. flow: where it came from. answer_flow: where its answers go. vias: what they have as Via.
     fields: the values of From, To, Call-ID, CSeq, Content-Type, Date, Timestamp, Require, Content-Encoding and
     Content-Disposition, None for what is not there.
-    sender: URI of From. to_tag: b"" outside a dialog. uri: the Request-URI, a Uri.
+    sender: URI of From; as it stands there where it is none. to_tag: b"" outside a dialog. uri: the Request-URI, a Uri.
     merged: what copies of it that came another way share (section 8.2.2.2). key: what its repetitions share, too.
     """
 
-    def __init__(self, message: Message, flow: tuple) -> None:
-        """Read a request. Raises ParseError when it can't be processed."""
-        grammar = message.grammar
+    def __init__(self, message: Message, flow: tuple, grammar: "Any") -> None:  # type: ignore[name-defined]  # noqa: F821
+        """Read a request. grammar: as Message.grammar. Raises ParseError when it can't be processed."""
         method = message.method
         self.message = message
         self.flow = flow

@@ -7,9 +7,10 @@ from ..message import Message
 from .response import response
 from .server_transaction import ServerTransaction
 
-_CAPABILITIES = b"Accept-Encoding: identity\r\nAccept-Language: *\r\nSupported:\r\n"
+_CAPABILITIES = b"Accept-Language: *\r\nSupported:\r\n"
 _ALLOW = b"Allow: MESSAGE, OPTIONS\r\n"
 _KNOWN = (b"INVITE", b"BYE", b"REGISTER", b"SUBSCRIBE", b"NOTIFY", b"PUBLISH", b"INFO", b"PRACK", b"UPDATE", b"REFER")
+_UNPACKED = (b"deflate", b"gzip")  # where the shell has what unpacks them
 _MAX_VALUE = const(256)  # octets of a value that is given back
 
 REASONS = {
@@ -20,6 +21,7 @@ REASONS = {
     403: b"Forbidden",
     404: b"Not Found",
     405: b"Method Not Allowed",
+    413: b"Request Entity Too Large",
     415: b"Unsupported Media Type",
     416: b"Unsupported URI Scheme",
     420: b"Bad Extension",
@@ -34,19 +36,34 @@ REASONS = {
 }
 
 
-def is_unreadable(message: Message, accepted: tuple) -> bool:
-    """Has a request a body that we can't read, and need to? (section 8.2.3)"""
-    if (message.get(b"content-disposition") or b"").lower().find(b"handling=optional") >= 0:
-        return False
-    return _is_encoded(message) or not takes(accepted, media_type(message.get(b"content-type") or b""))
+def read_body(message: Message, accepted: tuple, inflate: object | None) -> tuple[int, bytes | None]:
+    """Return (0, the body if it had to be unpacked), or the status for one that we can't read (section 8.2.3)."""
+    status, body = 415, None
+    encoding = _encoding(message)
+    taken = takes(accepted, media_type(message.get(b"content-type") or b""))
+    if taken and not encoding:
+        status = 0
+    elif taken and inflate is not None and encoding in _UNPACKED:  # as Linphone sends its notifications
+        status = 0
+        try:
+            body = inflate(message.body, encoding)  # type: ignore[operator]
+        except ParseError as error:
+            status = error.status
+    optional = (message.get(b"content-disposition") or b"").lower().find(b"handling=optional") >= 0
+    return 0 if optional else status, body
 
 
-def _is_encoded(message: Message) -> bool:
-    encoding = message.get(b"content-encoding")
-    return encoding is not None and encoding.lower() != b"identity"
+def _encoding(message: Message) -> bytes:
+    """Return what a body is packed with, b"" for nothing. x-gzip is an old name of gzip (RFC 2616 section 3.5)."""
+    encoding = (message.get(b"content-encoding") or b"").lower()
+    return b"" if encoding == b"identity" else b"gzip" if encoding == b"x-gzip" else encoding
 
 
-def refusal(status: int, message: Message, accepted: tuple) -> tuple[int, bytes]:
+def _encodings(inflate: object | None) -> bytes:
+    return b"Accept-Encoding: %s\r\n" % (b"identity" if inflate is None else b"deflate, gzip, identity")
+
+
+def refusal(status: int, message: Message, accepted: tuple, inflate: object | None = None) -> tuple[int, bytes]:
     """Return (status, header lines) of the answer to a request that doesn't come to the application.
 
     status: 405 for every method that is not served, 200 for OPTIONS and CANCEL. accepted: media ranges.
@@ -55,10 +72,10 @@ def refusal(status: int, message: Message, accepted: tuple) -> tuple[int, bytes]
         return 405 if message.method in _KNOWN else 501, _ALLOW
     if status == 420:
         return _extensions(message)
-    if status == 415 and _is_encoded(message):
-        return 415, b"Accept-Encoding: identity\r\n"
+    if status == 415 and _encoding(message) not in (b"",) + (_UNPACKED if inflate else ()):
+        return 415, _encodings(inflate)
     if message.method == b"OPTIONS" and status == 200:  # section 11.2
-        return 200, _ALLOW + _accept(accepted) + _CAPABILITIES
+        return 200, _ALLOW + _accept(accepted) + _encodings(inflate) + _CAPABILITIES
     return status, b""
 
 

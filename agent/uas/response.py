@@ -40,7 +40,7 @@ def echo(vias: list, fields: tuple, tag: bytes) -> bytes:
         return b""
     sender, to, call_id, cseq = fields[:4]
     if tag:
-        to = b";tag=".join((to, tag))
+        to = b";tag=".join((to.rstrip(b" ;"), tag))
     parts = (
         b"Via: ",
         via,

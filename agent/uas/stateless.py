@@ -10,8 +10,22 @@ from ..events import Transmit
 from ..headers.values import parse_via
 from ..message import Message
 from ..notices import Dropped
+from ..uri import parse_uri
 from .checks import Incoming
 from .response import answer_flow, echo, response, stamped
+
+
+def reread(message: Message, flow: tuple) -> Incoming | None:
+    """Return a request that has only flaws that nothing depends on, None for any other."""
+    if message.fault is not None:
+        return None
+    from ..headers import lenient
+
+    try:
+        parse_uri(message.uri)
+        return Incoming(message, flow, lenient)
+    except ParseError:
+        return None
 
 
 def refuse_malformed(message: Message, flow: tuple, error: ParseError) -> list:

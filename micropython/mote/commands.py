@@ -2,6 +2,7 @@
 
 import asyncio
 
+from agent.errors import ParseError
 from agent.uri import parse_uri
 from mote.log import ERROR, INFO, WARNING
 from mote.net.sockets import now
@@ -51,7 +52,10 @@ def take_message(mote: object, event: object) -> None:
 
 def _is_allowed(mote: object, sender: bytes) -> bool:
     """Is this one of the senders that are believed without a password? A From names no port (RFC 3261 19.1.1)."""
-    sender = parse_uri(sender).address_of_record()
+    try:
+        sender = parse_uri(sender).address_of_record()
+    except ParseError:  # what stands in From is no URI
+        return False
     allowed = mote.settings.get("allow") or mote.settings["to"]
     if type(allowed) is str:  # one alone, as people write it by hand
         allowed = [allowed]

@@ -239,7 +239,7 @@ def test_a_malformed_request_is_400_and_says_what_was_expected():
         with_field(b"Subject: a\nb"),
         without(b"Content-Type"),
     ):
-        ua = desk()
+        ua = desk(strict=True)
         response = sent([event for event in ua.receive(data, UDP, NOW) if type(event) is not Dropped])
         assert response.status == 400
         assert response.reason.find(b" expect") > 0

@@ -43,7 +43,8 @@ def problems(entry, data):
     """Return what is wrong with what the core makes of an entry's octets: a list of texts."""
     found = []
     for transport, piece in ((b"UDP", len(data)), (b"TCP", len(data)), (b"TCP", 1)):
-        found += _outcome_problems(entry, data, transport, piece)
+        for strict in (True, False):
+            found += _outcome_problems(entry, data, transport, piece, strict)
     message = Message(data)
     whole = entry["verdict"] == "accept" or (entry["verdict"] == "either" and _fault(message) is None)
     return found + _field_problems(entry["assert"], message, whole)
@@ -57,9 +58,9 @@ def _fault(message):
     return None
 
 
-def _outcome_problems(entry, data, transport, piece):
+def _outcome_problems(entry, data, transport, piece, strict):
     """Let a user agent take the octets, as a datagram or in pieces of a stream, and compare with the outcomes."""
-    ua = desk()
+    ua = desk(strict=strict)
     flow = (transport, b"192.0.2.99", 5099)
     allowed = entry["outcomes"]
     items = [data]
