@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "message/cpim, and what chat programs tell of delivery and typing)",
     )
     parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse (400) flaws in From, To and Via that nothing depends on, such as a name that needs quotes",
+    )
+    parser.add_argument(
         "--imdn",
         action="store_true",
         help="tell senders that ask for it in message/cpim that their message was delivered (RFC 5438)",
@@ -64,10 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="command",
         metavar="COMMAND",
         help="run for each message (not for a duplicate), without a shell: its body on stdin; SIPMOTE_FROM, _TO, "
-        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _SOURCE, _TRANSPORT, _USER, _SIGNER (of a good signature), _EXPIRED, "
-        "_STALE and _AGAIN in its environment. What it prints goes to our stderr: it is no reply. At least once for "
-        "each message that came while --exec was given, over a kill and a restart: SIPMOTE_AGAIN is 1 where it had "
-        "begun already. 4 at once for a sender and 16 in all, each stopped with its children after 60 s",
+        "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _DISPLAY_NAME, _PRIORITY, _SOURCE, _TRANSPORT, _USER, _SIGNER (of a good "
+        "signature), _EXPIRED, _STALE and _AGAIN in its environment. What it prints goes to our stderr: it is no reply. "
+        "At least once for each message that came while --exec was given, over a kill and a restart: SIPMOTE_AGAIN is 1 "
+        "where it had begun already. 4 at once for a sender and 16 in all, each stopped with its children after 60 s",
     )
     parser.add_argument(
         "--interactive",
@@ -163,6 +168,7 @@ def _options(args: argparse.Namespace) -> Options:
         proxy=proxy,
         binds=args.bind or [arguments.bind(place) for place in _PLACES],
         accept=accept,
+        strict=args.strict,
         domains=domains,
         credentials=arguments.credentials(args),
         realm=args.realm,

@@ -34,6 +34,7 @@ from sipmote.inbox.received import Received, describe, pack
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store, trouble
+from sipmote.inbox.text import inflate
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.places import Bind, Wire, Zones
 from sipmote.sip.reader import Message
@@ -54,6 +55,7 @@ _FLUSH_S = 1.0  # until it is on the disk what has been shown, if no message com
 _OK: Answer = (200, b"")
 _ACCEPTED: Answer = (202, b"")
 _INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
+_NO_SENDER: Answer = (400, b"A URI In From Was Expected")  # it can't be sent on
 _UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
 _UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
 _TOO_MANY_HOPS: Answer = (483, b"")
@@ -65,17 +67,18 @@ _SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
 class Options:
     """What an inbox is to be.
 
-    aor, proxy: URIs. accept: content types. domains: hosts that messages have to be for, none for any. users: the file
-    of those who may send, None for everybody; realm: which of them, None for those of the only one. reader: for S/MIME,
-    None to leave it as it is; with it, require_signed asks for good signatures, and late_bringers are addresses that
-    may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end here;
-    relay_expired: of relay.POLICIES.
+    aor, proxy: URIs. accept: content types. strict: refuse flaws that nothing depends on. domains: hosts that messages
+    have to be for, none for any. users: the file of those who may send, None for everybody; realm: which of them, None
+    for those of the only one. reader: for S/MIME, None to leave it as it is; with it, require_signed asks for good
+    signatures, and late_bringers are addresses that may bring signed messages late. command: to run for each message.
+    relay_to: a URI, None where messages end here; relay_expired: of relay.POLICIES.
     """
 
     aor: bytes
     proxy: bytes | None
     binds: Sequence[Bind]
     accept: tuple[bytes, ...]
+    strict: bool
     domains: tuple[bytes, ...]
     credentials: tuple[tuple[bytes, bytes, bytes], ...]
     realm: str | None
@@ -277,6 +280,8 @@ class Inbox:
         if one.verdict is not None and one.stale and event.flow[1].decode() not in options.late_bringers:
             self._drop("a signed message of another time")
             return _INCORRECT_DATE
+        if one.parcel is not None and not one.answerable:
+            return _NO_SENDER
         is_inside = one.cpim is not None or one.encrypted or one.verdict is not None
         if is_inside and not takes(list(options.accept), media_type(one.content_type.encode())):
             return _UNSUPPORTED_MEDIA_TYPE
@@ -398,6 +403,8 @@ def _user_agent(options: Options, authenticator: Authenticator | None) -> UserAg
         os.urandom,
         proxy=options.proxy,
         accept=options.accept,
+        strict=options.strict,
+        inflate=None if options.relay_to else inflate,  # what is passed on stays as it is
         hosts=options.domains or None,
         keep=_KEEP,
         clock=wall_clock(),

@@ -149,6 +149,8 @@ def _environment(one: Received) -> dict[bytes, bytes]:
         "CALL_ID": one.call_id,
         "CONTENT_TYPE": one.content_type,
         "SUBJECT": one.subject or "",
+        "DISPLAY_NAME": one.display_name or "",
+        "PRIORITY": one.priority or "",
         "SOURCE": one.source,
         "TRANSPORT": one.transport,
         "USER": one.user or "",

@@ -12,30 +12,24 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim, parse_cpim
 from sipmote.agent.errors import ParseError
+from sipmote.agent.headers import lenient
 from sipmote.agent.headers.delta import parse_delta
-from sipmote.agent.headers.values import media_type, param, parse_address, split_params
+from sipmote.agent.headers.values import media_type
+from sipmote.agent.message import Message
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uas.freshness import is_stale
 from sipmote.agent.uri import parse_uri
+from sipmote.inbox.text import decoded, is_multipart, text_of
 from sipmote.people import person
 from sipmote.sip.places import place
-from sipmote.sip.reader import parse_cseq
+from sipmote.sip.reader import parse_address, parse_cseq
+from sipmote.sip.reader import parse_uri as parse_sender
 
 if TYPE_CHECKING:  # who reads no S/MIME loads no ciphers
     from sipmote.smime.reader import Reader, Verdict
 
-# The charsets that people send. No others: Python looks an unknown name up in files, and remembers it for ever.
-_CHARSETS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "us-ascii": "utf-8",  # and what is wrongly called so
-    "iso-8859-1": "latin-1",
-    "iso-8859-15": "iso-8859-15",
-    "windows-1252": "cp1252",
-    "utf-16": "utf-16",
-}
-
 _FIRST_USE = b"nc=00000001"  # of a nonce: this request is the answer to a challenge (RFC 3261 section 22.2)
+_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _STATE = re.compile(rb"<(?:\w+:)?state>\s*(\w+)")  # of an isComposing document (RFC 3994)
 
 
@@ -53,7 +47,8 @@ class Parcel:
 class Received:
     """A message that came in, as text for people and machines; only its body is still octets.
 
-    Of a message/cpim, content_type and body are those of its content.
+    Of a message/cpim, content_type and body are those of its content. display_name, priority: what the sender says, as
+    it says from whom it is.
     """
 
     call_id: str
@@ -70,6 +65,8 @@ class Received:
     transport: str
     source: str
     user: str | None = None  # who has authenticated for it
+    display_name: str | None = None
+    priority: str | None = None
     duplicate: bool = False
     cpim: Cpim | None = None
     author: str | None = None  # who message/cpim says it is from
@@ -80,6 +77,15 @@ class Received:
     challenged: bool = False  # has a challenge raised its CSeq by one?
     id: int = 0  # of its row in the store; 0: it has none
     again: bool = False  # may it have been shown, or its command have run, before we were stopped?
+
+    @property
+    def answerable(self) -> bool:
+        """Is sender a URI? Else it is what stood in its place."""
+        try:
+            parse_sender(self.sender.encode())
+        except ParseError:
+            return False
+        return True
 
     @property
     def message_id(self) -> str | None:
@@ -97,14 +103,8 @@ class Received:
         return self.author is not None and person(self.author) not in (person(self.sender), "anonymous.invalid")
 
     def text(self) -> tuple[str | None, bool]:
-        """Return the body as text, None for a type that isn't text, and whether some octets were no characters."""
-        if not self.content_type.lower().startswith("text/") and self.body:
-            return None, False
-        charset = _charset(self.content_type)
-        try:
-            return self.body.decode(charset or "utf-8"), charset is None and not self.body.isascii()
-        except UnicodeDecodeError:
-            return self.body.decode(charset or "utf-8", "replace"), True
+        """Return the text in the body, None without any, and whether some octets of it were no characters."""
+        return text_of(self.content_type, self.body)
 
     def line(self) -> dict[str, Any]:
         """Return the event line for machines."""
@@ -125,8 +125,10 @@ class Received:
             "stale": self.stale,
             "duplicate": self.duplicate,
         }
-        if self.subject is not None:
-            line["subject"] = self.subject
+        said = {"subject": self.subject, "display_name": self.display_name, "priority": self.priority}
+        line.update({name: value for name, value in said.items() if value is not None})
+        if not self.answerable:
+            line["from_error"] = True
         if self.cpim is not None:
             line["cpim"] = self._cpim_line(self.cpim)
         if self.encrypted:
@@ -135,7 +137,7 @@ class Received:
             line["signature"] = self.verdict.line()
         if self.again:
             line["again"] = True
-        if text is None:
+        if text is None or is_multipart(self.content_type):  # its text isn't all
             line["body_base64"] = base64.b64encode(self.body).decode()
         if encoding_error:
             line["encoding_error"] = True
@@ -182,7 +184,8 @@ def describe(
     S/MIME that can't be read.
     """
     message = event.message
-    content_type, body, cpim, envelope = _open(message.get(b"content-type"), message.body, parcel is None, reader)
+    body = message.body if parcel is not None else _decoded(message)
+    content_type, body, cpim, envelope = _open(message.get(b"content-type"), body, parcel is None, reader)
     author = None if cpim is None else _optional(cpim.address(b"From"))
     verdict = None
     if reader is not None and envelope is not None:
@@ -192,8 +195,7 @@ def describe(
         call_id=_readable(event.call_id),
         cseq=parse_cseq(message.get(b"cseq"))[0],
         sender=_readable(event.sender),
-        to=_address(message.get(b"to")),
-        subject=_optional(message.get(b"subject")),
+        to=_recipient(message.get(b"to")),
         content_type=_readable(content_type),
         body=body,
         date=event.date,
@@ -203,6 +205,7 @@ def describe(
         transport=transport.decode().lower(),
         source=place(host.decode(), port),
         user=_optional(event.user),
+        **_claims(message),
         cpim=cpim,
         author=author,
         parcel=parcel,
@@ -215,6 +218,17 @@ def describe(
 
 def _signed_long_ago(verdict: "Verdict | None", received: float) -> bool:
     return verdict is not None and verdict.signed_at is not None and is_stale(verdict.signed_at, received)
+def _claims(message: Message) -> dict[str, Any]:
+    """Return what the sender says of itself and of its message, None for what it doesn't say."""
+    sender = message.get(b"from") or b""
+    display = b"" if sender.startswith(b"<") else _address(sender)[0]
+    if b"\\" in display:
+        display = _QUOTED_PAIR.sub(rb"\1", display)
+    return {
+        "subject": _optional(message.get(b"subject")),
+        "display_name": _readable(display) if display else None,
+        "priority": _optional(message.get(b"priority")),
+    }
 
 
 def pack(event: MessageReceived, received: float) -> Parcel | None:
@@ -230,8 +244,18 @@ def pack(event: MessageReceived, received: float) -> Parcel | None:
 
 
 def addressee(event: MessageReceived) -> bytes:
-    """Return the address-of-record in To: who was written to writes back."""
-    return parse_uri(parse_address(event.message.get(b"to") or b"")[1]).address_of_record()
+    """Return the address-of-record in To: who was written to writes back. What is no URI there is returned as it is."""
+    uri = _address(event.message.get(b"to") or b"")[1]
+    try:
+        return parse_uri(uri).address_of_record()
+    except ParseError:
+        return uri
+
+
+def _decoded(message: Message) -> bytes:
+    """Return the body, without the Content-Transfer-Encoding that some send, though SIP needs none."""
+    encoding = message.get(b"content-transfer-encoding")
+    return message.body if encoding is None else decoded(message.body, [(b"content-transfer-encoding", encoding)])
 
 
 def _open(
@@ -248,7 +272,7 @@ def _open(
     elif b"Message-ID: " in body:
         cpim = _unlabelled(body)
     if cpim is not None:
-        content_type, body = cpim.content_type, cpim.body
+        content_type, body = cpim.content_type, decoded(cpim.body, cpim.mime)
     return content_type, body, cpim, envelope
 
 
@@ -258,9 +282,19 @@ def _after_uri(value: bytes) -> str:
 
 
 @lru_cache(256)
-def _address(value: bytes) -> str:
+def _recipient(value: bytes) -> str:
     """Return the URI of a To that the core has found good: there are few, as most come to the same."""
-    return _readable(parse_address(value)[1])
+    return _readable(_address(value)[1])
+
+
+def _address(value: bytes) -> tuple[bytes, bytes, list[Any]]:
+    """Split a From or To that the core has found good, or good enough, into (display name, URI, parameters)."""
+    try:
+        found = parse_address(value)
+        parse_sender(found[1])
+    except ParseError:
+        return lenient.parse_address(value)
+    return found
 
 
 def _unlabelled(body: bytes) -> Cpim | None:
@@ -293,14 +327,3 @@ def _readable(value: bytes | None) -> str:
 
 def _optional(value: bytes | None) -> str | None:
     return None if value is None else _readable(value)
-
-
-@lru_cache(64)
-def _charset(content_type: str) -> str | None:
-    """Return Python's name of the charset parameter (UTF-8 without one), None for one we don't read."""
-    _, semicolon, params = content_type.partition(";")
-    try:
-        name = param(split_params(params.encode()), b"charset") if semicolon else None
-    except ParseError:
-        return None
-    return "utf-8" if name is None else _CHARSETS.get(name.decode(errors="replace").strip('"').lower())

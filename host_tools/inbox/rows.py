@@ -12,7 +12,7 @@ from sipmote.inbox.twins import same_key, twin_key
 
 _PLAIN = (  # columns named as what they hold of a Received, and holding it as it is
     *("call_id", "cseq", "sender", "subject", "content_type", "body", "date", "received", "transport", "source"),
-    *("user", "from_tag"),
+    *("user", "from_tag", "display_name", "priority"),
 )
 _values = attrgetter(*_PLAIN, "expired", "stale", "encrypted", "to")
 COLUMNS = (

@@ -10,6 +10,7 @@ from sipmote.agent.registration import Registered, RegistrationLost
 from sipmote.console import Lines, Output, Part
 from sipmote.inbox.received import Received
 
+_LONGEST_SAID = 64  # characters of a display name that are shown
 _INDENT = " " * 9  # what stands below a message begins behind its time
 
 
@@ -96,9 +97,10 @@ def _message_line(one: Received) -> list[Part]:
         line.append(("signed ", "green"))
     if one.encrypted:
         line.append(("encrypted ", "dim"))
-    line.append((one.sender, "bold"))
+    line.append((one.sender if one.answerable else _said(one.sender), "bold"))
     if one.user is not None:
         line.append((f" ({one.user})", "dim"))
+    line += [(f" says {what}", "italic") for what in _claims(one)]
     line += [(f" [{mark}]", "bold red") for mark in _marks(one)]
     text, encoding_error = one.text()
     if encoding_error:
@@ -116,8 +118,24 @@ def _message_line(one: Received) -> list[Part]:
 def _marks(one: Received) -> list[str]:
     """Return what to beware of."""
     marks = [mark for mark in ("expired", "stale", "duplicate", "again") if getattr(one, mark)]
+    if not one.answerable:
+        marks.append("can't be answered")
     if one.disguised:
         marks.append(f"in the name of {one.author}")
     if one.verdict is not None and not one.verdict.is_good:
         marks.append(f"signature {one.verdict.state}: {one.verdict.reason}")
     return marks
+
+
+def _claims(one: Received) -> list[str]:
+    """Return what the sender says of itself and of its message, quoted. That it is normal goes without saying."""
+    claims = [_said(one.display_name)] if one.display_name else []
+    if one.priority and one.priority.lower() != "normal":
+        claims.append(f"priority {_said(one.priority)}")
+    return claims
+
+
+def _said(text: str) -> str:
+    """Return a stranger's text in quotes, none of which can be its own, and not without an end."""
+    text = text.replace('"', "'")
+    return f'"{text[:_LONGEST_SAID]}..."' if len(text) > _LONGEST_SAID else f'"{text}"'

@@ -118,6 +118,10 @@ CREATE INDEX run_queue ON run (queue, ready_at);
 CREATE INDEX run_ready ON run (ready_at) WHERE ready_at >= 0;
 CREATE TABLE progress AS SELECT ifnull(max(id), 0) AS shown FROM message;  -- messages to this id are
 """,
+    """
+ALTER TABLE message ADD COLUMN display_name TEXT;  -- of its From: what the sender calls itself
+ALTER TABLE message ADD COLUMN priority TEXT;
+""",
 )
 _INSERT = f"""
 INSERT OR IGNORE INTO message ({", ".join(COLUMNS)}, nth) VALUES ({", ".join("?" * len(COLUMNS))}, ?)

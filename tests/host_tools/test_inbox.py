@@ -69,6 +69,7 @@ def test_message_is_answered_and_shown(host: str, transport: str) -> None:
     assert event == {
         "event": "message",
         "from": "sip:boiler@example.org",
+        "display_name": "Boiler",
         "to": "sip:desk@example.org",
         "call_id": "a",
         "content_type": "text/plain",
