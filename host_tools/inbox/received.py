@@ -218,6 +218,8 @@ def describe(
 
 def _signed_long_ago(verdict: "Verdict | None", received: float) -> bool:
     return verdict is not None and verdict.signed_at is not None and is_stale(verdict.signed_at, received)
+
+
 def _claims(message: Message) -> dict[str, Any]:
     """Return what the sender says of itself and of its message, None for what it doesn't say."""
     sender = message.get(b"from") or b""

@@ -26,6 +26,21 @@ _NAMES = {b"delivered": "delivered", b"displayed": "delivered", b"failed": "fail
 _sent = []  # [Call-ID, which is the Message-ID; what became of it, None until told], oldest first
 
 
+def unpacker() -> object | None:
+    """Return what unpacks a body, as UserAgent takes it; None for a firmware without the means."""
+    try:
+        import deflate  # noqa: F401
+    except ImportError:
+        return None
+    return _inflate
+
+
+def _inflate(packed: bytes, encoding: bytes) -> bytes:
+    from mote.inflate import inflate
+
+    return inflate(packed, encoding)
+
+
 def wrap(mote: object, target: bytes, call_id: bytes, text: bytes) -> tuple:
     """Return (body, options of UserAgent.send) of an alert that asks; who refuses message/cpim gets the text."""
     _sent.append([call_id, None])

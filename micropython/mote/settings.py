@@ -48,9 +48,10 @@ def user_agent(settings: dict) -> UserAgent:
     if given("transport"):
         more["transport"] = given("transport").upper().encode()
     if given("notify"):
-        from mote.notify import ACCEPT
+        from mote.notify import ACCEPT, unpacker
 
         more["accept"] = ACCEPT
+        more["inflate"] = unpacker()
     if given("password") or given("commanders"):
         from mote.passwords import secrets
 

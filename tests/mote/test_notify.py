@@ -1,6 +1,8 @@
 """R3428-4.3, R3428-4.9: alerts of a board that ask to be told of their delivery."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +71,19 @@ def test_a_notification_makes_delivered_of_an_accepted_alert(tmp_path: Path) -> 
         monitor.wait_for(event="console", text="alert: failed")
 
 
+def test_a_notification_may_come_packed(tmp_path: Path) -> None:
+    """R0-P15: as Linphone sends it"""
+    with Peer() as peer, board(tmp_path, peer, "hot", "hotter") as monitor:
+        for encoding, pack in ((b"deflate", zlib.compress), (b"gzip", gzip.compress)):
+            request = peer.answer(202)
+            field = b"Content-Encoding: %s\r\n" % encoding
+            for body, status in ((b"no such thing", 400), (pack(bytes(5000)), 413), (pack(notification(request)), 200)):
+                assert peer.ask(peer.from_port, imdn.CPIM, body, field, BOARD).status == status
+            monitor.wait_for(event="console", text="alert: delivered")
+        refusal = peer.ask(peer.from_port, imdn.CPIM, b"x", b"Content-Encoding: br\r\n", BOARD)
+        assert refusal.get(b"accept-encoding") == b"deflate, gzip, identity"
+
+
 def test_a_notification_that_comes_late_is_logged(tmp_path: Path) -> None:
     with Peer() as peer, board(tmp_path, peer, "hot", notify=1) as monitor:
         request = peer.answer(202)
@@ -106,6 +121,10 @@ def test_commands_are_taken_as_text_alone(tmp_path: Path) -> None:
         assert peer.ask(port, b"text/plain", b"status", to=BOARD).status == 200
         assert peer.answer(200).body == b"ok"
         monitor.wait_for(event="log", name="command")
+        with Peer("sip:Büro@127.0.0.1".encode()) as stranger:  # no URI, and on no list
+            assert stranger.ask(port, b"text/plain", b"status", to=BOARD).status == 403
+        fields = monitor.wait_for(event="log", name="message_ignored")["fields"]
+        assert fields["sender"] == "sip:Büro@127.0.0.1"
 
 
 def test_alerts_are_plain_text_unless_told_otherwise(tmp_path: Path) -> None:
