@@ -58,6 +58,8 @@ class More:
             from .uas import Uas
 
             self._uas = Uas(self._uac.settings, self._uac.token)
+        if self.registration is not None:
+            self._uas.contacts = self.registration.contacts
         return self._uas.receive(message, flow, self._uac.clock, now)
 
     def _match(self, message: Message) -> ClientTransaction | None:

@@ -4,10 +4,11 @@ import getpass
 import os
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from sipmote.agent.errors import ParseError
 from sipmote.agent.escapes import unescape
-from sipmote.agent.uri import parse_uri
+from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.errors import ToolError
 
 PASSWORD_VARIABLE = "SIPMOTE_PASSWORD"
@@ -30,6 +31,17 @@ def user_name() -> bytes:
     except (KeyError, OSError):
         name = ""
     return "".join([c for c in name if c.isascii() and (c.isalnum() or c in "-_.")]).encode() or b"sipmote"
+
+
+def account(login: bytes, target: bytes, proxy: bytes | None) -> bytes:
+    """Return the address-of-record of who logs in at the server of target, e.g. sip:alice@example.org.
+
+    login: a name, which may have a domain of its own. target, proxy: URIs; the proxy's host where target has none, as
+    a tel: URI.
+    """
+    user, _, domain = login.rpartition(b"@") if b"@" in login else (login, b"", b"")
+    host = domain or parse_uri(target).host or parse_uri(proxy or target).host or b"localhost"
+    return b"sip:%s@%s" % (quote(user, "&=+$,;?/!~*'()").encode(), bracketed(host))
 
 
 def is_name(name: str) -> bool:

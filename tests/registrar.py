@@ -23,9 +23,9 @@ def steady(octet=0):
     return random_bytes
 
 
-def registering(octet=0, **options):
+def registering(octet=0, users=None, hosts=None, **options):
     """Return a user agent that registers, and its REGISTER."""
-    ua = board(steady(octet))
+    ua = board(steady(octet), users=users, hosts=hosts)
     return ua, only(ua.register(NOW, **options))
 
 

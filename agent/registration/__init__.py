@@ -19,6 +19,7 @@ _PING_MS = const(25000)  # keeps a NAT's UDP binding, which lives 30 s and more 
 _STREAM_PING_MS = const(95000)  # RFC 5626 section 4.4.1: below 120 s
 _PONG_MS = const(10000)  # in which a stream's ping has to be answered, once it has been before
 _HALF_WAY_S = const(1200)  # longer bindings are renewed this long before their end, shorter ones half-way
+_MAX_CONTACTS = const(3)  # that we still answer to, beside the last one
 
 # The registrar has answered 200: we are reachable for so many seconds, 0 after unregistering.
 Registered = namedtuple("Registered", ("expires",))
@@ -44,7 +45,7 @@ class Register(Request):
 
 
 class Registration:
-    """One binding. bound: is it in force?"""
+    """One binding. bound: is it in force? contacts: URIs of ours that it has named, the last one first."""
 
     has_moved = has_raised = False  # once for each renewal: our contact, what we ask for
     failures = 0  # in a row
@@ -85,6 +86,7 @@ class Registration:
                 if self._first_hop[0][0] != b"UDP" and aor[:4] == b"sip:":
                     contact += b";transport=" + self._first_hop[0][0].lower()
             self._contact = read_target(contact, b"TLS", None)[0]
+            self.contacts: tuple = (self._contact,)
         except UsageError as error:
             raise UsageError("registrar or contact: %s" % error)
         self._flow: tuple = ()  # where we have a binding
@@ -182,6 +184,7 @@ class Registration:
         self.has_moved = True
         self._old_contact = old
         self._contact = new[0]
+        self.contacts = (new[0],) + self.contacts[:_MAX_CONTACTS]
         return True
 
     def _bound(self, granted: int, flow: tuple, response: Message, now: int) -> list:

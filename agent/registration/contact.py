@@ -1,14 +1,18 @@
-"""A binding that a registrar lists in words of its own, or not at all. Loaded by the first one that does.
+"""Contacts in a registrar's or a router's own words, or not listed at all. Loaded by the first such one.
 
-RFC 3261 section 10.3, step 8 has it list our contact in its 200. Routers and servers rewrite contacts, and some leave
-them out: a 200 counts all the same, as it does for most clients, or we could never be registered there.
+RFC 3261 section 10.3, step 8 has a registrar list our contact in its 200. Routers and servers rewrite contacts, and
+some leave them out: a 200 counts all the same, as it does for most clients, or we could never be registered there. A
+Request-URI that is our contact (section 8.2.2.1) may be written in another way than we did, too.
 """
 
+from ..compat import const
 from ..errors import ParseError
 from ..headers.uri_equality import equivalent
 from ..headers.values import param, parse_address
 from ..message import Message
-from ..uri import parse_uri
+from ..uri import Uri, parse_uri
+
+_PORT = const(5060)
 
 
 def granted(contact: bytes, response: Message) -> bytes:
@@ -32,3 +36,12 @@ def granted(contact: bytes, response: Message) -> bytes:
     if len(contacts) != 1 or response.get(b"expires") is not None:
         return b""
     return seconds
+
+
+def is_one_of(uri: Uri, contacts: tuple) -> bool:
+    """Is a Request-URI one of our contacts? Servers add parameters and leave some out, so that these don't count."""
+    return _place(uri) in [_place(parse_uri(contact)) for contact in contacts]
+
+
+def _place(uri: Uri) -> bytes:
+    return Uri(b"sip", uri.user, uri.host, uri.port or _PORT, []).key()

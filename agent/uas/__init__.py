@@ -36,8 +36,12 @@ MessageReceived = namedtuple(
 
 
 class Uas:
-    """Server transactions and the checks before them; a UserAgent owns one and hands it requests."""
+    """Server transactions and the checks before them; a UserAgent owns one and hands it requests.
 
+    contacts: URIs that a registrar knows for us.
+    """
+
+    contacts: tuple = ()
     _dated: tuple = (None, b"")  # the Unix second of the last Date, and its line: many answers leave in one second
 
     def __init__(self, settings: dict, token: object) -> None:
@@ -199,7 +203,16 @@ class Uas:
         return 200 if method == b"OPTIONS" else 0
 
     def _is_ours(self, uri: Uri) -> bool:
-        """Is this one of the users and hosts that we are?"""
+        """Is this one of the users and hosts that we are, or a contact, which no setting need name?"""
+        if self._is_served(uri):
+            return True
+        if not self.contacts:
+            return False
+        from ..registration.contact import is_one_of
+
+        return is_one_of(uri, self.contacts)
+
+    def _is_served(self, uri: Uri) -> bool:
         if self._users is not None:
             user = (uri.user or b"").partition(b":")[0]  # a password may follow
             if b"%" in user:

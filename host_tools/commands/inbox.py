@@ -14,7 +14,6 @@ from sipmote.inbox.app import Options, serve
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store, default_path
-from sipmote.people import user_name
 from sipmote.sip import arguments
 
 _PLACES = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
@@ -80,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="send what comes on stdin, line by line, also when that is no terminal: 'TEXT' answers the last message, "
         "'sip:... TEXT' goes to that URI",
     )
+    parser.add_argument(
+        "--aor",
+        metavar="URI",
+        help="who our messages are from without --register, e.g. sip:desk@192.0.2.9 (default: sip:NAME@this host, NAME "
+        "being that of --user or the login name; who has written to a user at this host is answered by that user)",
+    )
     group = parser.add_argument_group("S/MIME, RFC 8591")
     group.add_argument("--smime-key", metavar="FILE", help="our key and certificate, PEM, for what is encrypted to us")
     group.add_argument(
@@ -138,6 +143,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise ToolError for arguments that go without each other, or don't go together."""
+    if args.register and args.aor:
+        raise ToolError("--register says who our messages are from: leave --aor out")
     if args.realm and not args.users:
         raise ToolError("--realm names whose passwords count: add --users FILE")
     if args.relay_to and (args.smime_key or args.smime_trust):
@@ -160,11 +167,11 @@ def _options(args: argparse.Namespace) -> Options:
     domains = tuple(domain.lower().encode() for domain in args.domain or ())
     try:
         proxy = arguments.uri("--proxy", args.proxy)
-        aor = arguments.uri("--register", args.register)
+        aor = arguments.uri("--register", args.register) or arguments.uri("--aor", args.aor)
     except UsageError as error:
         raise ToolError(str(error)) from None
     return Options(
-        aor=aor or b"sip:%s@%s" % (user_name(), domains[0] if domains else b"localhost"),
+        aor=aor,
         proxy=proxy,
         binds=args.bind or [arguments.bind(place) for place in _PLACES],
         accept=accept,

@@ -11,6 +11,7 @@ from sipmote.agent.budget import POLICIES
 from sipmote.agent.errors import AgentError, UsageError
 from sipmote.console import Output, complain
 from sipmote.errors import ToolError
+from sipmote.people import account
 from sipmote.send.app import USAGE, Order, send
 from sipmote.send.content import Content
 from sipmote.send.fields import further_fields
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="sender",
         metavar="URI",
-        help="who it is from, e.g. '\"Boiler 3\" <sip:boiler@example.org>' (default: sip:USER@this host)",
+        help="who it is from, e.g. '\"Boiler 3\" <sip:boiler@example.org>' (default: sip:LOGIN@this host, LOGIN being "
+        "your name at this computer; with --user NAME sip:NAME@ the host in URI)",
     )
     arguments.add_login(parser)
     parser.add_argument("--proxy", metavar="URI", help="the server to send it to first, e.g. sip:192.0.2.1")
@@ -121,13 +123,17 @@ def _order(args: argparse.Namespace) -> Order:
     subject = None if args.subject is None else os.fsencode(args.subject)
     notify = args.notify or args.wait > 0
     content_type = os.fsencode(args.content_type)
+    sender_uri = arguments.uri("--from", sender)
+    proxy = arguments.uri("--proxy", args.proxy)
+    if sender_uri is None and credentials:  # a server that knows us by this name
+        sender_uri = account(credentials[0][1], target, proxy)
     return Order(
         target=target,
         text=sys.stdin.buffer.read() if args.text == "-" else os.fsencode(args.text),
         content=Content(target, content_type, subject, args.expires, args.cpim, notify, bool(args.sign), writer),
-        sender=arguments.uri("--from", sender),
+        sender=sender_uri,
         display=display,
-        proxy=arguments.uri("--proxy", args.proxy),
+        proxy=proxy,
         transport=args.transport.upper().encode(),
         expires=args.expires,
         subject=None if args.encrypt_to else subject,

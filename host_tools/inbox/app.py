@@ -30,11 +30,13 @@ from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
 from sipmote.inbox.login import Login
 from sipmote.inbox.notifier import Notifier, wanted
+from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.received import Received, describe, pack
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store, trouble
 from sipmote.inbox.text import inflate
+from sipmote.people import user_name
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.places import Bind, Wire, Zones
 from sipmote.sip.reader import Message
@@ -58,6 +60,7 @@ _INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
 _NO_SENDER: Answer = (400, b"A URI In From Was Expected")  # it can't be sent on
 _UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
 _UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
+_LOOP_DETECTED: Answer = (482, b"")
 _TOO_MANY_HOPS: Answer = (483, b"")
 _SERVER_ERROR: Answer = (500, b"")  # a fault of ours, with this message alone
 _SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
@@ -67,14 +70,14 @@ _SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
 class Options:
     """What an inbox is to be.
 
-    aor, proxy: URIs. accept: content types. strict: refuse flaws that nothing depends on. domains: hosts that messages
-    have to be for, none for any. users: the file of those who may send, None for everybody; realm: which of them, None
-    for those of the only one. reader: for S/MIME, None to leave it as it is; with it, require_signed asks for good
-    signatures, and late_bringers are addresses that may bring signed messages late. command: to run for each message.
-    relay_to: a URI, None where messages end here; relay_expired: of relay.POLICIES.
+    aor, proxy: URIs, None without. accept: content types. strict: refuse flaws that nothing depends on. domains: hosts
+    that messages have to be for, none for any. users: the file of those who may send, None for everybody; realm: which
+    of them, None for those of the only one. reader: for S/MIME, None to leave it as it is; with it, require_signed asks
+    for good signatures, and late_bringers are addresses that may bring signed messages late. command: to run for each
+    message. relay_to: a URI, None where messages end here; relay_expired: of relay.POLICIES.
     """
 
-    aor: bytes
+    aor: bytes | None
     proxy: bytes | None
     binds: Sequence[Bind]
     accept: tuple[bytes, ...]
@@ -160,8 +163,10 @@ class Inbox:
             self._ua, self, options.tls, resolver, options.proxy, wires=options.wires, zones=options.zones
         )
         self._relay = self._make_relay(options.relay_to) if options.relay_to else None
-        self._notifier = Notifier(self._ua, self._shell, screen.warning) if options.notifies else None
-        self._keyboard = Keyboard(self._ua, self._shell, screen) if options.reads_stdin else None
+        login = options.credentials[0][1] if options.credentials else None
+        outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login)
+        self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
+        self._keyboard = Keyboard(self._ua, self._shell, outbox, screen) if options.reads_stdin else None
         self._store_failed = False
         self._all_shown = True  # until a line can't be written
         self._flushing: asyncio.TimerHandle | None = None
@@ -182,7 +187,7 @@ class Inbox:
         if self._runners:
             self._runners.start()
         if options.registers:
-            server = options.proxy or options.aor
+            server = options.proxy or self._ua.aor
             try:
                 uri = parse_uri(server)
                 uri.flow(b"UDP")
@@ -254,6 +259,10 @@ class Inbox:
 
     def _take(self, event: MessageReceived, received: float) -> Received | Answer:
         """Return as _read() does."""
+        if self._keyboard and self._keyboard.has_sent(event.call_id):
+            sender = event.sender.decode(errors="replace")
+            self._warn(f"what was typed has come back from {sender}: whom it was for leads to this inbox")
+            return _LOOP_DETECTED
         parcel = pack(event, received) if self._relay else None
         if self._relay and parcel is None:
             return _TOO_MANY_HOPS
@@ -398,7 +407,7 @@ class Inbox:
 
 def _user_agent(options: Options, authenticator: Authenticator | None) -> UserAgent:
     return UserAgent(
-        options.aor,
+        options.aor or b"sip:%s@localhost" % user_name(),
         b"localhost",
         os.urandom,
         proxy=options.proxy,

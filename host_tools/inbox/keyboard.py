@@ -1,35 +1,42 @@
 """Lines that are typed, or come from a program: TEXT answers the last message, URI TEXT goes to that URI.
 
-Who has written to us is written to as whom he wrote to, since a board takes commands from the address that it knows.
-What somebody calls us is of no consequence for others, unless he forges their From.
+What begins like an address never goes to who wrote last: a text for one must not reach another.
 """
 
 import asyncio
 import os
+import re
 import threading
 
-from sipmote.agent.errors import AgentError
+from sipmote.agent.errors import AgentError, UsageError
 from sipmote.agent.uas import MessageReceived
-from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
-from sipmote.inbox.received import addressee
+from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.screen import Screen
 from sipmote.sip.shell import Shell
 
 _MAX_WAITING = 100  # lines
-_MAX_WRITERS = 1000  # whose name for us is remembered
+_MAX_OURS = 1000  # Call-IDs
+
+# An address at the beginning of a line: in angle brackets, with or without a name before them; a URI of a scheme by
+# which people are reached, in any case (RFC 3261 section 19.1.4); somebody@somewhere. The rest is the text.
+_IN_BRACKETS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^<>"@:]{0,64}?)\s*<\s*([a-z][a-z0-9+.-]*:[^<>]*?)\s*>\s*(.*)', re.I)
+_URI = re.compile(r"((?:sips?|im|pres|tel|sms|smsto|mailto|xmpp|callto|h323|urn):\S*)\s*(.*)", re.I)
+_BARE = re.compile(r"([^\s@:/]+@[^\s@]*[\w\]])(?:\s|$)")
+_SCHEMES = ("sip", "sips", "im", "tel")
 
 
 class Keyboard:
     """Sends what comes on stdin."""
 
-    def __init__(self, ua: UserAgent, shell: Shell, screen: Screen) -> None:
+    def __init__(self, ua: UserAgent, shell: Shell, outbox: Outbox, screen: Screen) -> None:
         """Read nothing yet, within the running loop."""
         self._ua = ua
         self._shell = shell
+        self._outbox = outbox
         self._screen = screen
         self._last: MessageReceived | None = None
-        self._names: dict[bytes, bytes] = {}  # address-of-record of who wrote -> what he wrote to, latest last
+        self._ours: dict[bytes, None] = {}  # Call-IDs of what was sent, latest last
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[str] = asyncio.Queue(_MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
@@ -42,11 +49,10 @@ class Keyboard:
     def answer_to(self, event: MessageReceived) -> None:
         """This is the last message from now on."""
         self._last = event
-        writer = _address_of_record(event.sender)
-        self._names.pop(writer, None)
-        self._names[writer] = addressee(event)
-        if len(self._names) > _MAX_WRITERS:
-            del self._names[next(iter(self._names))]
+
+    def has_sent(self, call_id: bytes) -> bool:
+        """Was it we who sent this, and somebody's store or proxy has brought it back?"""
+        return call_id in self._ours
 
     def _read_stdin(self) -> None:
         with open(os.dup(0), errors="replace") as lines:  # not sys.stdin, whose lock would be held when we exit
@@ -65,17 +71,19 @@ class Keyboard:
                     self._screen.warning(f"not sent: {error!r}", line=line)
 
     async def _send(self, line: str) -> None:
-        last = self._last
-        if line.startswith(("sip:", "sips:")):
-            uri, _, text = line.partition(" ")
-            target, flow = uri.encode(), None
-        elif last is None:
-            self._screen.warning("nobody to answer yet: type sip:user@host TEXT", line=line)
-            return
-        else:
-            target, flow, text = last.sender, last.flow, line
-        sender = self._names.get(_address_of_record(target))
-        await self._shell.send(self._ua.new_call_id(), target, text.strip().encode(), flow=flow, sender=sender)
+        uri, text = split_address(line)
+        last = None if uri else self._last
+        if not uri and last is None:
+            raise UsageError("nobody to answer yet: type sip:user@host TEXT")
+        if not text:
+            raise UsageError(f"no text: type {uri} TEXT")
+        target = uri.encode() if last is None else last.sender
+        way = await self._outbox.way(target, last)
+        call_id = self._ua.new_call_id()
+        self._ours[call_id] = None
+        if len(self._ours) > _MAX_OURS:
+            del self._ours[next(iter(self._ours))]
+        await self._shell.send(call_id, target, text.encode(), flow=way.flow, sender=way.sender)
 
     async def close(self) -> None:
         """Send no more."""
@@ -83,8 +91,18 @@ class Keyboard:
             self._task.cancel()
 
 
-def _address_of_record(uri: bytes) -> bytes:
-    try:
-        return parse_uri(uri).address_of_record()
-    except AgentError:  # for who sends to it to say
-        return uri
+def split_address(line: str) -> tuple[str, str]:
+    """Return (URI, text) of a line that begins with an address, ("", line) of any other.
+
+    Raises UsageError, with what to type instead, for an address that no message can be sent to as it stands.
+    """
+    found = _IN_BRACKETS.fullmatch(line) or _URI.fullmatch(line)
+    if found is None:
+        bare = _BARE.match(line)
+        if bare:
+            raise UsageError(f"type sip:{bare[1]} TEXT to write to somebody else, or begin an answer with another word")
+        return "", line
+    scheme, _, rest = found[1].partition(":")
+    if scheme.lower() not in _SCHEMES:
+        raise UsageError(f"messages go to sip:, sips:, im: and tel: URIs, and not to {scheme}:")
+    return f"{scheme.lower()}:{rest}", found[2]

@@ -12,7 +12,7 @@ from sipmote.agent.events import Outcome
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
-from sipmote.inbox.received import addressee
+from sipmote.inbox.outbox import Outbox
 from sipmote.sip.shell import Shell
 
 _PAUSE_S = 0.02  # between two notifications: 50 a second at most
@@ -31,12 +31,13 @@ def wanted(event: MessageReceived, cpim: Cpim | None) -> bool:
 
 
 class Notifier:
-    """Sends notifications one after the other, back the way the messages came."""
+    """Sends notifications one after the other."""
 
-    def __init__(self, ua: UserAgent, shell: Shell, warn: Callable[[str], None]) -> None:
+    def __init__(self, ua: UserAgent, shell: Shell, outbox: Outbox, warn: Callable[[str], None]) -> None:
         """Begin to work, within the running loop; warn is called with what went wrong."""
         self._ua = ua
         self._shell = shell
+        self._outbox = outbox
         self._warn = warn
         self._queue: asyncio.Queue[tuple[MessageReceived, Cpim]] = asyncio.Queue(_MAX_WAITING)
         self._pending: dict[bytes, bytes] = {}  # Call-ID of a notification -> URI key of the peer
@@ -76,13 +77,15 @@ class Notifier:
         peer = parse_uri(event.sender).key()
         if peer in self._refused:
             return
+        way = await self._outbox.way(event.sender, event)
         call_id = self._ua.new_call_id()
-        ours = addressee(event)
         asker = cpim.address(b"From") or event.sender
-        body = receipt.build_notification(cpim, receipt.STATUSES[0], ours, asker, call_id, int(time.time()))
+        body = receipt.build_notification(cpim, receipt.STATUSES[0], way.sender, asker, call_id, int(time.time()))
         self._pending[call_id] = peer
         try:
-            await self._shell.send(call_id, event.sender, body, content_type=imdn.CPIM, flow=event.flow, sender=ours)
+            await self._shell.send(
+                call_id, event.sender, body, content_type=imdn.CPIM, flow=way.flow, sender=way.sender
+            )
         except BaseException:
             self._pending.pop(call_id, None)
             raise

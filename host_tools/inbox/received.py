@@ -245,15 +245,6 @@ def pack(event: MessageReceived, received: float) -> Parcel | None:
     return Parcel(date, parse_delta(message.get(b"expires")), hops - 1, user.decode())
 
 
-def addressee(event: MessageReceived) -> bytes:
-    """Return the address-of-record in To: who was written to writes back. What is no URI there is returned as it is."""
-    uri = _address(event.message.get(b"to") or b"")[1]
-    try:
-        return parse_uri(uri).address_of_record()
-    except ParseError:
-        return uri
-
-
 def _decoded(message: Message) -> bytes:
     """Return the body, without the Content-Transfer-Encoding that some send, though SIP needs none."""
     encoding = message.get(b"content-transfer-encoding")

@@ -1,5 +1,6 @@
 """Places and flows: where we listen, how hosts and ports are written, and who hears of what comes."""
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -71,3 +72,11 @@ def with_zone(host: bytes, zones: Zones) -> str:
     is_local = host[:2] == b"fe" and host[2:3] in (b"8", b"9", b"a", b"b") and b":" in host
     zone = zones.get(host) or zones.get(b"") if is_local else None
     return f"{host.decode()}%{zone}" if zone else host.decode()
+
+
+def same_host(one: bytes, other: bytes) -> bool:
+    """Are these the same address, however they are spelled?"""
+    try:
+        return ipaddress.ip_address(one.decode()) == ipaddress.ip_address(other.decode())
+    except ValueError:
+        return one == other

@@ -19,12 +19,12 @@ from sipmote.agent.events import Transmit
 from sipmote.agent.notices import Resolve
 from sipmote.agent.registration import FlowLost
 from sipmote.agent.uas import MessageReceived
-from sipmote.agent.uri import Uri, parse_uri
+from sipmote.agent.uri import Uri, bracketed, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
 from sipmote.sip.clock import now_ms
-from sipmote.sip.places import Bind, Flow, Wire, Zones
+from sipmote.sip.places import Bind, Flow, Wire, Zones, same_host
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.streams import Streams
@@ -151,10 +151,7 @@ class Shell:
 
         Raises OSError when there is none, AgentError for what can't be sent.
         """
-        if flow is None:
-            await self.reach(parse_uri(self._first_hop or target))
-        else:
-            self._approach(flow)
+        await self.reach_first(target, flow)
         self.carry_out(self._ua.send(call_id, target, body, now_ms(), flow=flow, **options))
 
     def _wake(self) -> None:
@@ -210,6 +207,48 @@ class Shell:
         """
         return self._approach_first(await self._resolver.flows(uri))
 
+    async def reach_first(self, target: bytes, flow: Flow | None = None) -> str:
+        """Do the same for the first hop of a request for target: flow if there is one, else proxy, route or URI."""
+        if flow is not None:
+            return self._approach(flow)
+        route = self._ua.uac.route
+        return await self.reach(parse_uri(self._first_hop or (target if route is None else route.uri)))
+
+    async def way_back(self, sender: bytes, flow: Flow) -> Flow | None:
+        """Return the flow of a new request to who sent us one on flow; None for where any request for his URI goes.
+
+        That is where the proxy or a route leads, else the URI of his From. If that leads nowhere our registrar may know
+        him. His flow is right only where the URI names its other end, or nothing else is left: it may be a server's
+        that delivers and takes nothing, or a store's that would bring the answer back to us. Raises OSError where
+        nothing leads to anybody else.
+        """
+        if self._first_hop is not None or self._ua.uac.route is not None:
+            return None
+        is_alive = flow[0] == b"UDP" or flow in self._streams.connections
+        try:
+            uri = parse_uri(sender)
+            found = await self._resolver.flows(uri)
+        except (OSError, ParseError) as error:
+            if self._ua.registration is not None and self._ua.registration.bound:
+                return (await self._resolver.flows(parse_uri(self._ua.aor)))[0]
+            if not is_alive:
+                raise OSError(f"{_text(sender)}: its connection is closed, and {reason_of(error)}") from None
+            return flow
+        ends = [end for end in found if same_host(end[1], flow[1])]
+        if is_alive and (ends if uri.port is None else [end for end in ends if end[2] == flow[2]]):
+            return flow
+        if all(self._is_here(end) for end in found):
+            raise OSError(f"{_text(sender)} leads to this inbox itself")
+        return None
+
+    def _is_here(self, flow: Flow) -> bool:
+        """Does a flow lead to where we listen?"""
+        sockets = self._udp if flow[0] == b"UDP" else self._streams
+        try:
+            return sockets.sent_by(flow)[1] == b"%s:%d" % (bracketed(flow[1]), flow[2])
+        except OSError:
+            return False
+
     def _approach_first(self, flows: Sequence[Flow]) -> str:
         """Approach the flow that the core will take: the first one that is alive, and that we have a route to."""
         trouble = OSError("no address")
@@ -253,6 +292,10 @@ class Shell:
         self._streams.close_idle()
         self._udp.forget_old_routes()
         self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode(errors="replace")
 
 
 def _remedy(bind: Bind) -> str:

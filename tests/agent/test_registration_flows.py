@@ -5,7 +5,7 @@ from agent.events import Transmit
 from agent.message import Message
 from agent.registration import Registered, RegistrationLost
 from agent.user_agent import UserAgent
-from tests.helpers import NOW, Settled, answer, board, changed, only
+from tests.helpers import MESSAGE, NOW, Settled, answer, board, changed, deliver, only
 from tests.registrar import (
     CONTACT,
     OK,
@@ -40,6 +40,31 @@ def test_the_address_that_the_registrar_saw_becomes_the_contact():
     )
     renewal = Message(only(ua.settled(ua.registration.wake(later(NOW, 300000)), later(NOW, 300000))).data)
     assert renewal.get(b"contact") == b"<sip:boiler@198.51.100.1:40000>"
+
+
+def test_our_contacts_are_ours_whatever_users_and_hosts_say():
+    """R3261-8.2-6, R0-P14: the one that a NAT has given us and those before it; servers change parameters"""
+    ua, transmit = registering(users=(b"staff",), hosts=(b"example.org",))
+    transmit = only(ua.receive(seen_as(transmit, b";received=198.51.100.1;rport=40000"), REGISTRAR, NOW))
+    for number, (uri, status) in enumerate(
+        (
+            (b"sip:boiler@198.51.100.1:40000", 200),
+            (b"sip:boiler@192.0.2.7:5060", 200),
+            (b"sip:boiler@192.0.2.7", 200),
+            (b"sip:%62oiler@192.0.2.7;transport=udp;ob", 200),
+            (b"sip:staff@EXAMPLE.org", 200),
+            (b"sip:boiler@example.org", 404),
+            (b"sip:staff@192.0.2.7", 404),
+            (b"sip:Boiler@192.0.2.7", 404),
+            (b"sip:boiler@198.51.100.1", 404),
+            (b"sip:192.0.2.7", 404),
+        )
+    ):
+        data = changed(MESSAGE, b"MESSAGE sip:desk@example.org", b"MESSAGE " + uri, b"z9hG4bK", b"z9hG4bK%d" % number)
+        data = changed(data, b"Call-ID: ", b"Call-ID: %d" % number)
+        assert deliver(ua, data)[0] == status, uri
+        options = changed(data, b"MESSAGE ", b"OPTIONS ", b"1 MESSAGE", b"1 OPTIONS")
+        assert deliver(ua, options)[0] == status, uri
 
 
 def test_where_nothing_is_in_the_way_the_contact_stays():

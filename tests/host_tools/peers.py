@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import queue
 import re
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,17 @@ class Running:
 class RunningInbox(Running):
     """`sipmote inbox --json` that is ready, at one free port of a host for both transports."""
 
-    def __init__(self, *arguments: str, db: str = ":memory:", host: str = "127.0.0.1", **more: Any) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        db: str = ":memory:",
+        host: str = "127.0.0.1",
+        environment: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """environment: variables beside our own."""
+        if environment is not None:
+            more["env"] = {**os.environ, **environment}
         at = f"[{host}]" if ":" in host else host
         binds = ["--bind", f"udp:{at}:0", "--bind", f"tcp:{at}:0"]
         super().__init__("inbox", "--json", "--db", db, *binds, *arguments, **more)
@@ -130,14 +141,16 @@ def message(
     transport: str = "UDP",
     content_type: str = "text/plain",
     uri: str = "sip:desk@127.0.0.1",
+    sender: str = "sip:boiler@example.org",
+    to: str = "sip:desk@example.org",
 ) -> bytes:
     """A MESSAGE request as octets."""
     lines = [
         f"MESSAGE {uri} SIP/2.0",
         f"Via: SIP/2.0/{transport} peer.example.org;branch=z9hG4bK{branch or call_id};rport",
         "Max-Forwards: 70",
-        f"From: Boiler <sip:boiler@example.org>;tag={tag}",
-        "To: <sip:desk@example.org>",
+        f"From: Boiler <{sender}>;tag={tag}",
+        f"To: <{to}>",
         f"Call-ID: {call_id}",
         "CSeq: 1 MESSAGE",
         *fields,

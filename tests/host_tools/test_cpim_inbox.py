@@ -12,7 +12,7 @@ from sipmote.inbox.store import _STEPS, Store
 from tests.sip_peer import DEADLINE_S, Peer
 from tests.tools import Line, Tool
 
-ALICE = b"sip:alice@example.org"
+ALICE = b"sip:alice@example.invalid"
 DESK = b"sip:desk@127.0.0.1"
 
 
@@ -50,13 +50,13 @@ def messages(tool: Tool) -> list[Line]:
 
 
 def test_the_text_inside_is_shown_and_what_stands_around_it() -> None:
-    with inbox() as tool, Peer() as peer:
+    with inbox() as tool, Peer(ALICE) as peer:
         port = port_of(tool)
         assert peer.ask(port, b"Message/CPIM", wrapped("heiß".encode(), b"id-1")).status == 200
         line = tool.wait_for(event="message")
         assert (line["content_type"], line["body"]) == ("text/plain", "heiß")
         assert line["cpim"] == {
-            "from": "sip:alice@example.org",
+            "from": "sip:alice@example.invalid",
             "to": "sip:desk@127.0.0.1",
             "datetime": "2000-12-13T21:40:00Z",
             "subject": "warm",
@@ -65,8 +65,8 @@ def test_the_text_inside_is_shown_and_what_stands_around_it() -> None:
 
 
 def test_a_name_that_differs_from_that_of_the_request_is_flagged() -> None:
-    names = (b"sip:mallory@example.org", b"im:alice@EXAMPLE.org", b"sip:anonymous@anonymous.invalid")
-    with inbox() as tool, Peer() as peer:
+    names = (b"sip:mallory@example.org", b"im:alice@EXAMPLE.invalid", b"sip:anonymous@anonymous.invalid")
+    with inbox() as tool, Peer(ALICE) as peer:
         port = port_of(tool)
         for name in names:
             peer.ask(port, imdn.CPIM, wrapped(sender=name))
@@ -75,7 +75,7 @@ def test_a_name_that_differs_from_that_of_the_request_is_flagged() -> None:
 
 
 def test_what_breaks_the_rules_is_refused_and_counted() -> None:
-    with inbox() as tool, Peer() as peer:
+    with inbox() as tool, Peer(ALICE) as peer:
         port = port_of(tool)
         assert peer.ask(port, imdn.CPIM, b"Subject:no space\r\n\r\n\r\nx").status == 400
         assert peer.ask(port, imdn.CPIM, b"Require: Magic\r\n\r\n\r\nx").status == 400
@@ -103,7 +103,7 @@ def test_who_refuses_message_cpim_gets_the_text() -> None:
 
 def test_the_same_message_under_another_call_id_is_a_duplicate(tmp_path: Path) -> None:
     database = str(tmp_path / "inbox.db")
-    with Peer() as peer:
+    with Peer(ALICE) as peer:
         with inbox(database=database) as tool:
             port = port_of(tool)
             for text in (b"one", b"one"):
@@ -121,7 +121,7 @@ def test_the_same_message_under_another_call_id_is_a_duplicate(tmp_path: Path) -
 
 
 def test_what_a_store_passed_on_as_text_is_still_known() -> None:
-    with inbox() as tool, Peer() as peer:
+    with inbox() as tool, Peer(ALICE) as peer:
         port = port_of(tool)
         for text in (
             wrapped(b"one", b"id-1"),
@@ -135,14 +135,14 @@ def test_what_a_store_passed_on_as_text_is_still_known() -> None:
         tool.wait_for(event="message", body="Message-ID: is no more than text")
         shown = messages(tool)
         assert [(line["body"], line["duplicate"]) for line in shown[:2]] == [("one", False), ("one", True)]
-        assert shown[2]["body"].startswith("From: <sip:alice@example.org>")
+        assert shown[2]["body"].startswith("From: <sip:alice@example.invalid>")
         assert [line.get("cpim", {}).get("message_id") for line in shown] == ["id-1", "id-1", None, None]
 
 
 def test_a_message_can_be_passed_on_octet_for_octet(tmp_path: Path) -> None:
     database = str(tmp_path / "inbox.db")
     body = b"X-Odd:;a=b  \\q\r\n" + wrapped(b"hot\r\n")
-    with inbox(database=database) as tool, Peer() as peer:
+    with inbox(database=database) as tool, Peer(ALICE) as peer:
         assert peer.ask(port_of(tool), imdn.CPIM, body).status == 200
         tool.wait_for(event="message")
     row = sqlite3.connect(database).execute("SELECT cpim || body FROM message").fetchone()
@@ -171,7 +171,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
 
 def test_what_programs_tell_is_an_event_and_no_message() -> None:
     composing = b"<isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state>idle</state></isComposing>"
-    with inbox() as tool, Peer() as peer:
+    with inbox() as tool, Peer(ALICE) as peer:
         port = port_of(tool)
         assert peer.ask(port, imdn.CPIM, notification(b"id-7", b"failed")).status == 200
         assert peer.ask(port, imdn.COMPOSING, composing).status == 200
@@ -179,13 +179,13 @@ def test_what_programs_tell_is_an_event_and_no_message() -> None:
         assert peer.ask(port, b"text/plain", b"last").status == 200
         tool.wait_for(event="message", body="last")
         line = tool.wait_for(event="notification")
-        assert (line["message_id"], line["status"], line["from"]) == ("id-7", "failed", "sip:alice@example.org")
+        assert (line["message_id"], line["status"], line["from"]) == ("id-7", "failed", "sip:alice@example.invalid")
         assert [line["status"] for line in tool.lines if line["event"] == "composing"] == ["idle", "idle"]
         assert len(messages(tool)) == 1
 
 
 def test_who_asks_is_told_of_the_delivery_and_automata_are_not() -> None:
-    with inbox("--imdn") as tool, Peer() as peer:
+    with inbox("--imdn") as tool, Peer(ALICE) as peer:
         port = port_of(tool)
         asked_too = imdn.ask(b"of-a-notification")
         peer.ask(port, imdn.CPIM, wrapped())  # doesn't ask
@@ -203,7 +203,7 @@ def test_who_asks_is_told_of_the_delivery_and_automata_are_not() -> None:
 
 
 def test_who_refuses_a_notification_is_sent_no_other() -> None:
-    with inbox("--imdn") as tool, Peer() as peer, Peer(b"sip:bob@example.org") as other:
+    with inbox("--imdn") as tool, Peer(ALICE) as peer, Peer(b"sip:bob@example.org") as other:
         port = port_of(tool)
         peer.ask(port, imdn.CPIM, wrapped(message_id=b"id-1"))
         assert told(peer.answer(415, b"Accept: text/plain\r\n"))[0] == b"id-1"
@@ -215,7 +215,7 @@ def test_who_refuses_a_notification_is_sent_no_other() -> None:
 
 
 def test_nobody_is_told_unless_the_inbox_is_started_so() -> None:
-    with inbox("--interactive") as tool, Peer() as peer:
+    with inbox("--interactive") as tool, Peer(ALICE) as peer:
         peer.ask(port_of(tool), imdn.CPIM, wrapped(message_id=b"id-1"))
         tool.wait_for(event="message")
         tool.type("typed")
@@ -224,7 +224,7 @@ def test_nobody_is_told_unless_the_inbox_is_started_so() -> None:
 
 def test_a_notification_makes_delivered_of_what_was_accepted() -> None:
     for status, event, code in (("delivered", "delivered", 0), ("failed", "failed", 4), ("forbidden", "accepted", 3)):
-        with Peer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "20") as sender:
+        with Peer(ALICE) as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "20") as sender:
             request = peer.answer(202)
             cpim = parse_cpim(request.body)
             assert receipt.asked(cpim) == [b"positive-delivery", b"negative-delivery"]
@@ -241,14 +241,14 @@ def test_a_notification_makes_delivered_of_what_was_accepted() -> None:
 
 
 def test_without_a_notification_accepted_it_stays() -> None:
-    with Peer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "0.3") as sender:
+    with Peer(ALICE) as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "0.3") as sender:
         peer.answer(202)
         assert sender.wait() == 3
         assert (sender.lines[-1]["event"], sender.lines[-1]["notification"]) == ("accepted", None)
 
 
 def test_who_got_the_text_alone_is_not_waited_for() -> None:
-    with Peer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "60") as sender:
+    with Peer(ALICE) as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--wait", "60") as sender:
         assert peer.answer(415, b"Accept: text/plain\r\n").get(b"content-type") == imdn.CPIM
         request = peer.answer(202)
         assert (request.get(b"content-type"), request.body) == (b"text/plain", b"hot")

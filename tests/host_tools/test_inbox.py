@@ -20,7 +20,6 @@ from tests.host_tools.peers import (
     Peer,
     Running,
     RunningInbox,
-    answer,
     has_ipv6,
     header,
     inbox,
@@ -323,42 +322,6 @@ def test_file_that_is_no_store_of_ours_is_one_line(tmp_path: Path) -> None:
         assert code == 1 and str(path) in err and "--db" in err and len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_typed_line_answers_the_last_message_on_its_flow(transport: str) -> None:
-    with inbox("--interactive") as running, running.udp() if transport == "udp" else running.tcp() as sock:
-        running.type("too early")
-        assert "nobody" in running.event("warning")["text"]
-        sock.send(message("a", transport=transport.upper()))
-        assert status(sock.recv(65535)) == 200
-        running.event("message")
-        running.type("status, bitte ü")
-        request = sock.recv(65535)
-        assert request.startswith(b"MESSAGE sip:boiler@example.org SIP/2.0\r\n")
-        assert header(request, "From").startswith("<sip:desk@example.org>;tag=")
-        assert header(request, "Via").startswith(f"SIP/2.0/{transport.upper()} 127.0.0.1:{running.ports[transport]};")
-        assert request.endswith("\r\n\r\nstatus, bitte ü".encode())
-        sock.send(answer(request, "200 OK"))
-        outcome = running.event("outcome")
-        call_id = header(request, "Call-ID")
-    assert outcome == {"event": "outcome", "call_id": call_id, "outcome": "delivered", "status": 200, "reason": "OK"}
-
-
-def test_typed_uri_is_written_to() -> None:
-    with inbox("--interactive") as running, running.udp() as sock:
-        running.type(f"sip:boiler@127.0.0.1:{sock.getsockname()[1]} status")
-        request = sock.recv(65535)
-        assert request.endswith(b"\r\n\r\nstatus")
-        sock.send(answer(request, "603 Decline"))
-        outcome = running.event("outcome")
-        assert (outcome["outcome"], outcome["status"]) == ("refused", 603)
-        running.type("sip:boiler@127.0.0.1:1;transport=tcp status")
-        outcome = running.event("outcome")
-        assert (outcome["outcome"], outcome["reason"]) == ("failed", "connection refused")
-        for line in ("sip:@@ x", "sip:boiler@127.0.0.1 " + 2000 * "x", "sip:x@127.0.0.1;transport=sctp x"):
-            running.type(line)
-            assert "not sent" in running.event("warning")["text"]
-
-
 def test_uri_that_is_none_is_one_line_that_names_its_option() -> None:
     for option in ("--register", "--proxy"):
         code, _, err = sipmote("inbox", "--db", ":memory:", "--bind", "udp:127.0.0.1:0", option, "example.org")
@@ -399,21 +362,3 @@ def test_it_ends_when_nobody_reads_its_lines() -> None:
         assert status(sock.recv(65535)) == 200
     assert running.wait() == 128 + signal.SIGPIPE
     assert running.errors == b""
-
-
-def test_whom_a_stranger_writes_to_is_not_who_others_are_told_to_be_written_by() -> None:
-    with inbox("--interactive") as running, running.udp() as sock:
-        for call_id, to in (("a", "sip:desk@example.org"), ("b", "sip:nobody@evil.example")):
-            sender = "sip:boiler@example.org" if call_id == "a" else "sip:stranger@example.net"
-            text = message(call_id).replace(b"<sip:boiler@example.org>", f"<{sender}>".encode())
-            sock.send(text.replace(b"To: <sip:desk@example.org>", f"To: <{to}>".encode()))
-            assert status(sock.recv(65535)) == 200
-            running.event("message")
-        place = f"127.0.0.1:{sock.getsockname()[1]}"
-        running.type(f"sip:lamp@{place} status")
-        request = sock.recv(65535)
-        assert "evil" not in header(request, "From")
-        sock.send(answer(request, "200 OK"))
-        running.event("outcome")
-        running.type("who are you")
-        assert header(sock.recv(65535), "From").startswith("<sip:nobody@evil.example>")

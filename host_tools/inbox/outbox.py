@@ -1,0 +1,60 @@
+"""Where our own new requests go, and who they are from: the same for lines that are typed and for notifications."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sipmote.agent.headers.values import parse_address
+from sipmote.agent.uas import MessageReceived
+from sipmote.agent.uri import bracketed, parse_uri
+from sipmote.people import account, user_name
+from sipmote.sip.places import Flow
+from sipmote.sip.shell import Shell
+
+
+@dataclass(frozen=True)
+class Way:
+    """flow: where a request goes, None for where its URI or our proxy leads. sender: URI of its From."""
+
+    flow: Flow | None
+    sender: bytes
+
+
+class Outbox:
+    """Knows who we are.
+
+    A provisioned address-of-record is it, whatever others call us (RFC 3261 section 8.1.1.3). Without one we are every
+    user at our own host and domains, as messages for all of them come here: then who wrote to one of them is answered
+    by that one, and others hear from who is at this computer. Nobody can make us a user of another host. Who logs in
+    at a server is its user for all.
+    """
+
+    def __init__(
+        self, shell: Shell, aor: bytes | None, domains: Sequence[bytes], proxy: bytes | None, login: bytes | None
+    ) -> None:
+        """aor: ours, None where nobody has said it. domains: lower case. proxy: a URI. login: a name, as in --user."""
+        self._shell = shell
+        self._aor = aor
+        self._domains = domains
+        self._proxy = proxy
+        self._login = login
+
+    async def way(self, target: bytes, event: MessageReceived | None = None) -> Way:
+        """Return the way of a new request. event: the message that it answers, None for one that answers nothing.
+
+        Raises OSError where there is none, AgentError for a target that is no URI or needs a proxy.
+        """
+        flow = None if event is None else await self._shell.way_back(event.sender, event.flow)
+        host = await self._shell.reach_first(target, flow)
+        return Way(flow, self._sender(target, event, host.encode()))
+
+    def _sender(self, target: bytes, event: MessageReceived | None, host: bytes) -> bytes:
+        """host: ours, as the peer sees it."""
+        if self._aor is not None:
+            return self._aor
+        if self._login is not None:
+            return account(self._login, b"sip:" + self._domains[0] if self._domains else target, self._proxy)
+        if event is not None:
+            to = parse_uri(parse_address(event.message.get(b"to") or b"")[1])
+            if to.scheme == b"sip" and to.user and to.host in (host, *self._domains):
+                return to.address_of_record()
+        return b"sip:%s@%s" % (user_name(), self._domains[0] if self._domains else bracketed(host))
