@@ -7,12 +7,12 @@ from collections.abc import Callable
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim
-from sipmote.agent.errors import AgentError
+from sipmote.agent.errors import AgentError, UsageError
 from sipmote.agent.events import Outcome
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
-from sipmote.inbox.outbox import Outbox
+from sipmote.inbox.outbox import Outbox, Way
 from sipmote.sip.shell import Shell
 
 _PAUSE_S = 0.02  # between two notifications: 50 a second at most
@@ -77,18 +77,36 @@ class Notifier:
         peer = parse_uri(event.sender).key()
         if peer in self._refused:
             return
+        if event.user is not None:  # he has answered our challenge, so he is where it went
+            self._shell.rations.prove(event.flow)
         way = await self._outbox.way(event.sender, event)
         call_id = self._ua.new_call_id()
-        asker = cpim.address(b"From") or event.sender
-        body = receipt.build_notification(cpim, receipt.STATUSES[0], way.sender, asker, call_id, int(time.time()))
+        body = self._build(event, cpim, way, call_id)
         self._pending[call_id] = peer
+        options = {"content_type": imdn.CPIM, "compact": True, "sender": way.sender}
         try:
-            await self._shell.send(
-                call_id, event.sender, body, content_type=imdn.CPIM, flow=way.flow, sender=way.sender
-            )
+            await self._shell.send(call_id, event.sender, body, flow=way.flow, ration=way.ration, **options)
         except BaseException:
             self._pending.pop(call_id, None)
             raise
+
+    def _build(self, event: MessageReceived, cpim: Cpim, way: Way, call_id: bytes) -> bytes:
+        """Return a notification: in full, or brief where octets are short. Raises UsageError for a brief one too long.
+
+        They are short within the budget, which has to hold credentials, too, and within a ration.
+        """
+        asker = cpim.address(b"From") or event.sender
+        for is_brief in (way.ration is not None, True):
+            body = receipt.build_notification(
+                cpim, receipt.STATUSES[0], way.sender, asker, call_id, int(time.time()), is_brief
+            )
+            try:
+                self._ua.fit(event.sender, body, "compact", content_type=imdn.CPIM, sender=way.sender)
+                break
+            except UsageError:
+                if is_brief:
+                    raise
+        return body
 
     async def close(self) -> None:
         """Stop; what waits is not sent."""

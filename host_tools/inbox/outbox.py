@@ -10,13 +10,21 @@ from sipmote.people import account, user_name
 from sipmote.sip.places import Flow
 from sipmote.sip.shell import Shell
 
+# What an automatic request takes, for each octet of the message that asked for it, while nothing shows that its end is
+# there. It makes three with the response.
+_RATION = 2
+
 
 @dataclass(frozen=True)
 class Way:
-    """flow: where a request goes, None for where its URI or our proxy leads. sender: URI of its From."""
+    """flow: where a request goes, None for where its URI or our proxy leads. sender: URI of its From.
+
+    ration: octets that may leave for it unless a person sends it, None for any number.
+    """
 
     flow: Flow | None
     sender: bytes
+    ration: int | None
 
 
 class Outbox:
@@ -45,7 +53,10 @@ class Outbox:
         """
         flow = None if event is None else await self._shell.way_back(event.sender, event.flow)
         host = await self._shell.reach_first(target, flow)
-        return Way(flow, self._sender(target, event, host.encode()))
+        ration = None
+        if event is not None and not (self._shell.is_guided if flow is None else self._shell.rations.is_proved(flow)):
+            ration = _RATION * len(event.message.data)
+        return Way(flow, self._sender(target, event, host.encode()), ration)
 
     def _sender(self, target: bytes, event: MessageReceived | None, host: bytes) -> bytes:
         """host: ours, as the peer sees it."""

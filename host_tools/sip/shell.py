@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from sipmote.agent.errors import ParseError
-from sipmote.agent.events import Transmit
-from sipmote.agent.notices import Resolve
+from sipmote.agent.events import Outcome, Transmit
+from sipmote.agent.notices import Dropped, Resolve
 from sipmote.agent.registration import FlowLost
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import Uri, bracketed, parse_uri
@@ -25,6 +25,7 @@ from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
 from sipmote.sip.clock import now_ms
 from sipmote.sip.places import Bind, Flow, Wire, Zones, same_host
+from sipmote.sip.rations import Rations
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.streams import Streams
@@ -78,6 +79,7 @@ class Shell:
         self._loop = asyncio.get_running_loop()
         self._udp = UdpSockets(self, zones or {})
         self._streams = Streams(self, tls, idle_s, zones or {})
+        self.rations = Rations()
         self._looking_up: dict[bytes, asyncio.Task[None]] = {}  # by URI
         self._batch: list[MessageReceived] = []
         self._settling = False
@@ -135,9 +137,13 @@ class Shell:
         """A flow has brought these: a datagram, or what a stream's framer has cut out."""
         now = now_ms()
         for item in items:
+            octets = item if isinstance(item, bytes) else item.data
             for wire in self._wires:
-                wire.came(item if isinstance(item, bytes) else item.data, flow)
-            self.carry_out(self._ua.receive(item, flow, now))
+                wire.came(octets, flow)
+            events = self._ua.receive(item, flow, now)
+            if octets.startswith(b"SIP/2.0 ") and not any(type(event) is Dropped for event in events):
+                self.rations.prove(flow)
+            self.carry_out(events)
 
     def failed(self, flow: Flow, text: str) -> None:
         """A flow has failed: end what is on it, and say why."""
@@ -146,13 +152,29 @@ class Shell:
             wire.failed(flow, text)
         self.carry_out(self._ua.failed(flow, now_ms()), text)
 
-    async def send(self, call_id: bytes, target: bytes, body: bytes, flow: Flow | None = None, **options: Any) -> None:
+    async def send(
+        self,
+        call_id: bytes,
+        target: bytes,
+        body: bytes,
+        flow: Flow | None = None,
+        ration: int | None = None,
+        **options: Any,
+    ) -> None:
         """Send a message, as UserAgent.send() does, when the way to its first hop is known.
 
-        Raises OSError when there is none, AgentError for what can't be sent.
+        ration: octets that may leave for it while its end has not shown that it is there, None for any number. Raises
+        OSError when there is no way, AgentError for what can't be sent.
         """
         await self.reach_first(target, flow)
-        self.carry_out(self._ua.send(call_id, target, body, now_ms(), flow=flow, **options))
+        if ration is not None:
+            self.rations.give(call_id, ration)
+        try:
+            events = self._ua.send(call_id, target, body, now_ms(), flow=flow, **options)
+        except BaseException:
+            self.rations.end(call_id)
+            raise
+        self.carry_out(events)
 
     def _wake(self) -> None:
         self._timer = None
@@ -168,6 +190,8 @@ class Shell:
         for event in events:
             kind = type(event)
             if kind is Transmit:
+                if not self.rations.allow(event.data, event.flow):
+                    continue
                 for wire in self._wires:
                     wire.sent(event.data, event.flow)
                 sockets = self._udp if event.flow[0] == b"UDP" else self._streams
@@ -179,6 +203,8 @@ class Shell:
             elif kind is FlowLost:
                 self._streams.hang_up(event.flow)
             else:
+                if kind is Outcome:
+                    self.rations.end(event.call_id)
                 self._application.happened(event, trouble)
         if not self._settling:
             self._settling = True
@@ -214,6 +240,11 @@ class Shell:
         route = self._ua.uac.route
         return await self.reach(parse_uri(self._first_hop or (target if route is None else route.uri)))
 
+    @property
+    def is_guided(self) -> bool:
+        """Do all requests go to a server of our own?"""
+        return self._first_hop is not None or self._ua.uac.route is not None
+
     async def way_back(self, sender: bytes, flow: Flow) -> Flow | None:
         """Return the flow of a new request to who sent us one on flow; None for where any request for his URI goes.
 
@@ -222,7 +253,7 @@ class Shell:
         that delivers and takes nothing, or a store's that would bring the answer back to us. Raises OSError where
         nothing leads to anybody else.
         """
-        if self._first_hop is not None or self._ua.uac.route is not None:
+        if self.is_guided:
             return None
         is_alive = flow[0] == b"UDP" or flow in self._streams.connections
         try:

@@ -1,7 +1,12 @@
 """R3428-4.3, R3428-7.9, R3428-4.9: message/cpim and notifications through the commands, over loopback."""
 
+import contextlib
+import socket
 import sqlite3
+import time
 from pathlib import Path
+
+import pytest
 
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim import imdn_reply as receipt
@@ -212,6 +217,52 @@ def test_who_refuses_a_notification_is_sent_no_other() -> None:
         assert told(other.answer(200))[0] == b"id-3"  # they go out in order
         assert peer.silent()
         assert not [line for line in tool.lines if line["event"] == "outcome"]
+
+
+def test_a_notification_has_room_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R3428-8.2: brief if need be, and within 1300 octets with what answers the challenge"""
+    monkeypatch.setenv("SIPMOTE_PASSWORD", "secret")
+    challenge = b'WWW-Authenticate: Digest realm="example.org", nonce="%s", algorithm=SHA-256, qop="auth"\r\n' % (
+        b"n" * 80
+    )
+    with inbox("--imdn", "--user", "desk", "--aor", "sip:desk-of-the-boilers@example.org") as tool, Peer(ALICE) as peer:
+        peer.ask(port_of(tool), imdn.CPIM, wrapped(message_id=b"d1f2a3b4-c5d6-4e7f-8a9b-0c1d2e3f4a5b"))
+        assert b"recipient-uri" not in peer.answer(401, digest % (b"n" * 80)).body
+        request = peer.answer(200)
+        assert request.get(b"authorization")
+        assert len(request.data) <= 1300
+        assert told(request) == (b"d1f2a3b4-c5d6-4e7f-8a9b-0c1d2e3f4a5b", b"delivery", b"delivered")
+
+
+def test_who_has_proved_nothing_gets_three_times_his_octets_at_most() -> None:
+    """R0-P10: a forged source would get them; who answers, and who is written to by a person, gets all"""
+    with inbox("--imdn", "--interactive") as tool, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        port = port_of(tool)
+        sock.bind(("127.0.0.1", 0))
+        body = wrapped(b"hot", b"id-1")
+        head = (
+            b"MESSAGE sip:desk@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1;rport\r\n"
+            b"Max-Forwards: 70\r\nFrom: <sip:alice@example.invalid>;tag=1\r\nTo: <sip:desk@127.0.0.1>\r\nCall-ID: 1\r\n"
+            b"CSeq: 1 MESSAGE\r\n"
+            b"Content-Type: message/cpim\r\nContent-Length: %d\r\n\r\n" % len(body)
+        )
+        sock.sendto(head + body, ("127.0.0.1", port))
+        came = _collect(sock, 2.5)  # in which a request is sent three times
+        assert [data[:8] for data in came] == [b"SIP/2.0 ", b"MESSAGE "]
+        assert sum(map(len, came)) <= 3 * len(head + body)
+        tool.type(f"sip:alice@127.0.0.1:{sock.getsockname()[1]} who are you")
+        assert len(_collect(sock, 2.5)) > 1
+
+
+def _collect(sock: socket.socket, seconds: float) -> list[bytes]:
+    """Return the datagrams that come within so many seconds."""
+    deadline = time.monotonic() + seconds
+    found = []
+    while (left := deadline - time.monotonic()) > 0:
+        sock.settimeout(left)
+        with contextlib.suppress(TimeoutError):
+            found.append(sock.recv(65535))
+    return found
 
 
 def test_nobody_is_told_unless_the_inbox_is_started_so() -> None:
