@@ -13,6 +13,8 @@ from sipmote.inbox.received import Received
 _LONGEST_SAID = 64  # characters of a display name that are shown
 _INDENT = " " * 9  # what stands below a message begins behind its time
 
+_NOT_ALLOWED = ": a board takes commands from the addresses in its allow, or else its to; --aor says who we are"
+
 
 class Screen:
     """Shows what happens at an inbox."""
@@ -39,7 +41,8 @@ class Screen:
         reason = trouble or event.reason.decode("utf-8", "backslashreplace")
         told = {"event": "outcome", "call_id": event.call_id.decode(), "outcome": event.name}
         style = "green" if event.name in ("delivered", "accepted") else "red"
-        line = (f"{_INDENT}{event.name} ({event.status} {reason})", style)
+        remedy = _NOT_ALLOWED if event.status == 403 and not trouble else ""
+        line = (f"{_INDENT}{event.name} ({event.status} {reason}){remedy}", style)
         self._output.say({**told, "status": event.status, "reason": reason}, line)
 
     def registered(self, event: Registered) -> None:

@@ -150,6 +150,8 @@ class Report:
         first_hop = os.fsdecode(order.proxy or order.target)
         if event["status"] in (401, 407):
             return " (check the name and the password)" if order.credentials else " (add --user NAME)"
+        if event["status"] == 403:
+            return " (a board takes commands from the addresses in its allow, or else its to: name one with --from)"
         if order.protects and event["status"] in _HINTS:
             return _HINTS[event["status"]]
         if event["reason"] == "Invalid argument" and "[fe80:" in first_hop.lower():

@@ -211,6 +211,15 @@ def store(table: Table, _: Code) -> None:
         table.row(f"the file with {rows:,} and some thousand more", octets, "octets", "each message")
 
 
+def amplification(table: Table, _: Code) -> None:
+    """What a forged source of a datagram would get."""
+    from tests.bench.amplification import WAITED_S, octets
+
+    how = f"a message of {{}} octets over UDP to inbox --imdn that asks for a notification; no answer for {WAITED_S} s"
+    for what, came, left in octets():
+        table.row(f"octets out per octet in, an unverified source: {what}", round(left / came, 2), "", how.format(came))
+
+
 _PARTS = {
     "wire": wire,
     "heap": heap,
@@ -220,6 +229,7 @@ _PARTS = {
     "inbox-cpu": inbox,
     "load": load,
     "store": store,
+    "amplification": amplification,
 }
 
 
