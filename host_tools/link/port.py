@@ -33,14 +33,21 @@ def usb_ports() -> list[ListPortInfo]:
 
 
 def virtual_ports() -> list[str]:
-    """Return the ports of the virtual boards that run on this machine, as each has noted them in its folder."""
+    """Return the ports of the virtual boards of ours that run on this machine, as each has noted them in its folder."""
     ports = []
-    for note in sorted(Path(tempfile.gettempdir()).glob("sipmote-board-*/port")):
-        with contextlib.suppress(OSError, ValueError):  # another user's, or one that ends just now
-            pid, port = note.read_text().split()
-            os.kill(int(pid), 0)
-            ports.append(port)
+    for folder in sorted(Path(tempfile.gettempdir()).glob("sipmote-board-*")):
+        with contextlib.suppress(OSError, ValueError):  # one that ends just now
+            if _is_ours_alone(folder):
+                pid, port = (folder / "port").read_text().split()
+                os.kill(int(pid), 0)
+                ports.append(port)
     return ports
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    """Is it a folder that nobody but us can have written to? Others may name one like ours in the shared place."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def is_virtual(device: str) -> bool:

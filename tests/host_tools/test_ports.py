@@ -1,12 +1,17 @@
 """Listing ports: what a person reads and what a program does."""
 
+import contextlib
 import json
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
 from sipmote.__main__ import main
 from sipmote.commands import ports
+from sipmote.link.port import virtual_ports
 from tests.vm import board
 
 
@@ -56,3 +61,23 @@ def test_a_virtual_board_that_runs_is_listed(
         assert running.port in [json.loads(line)["port"] for line in capsys.readouterr().out.splitlines()]
     assert main(["ports", "--json"]) == 0
     assert running.port not in [json.loads(line)["port"] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_note_that_another_user_could_have_written_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """deploy would send a program, its passwords included, to whatever is behind the port that it names."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, mode in (("ours", 0o700), ("open", 0o777), ("group", 0o770), ("theirs", 0o700)):
+        folder = tmp_path / f"sipmote-board-{name}"
+        folder.mkdir()
+        (folder / "port").write_text(f"{os.getpid()} /dev/pts/{name}")
+        folder.chmod(mode)
+    (tmp_path / "sipmote-board-link").symlink_to(tmp_path / "sipmote-board-ours")
+    theirs = tmp_path / "sipmote-board-theirs"
+    with contextlib.suppress(PermissionError):
+        os.chown(theirs, 65534, -1)
+    foreign = [] if theirs.stat().st_uid != os.getuid() else ["/dev/pts/theirs"]
+    assert virtual_ports() == ["/dev/pts/ours", *foreign]
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    assert virtual_ports() == []
