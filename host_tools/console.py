@@ -3,15 +3,19 @@
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from sipmote.printer import Printer
+from sipmote.rows import Styled, in_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Event = Mapping[str, Any]  # what programs read; "event" names it
-Part = str | tuple[str, str]  # of a line: text, or text and its style on a terminal, e.g. ("delivered", "green")
+Part = str | Styled  # of a line: text, or text and its style on a terminal, e.g. ("delivered", "green")
 _Thing = TypeVar("_Thing")
 
 _KEPT = "\t\n\xa0\u200d"  # not printable to Python, and no danger: the last one joins emoji
@@ -36,7 +40,11 @@ def harmless(text: str, lines: bool = False) -> str:
 
 def complain(text: str) -> None:
     """Tell a person on stderr what is wrong."""
-    print(f"sipmote: {harmless(text)}", file=sys.stderr, flush=True)
+    print(_complaint(text), file=sys.stderr, flush=True)
+
+
+def _complaint(text: str) -> str:
+    return f"sipmote: {harmless(text)}"
 
 
 class Output:
@@ -45,13 +53,21 @@ class Output:
     People read lines on stdout, and on stderr what is wrong. Programs read all of it on stdout.
     """
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, printer: Printer | None = None, mark: str | None = None) -> None:
+        """printer: writes it all, for a command that mustn't wait for its reader; None: the command does, and waits.
+
+        mark: what each row begins with that a line goes on in, where strangers write the lines; None for no such rows.
+        """
         self._as_json = as_json
+        self._printer = printer
+        self._mark = mark
         self._text = ""  # what text() has begun: the line itself for programs, a part of it for people
         self._terminal: Console | None = None
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        if printer is not None:
+            printer.tell_lost(self._lost)
 
     def say(self, event: Event | None, *line: Part) -> None:
         """Tell what has happened: the event to programs (None: nothing), the line to people (no parts: nothing)."""
@@ -76,7 +92,8 @@ class Output:
         if event is not None and self._as_json:
             self.say(event)
         else:
-            complain(text)
+            line = "".join([text for text, _ in self._in_rows([(_complaint(text), "")], sys.stderr)])
+            self._put(sys.stderr, line + "\n")
 
     def text(self, text: str) -> None:
         """Pass on what a board prints, split anywhere: people see it as it comes, programs each line when it ends."""
@@ -85,8 +102,7 @@ class Output:
             self._write_events({"event": "console", "text": line.rstrip("\r")} for line in lines)
         else:
             self._text = self._text[-1:]
-            sys.stdout.write(harmless(text, lines=True))
-            sys.stdout.flush()
+            self._put(sys.stdout, harmless(text, lines=True))
 
     def pause_text(self) -> None:
         """Nothing more comes for the moment: programs get the line that has not ended."""
@@ -111,18 +127,48 @@ class Output:
             yield lambda octets: bar.advance(task, octets)
 
     def _write_events(self, events: Iterable[Event]) -> None:
-        sys.stdout.write("".join([json.dumps(event) + "\n" for event in events]))
-        sys.stdout.flush()
+        lines = [json.dumps(event) + "\n" for event in events]
+        self._put(sys.stdout, "".join(lines), len(lines))
 
     def _print(self, line: Sequence[Part]) -> None:
         """Print a line for people, with its styles where the terminal has them."""
         parts = [(part, "") if isinstance(part, str) else part for part in line]
         safe = [(harmless(text, lines=isinstance(text, Lines)), style) for text, style in parts]
+        safe = self._in_rows(safe, sys.stdout)
         if not sys.stdout.isatty() or not any(style for _, style in safe):
-            print("".join([text for text, _ in safe]), flush=True)
+            self._put(sys.stdout, "".join([text for text, _ in safe]) + "\n")
             return
         from rich.console import Console  # a twentieth of a second, for who sees colours
         from rich.text import Text
 
         self._terminal = self._terminal or Console(highlight=False, soft_wrap=True)
-        self._terminal.print(Text.assemble(*safe))
+        with self._terminal.capture() as captured:
+            self._terminal.print(Text.assemble(*safe))
+        self._put(sys.stdout, captured.get())
+
+    def _in_rows(self, parts: list[Styled], stream: TextIO) -> list[Styled]:
+        if self._mark is None:
+            return parts
+        columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
+        return in_rows(parts, self._mark, columns)
+
+    def _put(self, stream: TextIO, text: str, lines: int = 1) -> None:
+        if self._printer is None:
+            stream.write(text)
+            stream.flush()
+        else:
+            self._printer.write(*_octets(stream, text), lines)
+
+    def _lost(self, count: int) -> tuple[int, bytes]:
+        """Say that nobody read for too long."""
+        if self._as_json:
+            return _octets(sys.stdout, json.dumps({"event": "not_shown", "count": count}) + "\n")
+        lines = "1 line was" if count == 1 else f"{count} lines were"
+        return _octets(
+            sys.stdout, f"{lines} not shown, as nobody read what was before; what was stored is in the store\n"
+        )
+
+
+def _octets(stream: TextIO, text: str) -> tuple[int, bytes]:
+    """Return a stream's descriptor and text in its encoding."""
+    return stream.fileno(), text.encode(stream.encoding, "backslashreplace")

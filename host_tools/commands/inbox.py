@@ -12,8 +12,9 @@ from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Options, serve
 from sipmote.inbox.relay import POLICIES
-from sipmote.inbox.screen import Screen
+from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.store import Store, default_path
+from sipmote.printer import Printer
 from sipmote.sip import arguments
 
 _PLACES = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
@@ -131,13 +132,15 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     args.zones = arguments.take_zones(args)
     options = _options(args)
-    screen = Screen(Output(args.json))
+    printer = Printer()
+    screen = Screen(Output(args.json, printer, MARK))
     store = Store(args.db or str(default_path()), screen.warning)
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(serve(options, store, screen))
+            runner.run(serve(options, store, screen, printer))
     finally:
         store.close()
+        printer.close()
     return 0
 
 

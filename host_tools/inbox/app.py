@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +37,7 @@ from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store, trouble
 from sipmote.inbox.text import inflate
 from sipmote.people import user_name
+from sipmote.printer import Printer
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.places import Bind, Wire, Zones
 from sipmote.sip.reader import Message
@@ -101,15 +102,16 @@ class Options:
     reads_stdin: bool
 
 
-async def serve(options: Options, store: Store, screen: Screen) -> None:
-    """Be an inbox until SIGINT or SIGTERM."""
+async def serve(options: Options, store: Store, screen: Screen, printer: Printer) -> None:
+    """Be an inbox until SIGINT or SIGTERM, or until nobody reads our stdout any more, as any program in a pipe."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _end, ended)
-    loop.set_exception_handler(lambda loop, context: _on_exception(context, ended, screen))
+    loop.set_exception_handler(lambda loop, context: _on_exception(context, screen))
+    printer.on_broken(lambda error: _end_from_thread(loop, ended, error))
     try:
-        inbox = Inbox(options, store, screen)
+        inbox = Inbox(options, store, screen, printer)
     except AgentError as error:
         raise ToolError(str(error)) from None
     except sqlite3.Error as error:
@@ -129,14 +131,16 @@ def _end(ended: asyncio.Future[None], error: BaseException | None = None) -> Non
         ended.set_result(None) if error is None else ended.set_exception(error)
 
 
-def _on_exception(context: dict[str, Any], ended: asyncio.Future[None], screen: Screen) -> None:
-    """End when nobody reads our stdout any more, as any program in a pipe; tell of anything else, and go on."""
+def _end_from_thread(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None], error: BaseException) -> None:
+    with contextlib.suppress(RuntimeError):  # it has ended already
+        loop.call_soon_threadsafe(_end, ended, error)
+
+
+def _on_exception(context: dict[str, Any], screen: Screen) -> None:
+    """Tell of what nobody has caught, and go on."""
     error = context.get("exception")
-    if isinstance(error, BrokenPipeError):
-        _end(ended, error)
-    else:
-        what = reason_of(error) if isinstance(error, OSError) else _fault(error) if error else "nothing more is known"
-        screen.warning(f"{context['message']}: {what}")
+    what = reason_of(error) if isinstance(error, OSError) else _fault(error) if error else "nothing more is known"
+    screen.warning(f"{context['message']}: {what}")
 
 
 def _fault(error: BaseException) -> str:
@@ -149,7 +153,7 @@ def _fault(error: BaseException) -> str:
 class Inbox:
     """The application behind the shell: it stores, answers, shows, and lets others run commands, notify and relay."""
 
-    def __init__(self, options: Options, store: Store, screen: Screen) -> None:
+    def __init__(self, options: Options, store: Store, screen: Screen, printer: Printer) -> None:
         """Make all that the options ask for, within the running loop; raises ToolError and AgentError."""
         self._options = options
         self._store = store
@@ -168,7 +172,8 @@ class Inbox:
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
         self._keyboard = Keyboard(self._ua, self._shell, outbox, screen) if options.reads_stdin else None
         self._store_failed = False
-        self._all_shown = True  # until a line can't be written
+        self._printer = printer
+        self._printed: deque[tuple[int, int]] = deque()  # what the printer had taken when all to a message was shown
         self._flushing: asyncio.TimerHandle | None = None
         self._unbound = asyncio.Event()
         self._registering: asyncio.Task[None] | None = None
@@ -208,6 +213,8 @@ class Inbox:
         for part in (self._keyboard, self._relay, self._runners, self._notifier):
             if part is not None:
                 await part.close()
+        self._printer.close()
+        self._note_shown()
 
     def reload(self) -> None:
         """Read users and certificates again, as far as they have changed; streams and our binding stay."""
@@ -231,7 +238,7 @@ class Inbox:
         try:
             for batch in self._store.unshown(self._runners is not None):
                 self._screen.messages(batch)
-                self._store.shown(batch[-1].id)
+                self._printed.append((self._printer.taken, batch[-1].id))
         except sqlite3.Error as error:
             raise ToolError(f"can't read the messages: {trouble(error)}") from error
 
@@ -324,14 +331,9 @@ class Inbox:
         for part in (self._relay, self._runners):
             if part:
                 part.more()
-        try:
-            self._screen.messages([one for _, one in batch])
-        except OSError:
-            self._all_shown = False
-            raise
-        if self._all_shown:
-            self._store.shown(max(one.id for _, one in batch))
-            self._flushing = self._flushing or self._loop.call_later(_FLUSH_S, self._flush)
+        self._screen.messages([one for _, one in batch])
+        self._printed.append((self._printer.taken, max(one.id for _, one in batch)))
+        self._flushing = self._flushing or self._loop.call_later(_FLUSH_S, self._flush)
         for event, one in batch:
             try:
                 self._tell_peers(event, one)
@@ -345,8 +347,16 @@ class Inbox:
         if self._notifier and not one.duplicate and one.cpim and not one.encrypted and wanted(event, one.cpim):
             self._notifier.delivered(event, one.cpim)  # an encrypted one's would go in clear
 
+    def _note_shown(self) -> None:
+        """Tell the store what has left the printer; nothing more once a line was lost, so that it is shown again."""
+        if self._printer.has_lost:
+            self._printed.clear()
+        while self._printed and self._printed[0][0] <= self._printer.written:
+            self._store.shown(self._printed.popleft()[1])
+
     def _flush(self) -> None:
-        self._flushing = None
+        self._note_shown()
+        self._flushing = self._loop.call_later(_FLUSH_S, self._flush) if self._printed else None
         with contextlib.suppress(sqlite3.Error):  # told with the next message; until then more is shown again
             self._store.flush()
 

@@ -12,6 +12,7 @@ from sipmote.inbox.received import Received
 
 _LONGEST_SAID = 64  # characters of a display name that are shown
 _INDENT = " " * 9  # what stands below a message begins behind its time
+MARK = _INDENT[2:] + "| "  # what a message goes on in, and nothing of ours begins with
 
 _NOT_ALLOWED = ": a board takes commands from the addresses in its allow, or else its to; --aor says who we are"
 
@@ -113,7 +114,7 @@ def _message_line(one: Received) -> list[Part]:
     if text is None:
         line.append((f" {len(one.body)} octets of {one.content_type}", "dim"))
     else:
-        line.append(Lines(" " + text.rstrip().replace("\r\n", "\n").replace("\n", "\n" + _INDENT)))
+        line.append(Lines(" " + text.rstrip()))
     line.append((f"  {one.transport} {one.source}", "dim"))
     return line
 
