@@ -184,8 +184,13 @@ class Registration:
         self.has_moved = True
         self._old_contact = old
         self._contact = new[0]
-        self.contacts = (new[0],) + self.contacts[:_MAX_CONTACTS]
+        self._answer_to(new[0])
         return True
+
+    def _answer_to(self, contact: bytes) -> None:
+        """Requests for this URI are for us, too; b"" for none."""
+        if contact and contact not in self.contacts:
+            self.contacts = (contact,) + self.contacts[:_MAX_CONTACTS]
 
     def _bound(self, granted: int, flow: tuple, response: Message, now: int) -> list:
         self.failures = 0
@@ -219,9 +224,10 @@ class Registration:
         _, ours, params = contacts.partition(b"<%s>" % self._contact)
         params = params.partition(b",")[0]
         if not ours or params.find(b'"') >= 0:  # perhaps it is written in another way
-            from .contact import granted
+            from .contact import granted, rewritten
 
             seconds = granted(self._contact, response)
+            self._answer_to(rewritten(response))
         else:
             seconds = _parameter(params, b"expires")
         number = parse_delta(seconds or response.get(b"expires"))

@@ -38,6 +38,16 @@ def granted(contact: bytes, response: Message) -> bytes:
     return seconds
 
 
+def rewritten(response: Message) -> bytes:
+    """Return what a router or a server has made of our contact: the only one that a 200 lists; b"" for no such URI."""
+    try:
+        contacts = response.members(b"contact")
+        uri = parse_address(contacts[0])[1] if len(contacts) == 1 else b""
+        return uri if uri and parse_uri(uri).host else b""
+    except ParseError:
+        return b""
+
+
 def is_one_of(uri: Uri, contacts: tuple) -> bool:
     """Is a Request-URI one of our contacts? Servers add parameters and leave some out, so that these don't count."""
     return _place(uri) in [_place(parse_uri(contact)) for contact in contacts]

@@ -67,6 +67,22 @@ def test_our_contacts_are_ours_whatever_users_and_hosts_say():
         assert deliver(ua, options)[0] == status, uri
 
 
+def test_what_others_make_of_our_contact_is_ours_too():
+    """R3261-8.2-6: the only contact in a 200; of several it isn't known which is meant for us"""
+    other = b"Contact: <sip:boiler@198.51.100.1:40000;ob>;expires=600\r\n"
+    for fields, status in (
+        (other, 200),
+        (other + b"Contact: <sip:phone@203.0.113.1>;expires=600\r\n", 404),
+        (b"Contact: <tel:+4930123>\r\n", 404),
+        (b"Contact: nonsense\r\n", 404),
+        (b"", 404),
+    ):
+        ua, transmit = registering(hosts=(b"example.org",))
+        ua.receive(answer(transmit.data, b"200 OK", fields), REGISTRAR, NOW)
+        uri = b"MESSAGE sip:boiler@198.51.100.1:40000"
+        assert deliver(ua, changed(MESSAGE, b"MESSAGE sip:desk@example.org", uri))[0] == status, fields
+
+
 def test_where_nothing_is_in_the_way_the_contact_stays():
     """R3581-1, R3261-19-5: the same address and port, or a registrar that doesn't say"""
     for parameters in (
