@@ -43,7 +43,7 @@ def test_the_address_that_the_registrar_saw_becomes_the_contact():
 
 
 def test_our_contacts_are_ours_whatever_users_and_hosts_say():
-    """R3261-8.2-6, R0-P14: the one that a NAT has given us and those before it; servers change parameters"""
+    """R3261-8.2-6: the one that a NAT has given us and those before it; servers change parameters"""
     ua, transmit = registering(users=(b"staff",), hosts=(b"example.org",))
     transmit = only(ua.receive(seen_as(transmit, b";received=198.51.100.1;rport=40000"), REGISTRAR, NOW))
     for number, (uri, status) in enumerate(
