@@ -70,9 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COMMAND",
         help="run for each message (not for a duplicate), without a shell: its body on stdin; SIPMOTE_FROM, _TO, "
         "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _DISPLAY_NAME, _PRIORITY, _SOURCE, _TRANSPORT, _USER, _SIGNER (of a good "
-        "signature), _EXPIRED, _STALE and _AGAIN in its environment. What it prints goes to our stderr: it is no reply. "
-        "At least once for each message that came while --exec was given, over a kill and a restart: SIPMOTE_AGAIN is 1 "
-        "where it had begun already. 4 at once for a sender and 16 in all, each stopped with its children after 60 s",
+        "signature), _EXPIRED, _STALE and _AGAIN in its environment. What it prints goes to our stderr: it is no "
+        "reply. At least once for each message that came while --exec was given, over a kill and a restart: "
+        "SIPMOTE_AGAIN is 1 where it had begun already. 4 at once for a sender and 16 in all, each stopped with its "
+        "children after 60 s",
     )
     parser.add_argument(
         "--interactive",
