@@ -106,10 +106,7 @@ class Runners:
         try:
             await asyncio.wait_for(process.communicate(one.body), _RUN_S)
         finally:
-            # It leads a session of its own. Its number stays taken while anybody whom it started is left of it.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _end(process)
         return f"exit code {process.returncode}" if process.returncode else ""
 
     async def _start(self, one: Received) -> asyncio.subprocess.Process:
@@ -117,18 +114,30 @@ class Runners:
         told = False
         while True:
             try:
-                return await asyncio.create_subprocess_exec(
-                    *self._command,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=sys.stderr.fileno(),
-                    env=_environment(one),
-                    start_new_session=True,
-                )
+                return await self._spawn(one)
             except OSError as error:
                 if not told:
                     self._warn(f"can't be started, it is tried again: {reason_of(error)}", one)
                 told = True
             await asyncio.sleep(_PAUSE_S)
+
+    async def _spawn(self, one: Received) -> asyncio.subprocess.Process:
+        """Start the command, all of it or nothing: cancelled half-way, asyncio would not end what it has started."""
+        spawning = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=sys.stderr.fileno(),
+                env=_environment(one),
+                start_new_session=True,
+            )
+        )
+        try:
+            return await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                await _end(await spawning)
+            raise
 
     async def close(self) -> None:
         """Stop what runs, children included; the store has it for the next start."""
@@ -136,6 +145,13 @@ class Runners:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a command and what it has started. It leads a session, whose number is taken while anybody of it is left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _environment(one: Received) -> dict[bytes, bytes]:

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,11 +44,12 @@ def send(running: RunningInbox, call_ids: Sequence[str], sender: str = "boiler")
             assert running.event("message")["call_id"] == call_id
 
 
-def lives(pid: str) -> bool:
-    """Is this process there, and no zombie?"""
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
+def group(pid: str) -> str:
+    """Return the group of a process; nothing if it has ended, or is a zombie."""
+    with contextlib.suppress(OSError):
+        state, _, number = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
+        return number if state != "Z" else ""
+    return ""
 
 
 def test_no_password_is_in_the_environment_of_a_command(tmp_path: Path) -> None:
@@ -72,9 +74,32 @@ def test_what_a_command_has_started_ends_with_it(tmp_path: Path, ending: str) ->
         send(running, ["a"])
         (child,) = until(lambda: lines(tmp_path / "child"))
         if ending != "exit 0":
-            assert lives(child)
+            assert group(child)
             assert running.end(signal.SIGTERM) == 0
-        until(lambda: not lives(child))
+        until(lambda: not group(child))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+def test_an_end_while_a_command_is_being_started_leaves_nothing_behind(tmp_path: Path) -> None:
+    """R0-P1: it runs already, and asyncio has not said so yet"""
+    command = script(tmp_path, "echo $$ > $DIR/new", "mv $DIR/new $DIR/leader", "sleep 300")
+    leader = tmp_path / "leader"
+
+    async def run(store: Store) -> None:
+        runners = Runners(command, store, Screen(Output(True)))
+        store.add([received()], runners.add)
+        runners.start()
+        async with asyncio.timeout(20):
+            while not leader.exists():
+                await asyncio.sleep(0)
+                time.sleep(0.1)  # the loop takes one step, the command many
+        await runners.close()
+
+    store = Store(":memory:")
+    asyncio.run(run(store))
+    store.close()
+    (pid,) = lines(leader)
+    until(lambda: not any(group(other.name) == pid for other in Path("/proc").glob("[0-9]*")))
 
 
 def test_a_command_that_takes_too_long_is_stopped_and_said_so(
