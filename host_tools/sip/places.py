@@ -80,3 +80,11 @@ def same_host(one: bytes, other: bytes) -> bool:
         return ipaddress.ip_address(one.decode()) == ipaddress.ip_address(other.decode())
     except ValueError:
         return one == other
+
+
+def is_hidden(host: bytes, source: bytes) -> bool:
+    """Is host an address of a network of its own, behind a NAT, since its datagrams come from a public source?"""
+    try:
+        return not ipaddress.ip_address(host.decode()).is_global and ipaddress.ip_address(source.decode()).is_global
+    except ValueError:
+        return False

@@ -24,7 +24,7 @@ from sipmote.agent.user_agent import UserAgent
 from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
 from sipmote.sip.clock import now_ms
-from sipmote.sip.places import Bind, Flow, Wire, Zones, same_host
+from sipmote.sip.places import Bind, Flow, Wire, Zones, is_hidden, same_host
 from sipmote.sip.rations import Rations
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
@@ -258,15 +258,18 @@ class Shell:
         is_alive = flow[0] == b"UDP" or flow in self._streams.connections
         try:
             uri = parse_uri(sender)
-            found = await self._resolver.flows(uri)
+            found = [end for end in await self._resolver.flows(uri) if not is_hidden(end[1], flow[1])]
+            if not found:
+                raise OSError("its address leads there through a NAT alone")
         except (OSError, ParseError) as error:
             if self._ua.registration is not None and self._ua.registration.bound:
                 return (await self._resolver.flows(parse_uri(self._ua.aor)))[0]
             if not is_alive:
                 raise OSError(f"{_text(sender)}: its connection is closed, and {reason_of(error)}") from None
             return flow
-        ends = [end for end in found if same_host(end[1], flow[1])]
-        if is_alive and (ends if uri.port is None else [end for end in ends if end[2] == flow[2]]):
+        is_any = uri.scheme != b"sips" and uri.param(b"transport") is None
+        ends = [end for end in found if same_host(end[1], flow[1]) and (is_any or end[0] == flow[0])]
+        if is_alive and any(uri.port is None or end[2] == flow[2] for end in ends):
             return flow
         if all(self._is_here(end) for end in found):
             raise OSError(f"{_text(sender)} leads to this inbox itself")

@@ -11,6 +11,7 @@ import pytest
 from sipmote.agent.errors import UsageError
 from sipmote.agent.message import Message
 from sipmote.inbox.keyboard import split_address
+from sipmote.sip.places import is_hidden
 from tests.dns_server import DnsServer
 from tests.host_tools import peers
 from tests.host_tools.peers import PATIENCE, answer, header, inbox, read_messages, until
@@ -264,6 +265,35 @@ def test_an_answer_goes_where_the_senders_uri_leads() -> None:
         running.type("after the stream")
         assert running.event("outcome")["outcome"] == "delivered"
         assert [text_of(data) for data in sender.messages()] == [b"by datagram", b"after the stream"]
+
+
+def test_an_address_behind_a_nat_leads_nowhere() -> None:
+    for host, source, hidden in (
+        (b"192.168.1.7", b"9.9.9.9", True),
+        (b"fd00::7", b"2620:fe::9", True),
+        (b"192.168.1.7", b"192.168.1.1", False),
+        (b"9.9.9.9", b"9.9.9.10", False),
+        (b"9.9.9.9", b"192.168.1.7", False),
+        (b"boiler", b"9.9.9.9", False),
+    ):
+        assert is_hidden(host, source) == hidden, host
+
+
+def test_a_uri_that_names_another_transport_is_not_the_source() -> None:
+    """His datagram came from the host that his URI names, where he wants streams."""
+    with socket.create_server(("127.0.0.1", 0)) as server, inbox("--interactive") as running, running.udp() as sock:
+        server.settimeout(PATIENCE)
+        sock.send(message("a", sender=f"sip:boiler@127.0.0.1:{server.getsockname()[1]};transport=tcp"))
+        assert b" 200 " in sock.recv(65535)
+        running.event("message")
+        running.type("by stream")
+        stream, _ = server.accept()
+        with stream:
+            stream.settimeout(PATIENCE)
+            request = read_messages(stream, 1)[0]
+            stream.sendall(answer(request, "200 OK"))
+            assert text_of(request) == b"by stream"
+        assert running.event("outcome")["outcome"] == "delivered"
 
 
 def test_who_is_gone_and_whose_uri_leads_nowhere_is_one_line() -> None:
