@@ -71,11 +71,15 @@ _STRUCTURED = ("application/json", "application/xml", "text/xml")
 
 @dataclass(frozen=True, slots=True)
 class _Type:
-    """A content type: type/subtype in lower case, and of its parameters what matters here; "" and b"" without one."""
+    """A content type: type/subtype in lower case, and of its parameters what matters here.
+
+    codec: Python's name for the charset, UTF-8 without one, None for one that we don't read. boundary: b"" without one.
+    """
 
     kind: str
     is_structured: bool
-    charset: str
+    has_charset: bool
+    codec: str | None
     boundary: bytes
 
     @property
@@ -149,8 +153,9 @@ def _read_type(value: str) -> _Type:
     except ParseError:
         params = []
     charset = _unquoted(param(params, b"charset")).decode("latin-1").lower()
+    codec = _CODECS.get(_SIGNS.sub("", charset.partition(":")[0])) if charset else _UTF_8
     is_structured = kind in _STRUCTURED or kind.endswith(("+json", "+xml"))
-    return _Type(kind, is_structured, charset, _unquoted(param(params, b"boundary")))
+    return _Type(kind, is_structured, bool(charset), codec, _unquoted(param(params, b"boundary")))
 
 
 def _text(type: _Type, body: bytes) -> tuple[str, bool]:
@@ -176,12 +181,12 @@ def _codec(type: _Type, body: bytes) -> str | None:
     A byte order mark knows best, unless another charset is named in which its octets are letters. JSON and XML may say
     it themselves; nobody else says nothing and means anything but UTF-8.
     """
-    codec = _CODECS.get(_SIGNS.sub("", type.charset.partition(":")[0])) if type.charset else _UTF_8
+    codec = type.codec
     if body[:1] in _FIRST:
         for mark, marked in _MARKS:
             if body.startswith(mark) and (codec is None or codec.startswith("utf-") or marked == _UTF_8):
                 return marked
-    return codec if type.charset or not type.is_structured else _codec_inside(body)
+    return codec if type.has_charset or not type.is_structured else _codec_inside(body)
 
 
 def _codec_inside(body: bytes) -> str | None:
