@@ -93,10 +93,10 @@ def test_contacts_are_tried_best_first_and_the_next_when_one_fails():
 
 
 def test_a_redirect_with_more_contacts_than_anybody_has_is_short_work():
-    """R3261-8.1-12: a line of 16, of which a request tries eight; a line of thousands is left"""
+    """R3261-8.1-12: a line of 16, of which a request tries eight; a line of hundreds is left"""
     contacts = [b"<sip:a%d@192.0.2.2>" % i for i in range(20)]
     ua = board()
-    events = redirected(ua, ua.send(b"1", A, b"hot", NOW), b",".join(contacts * 300), b", ".join(contacts))
+    events = redirected(ua, ua.send(b"1", A, b"hot", NOW), b",".join(contacts * 12), b", ".join(contacts))
     count = 0
     while type(only(events)) is Transmit:
         assert sent(events).uri == b"sip:a%d@192.0.2.2" % count
