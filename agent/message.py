@@ -8,7 +8,12 @@ that is called as Message is, has what is public in it, and yields the same for 
 Nothing else in the core reads a request, so that a host may read the usual one in its own, faster way.
 """
 
+from .compat import const
 from .errors import ParseError
+
+MAX_HEAD = const(8192)  # octets before the body, most of which a response may have to copy
+_MAX_LINES = const(256)  # header fields
+_MAX_MEMBERS = const(256)  # of a list in several of them; in one agent.headers.quoting counts them
 
 # The octet that stands for a name, and the name.
 _COMPACT = (
@@ -34,6 +39,8 @@ class Message:
     length: int | None = None
     fault: tuple[str, int] | None = None
     _folded = False
+    is_overlong = False  # its fields were too many to be read
+    most = MAX_HEAD  # octets before the body of a request
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -42,11 +49,24 @@ class Message:
         end = data.find(b"\r\n")
         if end > 0:
             self._read_start_line(data[:end])
-            self._read_fields(end + 2)
+            if self.status or data.find(b"\r\n\r\n", end, self.most) >= 0 or len(data) <= self.most:
+                self._read_fields(end + 2)
+            else:
+                self._overflow()
 
     def _blame(self, detail: str, status: int = 400) -> None:
         if self.fault is None:
             self.fault = (detail, status)
+
+    def _overflow(self) -> None:
+        """Leave a header section unread that is too long; agent.uas.overlong finds in it what an answer takes."""
+        self.fault = ("a shorter header section was expected", 513)
+        self.is_overlong = True
+        self.names = []
+        self._places = []
+        self.body_at = self.data.find(b"\r\n\r\n") + 4
+        if self.body_at < 4:  # it has no end
+            self.body_at = 0
 
     def _read_start_line(self, line: bytes) -> None:
         if line[:4].upper() == b"SIP/":
@@ -78,6 +98,9 @@ class Message:
             while 0 <= end < size and (data[end + 2] == 32 or data[end + 2] == 9):
                 self._folded = True
                 end = find(b"\r\n", end + 2)
+            if len(self.names) == _MAX_LINES:
+                self._overflow()
+                return
             self._places.append(at)
             if end < 0:
                 self._blame("an empty line after the header fields was expected")
@@ -112,6 +135,8 @@ class Message:
             raise ParseError(self.fault[0], self.fault[1])
         if b"" in self.names:
             raise ParseError("a header field name and a colon were expected")
+        if (self.get(b"call-id") or b"").find(b"\0") >= 0:  # for who reads C strings two such are the same
+            raise ParseError("a Call-ID without NUL was expected")
         count = self.data.count
         ends = count(b"\r\n", 0, self.body_at)
         if count(b"\n", 0, self.body_at) != ends or count(b"\r", 0, self.body_at) != ends:
@@ -146,7 +171,10 @@ class Message:
         return value
 
     def members(self, name: bytes) -> list[bytes]:
-        """Return the comma-separated members of all fields of this name; raises ParseError for an empty one."""
+        """Return the comma-separated members of all fields of this name.
+
+        Raises ParseError for an empty one, and for more than 256.
+        """
         found = []
         for value in self.all(name):
             if value and value.find(b",") < 0 and value.find(b'"') < 0 and value.find(b"<") < 0:
@@ -155,6 +183,8 @@ class Message:
                 from .headers.quoting import split_list
 
                 found += split_list(value)
+        if len(found) > _MAX_MEMBERS:
+            raise ParseError("256 members of a list at most were expected")
         return found
 
     @property

@@ -100,7 +100,9 @@ class Framer:
     def _begin(self, data: bytes) -> Message:
         """Read a header section and see whether the body behind it can be framed."""
         message = self._reader(data)
-        if message.length is None:
+        if message.is_overlong:
+            message.length = -1
+        elif message.length is None:
             message.fault = ("Content-Length on a stream was expected", 400)
         elif message.body_at + message.length > self._limit:
             message.fault = ("a shorter message was expected", 513)

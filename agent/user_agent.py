@@ -17,7 +17,7 @@ class UserAgent:
     target: the URI that most messages go to, read once.
     accept: content types it takes, (b"text/plain",) by default, b"*/*" for all.
     users, hosts: what user (escapes undone) and host of a Request-URI must be among, else 404; None for any.
-    keep: server transactions remembered at once, 16 by default; the oldest answered one makes room.
+    keep: server transactions remembered at once, 16 by default, and KiB for them; the oldest answered one makes room.
     clock: an agent.wall_clock.WallClock, None where nobody knows the time (the Date of a 2xx may then tell it).
     credentials: (realm or b"" for any, user, password) tuples, for servers that ask.
     authenticator: an agent.auth.server.Authenticator, where senders must authenticate.

@@ -22,6 +22,7 @@ from .response import echo, response
 from .server_transaction import ServerTransaction
 
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
+_USUAL = const(1024)  # octets that a transaction may keep on average, twice what most do
 _RTC = const(2)  # agent.wall_clock.RTC
 
 # A MESSAGE for us has come. Take care of it (store it), then call UserAgent.respond() with this event.
@@ -61,6 +62,7 @@ class Uas:
         self._waiting: list[ServerTransaction] = []  # no final response yet
         self._oldest: ServerTransaction | None = None  # of the answered, linked in order
         self._newest: ServerTransaction | None = None
+        self._octets = 0  # that those keep
 
     def receive(self, message: Message, flow: tuple, clock: object | None, now: int) -> list:
         """Answer a request, or return it as MessageReceived for respond(). clock: None while nobody knows the time."""
@@ -89,8 +91,6 @@ class Uas:
         if not self._has_room(self._keep - 1, now):
             return [Dropped("too many unanswered requests", flow)]
         transaction = self._begin(request, now)
-        if transaction is None:
-            return [Dropped("a request with too much to copy", flow)]
         status = self._status(request, is_copy)
         if status:
             from .refusals import refusal
@@ -147,17 +147,21 @@ class Uas:
         return wait
 
     def _has_room(self, most: int, now: int) -> bool:
-        """Forget what nobody can repeat any more, and the oldest answered ones beyond `most`; False if more remain."""
-        while self._oldest is not None and (len(self._transactions) > most or self._oldest.is_over(now)):
+        """Forget what nobody can repeat any more, and the oldest answered ones beyond `most`; False if more remain.
+
+        Those that keep more than the usual octets make the others fewer: whoever sends them mustn't choose our memory.
+        """
+        while self._oldest is not None and (
+            len(self._transactions) > most or self._octets > self._keep * _USUAL or self._oldest.is_over(now)
+        ):
             oldest = self._oldest
             self._oldest = oldest.next
+            self._octets -= oldest.octets()
             self._forget(oldest)
         return len(self._transactions) <= most
 
-    def _begin(self, request: Incoming, now: int) -> ServerTransaction | None:
+    def _begin(self, request: Incoming, now: int) -> ServerTransaction:
         copied = echo(request.vias, request.fields, b"" if request.to_tag else self._token(4))  # type: ignore[operator]
-        if not copied:
-            return None
         transaction = ServerTransaction(request.flow[0] != b"UDP", request.answer_flow, now)
         transaction.key = request.key
         transaction.merged = request.merged
@@ -260,6 +264,7 @@ class Uas:
             else:
                 self._newest.next = transaction  # type: ignore[union-attr]
             self._newest = transaction
+            self._octets += transaction.octets()
         return [Transmit(octets, transaction.flow)]
 
     def _forget(self, transaction: ServerTransaction) -> None:

@@ -3,7 +3,6 @@
 from ..compat import const
 from ..headers.values import Via, param
 
-_MAX_ECHO = const(8192)  # octets; who sends more to copy back gets no answer
 _MAX_REASON = const(60)
 
 
@@ -31,13 +30,11 @@ def stamped(via: Via, flow: tuple) -> bytes:
 
 
 def echo(vias: list, fields: tuple, tag: bytes) -> bytes:
-    """Return the header lines that a response copies from its request; b"" for too many octets.
+    """Return the header lines that a response copies from its request.
 
     vias: the values of Via. fields: those of From, To, Call-ID and CSeq, and more. tag: added to To unless it is b"".
     """
     via = b"\r\nVia: ".join(vias)
-    if len(via) > _MAX_ECHO:
-        return b""
     sender, to, call_id, cseq = fields[:4]
     if tag:
         to = b";tag=".join((to.rstrip(b" ;"), tag))
@@ -54,8 +51,7 @@ def echo(vias: list, fields: tuple, tag: bytes) -> bytes:
         cseq,
         b"\r\n",
     )
-    lines = b"".join(parts)
-    return lines if len(lines) <= _MAX_ECHO else b""
+    return b"".join(parts)
 
 
 def response(status: int, reason: bytes, echoed: bytes, fields: bytes = b"") -> bytes:

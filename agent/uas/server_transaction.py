@@ -37,6 +37,10 @@ class ServerTransaction:
             self._end_at = later(now, 0 if self.reliable else _LIFETIME)  # Timer J
         return True
 
+    def octets(self) -> int:
+        """Return how many octets of its peer's it keeps once it is completed."""
+        return len(self.response) + len(self.key) + len(self.merged)
+
     def is_over(self, now: int) -> bool:
         """Has Timer J fired, or has the client given up on an answer that never came?"""
         return until(self._end_at, now) <= 0

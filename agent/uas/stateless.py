@@ -5,14 +5,17 @@ A repeated copy has the same checksum, so it gets the same tag and the same octe
 
 from binascii import crc32
 
+from ..compat import const
 from ..errors import ParseError
 from ..events import Transmit
 from ..headers.values import parse_via
-from ..message import Message
+from ..message import MAX_HEAD, Message
 from ..notices import Dropped
 from ..uri import parse_uri
 from .checks import Incoming
 from .response import answer_flow, echo, response, stamped
+
+_MOST = const(65000)  # octets to copy back: a datagram takes no more
 
 
 def reread(message: Message, flow: tuple) -> Incoming | None:
@@ -31,21 +34,27 @@ def reread(message: Message, flow: tuple) -> Incoming | None:
 def refuse_malformed(message: Message, flow: tuple, error: ParseError) -> list:
     """Return the events for a request that can't be processed: a 400, say, if it leads back to who sent it."""
     back = flow
+    detail, status = message.fault or (error.detail, error.status)
+    if message.is_overlong:
+        from .overlong import outline
+
+        message = outline(message)
     vias = message.all(b"via")
     if not vias:
         return [Dropped("a request without Via", flow)]
     try:
-        vias = message.members(b"via")
-        via = parse_via(vias[0])
+        top, comma, rest = vias[0].partition(b",")
+        if len(top) > MAX_HEAD:
+            raise ParseError("a shorter Via was expected")
+        via = parse_via(top)
         back = answer_flow(via, flow)
-        vias[0] = stamped(via, flow)
+        vias[0] = stamped(via, flow) + comma + rest
     except ParseError:
         if not _leads_back(vias[0]):
             return [Dropped("a request whose topmost Via can't be read", flow)]
-    detail, status = message.fault or (error.detail, error.status)
     events: list = [Dropped(detail, flow)]
     copied = _echo(vias, message)
-    if copied:
+    if copied and len(copied) < _MOST:
         phrase = b"Version Not Supported" if status == 505 else detail.encode()
         events.insert(0, Transmit(response(status, phrase, copied), back))
     return events
@@ -64,10 +73,8 @@ def authenticate(authenticator: object, request: Incoming, now: int) -> tuple[by
         status, phrase = 401, b"Unauthorized"
     except ParseError as error:
         status, phrase, fields = error.status, error.detail.encode(), b""
-    events: list = []
     copied = echo(request.vias, request.fields, b"" if request.to_tag else _tag(message))
-    if copied:
-        events.append(Transmit(response(status, phrase, copied, fields), request.answer_flow))
+    events: list = [Transmit(response(status, phrase, copied, fields), request.answer_flow)]
     if message.get(b"authorization") is not None and fields.find(b"stale=true") < 0:
         events.append(Dropped("credentials that were no good", request.flow))
     return None, events

@@ -79,7 +79,7 @@ class Message(message.Message):
 
     def __init__(self, data: bytes) -> None:
         match = _match(data)
-        if match is None:
+        if match is None or match.end() > self.most:
             super().__init__(data)
             return
         self.data = data
