@@ -198,6 +198,8 @@ class Shell:
                 sockets.send(event.data, event.flow)
             elif kind is MessageReceived:
                 self._batch.append(event)
+                if event.user is not None and event.flow[0] != b"UDP":
+                    self._streams.know(event.flow)
             elif kind is Resolve:
                 self._look_up(event.uri)
             elif kind is FlowLost:

@@ -4,9 +4,11 @@ They are asyncio protocols, so that TLS is one more argument.
 """
 
 import asyncio
+import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sipmote.agent.stream import Framer
@@ -20,8 +22,15 @@ from sipmote.sip.udp import bound_socket, local_host, numeric
 _CONNECT_S = 20.0  # below Timer F, so that a host that swallows SYN is reported as such
 _HANDSHAKE_S = 10.0
 _READ = 16384
-_MAX_UNSENT = 262144  # octets that a slow reader may leave with us
+_MAX_WAITING = 16384  # octets that a peer may leave unread; then we read no more of his, either
+_MAX_UNSENT = 131072  # when we give him up
+_MAX_HELD = 16 << 20  # octets of messages that aren't whole yet, all streams together
 _MAX_CONNECTIONS = 1000
+_MAX_HANDSHAKES = 100  # of those, streams that peers open and that aren't there yet
+_DESCRIPTORS = 100  # kept back: for datagrams, files, look-ups and commands
+_BACKLOG = 256
+_RETRY_S = 0.1
+_NETWORK = 8  # octets of an IPv6 address that a network has: one machine takes all addresses in it
 _CLOSING_S = 1.0  # in which written octets may leave
 
 
@@ -35,10 +44,10 @@ class Streams:
         self._idle_s = idle_s
         self._zones = zones
         self._loop = asyncio.get_running_loop()
-        self._listeners: list[tuple[bytes, asyncio.Server]] = []
+        self._listeners: list[tuple[bytes, socket.socket, asyncio.Task[None]]] = []
         self.connections: dict[Flow, Connection] = {}
         self._max_connections = _connections_allowed()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._held = 0  # octets of messages that aren't whole yet
         self.buffer = bytearray(_READ)  # one for all: it is emptied before anyone else reads
 
     @property
@@ -49,22 +58,41 @@ class Streams:
     async def listen(self, transport: bytes, family: int, address: Any) -> Any:
         """Accept streams at an address; returns it, its port filled in. Raises OSError."""
         sock = bound_socket(family, socket.SOCK_STREAM, address)
+        sock.listen(_BACKLOG)
+        self._listeners.append((transport, sock, self._loop.create_task(self._accept(transport, sock))))
+        return sock.getsockname()
+
+    async def _accept(self, kind: bytes, listener: socket.socket) -> None:
+        """Take in who comes. A stream counts from here on, not only when its handshake is done."""
+        while True:
+            try:
+                sock, address = await self._loop.sock_accept(listener)
+            except OSError:  # he has gone already, or descriptors have run out
+                await asyncio.sleep(_RETRY_S)
+                continue
+            flow = (kind, without_scope(address[0]).encode(), address[1])
+            connection = Connection(self, flow, is_ours=False)
+            self.opened(connection)
+            connection.opening = self._loop.create_task(self._welcome(connection, sock))
+            await asyncio.sleep(0)  # others have their turn
+
+    async def _welcome(self, connection: "Connection", sock: socket.socket) -> None:
         security: dict[str, Any] = {}
-        if transport == b"TLS":
+        if connection.flow[0] == b"TLS":
             assert self._tls and self._tls.server, "the caller has seen to it"
             security = {"ssl": self._tls.server, "ssl_handshake_timeout": _HANDSHAKE_S}
-        server = await self._loop.create_server(
-            lambda: Connection(self, None, transport), sock=sock, backlog=256, **security
-        )
-        self._listeners.append((transport, server))
-        return sock.getsockname()
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, sock, **security)
+        except OSError as error:  # a handshake that failed or took too long
+            self.lost(connection, reason_of(error))
+        finally:
+            connection.opening = None
 
     async def close(self) -> None:
         """Let written octets leave, then close everything."""
-        for task in self._opening:
+        for _, sock, task in self._listeners:
             task.cancel()
-        for _, server in self._listeners:
-            server.close()
+            sock.close()
         for connection in list(self.connections.values()):
             connection.close()
         deadline = self._loop.time() + _CLOSING_S
@@ -77,17 +105,15 @@ class Streams:
         """Write to the stream of flow; one that isn't there is opened, and takes octets meanwhile."""
         connection = self.connections.get(flow)
         if connection is None:
-            connection = Connection(self, flow)
+            connection = Connection(self, flow, is_ours=True)
             self.opened(connection)
-            task = self._loop.create_task(self._connect(connection))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            connection.opening = self._loop.create_task(self._connect(connection))
         connection.write(data)
 
     def sent_by(self, flow: Flow) -> tuple[str, bytes]:
         """Return (host, host:port) of ours as the end of a flow sees us; raises OSError where it can't be reached."""
         host = local_host(numeric(with_zone(flow[1], self._zones), flow[2])[1])
-        ports = [server.sockets[0].getsockname()[1] for kind, server in self._listeners if kind == flow[0]]
+        ports = [sock.getsockname()[1] for kind, sock, _ in self._listeners if kind == flow[0]]
         return host, bracketed(host.encode()) + (b":%d" % ports[0] if ports else b"")
 
     async def _connect(self, connection: "Connection") -> None:
@@ -102,6 +128,8 @@ class Streams:
             await asyncio.wait_for(opening, _CONNECT_S)
         except OSError as error:  # a TimeoutError among them
             self.lost(connection, reason_of(error))
+        finally:
+            connection.opening = None
 
     def check_server(self, transport: asyncio.Transport, flow: Flow) -> str:
         """Return why the server at the other end is not the one that flow is to lead to, or nothing."""
@@ -109,15 +137,40 @@ class Streams:
         return self._tls.check(transport.get_extra_info("ssl_object"), name.decode()) if self._tls else ""
 
     def opened(self, connection: "Connection") -> None:
-        """Keep a connection; over the limit the one that was silent for longest has to go."""
+        """Keep a connection; others have to go for it when there are too many."""
         twin = self.connections.pop(connection.flow, None)
         if twin:
             twin.abort()  # its peer started anew, on the same port
-        while len(self.connections) >= self._max_connections:
-            oldest = min(self.connections.values(), key=lambda c: c.active_at)
-            del self.connections[oldest.flow]
-            oldest.abort()
+        if len(self.connections) >= self._max_connections:
+            self._give_up(list(self.connections.values()))
+        shaking = [one for one in self.connections.values() if one.opening and not one.is_ours]
+        if len(shaking) >= _MAX_HANDSHAKES:
+            self._give_up(shaking)
         self.connections[connection.flow] = connection
+
+    def _give_up(self, candidates: Sequence["Connection"]) -> None:
+        """Close the one of these that we can spare: strangers first, then who has authenticated, ours last.
+
+        It is the one that was silent for longest, of the address that has most of them: nobody can take them all.
+        """
+        least = min((one.is_ours, one.is_known) for one in candidates)
+        candidates = [one for one in candidates if (one.is_ours, one.is_known) == least]
+        greediest, _ = Counter(one.source for one in candidates).most_common(1)[0]
+        victim = min((one for one in candidates if one.source == greediest), key=lambda one: one.active_at)
+        del self.connections[victim.flow]
+        self._loop.call_soon(self._owner.failed, victim.flow, "closed, as there were too many streams")
+        victim.abort()
+
+    def know(self, flow: Flow) -> None:
+        """Who is at the other end has authenticated: strangers go before him."""
+        if flow in self.connections:
+            self.connections[flow].is_known = True
+
+    def hold(self, octets: int) -> None:
+        """Count octets that wait in a framer, or wait no more; beyond the limit somebody has to go."""
+        self._held += octets
+        if octets > 0 and self._held > _MAX_HELD:
+            self._give_up([one for one in self.connections.values() if one.pending])
 
     def received(self, connection: "Connection", frames: Iterable[Any], is_broken: bool) -> None:
         """Pass on what a connection brought. is_broken: its framing is lost with that (RFC 3261 section 18.3)."""
@@ -148,25 +201,30 @@ class Streams:
 class Connection(asyncio.BufferedProtocol):
     """One stream, accepted (flow None) or opened by us, with its framer."""
 
-    def __init__(self, streams: Streams, flow: Flow | None, kind: bytes = b"") -> None:
-        """kind: the transport of a stream that was accepted."""
+    def __init__(self, streams: Streams, flow: Flow, is_ours: bool) -> None:
+        """is_ours: we open it, for requests of our own; else a peer did."""
+        self.flow = flow
+        self.is_ours = is_ours
+        self.is_known = False  # the peer has authenticated
+        self.source = b"" if is_ours else _source_of(flow[1])
+        self.opening: asyncio.Task[None] | None = None  # while it isn't there
+        self.active_at = asyncio.get_running_loop().time()  # when the last whole message or ping came
         self._streams = streams
-        self._kind = kind
         self._refusal = ""
-        self.flow: Flow = flow or ()
         self._framer = Framer(reader=Message)
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []  # written before the connection was there
-        self.active_at = asyncio.get_running_loop().time()  # when the last whole message or ping came
+
+    @property
+    def pending(self) -> int:
+        """Octets of a message that isn't whole yet."""
+        return self._framer.pending
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if not self.flow:
-            host, port = transport.get_extra_info("peername")[:2]
-            self.flow = (self._kind, without_scope(host).encode(), port)
-            self._streams.opened(self)
-        elif self.flow[0] == b"TLS":
+        transport.set_write_buffer_limits(_MAX_WAITING)
+        if self.is_ours and self.flow[0] == b"TLS":
             self._refusal = self._streams.check_server(transport, self.flow)
         if self._refusal:
             transport.abort()
@@ -179,7 +237,9 @@ class Connection(asyncio.BufferedProtocol):
         return self._streams.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        before = self._framer.pending
         frames = self._framer.feed(bytes(memoryview(self._streams.buffer)[:nbytes]))
+        self._streams.hold(self._framer.pending - before)
         if frames:
             self.active_at = asyncio.get_running_loop().time()
         if frames or self._framer.lost:
@@ -195,6 +255,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._let_go()
         self._streams.lost(self, self._refusal or (reason_of(exc) if exc else "the peer closed the connection"))
 
     def write(self, data: bytes) -> None:
@@ -210,10 +271,26 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
         else:
             self._streams.lost(self, "closed before it was open")
+            self.abort()
+
+    def _let_go(self) -> None:
+        """Count what waits in the framer no more."""
+        self._streams.hold(-self._framer.pending)
+        self._framer.pending = 0
 
     def abort(self) -> None:
+        self._let_go()
         if self._transport:
             self._transport.abort()
+        elif self.opening:
+            self.opening.cancel()
+
+
+def _source_of(host: bytes) -> bytes:
+    """Return what one peer can't have many of: an IPv4 address, or the network of an IPv6 address."""
+    if b":" not in host:
+        return host
+    return ipaddress.IPv6Address(host.decode()).packed[:_NETWORK]
 
 
 def _connections_allowed() -> int:
@@ -223,8 +300,8 @@ def _connections_allowed() -> int:
     except ImportError:  # not on Windows
         return _MAX_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MAX_CONNECTIONS + 100
+    wanted = _MAX_CONNECTIONS + _DESCRIPTORS
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(16, min(_MAX_CONNECTIONS, soft - 100))
+    return max(16, min(_MAX_CONNECTIONS, soft - _DESCRIPTORS))

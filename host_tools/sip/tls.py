@@ -1,5 +1,6 @@
 """TLS for streams: which certificates we show and which we trust (RFC 3261 section 26.3, RFC 5922)."""
 
+import asyncio.sslproto
 import hashlib
 import ipaddress
 import os
@@ -10,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sipmote.errors import ToolError
+
+# Octets that a stream reads at once. Each has a buffer of this size as long as it lives; asyncio makes it 256 KiB.
+asyncio.sslproto.SSLProtocol.max_size = 16384
 
 _NOT_LOADED = {  # what OpenSSL calls it, nothing for a key that isn't there: what it means
     "": "a certificate with its key was expected in PEM form; --tls-key FILE names a key that is elsewhere",

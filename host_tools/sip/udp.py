@@ -17,6 +17,7 @@ from sipmote.sip.reasons import reason_of
 
 _ROUTED_S = 60.0  # how long the local socket chosen for an address is used
 _BATCH = 512  # datagrams read in one turn of the loop
+_BATCH_OCTETS = 1 << 20  # of them: they wait for the end of the turn
 _MAX_DATAGRAM = 65535
 _RECEIVE_BUFFER = 4 << 20  # asked of the kernel: what comes while a commit waits for the disk
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # of linux/in.h and linux/in6.h: tell an unconnected socket of ICMP errors
@@ -104,7 +105,10 @@ class UdpSockets:
 
     def _read(self, sock: socket.socket) -> None:
         """Hand over the datagrams that wait, a batch at most; the loop comes back for the rest."""
+        octets = 0
         for count in range(_BATCH):
+            if octets > _BATCH_OCTETS:
+                return
             try:
                 data, address = sock.recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
@@ -114,6 +118,7 @@ class UdpSockets:
             except OSError:
                 self._read_errors(sock)
                 continue
+            octets += len(data)
             self._owner.received((data,), _flow(sock, address))
 
     def _read_errors(self, sock: socket.socket) -> None:
