@@ -7,21 +7,25 @@ has no SHA-512-256, which comes from OpenSSL. agent.auth.client answers challeng
 import hashlib
 from binascii import hexlify
 
+from ..compat import const
 from ..errors import ParseError
 
+_MAX_PARAMETERS = const(64)  # of one challenge: no scheme has a dozen
 _HASHES = {b"sha-256": "sha256", b"md5": "md5", b"sha-512-256": "sha512_256"}
 
 
 def parse_parameters(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     """Split a challenge or credentials into (lower-case scheme, {lower-case name: value}).
 
-    Values keep the escapes that they have between their quotes. A repeated name raises ParseError.
+    Values keep the escapes that they have between their quotes. A repeated name raises ParseError, and so do too many.
     Source: RFC 3261 section 25.1 (challenge, credentials).
     """
     words = value.split(None, 1)
     if len(words) != 2:
         raise ParseError("a scheme and its parameters were expected")
     rest = words[1]
+    if rest.count(b",") > _MAX_PARAMETERS or rest.count(b'"') > 4 * _MAX_PARAMETERS:
+        raise ParseError("fewer parameters were expected")
     has_escapes = rest.find(b"\\") >= 0
     if has_escapes:  # out of the way of the quotes, in octets that no value has
         if rest.find(b"\0") >= 0:

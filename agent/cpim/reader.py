@@ -8,14 +8,16 @@ from ..compat import const
 from ..date_reader import day_number
 from ..errors import ParseError
 from ..headers.date_writer import civil
+from ..headers.quoting import closing_quote
 from ..headers.values import media_type
 
 CORE = b"urn:ietf:params:cpim-headers:"  # the namespace of the names without prefix, until NS says otherwise
 _KNOWN = (b"From", b"To", b"cc", b"DateTime", b"Subject", b"NS", b"Require")
 _ONCE = (b"From", b"DateTime")
 _ADDRESSES = (b"From", b"To", b"cc")
-_NAME_SIGNS = b"!#$%&'*+-^_`|~"
+_NAME = b"!#$%&'*+-^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _MAX_HEADERS = const(64)
+_MAX_HEAD = const(4096)  # octets of them
 _TEXT = b"text/plain;charset=us-ascii"  # MIME's default, RFC 2046 section 5.1
 
 
@@ -86,8 +88,8 @@ def parse_cpim(data: bytes, namespaces: tuple = ()) -> Cpim:
             raise ParseError("CRLF and a blank line after the message headers were expected")
         if end == at:
             break
-        if len(headers) == _MAX_HEADERS:
-            raise ParseError("64 message headers at most were expected")
+        if len(headers) == _MAX_HEADERS or end > _MAX_HEAD:
+            raise ParseError("64 message headers at most were expected, of 4096 octets")
         header = _parse_header(data[at:end], prefixes)
         headers.append(header)
         if header[0] == CORE:
@@ -130,9 +132,8 @@ def _parse_header(line: bytes, prefixes: dict) -> tuple:
     if line[space : space + 1] != b" ":
         raise ParseError("one space before a message header's value was expected")
     value = line[space + 1 :]
-    for c in line:
-        if c < 32 or c == 127:
-            raise ParseError("message headers without control characters were expected")
+    if min(line) < 32 or line.find(b"\x7f") >= 0:
+        raise ParseError("message headers without control characters were expected")
     if not is_utf8(line):
         raise ParseError("message headers in UTF-8 were expected")
     namespace = CORE if name == b"NS" and not prefix else prefixes.get(prefix)
@@ -162,19 +163,14 @@ def _check_core(header: tuple, headers: list, prefixes: dict, namespaces: tuple)
 
 def _end_of_string(value: bytes, quote: int) -> int:
     """Return the position just behind the quoted string that begins at quote."""
-    at = quote + 1
-    while value[at : at + 1] != b'"':
-        if at >= len(value):
-            raise ParseError("a closing quote was expected")
-        at += 2 if value[at : at + 1] == b"\\" else 1
-    return at + 1
+    end = closing_quote(value, quote)
+    if end < 0:
+        raise ParseError("a closing quote was expected")
+    return end + 1
 
 
 def _is_name(value: bytes) -> bool:
-    for c in value:
-        if not (97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57 or c in _NAME_SIGNS):
-            return False
-    return len(value) > 0
+    return len(value) > 0 and not value.strip(_NAME)
 
 
 def parse_mime(data: bytes, at: int) -> tuple[list, int]:
@@ -202,7 +198,7 @@ def parse_mime(data: bytes, at: int) -> tuple[list, int]:
 def is_utf8(value: bytes) -> bool:
     """Is value well-formed UTF-8? A board's own decoder lets overlong forms and surrogates through."""
     i = 0
-    n = len(value)
+    n = len(value) if value and max(value) >= 0x80 else 0
     while i < n:
         c = value[i]
         i += 1

@@ -17,7 +17,7 @@ def split_outside_quotes(value: bytes, separator: bytes) -> list:
     wanted = [separator, b'"', b"<"]
     places = [-1, -1, -1]  # of the next one of each, looked for again only once it is passed: all in one way through
     start = at = 0
-    for _ in range(4 * _MOST):
+    for _ in range(_MOST + 64):
         for i in range(3):
             if places[i] < at:
                 places[i] = value.find(wanted[i], at)
@@ -40,16 +40,18 @@ def split_outside_quotes(value: bytes, separator: bytes) -> list:
 
 
 def closing_quote(value: bytes, opening: int) -> int:
-    """Return where the quoted string that begins at opening ends, a quoted pair skipped; -1 when it doesn't."""
-    end = value.find(b'"', opening + 1)
-    while end > 0 and value[end - 1] == 92:  # a backslash, which another one may have taken the meaning from
-        slashes = 1
-        while value[end - 1 - slashes] == 92 and end - 1 - slashes > opening:
-            slashes += 1
-        if slashes % 2 == 0:
-            break
-        end = value.find(b'"', end + 1)
-    return end
+    """Return where the quoted string that begins at opening ends, quoted pairs skipped.
+
+    -1 when it doesn't, or has more quoted pairs than anybody writes.
+    """
+    begun = opening + 1
+    for _ in range(_MOST):
+        end = value.find(b'"', begun)
+        part = value[begun : max(end, begun)]
+        if (len(part) - len(part.rstrip(b"\\"))) % 2 == 0:  # else the last backslash takes the meaning from the quote
+            return end
+        begun = end + 1
+    return -1
 
 
 def split_list(value: bytes) -> list:
