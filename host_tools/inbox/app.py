@@ -49,7 +49,7 @@ from sipmote.sip.tls import Tls
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
     from sipmote.smime.reader import Reader
 
-_KEEP = 65536  # transactions remembered; about 80 MB when all are in use. Beyond them the store knows the twins
+_KEEP = 32768  # transactions remembered, of 1 KiB on average. Beyond them the store knows the twins
 _BINDING_S = 600
 _UNREGISTER_S = 2.0
 _WATCH_S = 10.0  # between two looks at the files of certificates

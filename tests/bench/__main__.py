@@ -220,6 +220,17 @@ def amplification(table: Table, _: Code) -> None:
         table.row(f"octets out per octet in, an unverified source: {what}", round(left / came, 2), "", how.format(came))
 
 
+def strangers(table: Table, _: Code) -> None:
+    """What a stranger can cost an inbox at most."""
+    from tests.bench.strangers import resident, worst
+
+    for one in worst():
+        table.row(f"worst datagram of {one.octets:,} octets", round(one.ms, 2), "ms", f"CPU time; {one.what}")
+        table.row("of it, an octet", round(one.ns_an_octet), "ns", "CPU time")
+    for what, kib in resident():
+        table.row(f"memory {what}", kib, "KiB", "most that was resident")
+
+
 _PARTS = {
     "wire": wire,
     "heap": heap,
@@ -230,6 +241,7 @@ _PARTS = {
     "load": load,
     "store": store,
     "amplification": amplification,
+    "strangers": strangers,
 }
 
 
