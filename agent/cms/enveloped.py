@@ -2,7 +2,9 @@
 
 The shell brings the ciphers, as a Recipient and a Key. Keys are agreed by ECDH with X9.63's key derivation (RFC 5753),
 or sent with RSA PKCS #1 v1.5; content is encrypted with AES-GCM (RFC 5084) or AES-CBC. Not read: OAEP, passwords,
-shared keys, originator certificates. Every failure gives the same 493: a peer must not learn where it failed.
+shared keys, originator certificates. Every failure gives the same 493: a peer must not learn where it failed. So a
+random content key takes the place of one that can't be had, and what it makes of the content fails later (RFC 3218
+section 2.3.2).
 """
 
 import hashlib
@@ -64,9 +66,15 @@ class Key:
     """What open_enveloped() needs of a private key; a shell derives from it. Methods raise ValueError when they fail.
 
     identifiers: every form in which a message may name its certificate, DER as in agent.cms.signed.Signature.
+    is_reused: has the content key that was used last come before, with other content?
     """
 
     identifiers: tuple = ()
+    is_reused = False
+
+    def random(self, size: int) -> bytes:
+        """Return random octets."""
+        raise NotImplementedError
 
     def agree(self, point: bytes) -> bytes:
         """Return the secret shared with a public point on our curve."""
@@ -170,8 +178,11 @@ def _open(envelope: Element, key: Key, is_authenticated: bool) -> bytes:
     for recipient in recipients:
         if content_key is None:
             content_key = _find_key(recipient, key)
-    if content_key is None or len(content_key) != size:
+    if content_key is None:
         raise ParseError("a body encrypted to our key was expected")
+    spare = key.random(size)
+    if len(content_key) != size:
+        content_key = spare
     if is_authenticated:
         beside = envelope.maybe(0xA1)
         aad = b"" if beside is None else bytes((SET,)) + beside.raw[1:]
@@ -201,10 +212,13 @@ def _without_padding(padded: bytes) -> bytes:
 
 
 def _find_key(recipient: Element, key: Key) -> bytes | None:
-    """Return the content's key out of a RecipientInfo, None when it is not for us."""
-    if recipient.tag == SEQUENCE:
-        return _find_transported(recipient, key)
-    return _find_agreed(recipient, key) if recipient.tag == 0xA1 else None
+    """Return the content's key out of a RecipientInfo, b"" when it can't be had, None when it is not for us."""
+    try:
+        if recipient.tag == SEQUENCE:
+            return _find_transported(recipient, key)
+        return _find_agreed(recipient, key) if recipient.tag == 0xA1 else None
+    except ValueError:  # of the Key
+        return b""
 
 
 def _find_transported(recipient: Element, key: Key) -> bytes | None:

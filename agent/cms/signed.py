@@ -7,6 +7,7 @@ CRLs, unsigned attributes.
 
 import hashlib
 
+from ..compat import const
 from ..date_reader import day_number
 from ..errors import ParseError
 from .der import GENERALIZED_TIME, INTEGER, OCTETS, OID, SEQUENCE, SET, UTC_TIME, Element, encode
@@ -34,6 +35,8 @@ _ALGORITHMS = {  # what we sign with
     "rsa": encode(SEQUENCE, encode(OID, _PKCS + b"\x01\x01"), b"\x05\x00"),
 }
 _BY_KEY_ID = 0x80  # [0] subjectKeyIdentifier
+_MAX_SIGNERS = const(2)  # one with two kinds of keys; each is a signature to verify, and a chain
+_MAX_CERTIFICATES = const(4)  # the signer's and three above it
 
 
 class Signature:
@@ -96,7 +99,10 @@ def read_signed(signed: Element, content: bytes | None = None) -> tuple[bytes, l
     carried = signed.maybe(0xA0)
     certificates = [] if carried is None else [part.raw for part in carried.parts if part.tag == SEQUENCE]
     signed.maybe(0xA1)
-    return content, certificates, [_read_signer(signer, kind, content) for signer in signed.take(SET).parts]
+    signers = signed.take(SET).parts
+    if len(signers) > _MAX_SIGNERS or len(certificates) > _MAX_CERTIFICATES:
+        raise ParseError("two signers and four certificates at most were expected")
+    return content, certificates, [_read_signer(signer, kind, content) for signer in signers]
 
 
 def _read_signer(signer: Element, kind: bytes, content: bytes) -> Signature:
@@ -111,7 +117,9 @@ def _read_signer(signer: Element, kind: bytes, content: bytes) -> Signature:
         scheme = ""
     signature = Signature(identifier, scheme, hash, content, value)
     if attributes is None:
-        signature.intact = kind == DATA  # RFC 5652 section 5.3: another type needs them
+        # RFC 5652 section 5.3: another type needs them. What begins as a SET may be the attributes of somebody's
+        # other signature, shown as its content.
+        signature.intact = kind == DATA and content[:1] != bytes((SET,))
         return signature
     signature.covered = bytes((SET,)) + attributes.raw[1:]
     found = {_CONTENT_TYPE: b"", _MESSAGE_DIGEST: b""}

@@ -23,14 +23,18 @@ _MAX_LAYERS = const(4)
 class Opened:
     """A body with its layers taken off.
 
-    content_type, body: the content. encrypted: was it encrypted? signatures: agent.cms.signed.Signature of each signer
-    of the innermost signed layer, the one that covers the content. certificates: those that came with it, in DER.
+    content_type, body: the content. encrypted: was it encrypted? authenticated: if so, by AES-GCM, so that nobody can
+    have changed it on its way; False for AES-CBC. reused: as is_reused of agent.cms.enveloped.Key. signatures:
+    agent.cms.signed.Signature of each signer of the innermost signed layer, the one that covers the content.
+    certificates: those that came with it, in DER.
     """
 
     def __init__(self, content_type: bytes, body: bytes) -> None:
         self.content_type = content_type
         self.body = body
         self.encrypted = False
+        self.authenticated = False
+        self.reused = False
         self.signatures: list = []
         self.certificates: list[bytes] = []
 
@@ -48,7 +52,11 @@ class Opened:
                 raise ParseError("signed or encrypted data was expected")
             if key is None:
                 raise ParseError("a body that isn't encrypted was expected: we have no key", 493)
-            content = open_enveloped(inside, key, kind == AUTH_ENVELOPED_DATA)  # type: ignore[arg-type]
+            if self.encrypted:
+                raise ParseError("one layer of encryption was expected")
+            self.authenticated = kind == AUTH_ENVELOPED_DATA
+            content = open_enveloped(inside, key, self.authenticated)  # type: ignore[arg-type]
+            self.reused = key.is_reused  # type: ignore[attr-defined]
             self.encrypted = True
             self.certificates, self.signatures = [], []  # of the cipher text; their signer may not know the content
         self.content_type, self.body = _parse_entity(content)

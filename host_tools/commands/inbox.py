@@ -97,7 +97,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "isn't good is marked",
     )
     group.add_argument(
-        "--require-signed", action="store_true", help="refuse (403) what has no good signature by who it is from"
+        "--require-signed",
+        action="store_true",
+        help="refuse what has no good signature by who it is from: 403, and 493 when it came encrypted",
+    )
+    group.add_argument(
+        "--require-authenticated",
+        action="store_true",
+        help="refuse (493) encryption that others can change on the way (AES-CBC) unless somebody we trust has signed "
+        "what is inside; without this option it is marked. --require-signed implies it",
     )
     group.add_argument(
         "--smime-store",
@@ -155,6 +163,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ToolError("--relay-to passes messages on as they are: leave --smime-key and --smime-trust to their end")
     if args.require_signed and not args.smime_trust:
         raise ToolError("--require-signed: by whom? Add --smime-trust FILE")
+    if args.require_authenticated and not args.smime_key:
+        raise ToolError("--require-authenticated is about what is encrypted to us: add --smime-key FILE")
     for address in args.smime_store or ():
         if not is_address(address.encode()):
             raise ToolError(f"--smime-store {address}: an IP address was expected, as the source of messages shows it")
@@ -188,6 +198,7 @@ def _options(args: argparse.Namespace) -> Options:
         dns=args.dns,
         reader=reader,
         require_signed=args.require_signed,
+        require_authenticated=args.require_authenticated,
         late_bringers=tuple(args.smime_store or ()),
         command=args.command,
         relay_to=args.relay_to,

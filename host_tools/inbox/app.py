@@ -26,11 +26,13 @@ from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import Uri, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
+from sipmote.inbox.addressees import Addressees
 from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
 from sipmote.inbox.login import Login
 from sipmote.inbox.notifier import Notifier, wanted
 from sipmote.inbox.outbox import Outbox
+from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Received, describe, pack
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
@@ -63,6 +65,7 @@ _UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
 _UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
 _LOOP_DETECTED: Answer = (482, b"")
 _TOO_MANY_HOPS: Answer = (483, b"")
+_UNDECIPHERABLE: Answer = (493, b"")
 _SERVER_ERROR: Answer = (500, b"")  # a fault of ours, with this message alone
 _SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
 
@@ -74,8 +77,9 @@ class Options:
     aor, proxy: URIs, None without. accept: content types. strict: refuse flaws that nothing depends on. domains: hosts
     that messages have to be for, none for any. users: the file of those who may send, None for everybody; realm: which
     of them, None for those of the only one. reader: for S/MIME, None to leave it as it is; with it, require_signed asks
-    for good signatures, and late_bringers are addresses that may bring signed messages late. command: to run for each
-    message. relay_to: a URI, None where messages end here; relay_expired: of relay.POLICIES.
+    for good signatures, require_authenticated for encryption that nobody can change, and late_bringers are addresses
+    that may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end
+    here; relay_expired: of relay.POLICIES.
     """
 
     aor: bytes | None
@@ -91,6 +95,7 @@ class Options:
     dns: tuple[str, int] | None
     reader: "Reader | None"
     require_signed: bool
+    require_authenticated: bool
     late_bringers: tuple[str, ...]
     command: str | None
     relay_to: str | None
@@ -166,6 +171,8 @@ class Inbox:
         self._shell = Shell(
             self._ua, self, options.tls, resolver, options.proxy, wires=options.wires, zones=options.zones
         )
+        self._addressees = Addressees(options.aor if options.registers else None, options.domains)
+        self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
         self._relay = self._make_relay(options.relay_to) if options.relay_to else None
         login = options.credentials[0][1] if options.credentials else None
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login)
@@ -209,6 +216,7 @@ class Inbox:
             self._registering.cancel()
         if self._watcher:
             self._watcher.cancel()
+        self._undeciphered.close()
         await self._shell.close()
         for part in (self._keyboard, self._relay, self._runners, self._notifier):
             if part is not None:
@@ -244,9 +252,9 @@ class Inbox:
 
     # Messages
 
-    def messages_received(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
+    def messages_received(self, batch: Sequence[MessageReceived]) -> Sequence[Answer | None]:
         """Store a batch; it is shown when the answers have left."""
-        received = time.time()
+        received, came_at = time.time(), self._loop.time()
         read = [self._read(event, received) for event in batch]
         kept = [(event, one) for event, one in zip(batch, read, strict=True) if isinstance(one, Received)]
         answers = self._keep([one for _, one in kept]) if kept else ()
@@ -254,7 +262,15 @@ class Inbox:
         if stored:
             self._loop.call_soon(self._show, stored)
         in_turn = iter(answers)
-        return [next(in_turn) if isinstance(one, Received) else one for one in read]
+        given = [next(in_turn) if isinstance(one, Received) else one for one in read]
+        return [self._unless_hidden(event, answer, came_at) for event, answer in zip(batch, given, strict=True)]
+
+    def _unless_hidden(self, event: MessageReceived, answer: Answer, came_at: float) -> Answer | None:
+        """Return an answer, None for the one to all that is wrong inside of encryption: that leaves later."""
+        if answer != _UNDECIPHERABLE:
+            return answer
+        self._undeciphered.add(event, came_at)
+        return None
 
     def _read(self, event: MessageReceived, received: float) -> Received | Answer:
         """Return what is to be stored of a message, or the answer to one that is not. It costs no other message."""
@@ -281,7 +297,9 @@ class Inbox:
             return error.status, b""
         refusal = self._refusal(event, one)
         if refusal is not None:
-            return refusal
+            return _UNDECIPHERABLE if one.encrypted else refusal  # a status would tell what is inside
+        if not self._relay and (one.encrypted or one.verdict or one.cpim):
+            one.for_others = self._addressees.others(event.message.uri, one.to, one.cpim)
         if notice:
             self._loop.call_soon(self._screen.notice, notice)
             return _OK
@@ -290,9 +308,12 @@ class Inbox:
     def _refusal(self, event: MessageReceived, one: Received) -> Answer | None:
         """Return the answer to a message that we don't take for what is inside, None for one that we do."""
         options = self._options
-        if options.require_signed and (one.verdict is None or not one.verdict.is_good):
-            self._drop("a message without a good signature")
+        if options.require_signed and not one.is_signed_by_sender:
+            self._drop("a message without a good signature by who it is from")
             return _UNSIGNED
+        if options.require_authenticated and one.unauthenticated:
+            self._drop("a message whose encryption others can change")
+            return _UNDECIPHERABLE
         if one.verdict is not None and one.stale and event.flow[1].decode() not in options.late_bringers:
             self._drop("a signed message of another time")
             return _INCORRECT_DATE

@@ -72,6 +72,8 @@ class Received:
     author: str | None = None  # who message/cpim says it is from
     parcel: Parcel | None = None  # what passing it on takes
     encrypted: bool = False  # until we opened it
+    unauthenticated: bool = False  # encrypted so that others could change it, and signed by nobody we trust
+    for_others: tuple[str, ...] = ()  # whom it says it is for, none of whom we are
     verdict: "Verdict | None" = None  # on its signature
     from_tag: str = ""  # what follows the URI in From, its tag first of all
     challenged: bool = False  # has a challenge raised its CSeq by one?
@@ -101,6 +103,11 @@ class Received:
     def disguised(self) -> bool:
         """Does it say that it is from somebody else than the SIP request does?"""
         return self.author is not None and person(self.author) not in (person(self.sender), "anonymous.invalid")
+
+    @property
+    def is_signed_by_sender(self) -> bool:
+        """Has it a good signature by who it is from, in the SIP request and in message/cpim alike?"""
+        return self.verdict is not None and self.verdict.is_good and not self.disguised
 
     def text(self) -> tuple[str | None, bool]:
         """Return the text in the body, None without any, and whether some octets of it were no characters."""
@@ -133,6 +140,10 @@ class Received:
             line["cpim"] = self._cpim_line(self.cpim)
         if self.encrypted:
             line["encrypted"] = True
+        if self.unauthenticated:
+            line["unauthenticated"] = True
+        if self.for_others:
+            line["for_others"] = True
         if self.verdict is not None:
             line["signature"] = self.verdict.line()
         if self.again:
@@ -146,11 +157,14 @@ class Received:
     def notice(self) -> dict[str, Any] | None:
         """Return the event line of what a program tells, not a person: a notification, or that somebody is typing.
 
-        None for a message. Raises ParseError for a notification that says nothing.
+        None for a message. Raises ParseError for a notification that says nothing; with 493 if it was encrypted.
         """
         media = self.content_type.lower().encode()
         if media.startswith(imdn.XML):
-            message_id, _, status = imdn.parse_notification(self.body)
+            try:
+                message_id, _, status = imdn.parse_notification(self.body)
+            except ParseError as error:
+                raise ParseError(error.detail, 493 if self.encrypted else error.status) from None
             told = {"event": "notification", "message_id": _readable(message_id), "status": _readable(status)}
         elif media.startswith(imdn.COMPOSING):
             state = _STATE.search(self.body)
@@ -181,15 +195,32 @@ def describe(
 
     parcel: what passing it on takes; then a message/cpim stays as it is. reader: for S/MIME, None to leave that.
     Raises ParseError for a message/cpim that breaks the rules of RFC 3862 or requires what we don't know, and for
-    S/MIME that can't be read.
+    S/MIME that can't be read; with 493 for whatever is wrong inside of what was encrypted.
     """
+    content_type, body = event.message.get(b"content-type") or b"", event.message.body
+    if reader is None or not is_protected(content_type):
+        return _describe(event, received, parcel, Opened(content_type, body), None)
+    envelope = reader.open(content_type, body)
+    try:
+        return _describe(event, received, parcel, envelope, reader)
+    except ParseError as error:
+        if envelope.encrypted:
+            raise ParseError(error.detail, 493) from None
+        raise
+
+
+def _describe(
+    event: MessageReceived, received: float, parcel: Parcel | None, envelope: Opened, reader: "Reader | None"
+) -> Received:
+    """As describe(), of what is inside of the envelope; reader: None where there was no S/MIME around it."""
     message = event.message
-    body = message.body if parcel is not None else _decoded(message)
-    content_type, body, cpim, envelope = _open(message.get(b"content-type"), body, parcel is None, reader)
+    body = envelope.body if parcel is not None or reader is not None else _decoded(message)
+    content_type, body, cpim = _open(envelope.content_type, body, parcel is None)
     author = None if cpim is None else _optional(cpim.address(b"From"))
-    verdict = None
-    if reader is not None and envelope is not None:
+    verdict, unauthenticated = None, False
+    if reader is not None:
         verdict = reader.judge(envelope, author or _readable(event.sender), None if cpim is None else cpim.unix())
+        unauthenticated = reader.is_unauthenticated(envelope, verdict)
     transport, host, port = event.flow[:3]
     return Received(
         call_id=_readable(event.call_id),
@@ -209,7 +240,8 @@ def describe(
         cpim=cpim,
         author=author,
         parcel=parcel,
-        encrypted=envelope is not None and envelope.encrypted,
+        encrypted=envelope.encrypted,
+        unauthenticated=unauthenticated,
         verdict=verdict,
         from_tag=_after_uri(message.get(b"from") or b""),
         challenged=_FIRST_USE in (message.get(b"authorization") or b""),
@@ -251,22 +283,18 @@ def _decoded(message: Message) -> bytes:
     return message.body if encoding is None else decoded(message.body, [(b"content-transfer-encoding", encoding)])
 
 
-def _open(
-    content_type: bytes | None, body: bytes, opened: bool, reader: "Reader | None"
-) -> tuple[bytes | None, bytes, Cpim | None, Opened | None]:
-    """Return content type and body of what is inside, and the message/cpim and the S/MIME that they were in."""
-    envelope = None
-    if reader is not None and content_type is not None and is_protected(content_type):
-        envelope = reader.open(content_type, body)
-        content_type, body = envelope.content_type, envelope.body
+def _open(content_type: bytes, body: bytes, opened: bool) -> tuple[bytes, bytes, Cpim | None]:
+    """Return content type and body of what is inside, and the message/cpim that they were in."""
     cpim = None
-    if opened and content_type is not None and media_type(content_type) == imdn.CPIM:
+    if not opened:
+        return content_type, body, None
+    if media_type(content_type) == imdn.CPIM:
         cpim = parse_cpim(body, (imdn.NAMESPACE,))
     elif b"Message-ID: " in body:
         cpim = _unlabelled(body)
     if cpim is not None:
         content_type, body = cpim.content_type, decoded(cpim.body, cpim.mime)
-    return content_type, body, cpim, envelope
+    return content_type, body, cpim
 
 
 def _after_uri(value: bytes) -> str:

@@ -14,9 +14,9 @@ _PLAIN = (  # columns named as what they hold of a Received, and holding it as i
     *("call_id", "cseq", "sender", "subject", "content_type", "body", "date", "received", "transport", "source"),
     *("user", "from_tag", "display_name", "priority"),
 )
-_values = attrgetter(*_PLAIN, "expired", "stale", "encrypted", "to")
+_values = attrgetter(*_PLAIN, "expired", "stale", "encrypted", "unauthenticated", "to")
 COLUMNS = (
-    *(*_PLAIN, "expired", "stale", "encrypted", "recipient"),
+    *(*_PLAIN, "expired", "stale", "encrypted", "unauthenticated", "recipient", "for_others"),
     *("cpim", "author", "message_id", "signature", "signer", "twin", "same"),
 )
 
@@ -27,10 +27,10 @@ def to_row(one: Received) -> tuple[Any, ...]:
     name = one.message_id or one.digest
     author = None if one.cpim is None and one.digest is None else one.author or one.sender
     state, signer = (None, None) if one.verdict is None else (one.verdict.state, one.verdict.signer)
-    good = (signer or "") if one.verdict is not None and one.verdict.is_good else None
+    good = (signer or "") if one.digest is not None else None  # of a signature that nobody else can have made
     twin = twin_key(one.call_id, one.sender, one.message_id, one.content_type, one.body, good)
     same = same_key(name, author, one.content_type, one.body, good)
-    return (*_values(one), cpim, author, name, state, signer, twin, same)
+    return (*_values(one), "\n".join(one.for_others), cpim, author, name, state, signer, twin, same)
 
 
 def from_row(row: sqlite3.Row, again: bool) -> Received:
@@ -44,6 +44,8 @@ def from_row(row: sqlite3.Row, again: bool) -> Received:
         expired=_flag(row["expired"]),
         stale=_flag(row["stale"]),
         encrypted=bool(row["encrypted"]),
+        unauthenticated=bool(row["unauthenticated"]),
+        for_others=tuple(filter(None, (row["for_others"] or "").split("\n"))),
         to=row["recipient"],
         cpim=cpim,
         author=None if cpim is None else row["author"],

@@ -97,7 +97,7 @@ def _message(one: Received) -> list[Part]:
 def _message_line(one: Received) -> list[Part]:
     """Return the line of a message. Of what its sender may have written nothing can be taken for a mark of ours."""
     line: list[Part] = [(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")]
-    if one.verdict is not None and one.verdict.is_good:
+    if one.is_signed_by_sender:
         line.append(("signed ", "green"))
     if one.encrypted:
         line.append(("encrypted ", "dim"))
@@ -125,7 +125,12 @@ def _marks(one: Received) -> list[str]:
     if not one.answerable:
         marks.append("can't be answered")
     if one.disguised:
-        marks.append(f"in the name of {one.author}")
+        has_signed = one.verdict is not None and one.verdict.is_good
+        marks.append(f"in the name of {one.author}{', who has signed it' if has_signed else ''}")
+    if one.for_others:
+        marks.append(f"for {', '.join(one.for_others)}")
+    if one.unauthenticated:
+        marks.append("encryption that others can change")
     if one.verdict is not None and not one.verdict.is_good:
         marks.append(f"signature {one.verdict.state}: {one.verdict.reason}")
     return marks

@@ -121,6 +121,8 @@ CREATE TABLE progress AS SELECT ifnull(max(id), 0) AS shown FROM message;  -- me
     """
 ALTER TABLE message ADD COLUMN display_name TEXT;  -- of its From: what the sender calls itself
 ALTER TABLE message ADD COLUMN priority TEXT;
+ALTER TABLE message ADD COLUMN unauthenticated INTEGER;  -- could somebody have changed what is encrypted?
+ALTER TABLE message ADD COLUMN for_others TEXT;          -- whom it says it is for, a line each, none of whom we are
 """,
 )
 _INSERT = f"""

@@ -36,7 +36,7 @@ _OK: Answer = (200, b"")
 _BAD_USE_OF_THE_SENDER: Answer = (480, b"")  # for a MESSAGE that comes here while we wait for our answer
 _HINTS = {
     415: " (no S/MIME is read there)",
-    493: " (--encrypt-to is not a certificate of the key there)",
+    493: " (--encrypt-to is not a certificate of the key there, or signer, date or type of what is inside is refused)",
 }
 
 _NO_CPIM = "the recipient takes no message/cpim, which is what asks for one"

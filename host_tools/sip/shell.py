@@ -41,8 +41,8 @@ IDLE_S = 180.0  # a stream that brings no whole message or ping for so long is c
 class Application(Protocol):
     """What the owner of a Shell does with what happens."""
 
-    def messages_received(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
-        """Take care of these messages, then return what to answer to each."""
+    def messages_received(self, batch: Sequence[MessageReceived]) -> Sequence[Answer | None]:
+        """Take care of these messages, then return what to answer to each; None: it calls Shell.answer() later."""
 
     def happened(self, event: Event, trouble: str) -> None:
         """Outcome, Provisional, Dropped, Registered or RegistrationLost has happened.
@@ -217,13 +217,17 @@ class Shell:
         self._settling = False
         batch, self._batch = self._batch, []
         if batch:
-            now = now_ms()
-            for event, (status, reason) in zip(batch, self._application.messages_received(batch), strict=True):
-                self.carry_out(self._ua.respond(event, status, now, reason))
+            for event, answer in zip(batch, self._application.messages_received(batch), strict=True):
+                if answer is not None:
+                    self.answer(event, answer)
         if self._timer:
             self._timer.cancel()
         wait_ms = self._ua.wait_ms(now_ms())
         self._timer = None if wait_ms is None else self._loop.call_later(wait_ms / 1000, self._wake)
+
+    def answer(self, event: MessageReceived, answer: Answer) -> None:
+        """Answer a message."""
+        self.carry_out(self._ua.respond(event, answer[0], now_ms(), answer[1]))
 
     # Finding the way
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from cryptography import exceptions, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmote.agent.cms import smime
 from sipmote.agent.cms.der import encode
@@ -13,7 +15,9 @@ from sipmote.agent.errors import ParseError
 from sipmote.errors import ToolError
 
 HOW = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -addext subjectAltName=URI:sip:you@example.org"
-LEAST_RSA = 2048  # bits
+_LEAST_RSA = 2048  # bits
+_MOST_RSA = 8192  # what is longer costs a receiver more than a message may
+_FOR_MAIL = (ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 _SCHEMES = ("sip:", "sips:", "im:")
 
 
@@ -67,7 +71,8 @@ def _certificates(option: str, path: str, data: bytes) -> list[x509.Certificate]
 def check_kind(option: str, path: str, certificate: x509.Certificate) -> None:
     """Raise ToolError for a key that we can't use."""
     if kind_of(certificate) is None:
-        raise ToolError(f"{option} {path}: a key on the curve P-256, or RSA of {LEAST_RSA} bits or more, was expected")
+        sizes = f"{_LEAST_RSA} to {_MOST_RSA} bits"
+        raise ToolError(f"{option} {path}: a key on the curve P-256, or RSA of {sizes}, was expected")
 
 
 def kind_of(certificate: x509.Certificate) -> str | None:
@@ -75,7 +80,45 @@ def kind_of(certificate: x509.Certificate) -> str | None:
     key = certificate.public_key()
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return "ec"
-    return "rsa" if isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA else None
+    return "rsa" if is_rsa(key) else None
+
+
+def is_rsa(key: object) -> TypeGuard[rsa.RSAPublicKey]:
+    """Is this an RSA key of a size that we take?"""
+    return isinstance(key, rsa.RSAPublicKey) and _LEAST_RSA <= key.key_size <= _MOST_RSA
+
+
+def may_sign(certificate: x509.Certificate) -> bool:
+    """May its key sign messages, by its key usage (RFC 8550 section 4.4.2)?"""
+    usage = _key_usage(certificate)
+    return usage is None or usage.digital_signature or usage.content_commitment
+
+
+def may_receive(certificate: x509.Certificate) -> bool:
+    """May messages be encrypted to it, by its key usage: to agree on a key with, or to send one to?"""
+    usage = _key_usage(certificate)
+    return usage is None or (usage.key_agreement if kind_of(certificate) == "ec" else usage.key_encipherment)
+
+
+def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def allows_mail(certificate: x509.Certificate) -> bool:
+    """May it be used for S/MIME, by its extended key usage (RFC 8550 section 4.4.4)?"""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return any(purpose in _FOR_MAIL for purpose in usage)
+
+
+def has_unknown(certificate: x509.Certificate) -> bool:
+    """Has it a critical extension that nobody here knows, so that it may not be used (RFC 5280 section 4.2)?"""
+    return any(one.critical and isinstance(one.value, x509.UnrecognizedExtension) for one in certificate.extensions)
 
 
 def names(certificate: x509.Certificate) -> list[str]:

@@ -4,12 +4,13 @@ The arithmetic is that of the package cryptography; what it is applied to comes 
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import exceptions, x509
-from cryptography.hazmat.primitives import hashes, keywrap
+from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509 import verification
@@ -17,12 +18,16 @@ from cryptography.x509 import verification
 from sipmote.agent.cms import enveloped as cms_enveloped
 from sipmote.agent.cms import smime
 from sipmote.agent.cms.signed import Signature
+from sipmote.agent.errors import ParseError
 from sipmote.people import person
 from sipmote.smime.keys import (
-    LEAST_RSA,
     Identity,
+    allows_mail,
+    has_unknown,
     identifiers,
+    is_rsa,
     load_certificate,
+    may_sign,
     names,
     read_certificates,
     read_identity,
@@ -35,6 +40,10 @@ UNTRUSTED = "untrusted"  # nobody we trust vouches for its certificate
 UNKNOWN = "unknown"  # there is no certificate to check it with, or no algorithm
 BAD = "bad"  # it is not of this content, or not by this certificate
 _STATES = (GOOD, UNDATED, MISMATCH, UNTRUSTED, UNKNOWN, BAD)  # best first
+_BY_SIGNER = (GOOD, UNDATED, MISMATCH)  # those of a signature by somebody that we trust
+_MAX_BETWEEN = 2  # certificates between a signer's and an authority's
+_MAX_KEYS = 16384  # content keys that are remembered; some 4 MB
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")  # of keys that sign
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 
 
@@ -46,12 +55,17 @@ class Verdict:
     signer: str | None
     reason: str
     signed_at: int | None  # Unix seconds that the signature covers
-    digest: str  # of what the signature covers: the same again is a replay
+    digest: str | None  # of signer and what the signature covers: the same again is a replay. None: not its author's
 
     @property
     def is_good(self) -> bool:
         """Is the message its author's, and of the time it says?"""
         return self.state == GOOD
+
+    @property
+    def is_by_signer(self) -> bool:
+        """Has somebody whom we trust signed this content, whoever the message says it is from?"""
+        return self.state in _BY_SIGNER
 
     def line(self) -> dict[str, str]:
         """Return what machines are told."""
@@ -59,12 +73,40 @@ class Verdict:
         return {key: value for key, value in told.items() if value}
 
 
-class OurKey(cms_enveloped.Key):
-    """The arithmetic of decrypting with our key."""
+class ContentKeys:
+    """Remembers what each content key was used for, so that one which comes again with other content is noticed.
 
-    def __init__(self, identity: Identity) -> None:
-        self.identifiers = identifiers(identity.certificate)
+    A sender makes a new key for each message. Without AES-GCM, who gets hold of a message can cut its cipher text into
+    others and learn from the answers what is in it, by hundreds of them for an octet: all with its key.
+    """
+
+    def __init__(self, most: int = _MAX_KEYS) -> None:
+        """most: how many keys are remembered, the newest."""
+        self._most = most
+        self._contents: dict[bytes, bytes] = {}  # the first content of each key, both as digests
+
+    def is_other(self, key: bytes, *content: bytes) -> bool:
+        """Has this key come with another content before?"""
+        name = hashlib.blake2b(key, digest_size=16).digest()
+        digest = hashlib.blake2b(b"".join(content), digest_size=16).digest()
+        first = self._contents.setdefault(name, digest)
+        if len(self._contents) > self._most:
+            del self._contents[next(iter(self._contents))]
+        return first != digest
+
+
+class OurKey(cms_enveloped.Key):
+    """The arithmetic of decrypting one message with our key."""
+
+    def __init__(self, identity: Identity, called: tuple[bytes, ...], keys: ContentKeys) -> None:
+        """called: identifiers() of our certificate."""
+        self.identifiers = called
+        self.is_reused = False
         self._key = identity.key
+        self._keys = keys
+
+    def random(self, size: int) -> bytes:
+        return os.urandom(size)
 
     def agree(self, point: bytes) -> bytes:
         if not isinstance(self._key, ec.EllipticCurvePrivateKey):
@@ -84,6 +126,7 @@ class OurKey(cms_enveloped.Key):
         return self._key.decrypt(octets, padding.PKCS1v15())
 
     def decrypt_gcm(self, key: bytes, nonce: bytes, octets: bytes, tag: bytes, beside: bytes) -> bytes:
+        self.is_reused = self._keys.is_other(key, nonce, octets, tag, beside)
         decryptor = Cipher(algorithms.AES(key), modes.GCM(nonce, tag, 12)).decryptor()
         decryptor.authenticate_additional_data(beside)
         try:
@@ -92,6 +135,7 @@ class OurKey(cms_enveloped.Key):
             raise ValueError from None
 
     def decrypt_cbc(self, key: bytes, start: bytes, octets: bytes) -> bytes:
+        self.is_reused = self._keys.is_other(key, start, octets)
         decryptor = Cipher(algorithms.AES(key), modes.CBC(start)).decryptor()
         return decryptor.update(octets) + decryptor.finalize()
 
@@ -104,34 +148,54 @@ class Reader:
     """
 
     def __init__(self, identity: Identity | None, trusted: Sequence[x509.Certificate]) -> None:
-        self._key = None if identity is None else OurKey(identity)
+        self._identity = identity
+        self._called = () if identity is None else identifiers(identity.certificate)
+        self._keys = ContentKeys()
         self._trusted = list(trusted)
         self._authorities = [one for one in trusted if not names(one) and _is_authority(one)]
 
     def open(self, content_type: bytes, body: bytes) -> smime.Opened:
         """Take S/MIME off a body. Raises ParseError, with 493 for what can't be decrypted."""
-        return smime.open_body(content_type, body, self._key)
+        key = None if self._identity is None else OurKey(self._identity, self._called, self._keys)
+        return smime.open_body(content_type, body, key)
 
     def judge(self, opened: smime.Opened, author: str, unix: int | None) -> Verdict | None:
         """Say what the signatures of a body are worth, the best one's verdict if there are several; None without any.
 
         author: the URI that it says it is from. unix: the Unix seconds that it says it is of, None when it doesn't.
+        The digest of a verdict depends on the key of the signer and on what is signed, so not on how From is spelled.
+        One that isn't its author's has none, so that nobody's copy passes for the message itself.
         """
         carried = [one for one in map(load_certificate, opened.certificates) if one is not None]
         verdicts = []
         for signature in opened.signatures:
-            state, signer, reason = self._weigh(signature, carried, author)
+            certificate = _find(signature.identifier, [*self._trusted, *carried])
+            state, signer, reason = self._weigh(signature, certificate, carried, author)
             at = signature.signed_at if unix is None else unix
+            digest = _digest(certificate, signature.covered) if certificate and state == GOOD else None
             if state == GOOD and at is None:
                 state, reason = UNDATED, "no date is signed"
-            verdicts.append(Verdict(state, signer, reason, at, hashlib.sha256(signature.covered).hexdigest()))
+            verdicts.append(Verdict(state, signer, reason, at, digest))
         return min(verdicts, key=lambda verdict: _STATES.index(verdict.state), default=None)
 
-    def _weigh(self, signature: Signature, carried: list[x509.Certificate], author: str) -> tuple[str, str | None, str]:
+    def is_unauthenticated(self, opened: smime.Opened, verdict: Verdict | None) -> bool:
+        """Was a body encrypted in a way that lets others change it, and signed by nobody whom we trust?
+
+        Raises ParseError(493) for one whose content key has come with another content before: that is somebody who
+        changes it, to learn from our answers what is in it.
+        """
+        if not opened.encrypted or opened.authenticated or (verdict is not None and verdict.is_by_signer):
+            return False
+        if opened.reused:
+            raise ParseError("a content key for one content alone was expected", 493)
+        return True
+
+    def _weigh(
+        self, signature: Signature, certificate: x509.Certificate | None, carried: list[x509.Certificate], author: str
+    ) -> tuple[str, str | None, str]:
         """Return state, signer and reason of a verdict."""
         if not signature.kind:
             return UNKNOWN, None, "an algorithm that we don't have"
-        certificate = _find(signature.identifier, [*self._trusted, *carried])
         if certificate is None:
             return UNKNOWN, None, "its certificate is neither with it nor among the trusted ones"
         found = names(certificate)
@@ -151,8 +215,12 @@ class Reader:
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             return f"its certificate is valid from {first:%F} to {last:%F}"
-        if not _may_sign(certificate):
+        if not may_sign(certificate):
             return "its certificate is not for signatures"
+        if not allows_mail(certificate):
+            return "its certificate is not for mail (extended key usage)"
+        if has_unknown(certificate):
+            return "its certificate has a critical extension that we don't know"
         if certificate in self._trusted:
             return ""
         if not self._authorities:
@@ -161,11 +229,15 @@ class Reader:
         anything = verification.ExtensionPolicy.permit_all()
         issuing = anything.require_present(x509.BasicConstraints, any_kind, None)
         issuing = issuing.may_be_present(x509.KeyUsage, any_kind, _check_issuing)
+        issuing = issuing.may_be_present(x509.ExtendedKeyUsage, any_kind, _check_purpose)
         signing = anything.require_present(x509.SubjectAlternativeName, any_kind, None)
         policy = verification.PolicyBuilder().store(verification.Store(self._authorities)).time(now)
+        policy = policy.max_chain_depth(_MAX_BETWEEN)
+        # One of a name: else those that have issued each other make so many chains that a message takes 15 ms.
+        between = {one.subject: one for one in reversed(carried) if one != certificate and one.subject != one.issuer}
         verifier = policy.extension_policies(ca_policy=issuing, ee_policy=signing).build_client_verifier()
         try:
-            verifier.verify(certificate, carried)
+            verifier.verify(certificate, list(between.values()))
         except verification.VerificationError as error:
             return f"nobody trusted vouches for its certificate ({str(error).partition(' (enc')[0]})"
         return ""
@@ -186,9 +258,9 @@ def _is_by(certificate: x509.Certificate, signature: Signature) -> bool:
     key = certificate.public_key()
     hash = _HASHES[signature.hash]
     try:
-        if isinstance(key, rsa.RSAPublicKey) and signature.kind == "rsa" and key.key_size >= LEAST_RSA:
+        if is_rsa(key) and signature.kind == "rsa":
             key.verify(signature.value, signature.covered, padding.PKCS1v15(), hash)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and signature.kind == "ecdsa":
+        elif isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES and signature.kind == "ecdsa":
             key.verify(signature.value, signature.covered, ec.ECDSA(hash))
         else:
             return False
@@ -209,11 +281,12 @@ def _check_issuing(_: verification.Policy, __: x509.Certificate, usage: x509.Key
         raise ValueError("not for issuing certificates")
 
 
-def _may_sign(certificate: x509.Certificate) -> bool:
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return True
-    except ValueError:
-        return False
-    return usage.digital_signature or usage.content_commitment
+def _check_purpose(_: verification.Policy, certificate: x509.Certificate, __: x509.ExtendedKeyUsage | None) -> None:
+    if not allows_mail(certificate):
+        raise ValueError("not for mail")
+
+
+def _digest(certificate: x509.Certificate, covered: bytes) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    key = certificate.public_key().public_bytes(serialization.Encoding.DER, form)
+    return hashlib.sha256(hashlib.sha256(key).digest() + covered).hexdigest()

@@ -17,7 +17,19 @@ from sipmote.agent.cms import smime
 from sipmote.agent.cms.signed import build_signed
 from sipmote.errors import ToolError
 from sipmote.people import person
-from sipmote.smime.keys import HOW, Identity, check_kind, identifiers, kind_of, names, read_certificates, read_identity
+from sipmote.smime.keys import (
+    HOW,
+    Identity,
+    allows_mail,
+    check_kind,
+    identifiers,
+    kind_of,
+    may_receive,
+    may_sign,
+    names,
+    read_certificates,
+    read_identity,
+)
 
 _LONGEST = 72  # octets of a signature with P-256
 
@@ -58,13 +70,21 @@ class Writer:
 
 def make_writer(sign: str | None, encrypt_to: str | None, with_certificate: bool) -> Writer:
     """Return the Writer for the options of `send`; raises ToolError."""
-    receiver = None
-    if encrypt_to:
-        receiver = read_certificates("--encrypt-to", encrypt_to)[0]
-        check_kind("--encrypt-to", encrypt_to, receiver)
-        if receiver.not_valid_after_utc < datetime.now(UTC):
-            raise ToolError(f"--encrypt-to {encrypt_to}: expired at {receiver.not_valid_after_utc:%F}: get a newer one")
-    return Writer(read_identity("--sign", sign) if sign else None, receiver, with_certificate)
+    receiver = _read_receiver(encrypt_to) if encrypt_to else None
+    signer = read_identity("--sign", sign) if sign else None
+    if signer is not None and not (may_sign(signer.certificate) and allows_mail(signer.certificate)):
+        raise ToolError(f"--sign {sign}: its certificate is not for signing mail, by its (extended) key usage")
+    return Writer(signer, receiver, with_certificate)
+
+
+def _read_receiver(path: str) -> x509.Certificate:
+    certificate = read_certificates("--encrypt-to", path)[0]
+    check_kind("--encrypt-to", path, certificate)
+    if certificate.not_valid_after_utc < datetime.now(UTC):
+        raise ToolError(f"--encrypt-to {path}: expired at {certificate.not_valid_after_utc:%F}: get a newer one")
+    if not (may_receive(certificate) and allows_mail(certificate)):
+        raise ToolError(f"--encrypt-to {path}: it is not for encrypted mail, by its (extended) key usage: get another")
+    return certificate
 
 
 def signing_name(path: str, sender: str | None) -> str:

@@ -15,6 +15,8 @@ class Indulgent(Toy):
     """A Toy that takes each tag of AES-GCM for a good one, and remembers what was authenticated beside."""
 
     def decrypt_gcm(self, key, nonce, octets, tag, beside):
+        if key == self.random(len(key)):
+            raise ValueError("the key that takes the place of one of the wrong size")
         self.beside = beside
         return octets
 
@@ -32,6 +34,14 @@ def envelope(kind, last, params, octets, size=16, before=b"", behind=b"", recipi
 
 def in_cbc(octets, last=2, size=16, start=b"s" * 16, before=b"", recipient=None):
     return envelope(ENVELOPED_DATA, last, encode(OCTETS, start), octets, size, before, recipient=recipient)
+
+
+def agreed_in_cbc(octets):
+    """Return octets in AES-128-CBC, their key wrapped in one that is agreed on."""
+    originator = encode(0xA0, encode(0xA1, encode(SEQUENCE), encode(BIT_STRING, b"\0\x04point")))
+    algorithm = encode(SEQUENCE, encode(OID, unhexlify("2b8104010b01")), encode(SEQUENCE, encode(OID, AES + b"\5")))
+    keys = encode(SEQUENCE, encode(SEQUENCE, BY_ISSUER, encode(OCTETS, b"k" * 24)))
+    return in_cbc(octets, recipient=encode(0xA1, encode(INTEGER, b"\3"), originator, algorithm, keys))
 
 
 def in_gcm(octets, last=6, size=16, tag=b"t" * 16, beside=b""):

@@ -3,7 +3,7 @@
 import hashlib
 from binascii import unhexlify
 
-from agent.cms.der import INTEGER, OID, SEQUENCE, SET, decode, encode
+from agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, decode, encode
 from agent.cms.signed import DATA, SIGNED_DATA, build_signed, read_signed
 from agent.cms.smime import issuer_and_serial
 from agent.errors import ParseError
@@ -225,3 +225,36 @@ def test_signing_times_that_are_none_are_left_out():
         (b"261124120861Z", None),
     ):
         assert read(BER[:at] + text + BER[at + 13 :])[2].signed_at == unix
+
+
+def test_what_could_be_the_attributes_of_another_signature_is_no_content():
+    """R0-P12: the octets that a signature covers, shown as its content, in a SignedData without attributes"""
+    _, _, signature = read(BER)
+    stripped = build_without_attributes(signature.covered, signature.value)
+    content, _, other = read(stripped)
+    assert (content, other.covered, other.value) == (signature.covered, signature.covered, signature.value)
+    assert not other.intact
+    assert read(build_without_attributes(CONTENT, b"x"))[2].intact
+
+
+def build_without_attributes(content, value, signers=1, certificates=0):
+    """Return SignedData whose signatures cover the content itself."""
+    algorithm = encode(SEQUENCE, encode(OID, unhexlify("2a8648ce3d040302")))
+    hash = encode(SEQUENCE, encode(OID, unhexlify("608648016503040201")))
+    signer = encode(SEQUENCE, encode(INTEGER, b"\1"), ALICE, hash, algorithm, encode(OCTETS, value))
+    capsule = encode(SEQUENCE, encode(OID, DATA), encode(0xA0, encode(OCTETS, content)))
+    carried = encode(0xA0, encode(SEQUENCE) * certificates)
+    inside = encode(
+        SEQUENCE, encode(INTEGER, b"\1"), encode(SET, hash), capsule, carried, encode(SET, signer * signers)
+    )
+    return encode(SEQUENCE, encode(OID, SIGNED_DATA), encode(0xA0, inside))
+
+
+def test_signers_and_certificates_are_few():
+    """R0-P12: each is a signature to verify"""
+    for signers, certificates, is_taken in ((2, 0, True), (3, 0, False), (1, 4, True), (1, 5, False), (0, 0, True)):
+        signed = element(build_without_attributes(CONTENT, b"x", signers, certificates))
+        if is_taken:
+            assert [len(found) for found in read_signed(signed)[1:]] == [certificates, signers]
+        else:
+            assert raises(ParseError, read_signed, signed).status == 400

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmote.__main__ import main
 from sipmote.agent.cms import smime
@@ -228,7 +230,7 @@ def test_who_requires_signatures_takes_nothing_else(people: People) -> None:
         assert peer.ask(port, smime.SIGNED, signed(people.mallory)).status == 403
         assert peer.ask(port, imdn.XML, b"<imdn/>").status == 400
         hidden = Writer(None, people.desk.certificate, False).protect(b"text/plain", b"unsigned")
-        assert peer.ask(port, *hidden).status == 403
+        assert peer.ask(port, *hidden).status == 493
         assert peer.ask(port, smime.SIGNED, signed(people.alice, "fine")).status == 200
         tool.wait_for(event="message", body="fine")
         assert tool.wait_for(event="dropped")["count"] == 4
@@ -236,8 +238,11 @@ def test_who_requires_signatures_takes_nothing_else(people: People) -> None:
 
 def test_content_of_a_type_that_is_not_taken_is_refused_inside_too(people: People, desk: Tool) -> None:
     with Peer(ALICE.encode()) as peer:
-        for writer in (Writer(people.alice, None, False), Writer(None, people.desk.certificate, False)):
-            assert peer.ask(port_of(desk), *writer.protect(b"image/png", b"\x89")).status == 415
+        for writer, status in (
+            (Writer(people.alice, None, False), 415),
+            (Writer(None, people.desk.certificate, False), 493),
+        ):
+            assert peer.ask(port_of(desk), *writer.protect(b"image/png", b"\x89")).status == status
         assert peer.ask(port_of(desk), smime.SIGNED, b"\x30\x80" * 3000).status == 400
         assert peer.ask(port_of(desk), smime.MULTIPART, b"\r\n--").status == 400
 
@@ -393,6 +398,11 @@ def test_wrong_files_and_options_are_named_in_one_line(people: People, capsys: p
         file.write(Path(people.alice.certificate_path).read_bytes())
     nameless = issue(folder, "without-uri")
     old = issue(folder, "past", ALICE, days=(-9, -2))
+    for_agreement = issue(folder, "for-agreement", ALICE, extensions=[FOR_AGREEMENT])
+    for_servers = issue(
+        folder, "for-servers", ALICE, extensions=[x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])]
+    )
+    rsa = issue(folder, "for-agreement-rsa", ALICE, extensions=[FOR_AGREEMENT], kind="rsa")
     for command, options, words in (
         ("send", ["--sign", "/nowhere/x.pem"], "--sign /nowhere/x.pem: No such file"),
         ("send", ["--sign", people.alice.certificate_path], "a private key in PEM was expected"),
@@ -403,10 +413,15 @@ def test_wrong_files_and_options_are_named_in_one_line(people: People, capsys: p
         ("send", ["--sign", people.alice.path, "--from", "sip:bob@example.org"], f"is for {ALICE}"),
         ("send", ["--encrypt-to", str(folder / "empty")], "a certificate in PEM was expected"),
         ("send", ["--encrypt-to", old.certificate_path], "expired at"),
+        ("send", ["--sign", for_agreement.path], "is not for signing mail"),
+        ("send", ["--sign", for_servers.path], "is not for signing mail"),
+        ("send", ["--encrypt-to", rsa.certificate_path], "is not for encrypted mail"),
+        ("send", ["--encrypt-to", for_servers.certificate_path], "is not for encrypted mail"),
         ("send", ["--with-certificate"], "Add --sign FILE"),
         ("inbox", ["--smime-key", people.alice.certificate_path], "--smime-key"),
         ("inbox", ["--smime-trust", str(folder / "empty")], "--smime-trust"),
         ("inbox", ["--require-signed"], "Add --smime-trust FILE"),
+        ("inbox", ["--require-authenticated"], "add --smime-key FILE"),
         ("inbox", ["--smime-store", "relay.example.org"], "an IP address was expected"),
         ("inbox", ["--relay-to", "sip:x@127.0.0.1", "--smime-key", people.desk.path], "--relay-to passes messages on"),
     ):
