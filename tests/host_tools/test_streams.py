@@ -121,7 +121,7 @@ def test_one_address_cannot_take_all_streams() -> None:
 def test_who_has_authenticated_goes_after_strangers() -> None:
     users = {b"alice": {b"md5": secret(b"md5", b"alice", b"example.org", b"wonder")}}
     known = Authenticator(b"example.org", users, os.urandom)
-    known.check = lambda message, now: (b"alice", b"") if b"alice" in message.data else (None, b"")  # type: ignore
+    known.check = lambda message, now, flow: (b"alice", b"") if b"alice" in message.data else (None, b"")  # type: ignore
 
     async def use(_: Shell, __: Application, port: int) -> None:
         alice = await _opened(port)
