@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="udp|tcp:HOST:PORT",
         help="the address to ask from, and to be answered at (default: any)",
     )
+    arguments.add_trace(parser)
     arguments.add_tls(parser)
     arguments.add_dns(parser)
 
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
 def _question(args: argparse.Namespace) -> Question:
     if not 0 < args.timeout < threading.TIMEOUT_MAX:
         raise UsageError(f"--timeout {args.timeout:g}: seconds above 0 were expected")
+    zones = arguments.take_zones(args)
     credentials = arguments.credentials(args)
     target = os.fsencode(args.uri)
     proxy = arguments.uri("--proxy", args.proxy)
@@ -84,4 +86,6 @@ def _question(args: argparse.Namespace) -> Question:
         credentials=credentials,
         tls=arguments.tls(args),
         dns=args.dns,
+        wires=arguments.trace(args),
+        zones=zones,
     )

@@ -15,7 +15,7 @@ from sipmote.inbox.store import default_path
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _COLUMNS = ("id", "received", "from", "to", "subject", "content_type", "body", "call_id", "user", "transport", "source")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
-_INDENT = " " * 20  # what stands below a message begins behind its time
+_MARK = " " * 18 + "| "  # what a message goes on in, and nothing of ours begins with
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Show the messages that are wanted."""
     if args.csv and args.json:
         raise ToolError("--csv and --json: one of the two, please")
-    output = Output(args.json)
+    output = Output(args.json, mark=_MARK)
     found = find(args.db or str(default_path()), Query(args.text, args.sender, args.since, args.until, args.limit))
     if args.csv:
         _write_table(found, output)
@@ -104,7 +104,7 @@ def _message(one: Stored) -> list[Part]:
     if text is None:
         line.append((f" {len(message.body)} octets of {message.content_type}", "dim"))
     else:
-        line.append(Lines(" " + text.rstrip().replace("\r\n", "\n").replace("\n", "\n" + _INDENT)))
+        line.append(Lines(" " + text.rstrip()))
     return line
 
 

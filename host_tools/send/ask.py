@@ -18,7 +18,7 @@ from sipmote.inbox.received import Received, describe
 from sipmote.people import person, user_name
 from sipmote.send.app import ACCEPTED, DELIVERED, REFUSED, UNANSWERED
 from sipmote.sip.clock import wall_clock
-from sipmote.sip.places import Bind, Flow, same_host
+from sipmote.sip.places import Bind, Flow, Wire, Zones, same_host
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
@@ -54,6 +54,8 @@ class Question:
     credentials: tuple[tuple[bytes, bytes, bytes], ...]
     tls: Tls
     dns: tuple[str, int] | None
+    wires: Sequence[Wire]
+    zones: Zones
 
 
 async def ask(question: Question, output: Output) -> int:
@@ -86,7 +88,8 @@ class Asker:
             credentials=question.credentials,
             reader=Message,
         )
-        self._shell = Shell(self._ua, self, question.tls, self._resolver, question.proxy)
+        wires, zones = question.wires, question.zones
+        self._shell = Shell(self._ua, self, question.tls, self._resolver, question.proxy, wires=wires, zones=zones)
         loop = asyncio.get_running_loop()
         self._outcome: asyncio.Future[tuple[Outcome, str]] = loop.create_future()
         self._answer: asyncio.Future[Received] = loop.create_future()

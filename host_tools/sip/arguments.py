@@ -117,7 +117,7 @@ def take_zones(args: argparse.Namespace) -> dict[bytes, str]:
         address, _, zone = one.host.partition("%")
         if zone:
             zones |= {b"": zone, address.encode(): zone}
-    for name in ("uri", "sender", "proxy", "register", "relay_to"):
+    for name in ("uri", "sender", "proxy", "register", "aor", "relay_to"):
         text = getattr(args, name, None)
         if text:
             text, found = split_zone(text)

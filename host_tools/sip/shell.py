@@ -190,12 +190,7 @@ class Shell:
         for event in events:
             kind = type(event)
             if kind is Transmit:
-                if not self.rations.allow(event.data, event.flow):
-                    continue
-                for wire in self._wires:
-                    wire.sent(event.data, event.flow)
-                sockets = self._udp if event.flow[0] == b"UDP" else self._streams
-                sockets.send(event.data, event.flow)
+                self._transmit(event.data, event.flow)
             elif kind is MessageReceived:
                 self._batch.append(event)
                 if event.user is not None and event.flow[0] != b"UDP":
@@ -211,6 +206,13 @@ class Shell:
         if not self._settling:
             self._settling = True
             self._loop.call_soon(self._settle)
+
+    def _transmit(self, data: bytes, flow: Flow) -> None:
+        if self.rations.allow(data, flow):
+            for wire in self._wires:
+                wire.sent(data, flow)
+            sockets = self._udp if flow[0] == b"UDP" else self._streams
+            sockets.send(data, flow)
 
     def _settle(self) -> None:
         """End a turn: hand over the batch, answer it, set the timer."""

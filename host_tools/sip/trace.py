@@ -5,20 +5,16 @@ Whoever sees it may ask others for help with it: what a password could be found 
 
 import atexit
 import os
-import queue
 import re
 import sys
-import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
 
 from sipmote.console import harmless
 from sipmote.errors import ToolError
+from sipmote.printer import Printer
 from sipmote.sip.places import Flow, place
 
-_MOST_WAITING = 256  # messages that a slow reader may leave with us
-_FINISHING_S = 1.0  # in which they may be written at the end
 _HIDDEN = b"***"
 # A field with credentials or a server's proof of them, its folded lines included; in a body, too.
 _SECRET = re.compile(
@@ -57,45 +53,6 @@ class Trace:
         self._put("".join([f"{at} {harmless(title)}\n", *[f"    {line}\n" for line in lines], "\n"]))
 
 
-class Writer:
-    """Writes to a file, a pipe or a terminal in a thread of its own: a reader that stalls holds up no message."""
-
-    def __init__(self, descriptor: int) -> None:
-        """descriptor: of what is open for writing."""
-        self._descriptor = descriptor
-        self._waiting: queue.Queue[bytes] = queue.Queue(_MOST_WAITING)
-        self._lost = 0
-        threading.Thread(target=self._run, daemon=True).start()
-        atexit.register(self.finish)
-
-    def write(self, text: str) -> None:
-        """Write this soon; where too much waits it is only counted, and told later."""
-        octets = text.encode("utf-8", "backslashreplace")
-        if self._lost:
-            octets = b"(%d messages are not shown: their reader was too slow)\n\n%s" % (self._lost, octets)
-        try:
-            self._waiting.put_nowait(octets)
-            self._lost = 0
-        except queue.Full:
-            self._lost += 1
-
-    def finish(self) -> None:
-        """Let what waits be written, for a while."""
-        deadline = time.monotonic() + _FINISHING_S
-        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
-            time.sleep(0.002)
-
-    def _run(self) -> None:
-        while True:
-            octets = self._waiting.get()
-            while octets:
-                try:
-                    octets = octets[os.write(self._descriptor, octets) :]
-                except OSError:  # its reader has gone, or the disk is full: that is no reason to stop
-                    break
-            self._waiting.task_done()
-
-
 def redacted(data: bytes) -> bytes:
     """Return a message without what its passwords could be found out by, guesses included: who and where is left."""
     return _USER_PASSWORD.sub(rb"\1:***@", _SECRET.sub(_without_secrets, data))
@@ -116,14 +73,21 @@ def _without_secrets(field: re.Match[bytes]) -> bytes:
 
 
 def open_trace(path: str) -> Trace:
-    """Return a trace that goes to a file, which only its owner can read, or, for "-", to stderr. Raises ToolError."""
-    if path == "-":
-        return Trace(Writer(sys.stderr.fileno()).write)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError as error:
-        raise ToolError(f"can't write the trace to {path}: {error.strerror}; name another file with --trace") from None
-    return Trace(Writer(descriptor).write)
+    """Return a trace that goes to a file, which only its owner can read, or, for "-", to stderr. Raises ToolError.
+
+    It is written in a thread of its own: a reader that stalls holds up no message.
+    """
+    descriptor = sys.stderr.fileno()
+    if path != "-":
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            text = f"can't write the trace to {path}: {error.strerror}; name another file with --trace"
+            raise ToolError(text) from None
+    printer = Printer()
+    printer.tell_lost(lambda count: (descriptor, b"(%d messages are not shown: their reader was too slow)\n\n" % count))
+    atexit.register(printer.close)
+    return Trace(lambda text: printer.write(descriptor, text.encode("utf-8", "backslashreplace")))
 
 
 def _name(flow: Flow) -> str:

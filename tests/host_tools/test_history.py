@@ -58,7 +58,7 @@ def test_messages_are_read_while_the_inbox_runs_and_after(tmp_path: Path) -> Non
     assert history("--db", str(path)) == found and sorted(tmp_path.iterdir()) == names == [path]
     code, out, _ = sipmote("history", "--db", str(path), "--limit", "1")
     first, second = out.splitlines()
-    assert code == 0 and first[19:] == " sip:boiler@example.org Kessel: grüß 2" and second == " " * 20 + "you"
+    assert code == 0 and first[19:] == " sip:boiler@example.org Kessel: grüß 2" and second == " " * 18 + "| you"
 
 
 def test_a_search_is_by_text_sender_and_time_and_has_a_limit(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import stat
 import time
 from pathlib import Path
 
-from sipmote.sip.trace import Trace, Writer, redacted
+from sipmote.sip.trace import Trace, redacted
 from tests.host_tools.peers import Peer, Running, inbox, message, sipmote
 from tests.sip_peer import Peer as SipPeer
 
@@ -115,25 +115,6 @@ def test_the_inbox_has_it_too(tmp_path: Path) -> None:
     assert text.count("    Watson, come here.\n") == 2
 
 
-def test_a_reader_that_stalls_holds_up_nobody_and_what_is_left_out_is_told() -> None:
-    """R0-P19"""
-    reading, writing = os.pipe()
-    writer = Writer(writing)
-    for number in range(1000):
-        writer.write(f"{number} {'x' * 1000}\n")
-    kept = b""
-    while b"\n255 " not in kept:
-        kept += os.read(reading, 65536)
-    writer.write("last\n")
-    while b"last\n" not in kept:
-        kept += os.read(reading, 65536)
-    lost = int(kept.partition(b"(")[2].partition(b" messages are not shown")[0])
-    assert 0 < lost < 745 and kept.count(b"x\n") == 1000 - lost
-    os.close(reading)
-    writer.write("nobody reads this\n")
-    writer.finish()
-
-
 def test_an_inbox_answers_while_nobody_reads_its_trace(tmp_path: Path) -> None:
     """R0-P19: stderr is a pipe that fills up"""
     reading, writing = os.pipe()
@@ -144,3 +125,11 @@ def test_an_inbox_answers_while_nobody_reads_its_trace(tmp_path: Path) -> None:
             assert sock.recv(2000).startswith(b"SIP/2.0 200")
             running.event("message")
     os.close(reading)
+
+
+def test_who_asks_sees_what_came_instead_of_an_answer() -> None:
+    with SipPeer() as peer:
+        running = Running("ask", f"sip:boiler@127.0.0.1:{peer.port}", "status", "--timeout", "1", "--trace")
+        peer.answer(200)
+        assert running.wait() == 3
+    assert b"    status\n" in running.errors and b"    SIP/2.0 200 X\n" in running.errors
