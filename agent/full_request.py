@@ -22,10 +22,11 @@ _OPTIONS = (
 class FullRequest(Request):
     """A Request with options.
 
-    content_type, subject: one line of text each. expires: seconds that the content stays valid; adds Date if the time
-    is known. compact: with the short header names of RFC 3261 section 7.3.3. fallback: content type and body for a peer
-    that refuses the first ones. date, max_forwards: of a message that is passed on. display: a name to stand before the
-    URI of From, in its quotes. fields: more header lines, each with its CRLF, none of a name that we set.
+    content_type, subject: one line of text each; no content type for no body. expires: seconds that the content stays
+    valid; adds Date if the time is known. compact: with the short header names of RFC 3261 section 7.3.3. fallback:
+    content type and body for a peer that refuses the first ones. date, max_forwards: of a message that is passed on.
+    display: a name to stand before the URI of From, in its quotes. fields: more header lines, each with its CRLF, none
+    of a name that we set.
     """
 
     subject: bytes | None = None
@@ -47,7 +48,7 @@ class FullRequest(Request):
         Request.__init__(self, call_id, target, sender, tag, body)
         self.uac = uac  # whose clock dates it
         self.peer = self.key  # whom it is for, wherever redirects lead
-        self.content_type = b"text/plain"
+        self.content_type: bytes | None = b"text/plain"
         for name in options:
             if name not in _OPTIONS:
                 raise UsageError("there is no option %s for a request" % name)
@@ -58,8 +59,11 @@ class FullRequest(Request):
                 setattr(self, name, value)
         if self.expires is not None and parse_delta(b"%d" % self.expires) is None:
             raise UsageError("expires: 0 to 4294967295 seconds")
-        check_line(self.content_type)
-        self.content_line = b"Content-Type: %s\r\n" % self.content_type
+        if self.content_type is None:
+            self.content_line = b""
+        else:
+            check_line(self.content_type)
+            self.content_line = b"Content-Type: %s\r\n" % self.content_type
         for line in [self.subject, self.display] + self.fields.split(b"\r\n")[:-1]:
             if line is not None:
                 check_line(line)

@@ -124,8 +124,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relay-to",
         metavar="URI",
-        help="pass messages on to URI instead of being their end: answer 202, keep and send them until they are taken; "
-        "without a user in it, as in sip:example.org, to the user each is for, at that host",
+        help="pass messages on to URI instead of being their end: answer 202, keep and send them until they are taken, "
+        "for 3 days at most; without a user in it, as in sip:example.org, to the user each is for, at that host. Who "
+        "writes to us gets what waits for him at once, SIGUSR1 tries all. A sender who asks for it in message/cpim is "
+        "told of a failure",
     )
     parser.add_argument(
         "--relay-expired",

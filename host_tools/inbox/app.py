@@ -122,8 +122,9 @@ async def serve(options: Options, store: Store, screen: Screen, printer: Printer
     except sqlite3.Error as error:
         raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     try:
-        if hasattr(signal, "SIGHUP"):
+        if hasattr(signal, "SIGHUP"):  # not on Windows
             loop.add_signal_handler(signal.SIGHUP, inbox.reload)
+            loop.add_signal_handler(signal.SIGUSR1, inbox.hasten)
         await inbox.open()
         await ended
         await inbox.unregister()
@@ -174,6 +175,7 @@ class Inbox:
         self._addressees = Addressees(options.aor if options.registers else None, options.domains)
         self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
         self._relay = self._make_relay(options.relay_to) if options.relay_to else None
+        self._queues = [part.add for part in (self._runners, self._relay and self._relay.parcels) if part]
         login = options.credentials[0][1] if options.credentials else None
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login)
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
@@ -241,6 +243,11 @@ class Inbox:
         self.reload()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
 
+    def hasten(self) -> None:
+        """Pass on now what waits for another attempt."""
+        if self._relay:
+            self._relay.hasten()
+
     def _show_what_was_left(self) -> None:
         """Show what was stored, answered and perhaps not shown when the last inbox was stopped. Raises ToolError."""
         try:
@@ -295,7 +302,7 @@ class Inbox:
         except ParseError as error:
             self._drop(error.detail)
             return error.status, b""
-        refusal = self._refusal(event, one)
+        refusal = self._refusal(event, one) or (self._relay.refusal(one) if self._relay else None)
         if refusal is not None:
             return _UNDECIPHERABLE if one.encrypted else refusal  # a status would tell what is inside
         if not self._relay and (one.encrypted or one.verdict or one.cpim):
@@ -327,7 +334,7 @@ class Inbox:
     def _keep(self, records: Sequence[Received]) -> Sequence[Answer]:
         """Store these; returns what to answer to each. If it can't be done, that is told once, and once that it can."""
         try:
-            self._store.add(records, self._runners.add if self._runners else None)
+            self._store.add(records, self._queues)
         except Exception as error:
             if len(records) > 1 and not isinstance(error, sqlite3.OperationalError):  # perhaps it is only one of them
                 return [answer for one in records for answer in self._keep([one])]
@@ -365,6 +372,8 @@ class Inbox:
         """Remember whom a typed line answers; tell the sender that his message was delivered if he asked for it."""
         if self._keyboard:
             self._keyboard.answer_to(event)
+        if self._relay:
+            self._relay.seen(one.sender)
         if self._notifier and not one.duplicate and one.cpim and not one.encrypted and wanted(event, one.cpim):
             self._notifier.delivered(event, one.cpim)  # an encrypted one's would go in clear
 
@@ -436,6 +445,11 @@ class Inbox:
                 await asyncio.wait_for(self._unbound.wait(), _UNREGISTER_S)
 
 
+def _as_it_is(packed: bytes, encoding: bytes) -> bytes:
+    """Leave a packed body to whom it is passed on."""
+    return packed
+
+
 def _user_agent(options: Options, authenticator: Authenticator | None) -> UserAgent:
     return UserAgent(
         options.aor or b"sip:%s@localhost" % user_name(),
@@ -444,7 +458,7 @@ def _user_agent(options: Options, authenticator: Authenticator | None) -> UserAg
         proxy=options.proxy,
         accept=options.accept,
         strict=options.strict,
-        inflate=None if options.relay_to else inflate,  # what is passed on stays as it is
+        inflate=_as_it_is if options.relay_to else inflate,
         hosts=options.domains or None,
         keep=_KEEP,
         clock=wall_clock(),

@@ -13,6 +13,7 @@ from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.errors import ParseError
 from sipmote.errors import ToolError
 from sipmote.inbox.received import Received
+from sipmote.inbox.rows import listed
 
 _OLDEST = {"user": None, "encrypted": None, "author": None, "cpim": None}  # columns that the first version lacks
 _FLAGS = ("expired", "stale")
@@ -92,7 +93,7 @@ def _search(db: sqlite3.Connection, query: Query) -> Iterator[Stored | str]:
             if not query.takes(one.message):
                 continue
             one.line()  # what can't be told can't be read
-        except (ValueError, TypeError, OverflowError, OSError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, OSError) as error:
             yield f"message {row['id']} can't be read: {error}"
             continue
         yield one
@@ -108,6 +109,7 @@ def _stored(row: dict[str, Any]) -> Stored:
     kept = {name: row[name] for name in _KEPT if name in row}
     kept |= {name: None if row[name] is None else bool(row[name]) for name in _FLAGS}
     kept |= {"to": row["recipient"], "body": body, "encrypted": bool(row["encrypted"])}
+    kept |= {"unauthenticated": bool(row.get("unauthenticated")), "for_others": listed(row.get("for_others"))}
     one = Received(**kept)
     if row["cpim"] is not None:
         with contextlib.suppress(ParseError):  # an older version was more patient

@@ -30,6 +30,10 @@ if TYPE_CHECKING:  # who reads no S/MIME loads no ciphers
 
 _FIRST_USE = b"nc=00000001"  # of a nonce: this request is the answer to a challenge (RFC 3261 section 22.2)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
+_CARRIED = (  # of the header fields that a relay passes on; all that begin with Content- are, too
+    *(b"mime-version", b"priority", b"auto-submitted", b"organization", b"reply-to", b"in-reply-to", b"user-agent"),
+)
+_OURS = (b"content-type", b"content-length")  # for which there are other places
 _STATE = re.compile(rb"<(?:\w+:)?state>\s*(\w+)")  # of an isComposing document (RFC 3994)
 
 
@@ -41,6 +45,9 @@ class Parcel:
     expires: int | None  # seconds
     max_forwards: int
     user: str  # of its Request-URI, "" without one
+    display: bytes  # of From, as it stands between its quotes, b"" without one
+    fields: bytes  # further header lines that go on with it, those that speak of its content first of all
+    octets: int  # of its request
 
 
 @dataclass(slots=True)
@@ -274,7 +281,22 @@ def pack(event: MessageReceived, received: float) -> Parcel | None:
         return None
     date = int(received) if event.date is None else event.date
     user = parse_uri(message.uri).user or b""
-    return Parcel(date, parse_delta(message.get(b"expires")), hops - 1, user.decode())
+    display = _address(message.get(b"from") or b"")[0]
+    if b'"' in display.replace(b"\\\\", b"").replace(b'\\"', b""):
+        display = b""
+    expires = parse_delta(message.get(b"expires"))
+    return Parcel(date, expires, hops - 1, user.decode(), display, _fields(message), len(message.data))
+
+
+def _fields(message: Message) -> bytes:
+    """Return the header lines of a message that its recipient needs as its sender wrote them."""
+    lines = []
+    for name in dict.fromkeys(message.names):
+        if (name.startswith(b"content-") or name in _CARRIED) and name not in _OURS:
+            for value in message.all(name):
+                if value and not any(octet in value for octet in b"\r\n\0"):
+                    lines.append(b"%s: %s\r\n" % (name.title(), value))
+    return b"".join(lines)
 
 
 def _decoded(message: Message) -> bytes:

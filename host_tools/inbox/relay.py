@@ -1,34 +1,47 @@
 """Passing on what the inbox takes: a store-and-forward element (RFC 3428 sections 4, 7 and 11).
 
-The sender hears 202, which promises nothing. What was stored is sent on with its own From, Date, Expires and content,
-octet for octet, until somebody takes it, refuses it, or it has expired: to each recipient one at a time (RFC 3428
-section 8), to several recipients at once, so that one who doesn't answer holds up nobody else's.
+The sender hears 202, which promises nothing, and only for what can be sent on. What was stored goes on with its own
+Call-ID, From, Date, Expires and content, octet for octet at each attempt, until somebody takes it, refuses it for good,
+or it has expired: to each recipient one at a time (RFC 3428 section 8), to several recipients at once, so that one who
+doesn't answer holds up nobody else's. A sender who has asked for it in message/cpim is told of a failure (RFC 5438).
 """
 
 import asyncio
 import contextlib
 import sqlite3
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from sipmote.agent.cpim import imdn, imdn_reply
+from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.headers.delta import retry_after_s
+from sipmote.agent.headers.values import media_type
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
+from sipmote.inbox.parcels import Due, Parcels
+from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.store import Store
-from sipmote.sip.shell import Shell
+from sipmote.sip.shell import Answer, Shell
 
 POLICIES = ("drop", "send")  # what becomes of a message that expires while it waits
 _FIRST_PAUSE_S = 15.0
 _LONGEST_PAUSE_S = 3600.0
 _GIVE_UP_S = 3 * 86400.0  # for a message that never expires
-_AT_ONCE = 64  # recipients
-_LOOK_S = 30.0  # how long nothing may be due before the store is asked again
-_TEMPORARY = (408, 480, 486, 491)  # final responses that another attempt may change, and every 5xx but these
+_MAX_NOTICES = 10  # attempts, over about two hours
+_AT_ONCE = 64  # lanes
+_LOOK_S = 1.0  # between two looks at the store, which others may have written to
+_HASTENED_S = 15.0  # in which a recipient's own requests bring nothing forward twice
+_MAX_HASTENED = 1000
+# Final responses that another attempt may change: of who isn't registered now or has a new password, and every 5xx but
+# these. Any other is for good.
+_PASSING = (401, 403, 404, 407, 408, 480, 486, 491, 600)
 _LASTING = (501, 505, 513)
+_TOO_LARGE: Answer = (513, b"")
 
 
 class Relay:
@@ -50,24 +63,56 @@ class Relay:
         """
         self._ua = ua
         self._shell = shell
-        self._store = store
         self._target = target.encode()
         self._policy = policy
         self._tell = tell
         self._due = asyncio.Event()
         self._outcomes: dict[bytes, asyncio.Future[Outcome]] = {}  # by Call-ID
-        self._under_way: dict[str, asyncio.Task[None]] = {}  # by user
+        self._under_way: dict[str, tuple[str, asyncio.Task[None]]] = {}  # by lane: Call-ID, and who carries it
+        self._hastened: OrderedDict[str, float] = OrderedDict()
         try:
             uri = parse_uri(self._target)
             uri.flow(b"UDP")
         except ParseError as error:
             raise ToolError(f"--relay-to {target}: {error.detail}") from None
-        self._to_each = uri.user is None
+        self._user = None if uri.user is None else uri.user.decode()
+        self.parcels = Parcels(store, uri.user is None)
         self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def refusal(self, one: Received) -> Answer | None:
+        """Return the answer to a message that can't be sent on within the budget of RFC 3428 section 8."""
+        assert one.parcel
+        options = _options(one.content_type, one.subject, one.sender, one.parcel)
+        target = self._target_for(one.parcel.user)
+        try:
+            self._ua.fit(target, one.body, "compact", reserve=max(len(one.call_id) - 20, 0), **options)
+        except AgentError:
+            return _TOO_LARGE
+        return None
 
     def more(self) -> None:
         """Something has been stored."""
         self._due.set()
+
+    def seen(self, sender: str) -> None:
+        """A request of this URI has come: what waits for him, if he is a recipient, need not wait any longer."""
+        now = time.monotonic()
+        with contextlib.suppress(ParseError, sqlite3.Error):
+            user = (parse_uri(sender.encode()).user or b"").decode()
+            if self._user not in (None, user) or now - self._hastened.get(user, -_HASTENED_S) < _HASTENED_S:
+                return
+            self._hastened[user] = now
+            self._hastened.move_to_end(user)
+            if len(self._hastened) > _MAX_HASTENED:
+                self._hastened.popitem(last=False)
+            self.parcels.hasten(user if self._user is None else None)
+            self._due.set()
+
+    def hasten(self) -> None:
+        """Let all that waits be due now."""
+        with contextlib.suppress(sqlite3.Error):  # told by who works
+            self.parcels.hasten(None)
+            self._due.set()
 
     def finished(self, outcome: Outcome) -> bool:
         """Take an outcome; False if it isn't a parcel's."""
@@ -79,99 +124,151 @@ class Relay:
     async def _work(self) -> None:
         while True:
             self._due.clear()
+            due, pause_s = None, _LOOK_S
             try:
-                parcel = self._next()
-            except sqlite3.Error as error:  # it may be well again when we look next
-                self._tell("relay_waits", "", status=None, reason=str(error), retry_s=round(_LOOK_S))
-                parcel = None
-            if parcel is not None and parcel["next_at"] <= time.time():
-                user = parcel["user"] if self._to_each else ""
-                self._under_way[user] = asyncio.create_task(self._carry(parcel, user))
+                due = self._next()
+            except sqlite3.Error as error:
+                self._tell("relay_waits", None, status=None, reason=str(error), retry_s=round(_FIRST_PAUSE_S))
+                pause_s = _FIRST_PAUSE_S
+            if due is not None:
+                self._under_way[due.lane] = due.call_id, asyncio.create_task(self._carry(due))
                 continue
-            pause_s = _LOOK_S if parcel is None else min(parcel["next_at"] - time.time(), _LOOK_S)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(pause_s, 0)):  # wait_for() may swallow what close() says
+                async with asyncio.timeout(pause_s):  # wait_for() may swallow what close() says
                     await self._due.wait()
 
-    def _next(self) -> dict[str, Any] | None:
-        """Return the parcel that is due first of those for whom none is under way."""
-        if len(self._under_way) >= (_AT_ONCE if self._to_each else 1):
+    def _next(self) -> Due | None:
+        """Return what is due first of all whose lane and Call-ID are free."""
+        if len(self._under_way) >= _AT_ONCE or not self.parcels.is_ours():
             return None
-        return self._store.next_parcel(self._under_way)
+        return self.parcels.next(self._under_way, [call_id for call_id, _ in self._under_way.values()])
 
-    async def _carry(self, parcel: dict[str, Any], user: str) -> None:
-        """Pass a parcel on; the next one for the same user has to wait until then."""
+    async def _carry(self, due: Due) -> None:
+        """Pass one on, or tell of its failure; the next one in its lane has to wait until then."""
         try:
-            await self._pass_on(parcel)
-        except Exception as error:  # its state can't be written, and not to repeat it at once is all we can do
-            self._tell("relay_waits", parcel["call_id"], status=None, reason=repr(error), retry_s=round(_FIRST_PAUSE_S))
+            await (self._pass_on(due) if due.notice is None else self._give_notice(due, due.notice))
+        except Exception as error:  # its state can't be written, say, and not to repeat it at once is all we can do
+            self._tell("relay_waits", due.call_id, status=None, reason=str(error), retry_s=round(_FIRST_PAUSE_S))
             await asyncio.sleep(_FIRST_PAUSE_S)
         finally:
-            del self._under_way[user]
+            del self._under_way[due.lane]
             self._due.set()
 
-    async def _pass_on(self, parcel: dict[str, Any]) -> None:
-        expires_at = None if parcel["expires"] is None else parcel["date"] + parcel["expires"]
+    async def _pass_on(self, due: Due) -> None:
+        parcel = due.parcel
+        expires_at = None if parcel.expires is None else parcel.date + parcel.expires
         if expires_at is not None and time.time() > expires_at and self._policy == "drop":
-            self._end(parcel, "expired", None)
+            self._end(due, "expired", None)
             return
+        options = _options(due.content_type, due.subject, due.sender, parcel)
         try:
-            outcome = await self._send(parcel)
+            outcome = await self._send(due, self._target_for(parcel.user), due.body, **options)
         except AgentError as error:
-            self._end(parcel, "failed", None, reason=str(error))
+            self._end(due, "failed", None, reason=str(error))
             return
         except OSError as error:  # nobody knows the way at the moment
-            self._wait(parcel, 0, 503, error.strerror or str(error))
+            self._wait(due, 0, 503, error.strerror or str(error))
             return
-        status = outcome.status
-        if status in _TEMPORARY or (500 <= status < 600 and status not in _LASTING):
+        if _is_passing(outcome.status):
             reason = outcome.reason.decode("utf-8", "backslashreplace")
-            self._wait(parcel, retry_after_s(outcome.retry_after), status, reason)
+            self._wait(due, retry_after_s(outcome.retry_after), outcome.status, reason)
         else:
-            self._end(parcel, outcome.name, status)
+            self._end(due, outcome.name, outcome.status)
 
-    async def _send(self, parcel: dict[str, Any]) -> Outcome:
-        target = self._target
-        if self._to_each and parcel["user"]:
-            scheme, _, host = target.partition(b":")
-            target = b"%s:%s@%s" % (scheme, parcel["user"].encode(), host)
-        call_id = self._ua.new_call_id()
-        subject = parcel["subject"]
+    def _target_for(self, user: str) -> bytes:
+        if self._user is not None or not user:
+            return self._target
+        scheme, _, host = self._target.partition(b":")
+        return b"%s:%s@%s" % (scheme, user.encode(), host)
+
+    async def _send(self, due: Due, target: bytes, body: bytes, **options: Any) -> Outcome:
+        call_id = due.call_id.encode()
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._outcomes[call_id] = outcome
         try:
-            await self._shell.send(
-                call_id,
-                target,
-                parcel["body"],
-                content_type=parcel["content_type"].encode(),
-                expires=parcel["expires"],
-                compact=True,  # what came may have used up the budget already
-                subject=subject.encode() if subject else None,
-                date=parcel["date"],
-                max_forwards=parcel["max_forwards"],
-                sender=parcel["sender"].encode(),
-            )
+            await self._shell.send(call_id, target, body, **options)
             return await outcome
         finally:
             self._outcomes.pop(call_id, None)
 
-    def _wait(self, parcel: dict[str, Any], at_least_s: int, status: int, reason: str) -> None:
+    def _wait(self, due: Due, at_least_s: int, status: int, reason: str) -> None:
         """Put a parcel back, for longer each time."""
-        if time.time() - parcel["received"] > _GIVE_UP_S:
-            self._end(parcel, "failed", status, reason=reason)
+        if time.time() - due.received > _GIVE_UP_S:
+            self._end(due, "failed", status, reason=reason)
             return
-        pause_s = max(min(_FIRST_PAUSE_S * 2 ** min(parcel["tries"], 10), _LONGEST_PAUSE_S), at_least_s)
-        self._store.postpone(parcel["id"], time.time() + pause_s)
-        self._tell("relay_waits", parcel["call_id"], status=status, reason=reason, retry_s=round(pause_s))
+        pause_s = max(_pause_s(due), at_least_s)
+        self.parcels.postpone(due, time.time() + pause_s)
+        self._tell("relay_waits", due.call_id, status=status, reason=reason, retry_s=round(pause_s))
 
-    def _end(self, parcel: dict[str, Any], outcome: str, status: int | None, **more: Any) -> None:
-        self._store.end_parcel(parcel["id"], outcome)
-        self._tell("relayed", parcel["call_id"], outcome=outcome, status=status, **more)
+    def _end(self, due: Due, outcome: str, status: int | None, **more: Any) -> None:
+        """It is over with a parcel, but that its sender may have to be told."""
+        notice_id = self._ua.new_call_id()
+        failed = outcome not in ("delivered", "accepted")
+        notice = _notice(due, outcome, status, self._ua.aor, notice_id) if failed else None
+        if notice is None:
+            self.parcels.end(due, outcome)
+        else:
+            self.parcels.fail(due, outcome, notice, notice_id.decode())
+        self._tell("relayed", due.call_id, outcome=outcome, status=status, **more)
+
+    async def _give_notice(self, due: Due, notice: bytes) -> None:
+        """Tell the sender of a message that it failed; once he has taken or refused that, it is over."""
+        ration = None if due.login else 2 * due.parcel.octets  # he may be somebody whom a stranger has named
+        options = {"content_type": imdn.CPIM, "compact": True, "fields": b"Auto-Submitted: auto-replied\r\n"}
+        try:
+            outcome = await self._send(due, due.sender.encode(), notice, ration=ration, **options)
+            passing = _is_passing(outcome.status)
+        except (AgentError, OSError) as error:  # nobody knows the way at the moment, or nobody ever could
+            passing = isinstance(error, OSError)
+        if passing and due.tries < _MAX_NOTICES:
+            self.parcels.postpone(due, time.time() + _pause_s(due))
+        else:
+            self.parcels.end(due, due.outcome or "failed")
 
     async def close(self) -> None:
         """Stop; what waits is in the store."""
-        tasks = [self._task, *self._under_way.values()]
+        tasks = [self._task, *(task for _, task in self._under_way.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.parcels.close()
+
+
+def _options(content_type: str, subject: str | None, sender: str, parcel: Parcel) -> dict[str, Any]:
+    """Return what goes on with a message as it came, for UserAgent.send() and fit()."""
+    return {
+        "content_type": content_type.encode() or None,
+        "subject": subject.encode() if subject else None,
+        "sender": sender.encode(),
+        "display": b'"%s"' % parcel.display if parcel.display else None,
+        "date": parcel.date,
+        "expires": parcel.expires,
+        "max_forwards": parcel.max_forwards,
+        "fields": parcel.fields,
+        "compact": True,  # what came may have used up the budget already
+    }
+
+
+def _is_passing(status: int) -> bool:
+    return status in _PASSING or (500 <= status < 600 and status not in _LASTING)
+
+
+def _pause_s(due: Due) -> float:
+    return float(min(_FIRST_PAUSE_S * 2 ** min(due.tries, 10), _LONGEST_PAUSE_S))
+
+
+def _notice(due: Due, outcome: str, status: int | None, ours: bytes, call_id: bytes) -> bytes | None:
+    """Return the notice of a failure (RFC 5438), None for a sender who hasn't asked for one or is an automaton."""
+    automatic = b"Auto-Submitted: " in due.parcel.fields.replace(b"Auto-Submitted: no\r\n", b"")
+    if automatic or media_type(due.content_type.encode()) != imdn.CPIM:
+        return None
+    try:
+        cpim = parse_cpim(due.body, (imdn.NAMESPACE,))
+    except ParseError:
+        return None
+    if b"negative-delivery" not in imdn_reply.asked(cpim):
+        return None
+    _, failed, forbidden, error = imdn_reply.STATUSES
+    said = forbidden if status in (403, 603) else error if status is None and outcome == "failed" else failed
+    asker = cpim.address(b"From") or due.sender.encode()
+    return imdn_reply.build_notification(cpim, said, ours, asker, call_id, int(time.time()), not due.login)

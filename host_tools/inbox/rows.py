@@ -45,7 +45,7 @@ def from_row(row: sqlite3.Row, again: bool) -> Received:
         stale=_flag(row["stale"]),
         encrypted=bool(row["encrypted"]),
         unauthenticated=bool(row["unauthenticated"]),
-        for_others=tuple(filter(None, (row["for_others"] or "").split("\n"))),
+        for_others=listed(row["for_others"]),
         to=row["recipient"],
         cpim=cpim,
         author=None if cpim is None else row["author"],
@@ -59,6 +59,11 @@ def from_row(row: sqlite3.Row, again: bool) -> Received:
             state=row["signature"], signer=row["signer"], reason="as judged when it came", signed_at=None, digest=""
         )
     return one
+
+
+def listed(lines: str | None) -> tuple[str, ...]:
+    """Return what a column has a line each of."""
+    return tuple(filter(None, (lines or "").split("\n")))
 
 
 def _flag(value: int | None) -> bool | None:

@@ -8,9 +8,8 @@ import contextlib
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from sipmote.errors import ToolError
 from sipmote.inbox.received import Received
@@ -124,17 +123,20 @@ ALTER TABLE message ADD COLUMN priority TEXT;
 ALTER TABLE message ADD COLUMN unauthenticated INTEGER;  -- could somebody have changed what is encrypted?
 ALTER TABLE message ADD COLUMN for_others TEXT;          -- whom it says it is for, a line each, none of whom we are
 """,
+    """
+ALTER TABLE parcel ADD COLUMN display BLOB NOT NULL DEFAULT x'';  -- of From, as it stood between its quotes
+ALTER TABLE parcel ADD COLUMN fields BLOB NOT NULL DEFAULT x'';   -- further header lines that go with it
+ALTER TABLE parcel ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;  -- of the request that brought it
+ALTER TABLE parcel ADD COLUMN notice BLOB;     -- what tells its sender that it failed, once it has
+ALTER TABLE parcel ADD COLUMN notice_id TEXT;  -- Call-ID of that
+ALTER TABLE parcel ADD COLUMN outcome TEXT;    -- what became of it, to be written into ended when he is told
+""",
 )
 _INSERT = f"""
 INSERT OR IGNORE INTO message ({", ".join(COLUMNS)}, nth) VALUES ({", ".join("?" * len(COLUMNS))}, ?)
 """
 _ALIKE = """
 SELECT from_tag, cseq, received, nth FROM message WHERE twin = ? ORDER BY nth DESC LIMIT 64
-"""
-_INSERT_PARCEL = "INSERT INTO parcel (id, date, expires, max_forwards, user, next_at) VALUES (?, ?, ?, ?, ?, ?)"
-_DUE_FIRST = """
-SELECT parcel.*, call_id, sender, subject, content_type, body, received FROM parcel JOIN message USING (id)
-    WHERE ended IS NULL AND parcel.user NOT IN (%s) ORDER BY next_at LIMIT 1
 """
 _UNSHOWN = """
 SELECT * FROM message WHERE id > ?1 AND id IN (
@@ -175,7 +177,7 @@ class Store:
 
         tell: called with what a person should know about the file.
         """
-        self._path = path
+        self.path = path
         self._tell = tell
         self._files: dict[str, tuple[int, int]] = {}  # suffix of a name -> device and inode of what we opened
         self._shown = self._shown_in_file = 0  # messages to this id have been shown
@@ -186,10 +188,10 @@ class Store:
             raise ToolError(f"can't keep messages in {path}: {error}; name another file with --db") from error
 
     def _open(self) -> None:
-        if self._path != ":memory:":
-            Path(self._path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600))
-        db = self.db = sqlite3.connect(self._path, timeout=_BUSY_MS / 1000, isolation_level=None)
+        if self.path != ":memory:":
+            Path(self.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT, 0o600))
+        db = self.db = sqlite3.connect(self.path, timeout=_BUSY_MS / 1000, isolation_level=None)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA cache_size = -32768")  # KiB
@@ -197,14 +199,14 @@ class Store:
         # another page of the index of a large store; this many go over together, those changed twice just once.
         db.execute("PRAGMA wal_autocheckpoint = 16384")
         self._prepare()
-        if self._path != ":memory:":
+        if self.path != ":memory:":
             self._make_private()
         self._files = {suffix: found for suffix in ("", "-wal", "-shm") if (found := self._identity(suffix))}
 
     def _make_private(self) -> None:
         """See that nobody but its owner can read the file, whose older versions cared less."""
-        path = Path(self._path)
-        wanted = {Path(self._path + suffix): 0o600 for suffix in ("", "-wal", "-shm")}
+        path = Path(self.path)
+        wanted = {Path(self.path + suffix): 0o600 for suffix in ("", "-wal", "-shm")}
         if path == default_path():
             wanted[path.parent] = 0o700
         lax = [place for place in wanted if place.exists() and place.stat().st_mode & 0o077]
@@ -218,7 +220,7 @@ class Store:
                 self._tell(f"{path} was open to other users of this computer; now it is yours alone")
 
     def _prepare(self) -> None:
-        db, path = self.db, self._path
+        db, path = self.db, self.path
         db.create_function("twin_key", 6, twin_key)
         db.create_function("same_key", 5, same_key)
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -238,14 +240,14 @@ class Store:
     def _identity(self, suffix: str = "") -> tuple[int, int] | None:
         """Return device and inode of what has our name, None without it."""
         try:
-            found = os.stat(self._path + suffix)
+            found = os.stat(self.path + suffix)
         except OSError:
             return None
         return found.st_dev, found.st_ino
 
     def _has_moved(self) -> bool:
         """Is the file that we have open no longer the one of our name?"""
-        return self._path != ":memory:" and self._identity() != self._files.get("", _NOTHING)
+        return self.path != ":memory:" and self._identity() != self._files.get("", _NOTHING)
 
     def _renew(self) -> None:
         """Open what has our name now, or a new file. Raises sqlite3.Error."""
@@ -255,7 +257,7 @@ class Store:
         for suffix, identity in self._files.items():
             if suffix and self._identity(suffix) == identity:  # sqlite would take it for the log of the other file
                 with contextlib.suppress(OSError):
-                    os.unlink(self._path + suffix)
+                    os.unlink(self.path + suffix)
         self._files = {}  # until we have opened another
         self._shown = self._shown_in_file = 0
         self._busy_ms = _BUSY_MS
@@ -264,7 +266,7 @@ class Store:
             self._open()
         except (OSError, ToolError) as error:
             raise sqlite3.OperationalError(str(error)) from error
-        self._tell(f"{self._path} was {'deleted: a new one is made' if gone else 'replaced: the one there is used'}")
+        self._tell(f"{self.path} was {'deleted: a new one is made' if gone else 'replaced: the one there is used'}")
 
     # Messages
 
@@ -272,31 +274,28 @@ class Store:
         """Return the URN of an inbox with this file, the same after a restart (RFC 5626 section 4.1)."""
         return uuid.UUID(hex=self.db.execute("SELECT number FROM instance").fetchone()[0], version=4).urn
 
-    def add(self, batch: Sequence[Received], queue: Callable[[Received], None] | None = None) -> None:
+    def add(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]] = ()) -> None:
         """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none.
 
-        queue: called for each that is kept, within the commit, to note what else is to be done for it.
+        queues: called for each that is kept, within the commit, to note what else is to be done for it.
         """
         for _ in range(2):
             if self._has_moved():
                 self._renew()
-            self._write(batch, queue)
+            self._write(batch, queues)
             if not self._has_moved():  # between the two
                 return
         raise sqlite3.OperationalError("the file is moved again and again")
 
-    def _write(self, batch: Sequence[Received], queue: Callable[[Received], None] | None) -> None:
-        with self.transaction() as db:
+    def _write(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]]) -> None:
+        with self.transaction():
             for one in batch:
                 one.id = self._insert(one)
                 one.duplicate = one.id == 0
                 if one.duplicate:
                     continue
-                if one.parcel:
-                    parcel = (one.parcel.date, one.parcel.expires, one.parcel.max_forwards, one.parcel.user)
-                    db.execute(_INSERT_PARCEL, (one.id, *parcel, one.received))
-                if queue:
-                    queue(one)
+                for each in queues:
+                    each(one)
             shown = self._write_shown()
         self._shown_in_file = shown
 
@@ -370,23 +369,6 @@ class Store:
                 return
             last = rows[-1]["id"]
             yield [from_row(row, True) for row in rows]
-
-    # Parcels
-
-    def next_parcel(self, but_not_for: Iterable[str]) -> dict[str, Any] | None:
-        """Return the parcel that is due first and for none of these users, with what is stored of its message."""
-        users = list(but_not_for)
-        cursor = self.db.execute(_DUE_FIRST % ", ".join("?" * len(users)), users)
-        row = cursor.fetchone()
-        return None if row is None else dict(zip([column[0] for column in cursor.description], row, strict=True))
-
-    def postpone(self, parcel: int, next_at: float) -> None:
-        """Count an attempt at a parcel; the next one is due at next_at (Unix seconds)."""
-        self.db.execute("UPDATE parcel SET tries = tries + 1, next_at = ? WHERE id = ?", (next_at, parcel))
-
-    def end_parcel(self, parcel: int, outcome: str) -> None:
-        """Note what became of a parcel."""
-        self.db.execute("UPDATE parcel SET ended = ? WHERE id = ?", (outcome, parcel))
 
     def close(self) -> None:
         """Close the file."""

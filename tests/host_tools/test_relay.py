@@ -1,5 +1,8 @@
 """The inbox as a store-and-forward element: R3428-7.6, R3428-7.15, R3428-4.9, R3428-10.3."""
 
+import contextlib
+import os
+import signal
 import socket
 import sqlite3
 import time
@@ -10,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.soak_relay import soak
 from tests.tools import Tool
 
 _UDP = ("--bind", "udp:127.0.0.1:0")
@@ -183,6 +187,208 @@ def test_a_target_that_is_no_uri_is_named(tmp_path: Path) -> None:
     with Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:", "--relay-to", "desk") as relay:
         assert relay.wait() == 1
         assert "--relay-to desk" in "\n".join(relay.complaints)
+
+
+CPIM = (
+    b"From: <sip:boiler@example.org>\r\nTo: <sip:desk@example.org>\r\nNS: imdn <urn:ietf:params:imdn>\r\n"
+    b"imdn.Message-ID: m1\r\nimdn.Disposition-Notification: %s\r\n\r\nContent-Type: text/plain\r\n\r\nhi"
+)
+
+
+def _ask(relay: Tool, *requests: bytes) -> list[bytes]:
+    """Send requests to a relay, one after the other; returns the answers."""
+    host, port = relay.wait_for(event="ready")["bind"][0].removeprefix("udp:").split(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(20)
+        answers = []
+        for request in requests:
+            sock.sendto(request, (host, int(port)))
+            answers.append(sock.recv(65535))
+        return answers
+
+
+def _message(name: str, content_type: str, body: bytes, more: str = "", sender: str = "sip:a@example.org") -> bytes:
+    head = (
+        _request(name, more).partition(b"Content-Type:")[0].replace(b"<sip:a@example.org>", b"<%s>" % sender.encode())
+    )
+    if content_type:
+        head += b"Content-Type: %s\r\n" % content_type.encode()
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "more"),
+    [
+        ("message/cpim", CPIM % b"positive-delivery", ""),
+        ("application/x-other", CPIM % b"positive-delivery", ""),
+        ("text/plain", b"[Offline message - x] " + CPIM % b"display", ""),
+        ("application/pkcs7-mime; smime-type=enveloped-data", bytes(range(256)), "Content-Disposition: attachment\r\n"),
+        ("text/plain", b"x\x9c", "Content-Encoding: deflate\r\nContent-Language: de\r\nPriority: emergency\r\n"),
+        ('multipart/mixed;boundary="b"', b"--b\r\n\r\nhi\r\n--b--", "MIME-Version: 1.0\r\n"),
+        ("", b"", ""),
+    ],
+)
+def test_what_is_passed_on_is_what_came(
+    receiver: Receiver, tmp_path: Path, content_type: str, body: bytes, more: str
+) -> None:
+    """R0-P3, RFC 5438 section 8: octet for octet, with what speaks of it, under its Call-ID and its sender's name"""
+    request = _message("c1", content_type, body, more).replace(b"From: <", b'From: "Boiler \\"3\\"" <', 1)
+    with _relay(receiver, tmp_path / "db", "--imdn") as relay:
+        assert _ask(relay, request)[0].startswith(b"SIP/2.0 202 ")
+        passed = receiver.answer("200 OK")
+    assert passed.partition(b"\r\n\r\n")[2] == body
+    assert (_field(passed, "content-type", "c") or "") == content_type
+    for line in more.splitlines():
+        assert _field(passed, line.partition(":")[0].lower()) == line.partition(": ")[2]
+    assert _field(passed, "call-id", "i") == "c1"
+    assert str(_field(passed, "from", "f")).startswith('"Boiler \\"3\\"" <sip:a@example.org>;tag=')
+
+
+def test_what_does_not_fit_is_refused_at_once(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P3, R3428-8.2: 202 is for what can be sent on; the largest that is accepted is sent"""
+    with _relay(receiver, tmp_path / "db") as relay:
+        accepted = 0
+        for size in range(700, 1300, 20):
+            answer = _ask(relay, _message(f"s{size}", "text/plain", b"x" * size))[0]
+            if answer.startswith(b"SIP/2.0 202 "):
+                accepted += 1
+                passed = receiver.answer("200 OK")
+                assert len(passed) <= 1300 and passed.endswith(b"x" * size)
+            else:
+                assert answer.startswith(b"SIP/2.0 513 ")
+        assert 10 < accepted < 30
+        assert not [line for line in relay.lines if line.get("outcome") == "failed"]
+
+
+def test_each_attempt_is_the_same_message(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P3: Call-ID, From and body stay over answers, kills and restarts, so that a recipient knows its twin"""
+    seen = []
+    for status in ("503 Later", "404 Not Here", "401 Unauthorized", "600 Busy", ""):
+        with _relay(receiver, tmp_path / "db") as relay:
+            if not seen:
+                _ask(relay, _message("same", "text/plain", b"once"))
+            else:
+                relay.wait_for(event="ready")
+                os.kill(relay.pid, signal.SIGUSR1)
+            request, source = receiver.receive()
+            seen.append(
+                (_field(request, "call-id", "i"), str(_field(request, "from", "f")).partition(";")[0], request[-4:])
+            )
+            if status:
+                receiver.reply(status, request, source)
+                assert relay.wait_for(event="relay_waits")["status"] == int(status[:3])
+            os.kill(relay.pid, signal.SIGKILL)
+            relay.wait()
+    assert set(seen) == {("same", "<sip:a@example.org>", b"once")} and len(seen) == 5
+
+
+@pytest.mark.parametrize(
+    "status", ["400 Bad", "403 No", "410 Gone", "413 Large", "415 Type", "488 No", "501 No", "603 No"]
+)
+def test_a_status_that_is_for_good_ends_it_and_403_may_pass(receiver: Receiver, tmp_path: Path, status: str) -> None:
+    """R0-P3"""
+    with _relay(receiver, tmp_path / "db") as relay:
+        _ask(relay, _message("a", "text/plain", b"a"))
+        receiver.answer(status)
+        ended = relay.wait_for(call_id="a", status=int(status[:3]))
+    assert ended["event"] == ("relay_waits" if status == "403 No" else "relayed")
+
+
+def test_a_recipient_who_writes_gets_what_waits_for_him(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P3: 404 as long as he was not registered; SIGUSR1 does the same for all"""
+    with Tool("inbox", *_UDP, "--db", str(tmp_path / "db"), "--relay-to", receiver.uri.replace("desk@", "")) as relay:
+        _ask(
+            relay, _message("a", "text/plain", b"first").replace(b"sip:anyone@127.0.0.1 SIP", b"sip:eve@127.0.0.1 SIP")
+        )
+        receiver.answer("404 Not Found")
+        assert relay.wait_for(event="relay_waits", call_id="a")["retry_s"] == 15
+        _ask(relay, _message("b", "text/plain", b"here", sender="sip:eve@example.org"))
+        got = {receiver.answer("200 OK")[-5:] for _ in range(2)}
+        assert b"first" in got
+        assert relay.wait_for(event="relayed", call_id="a")["outcome"] == "delivered"
+
+
+def test_two_relays_on_one_store_double_nothing(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P3: one of them passes on what either has taken; the other goes on when that one is killed"""
+    with _relay(receiver, tmp_path / "db") as one:
+        _ask(one, _message("a0", "text/plain", b"from one"))
+        assert receiver.answer("200 OK").endswith(b"from one")
+        one.wait_for(event="relayed", call_id="a0")
+        with _relay(receiver, tmp_path / "db") as other:
+            for number in range(5):
+                _ask(other, _message(f"b{number}", "text/plain", b"from other"))
+                _ask(one, _message(f"c{number}", "text/plain", b"from one"))
+            for _ in range(10):
+                receiver.answer("200 OK")
+            for number in range(5):
+                one.wait_for(event="relayed", call_id=f"b{number}")
+                one.wait_for(event="relayed", call_id=f"c{number}")
+            assert not [line for line in other.lines if line["event"] == "relayed"]
+            os.kill(one.pid, signal.SIGKILL)
+            one.wait()
+            _ask(other, _message("d", "text/plain", b"after"))
+            assert receiver.answer("200 OK").endswith(b"after")
+            other.wait_for(event="relayed", call_id="d")
+
+
+@pytest.mark.parametrize(
+    ("wish", "more", "status", "told"),
+    [
+        (b"negative-delivery", "", "603 Decline", b"<forbidden/>"),
+        (b"positive-delivery, negative-delivery", "", "410 Gone", b"<failed/>"),
+        (b"negative-delivery", "Expires: 0\r\n", "", b"<failed/>"),
+        (b"positive-delivery", "", "410 Gone", None),
+        (b"negative-delivery", "Auto-Submitted: auto-generated\r\n", "410 Gone", None),
+    ],
+)
+def test_who_asked_for_it_is_told_of_a_failure(
+    receiver: Receiver, tmp_path: Path, wish: bytes, more: str, status: str, told: bytes | None
+) -> None:
+    """R0-P3, RFC 5438 section 7.2.1.1: over a kill, too; never an automaton, and never that it was delivered"""
+    sender = Receiver()
+    if "Expires" in more:
+        more += f"Date: {formatdate(time.time() - 60, usegmt=True)}\r\n"
+    request = _message("f", "message/cpim", CPIM % wish, more, sender=sender.uri)
+    with _relay(receiver, tmp_path / "db", "--imdn") as relay:
+        _ask(relay, request)
+        if status:
+            receiver.answer(status)
+        relay.wait_for(event="relayed", call_id="f")
+        if told is None:
+            relay.interrupt()
+        else:
+            os.kill(relay.pid, signal.SIGKILL)
+        relay.wait()
+    with _relay(receiver, tmp_path / "db") as relay, sender.sock:
+        relay.wait_for(event="ready")
+        if told is not None:
+            notice = sender.answer("200 OK")
+            assert told in notice and b"<message-id>m1</message-id>" in notice
+            assert _field(notice, "content-type", "c") == "message/cpim"
+    with contextlib.closing(sqlite3.connect(tmp_path / "db")) as db:
+        ended, notice = db.execute("SELECT ended, notice FROM parcel").fetchone()
+        assert (notice is None) == (told is None)
+        assert told is not None or ended
+
+
+def test_two_senders_with_one_call_id_both_get_through(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P2: one after the other, for a recipient may take the second for a copy of the first"""
+    with Tool("inbox", *_UDP, "--db", str(tmp_path / "db"), "--relay-to", receiver.uri.replace("desk@", "")) as relay:
+        for user in ("x", "y"):
+            request = _message("1", "text/plain", b"from " + user.encode(), sender=f"sip:{user}@example.org")
+            request = request.replace(b"z9hG4bK1", b"z9hG4bK1" + user.encode()).replace(
+                b"tag=1", b"tag=" + user.encode()
+            )
+            request = request.replace(b"sip:anyone@127.0.0.1 SIP", b"sip:" + user.encode() + b"@127.0.0.1 SIP")
+            assert _ask(relay, request)[0].startswith(b"SIP/2.0 202 ")
+        got = {receiver.answer("200 OK")[-6:] for _ in range(2)}
+        assert got == {b"from x", b"from y"}
+
+
+def test_what_a_relay_has_accepted_arrives_over_kills(tmp_path: Path) -> None:
+    """R0-P3: a small `make soak`"""
+    figures = soak(8)
+    assert figures.accepted and figures.is_good, figures
 
 
 def _request(name: str, more: str = "") -> bytes:

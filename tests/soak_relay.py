@@ -1,0 +1,191 @@
+"""`python -m tests.soak_relay [KILLS]`: a relay under load that is killed again and again, and what its target got.
+
+Senders repeat what is not answered. The target loses every tenth of its first answers, and says 503 now and then. Most
+kills are kill -9, each fifth is SIGTERM.
+"""
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.host_tools.peers import PATIENCE, answer, header, message
+from tests.interop.peers import free_port
+
+_OPEN = 20  # messages without an answer at once
+_AGAIN_S = 0.1  # until one of those is sent again
+_DRAIN_S = 90.0  # for what is left at the end
+_USERS = 50
+
+
+class Figures(NamedTuple):
+    """What became of messages that were answered 202."""
+
+    kills: int
+    accepted: int
+    lost: int  # never came to the target
+    renamed: int  # came under two Call-IDs or from two senders
+    repeats: int  # came again, as a twin that the target can know
+
+    @property
+    def is_good(self) -> bool:
+        """Was every promise kept?"""
+        return not (self.lost or self.renamed)
+
+
+class _Target(threading.Thread):
+    """Takes messages, and keeps of each text who sent it under which Call-ID."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.settimeout(0.2)
+        self.got: dict[bytes, set[tuple[str, str]]] = {}
+        self.repeats = 0
+        self.ended = False
+        self._answers: dict[str, bytes | None] = {}  # by branch
+
+    def run(self) -> None:
+        while not self.ended:
+            try:
+                request, source = self.sock.recvfrom(65535)
+            except OSError:
+                continue
+            branch = header(request, "v").partition("branch=")[2].partition(";")[0]
+            if branch not in self._answers:
+                self._answers[branch] = self._take(request)
+                if random.random() < 0.1:
+                    continue  # this answer is lost: the next copy gets it
+            reply = self._answers[branch]
+            if reply:
+                self.sock.sendto(reply, source)
+
+    def _take(self, request: bytes) -> bytes:
+        if random.random() < 0.02:
+            return answer(request, "503 Later")
+        known = self.got.setdefault(request.partition(b"\r\n\r\n")[2], set())
+        who = header(request, "i"), header(request, "f").partition(";")[0]
+        self.repeats += who in known
+        known.add(who)
+        return answer(request, "200 OK")
+
+
+class _Senders:
+    """Some boards behind one socket."""
+
+    def __init__(self, port: int) -> None:
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.connect(("127.0.0.1", port))
+        self._sock.setblocking(False)
+        self._due: dict[str, float] = {}  # Call-ID -> when it is sent next
+        self._count = 0
+        self.accepted: set[str] = set()
+
+    def turn(self, *, more: bool) -> None:
+        """Send what is due, and read what has come; more: with new ones."""
+        now = time.monotonic()
+        while more and len(self._due) < _OPEN:
+            self._due[f"m{len(self.accepted) + len(self._due)}-{random.getrandbits(32):x}"] = now
+        for call_id in [call_id for call_id, at in self._due.items() if at <= now]:
+            self._count += 1
+            octets = message(call_id, f"text of {call_id}".encode(), branch=f"{self._count}", tag=f"{self._count}")
+            octets = octets.replace(b"MESSAGE sip:desk@", b"MESSAGE sip:u%d@" % (sum(call_id.encode()) % _USERS), 1)
+            self._due[call_id] = now + _AGAIN_S
+            try:
+                self._sock.send(octets)
+            except OSError:  # nobody listens at the moment
+                break
+        try:
+            while True:
+                response = self._sock.recv(65535)
+                if response.startswith(b"SIP/2.0 202 "):
+                    call_id = header(response, "Call-ID")
+                    self._due.pop(call_id, None)
+                    self.accepted.add(call_id)
+        except OSError:
+            time.sleep(0.002)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class _Relay:
+    """`sipmote inbox --relay-to`, started again at the same port with the same file."""
+
+    def __init__(self, folder: Path, port: int, target: int) -> None:
+        self._lines = folder / "lines"
+        options = [
+            "--bind",
+            f"udp:127.0.0.1:{port}",
+            "--db",
+            str(folder / "db"),
+            "--relay-to",
+            f"sip:127.0.0.1:{target}",
+        ]
+        self._command = [sys.executable, "-m", "sipmote", "inbox", "--json", *options]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, senders: _Senders) -> None:
+        with self._lines.open("wb") as lines:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=lines, stderr=lines)
+        deadline = time.monotonic() + PATIENCE
+        while b'"ready"' not in self._lines.read_bytes():
+            assert time.monotonic() < deadline, self._lines.read_bytes()
+            senders.turn(more=True)
+
+    def hasten(self) -> None:
+        """Have what waits passed on now."""
+        assert self._process
+        self._process.send_signal(signal.SIGUSR1)
+
+    def end(self, number: int) -> None:
+        assert self._process
+        self._process.send_signal(number)
+        self._process.wait(PATIENCE)
+
+
+def soak(kills: int) -> Figures:
+    """Kill a relay under load as often as that, let it end its work, and count."""
+    target = _Target()
+    target.start()
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        relay, senders = _Relay(Path(folder), port, target.sock.getsockname()[1]), _Senders(port)
+        try:
+            for number in range(kills):
+                relay.start(senders)
+                until = time.monotonic() + random.uniform(0.02, 0.5)
+                while time.monotonic() < until:
+                    senders.turn(more=True)
+                relay.end(signal.SIGTERM if number % 5 == 4 else signal.SIGKILL)
+            relay.start(senders)
+            deadline = time.monotonic() + _DRAIN_S
+            while _missing(senders, target) and time.monotonic() < deadline:
+                relay.hasten()
+                for _ in range(100):
+                    senders.turn(more=False)
+            relay.end(signal.SIGTERM)
+        finally:
+            target.ended = True
+            target.join()
+            target.sock.close()
+            senders.close()
+    renamed = sum(len(known) > 1 for known in target.got.values())
+    return Figures(kills, len(senders.accepted), len(_missing(senders, target)), renamed, target.repeats)
+
+
+def _missing(senders: _Senders, target: _Target) -> list[str]:
+    return [one for one in senders.accepted if f"text of {one}".encode() not in target.got]
+
+
+if __name__ == "__main__":
+    figures = soak(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    print(figures)
+    sys.exit(0 if figures.is_good and figures.accepted else 1)
