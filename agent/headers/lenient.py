@@ -13,6 +13,7 @@ from .quoting import closing_quote, split_outside_quotes
 from .values import Via, param, parse_cseq  # noqa: F401  # it has no flaws of that kind
 
 _MAX_PARAMS = const(64)  # as in a value without flaws
+_MAX_VALUE = const(1024)  # octets: nobody's slip makes more
 _SCHEMES = (b"sip:", b"sips:", b"tel:")
 
 
@@ -29,8 +30,10 @@ def parse_address(value: bytes) -> tuple[bytes, bytes, list]:
 
     The URI is what stands in its place and may be none. Of several in angle brackets it is the last one. It is UTF-8:
     in any other charset its octets become escapes, as they should be in a URI.
-    Raises ParseError for an empty value, and for more parameters than anybody needs.
+    Raises ParseError for an empty value, a long one, and for more parameters than anybody needs.
     """
+    if len(value) > _MAX_VALUE:
+        raise ParseError("a shorter value was expected")
     try:
         found = values.parse_address(value)
         _parse_uri(found[1])
@@ -105,6 +108,8 @@ def parse_via(value: bytes) -> Via:
 
     With rport that is not the sent-by, such as an IPv6 address without brackets: then it is just what it is.
     """
+    if len(value) > _MAX_VALUE:
+        raise ParseError("a shorter value was expected")
     head, _, rest = value.partition(b";")
     params = read_params(rest)
     try:

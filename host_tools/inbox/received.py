@@ -145,16 +145,11 @@ class Received:
             line["from_error"] = True
         if self.cpim is not None:
             line["cpim"] = self._cpim_line(self.cpim)
-        if self.encrypted:
-            line["encrypted"] = True
-        if self.unauthenticated:
-            line["unauthenticated"] = True
-        if self.for_others:
-            line["for_others"] = True
         if self.verdict is not None:
             line["signature"] = self.verdict.line()
-        if self.again:
-            line["again"] = True
+        line.update(
+            {mark: True for mark in ("encrypted", "unauthenticated", "for_others", "again") if getattr(self, mark)}
+        )
         if text is None or is_multipart(self.content_type):  # its text isn't all
             line["body_base64"] = base64.b64encode(self.body).decode()
         if encoding_error:

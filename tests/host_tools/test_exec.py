@@ -87,7 +87,7 @@ def test_an_end_while_a_command_is_being_started_leaves_nothing_behind(tmp_path:
 
     async def run(store: Store) -> None:
         runners = Runners(command, store, Screen(Output(True)))
-        store.add([received()], runners.add)
+        store.add([received()], [runners.add])
         runners.start()
         async with asyncio.timeout(20):
             while not leader.exists():
@@ -111,7 +111,7 @@ def test_a_command_that_takes_too_long_is_stopped_and_said_so(
 
     async def run(store: Store) -> None:
         runners = Runners(command, store, Screen(Output(True)))
-        store.add([received(call_id=f"{i}") for i in range(6)], runners.add)
+        store.add([received(call_id=f"{i}") for i in range(6)], [runners.add])
         runners.start()
         async with asyncio.timeout(20):
             while store.db.execute("SELECT count(*) FROM run").fetchone()[0]:

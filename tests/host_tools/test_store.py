@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sipmote.inbox.parcels import Parcels
 from sipmote.inbox.received import Received
 from sipmote.inbox.store import _STEPS, Store
 from sipmote.smime.reader import Verdict
@@ -136,8 +137,8 @@ def test_a_store_of_the_version_before_keeps_all_and_knows_twins(tmp_path: Path)
         kept.add(batch)
         assert [one.duplicate for one in batch] == [True, True, False, True]
         assert [[one.sender for one in found] for found in kept.unshown(True)] == [["sip:pump@x"]]
-        parcel = kept.next_parcel([])
-        assert parcel and (parcel["id"], parcel["call_id"]) == (2, "1@192.0.2.7")
+        due = Parcels(kept, True).next([], [])
+        assert due and (due.id, due.call_id) == (2, "1@192.0.2.7")
         rows = kept.db.execute("SELECT id, cseq, message_id FROM message ORDER BY id").fetchall()
         assert rows == [(1, 2, None), (2, 3, None), (3, 1, "id-1"), (4, 1, GOOD.digest), (5, 2, None)]
 
