@@ -16,11 +16,12 @@ from .checks import Incoming
 from .response import answer_flow, echo, response, stamped
 
 _MOST = const(65000)  # octets to copy back: a datagram takes no more
+_MAX_VIAS = const(4096)  # octets of the Vias of a request that is read twice
 
 
 def reread(message: Message, flow: tuple) -> Incoming | None:
     """Return a request that has only flaws that nothing depends on, None for any other."""
-    if message.fault is not None:
+    if message.fault is not None or sum([len(value) for value in message.all(b"via")]) > _MAX_VIAS:
         return None
     from ..headers import lenient
 
