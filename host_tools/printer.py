@@ -4,6 +4,7 @@ That may be a pager, a terminal after Ctrl-S, a full pipe. What waits is bounded
 those that a full disk doesn't take, and told when there is room again.
 """
 
+import math
 import os
 import select
 import threading
@@ -25,7 +26,7 @@ class Printer:
         self._size = 0  # octets that wait or are being written
         self._lost = 0  # lines
         self.taken = self.written = 0  # calls of write(), and those whose octets have left
-        self.has_lost = False  # ever, anything
+        self.whole = math.inf  # calls before the first whose octets were lost
         self._failed = False  # the last attempt has
         self._tell_lost: Callable[[int], tuple[int, bytes]] | None = None
         self._broken: BaseException | None = None
@@ -51,7 +52,7 @@ class Printer:
                 return
             if self._size and self._size + len(octets) > self._most:
                 self._lost += lines
-                self.has_lost = True
+                self.whole = min(self.whole, self.taken)
                 return
             self._say_lost()
             self.taken += 1
@@ -88,8 +89,9 @@ class Printer:
                 return
             with self._changed:
                 self._size -= len(octets)
+                if error is not None:
+                    self.whole = min(self.whole, self.written)
                 self.written += lines > 0
-                self.has_lost |= error is not None
                 self._failed = error is not None
                 self._lost += lines if self._failed else 0
 

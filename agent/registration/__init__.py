@@ -146,7 +146,6 @@ class Registration:
             granted = self._granted(response)
             if granted > 0 or self.expires == 0:
                 return self._bound(granted, attempt.flow, response, now)  # type: ignore[attr-defined]
-            status = 500  # a 200 that grants nothing: there is no binding
         return self._lost(status, response, now)
 
     def _move(self, response: Message, transport: bytes) -> bool:

@@ -32,7 +32,7 @@ def reason_of(status: int, response: Message | None) -> bytes:
     20.43). That of a 2xx is ours: it was no failure to the registrar."""
     if response is None:
         return b""
-    reason = b"the 200 grants no time" if status == 500 and response.status == 200 else response.reason
+    reason = b"it grants no time" if status < 300 else response.reason
     warning = (response.get(b"warning") or b"").split(b'"')
     return reason + b": " + warning[1] if len(warning) > 2 else reason
 

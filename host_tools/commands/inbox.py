@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 
 from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
-from sipmote.agent.errors import UsageError
+from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
+from sipmote.agent.uri import parse_host_port
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Options, serve
@@ -140,6 +142,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
+    for name in ("SIGHUP", "SIGUSR1"):  # which mean something as soon as all is read
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     _check(args)
     args.zones = arguments.take_zones(args)
     options = _options(args)
@@ -172,6 +177,18 @@ def _check(args: argparse.Namespace) -> None:
             raise ToolError(f"--smime-store {address}: an IP address was expected, as the source of messages shows it")
 
 
+def _domain(text: str) -> bytes:
+    """Return a host as Request-URIs have it; raises ToolError for what is more than a host, or none."""
+    written = f"[{text}]" if ":" in text and "[" not in text and is_address(text.encode()) else text
+    try:
+        host, port = parse_host_port(written.encode())
+    except ParseError:
+        host, port = b"", None
+    if not host or port is not None:
+        raise ToolError(f"--domain {text}: a host alone was expected, such as example.org or 192.0.2.1")
+    return host
+
+
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = None
@@ -180,7 +197,7 @@ def _options(args: argparse.Namespace) -> Options:
 
         reader = make_reader(args.smime_key, args.smime_trust or ())
         accept += (smime.PKCS7, smime.MULTIPART)
-    domains = tuple(domain.lower().encode() for domain in args.domain or ())
+    domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         proxy = arguments.uri("--proxy", args.proxy)
         aor = arguments.uri("--register", args.register) or arguments.uri("--aor", args.aor)

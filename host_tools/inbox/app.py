@@ -63,6 +63,7 @@ _INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
 _NO_SENDER: Answer = (400, b"A URI In From Was Expected")  # it can't be sent on
 _UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
 _UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
+_UNSUPPORTED_SCHEME: Answer = (416, b"")
 _LOOP_DETECTED: Answer = (482, b"")
 _TOO_MANY_HOPS: Answer = (483, b"")
 _UNDECIPHERABLE: Answer = (493, b"")
@@ -182,7 +183,7 @@ class Inbox:
         self._keyboard = Keyboard(self._ua, self._shell, outbox, screen) if options.reads_stdin else None
         self._store_failed = False
         self._printer = printer
-        self._printed: deque[tuple[int, int]] = deque()  # what the printer had taken when all to a message was shown
+        self._printed: deque[tuple[int, int, int]] = deque()  # taken by the printer; last message; in which file
         self._flushing: asyncio.TimerHandle | None = None
         self._unbound = asyncio.Event()
         self._registering: asyncio.Task[None] | None = None
@@ -239,8 +240,10 @@ class Inbox:
                 self._screen.warning(renewed)
 
     def _watch(self) -> None:
-        """Reload now and then: nobody has to tell us of a certificate's successor."""
+        """Reload now and then: nobody has to tell us of a certificate's successor, or that another inbox has ended."""
         self.reload()
+        if self._runners:
+            self._runners.more()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
 
     def hasten(self) -> None:
@@ -253,7 +256,7 @@ class Inbox:
         try:
             for batch in self._store.unshown(self._runners is not None):
                 self._screen.messages(batch)
-                self._printed.append((self._printer.taken, batch[-1].id))
+                self._printed.append((self._printer.taken, batch[-1].id, self._store.generation))
         except sqlite3.Error as error:
             raise ToolError(f"can't read the messages: {trouble(error)}") from error
 
@@ -296,6 +299,8 @@ class Inbox:
         parcel = pack(event, received) if self._relay else None
         if self._relay and parcel is None:
             return _TOO_MANY_HOPS
+        if self._relay and self._relay.downgrades(event.message.uri):
+            return _UNSUPPORTED_SCHEME
         try:
             one = describe(event, received, parcel, self._options.reader)
             notice = None if self._relay else one.notice()
@@ -360,7 +365,7 @@ class Inbox:
             if part:
                 part.more()
         self._screen.messages([one for _, one in batch])
-        self._printed.append((self._printer.taken, max(one.id for _, one in batch)))
+        self._printed.append((self._printer.taken, max(one.id for _, one in batch), self._store.generation))
         self._flushing = self._flushing or self._loop.call_later(_FLUSH_S, self._flush)
         for event, one in batch:
             try:
@@ -379,10 +384,11 @@ class Inbox:
 
     def _note_shown(self) -> None:
         """Tell the store what has left the printer; nothing more once a line was lost, so that it is shown again."""
-        if self._printer.has_lost:
-            self._printed.clear()
-        while self._printed and self._printed[0][0] <= self._printer.written:
-            self._store.shown(self._printed.popleft()[1])
+        reached = min(self._printer.written, self._printer.whole)
+        while self._printed and self._printed[0][0] <= reached:
+            _, last, generation = self._printed.popleft()
+            if generation == self._store.generation:
+                self._store.shown(last)
 
     def _flush(self) -> None:
         self._note_shown()
@@ -407,7 +413,7 @@ class Inbox:
                 self._unbound.set()
             self._screen.registered(event)
         elif kind is RegistrationLost:
-            self._screen.registration_lost(event, trouble)
+            self._screen.registration_lost(event, trouble, bool(self._options.credentials))
 
     def _drop(self, reason: str) -> None:
         """Count what led to nothing; said once a second at most."""

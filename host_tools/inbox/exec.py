@@ -127,7 +127,7 @@ class Runners:
             asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
-                stdout=sys.stderr.fileno(),
+                stdout=asyncio.subprocess.DEVNULL if sys.stderr is None else sys.stderr.fileno(),
                 env=_environment(one),
                 start_new_session=True,
             )
@@ -145,6 +145,7 @@ class Runners:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._runs.close()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -34,6 +34,8 @@ _CARRIED = (  # of the header fields that a relay passes on; all that begin with
     *(b"mime-version", b"priority", b"auto-submitted", b"organization", b"reply-to", b"in-reply-to", b"user-agent"),
 )
 _OURS = (b"content-type", b"content-length")  # for which there are other places
+_EARLIEST = 1577836800  # 2020: an earlier Date is that of a clock which nobody has set
+
 _STATE = re.compile(rb"<(?:\w+:)?state>\s*(\w+)")  # of an isComposing document (RFC 3994)
 
 
@@ -85,6 +87,7 @@ class Received:
     from_tag: str = ""  # what follows the URI in From, its tag first of all
     challenged: bool = False  # has a challenge raised its CSeq by one?
     id: int = 0  # of its row in the store; 0: it has none
+    generation: int = 0  # Store.generation of that
     again: bool = False  # may it have been shown, or its command have run, before we were stopped?
 
     @property
@@ -274,7 +277,8 @@ def pack(event: MessageReceived, received: float) -> Parcel | None:
     hops = 70 if hops is None else min(hops, 70)
     if hops == 0:
         return None
-    date = int(received) if event.date is None else event.date
+    is_dated = event.date is not None and event.date > _EARLIEST
+    date = event.date if is_dated else int(received)
     user = parse_uri(message.uri).user or b""
     display = _address(message.get(b"from") or b"")[0]
     if b'"' in display.replace(b"\\\\", b"").replace(b'\\"', b""):

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sipmote.agent.cpim import imdn, imdn_reply
@@ -23,9 +24,10 @@ from sipmote.agent.headers.values import media_type
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
-from sipmote.inbox.parcels import Due, Parcels
+from sipmote.inbox.parcels import NOTICE, Due, Parcels
 from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.store import Store
+from sipmote.inbox.turn import Turn
 from sipmote.sip.shell import Answer, Shell
 
 POLICIES = ("drop", "send")  # what becomes of a message that expires while it waits
@@ -34,6 +36,9 @@ _LONGEST_PAUSE_S = 3600.0
 _GIVE_UP_S = 3 * 86400.0  # for a message that never expires
 _MAX_NOTICES = 10  # attempts, over about two hours
 _AT_ONCE = 64  # lanes
+_NOTICES_AT_ONCE = 8  # of them for notices, whose ends are of strangers' choosing
+_BETWEEN_S = 0.1  # at least, between two looks at the store while somebody is under way
+_WRITE_AGAIN_S = 2.0
 _LOOK_S = 1.0  # between two looks at the store, which others may have written to
 _HASTENED_S = 15.0  # in which a recipient's own requests bring nothing forward twice
 _MAX_HASTENED = 1000
@@ -77,6 +82,7 @@ class Relay:
             raise ToolError(f"--relay-to {target}: {error.detail}") from None
         self._user = None if uri.user is None else uri.user.decode()
         self.parcels = Parcels(store, uri.user is None)
+        self._turn = Turn(store, "relay")
         self._task = asyncio.get_running_loop().create_task(self._work())
 
     def refusal(self, one: Received) -> Answer | None:
@@ -89,6 +95,10 @@ class Relay:
         except AgentError:
             return _TOO_LARGE
         return None
+
+    def downgrades(self, uri: bytes) -> bool:
+        """Is this the sips: URI of a request that we would pass on without TLS? (RFC 3261 section 26.2.2)"""
+        return uri[:5].lower() == b"sips:" and self._target[:5].lower() != b"sips:"
 
     def more(self) -> None:
         """Something has been stored."""
@@ -135,45 +145,60 @@ class Relay:
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):  # wait_for() may swallow what close() says
+                    if self._under_way:
+                        await asyncio.sleep(_BETWEEN_S)
                     await self._due.wait()
 
     def _next(self) -> Due | None:
         """Return what is due first of all whose lane and Call-ID are free."""
-        if len(self._under_way) >= _AT_ONCE or not self.parcels.is_ours():
+        if len(self._under_way) >= _AT_ONCE or not self._turn.is_ours():
             return None
-        return self.parcels.next(self._under_way, [call_id for call_id, _ in self._under_way.values()])
+        notices = sum(lane.startswith(NOTICE) for lane in self._under_way) < _NOTICES_AT_ONCE
+        return self.parcels.next(self._under_way, [call_id for call_id, _ in self._under_way.values()], notices)
 
     async def _carry(self, due: Due) -> None:
         """Pass one on, or tell of its failure; the next one in its lane has to wait until then."""
         try:
-            await (self._pass_on(due) if due.notice is None else self._give_notice(due, due.notice))
-        except Exception as error:  # its state can't be written, say, and not to repeat it at once is all we can do
+            step = await (self._pass_on(due) if due.notice is None else self._give_notice(due, due.notice))
+            await self._write(due, step)
+        except Exception as error:  # a fault of ours with one message is none of the others'
             self._tell("relay_waits", due.call_id, status=None, reason=str(error), retry_s=round(_FIRST_PAUSE_S))
             await asyncio.sleep(_FIRST_PAUSE_S)
         finally:
             del self._under_way[due.lane]
             self._due.set()
 
-    async def _pass_on(self, due: Due) -> None:
+    async def _write(self, due: Due, step: Callable[[], None]) -> None:
+        """Do a step in the store, again until it succeeds: what has been sent is not sent again for want of a disk."""
+        told = False
+        while True:
+            try:
+                return step()
+            except sqlite3.Error as error:
+                if not told:
+                    self._tell(
+                        "relay_waits", due.call_id, status=None, reason=str(error), retry_s=round(_WRITE_AGAIN_S)
+                    )
+                told = True
+            await asyncio.sleep(_WRITE_AGAIN_S)
+
+    async def _pass_on(self, due: Due) -> Callable[[], None]:
+        """Send a message on; returns what is to be written down of that."""
         parcel = due.parcel
         expires_at = None if parcel.expires is None else parcel.date + parcel.expires
         if expires_at is not None and time.time() > expires_at and self._policy == "drop":
-            self._end(due, "expired", None)
-            return
+            return partial(self._end, due, "expired", None)
         options = _options(due.content_type, due.subject, due.sender, parcel)
         try:
             outcome = await self._send(due, self._target_for(parcel.user), due.body, **options)
         except AgentError as error:
-            self._end(due, "failed", None, reason=str(error))
-            return
+            return partial(self._end, due, "failed", None, reason=str(error))
         except OSError as error:  # nobody knows the way at the moment
-            self._wait(due, 0, 503, error.strerror or str(error))
-            return
+            return partial(self._wait, due, 0, 503, error.strerror or str(error))
+        reason = outcome.reason.decode("utf-8", "backslashreplace")
         if _is_passing(outcome.status):
-            reason = outcome.reason.decode("utf-8", "backslashreplace")
-            self._wait(due, retry_after_s(outcome.retry_after), outcome.status, reason)
-        else:
-            self._end(due, outcome.name, outcome.status)
+            return partial(self._wait, due, retry_after_s(outcome.retry_after), outcome.status, reason)
+        return partial(self._end, due, outcome.name, outcome.status)
 
     def _target_for(self, user: str) -> bytes:
         if self._user is not None or not user:
@@ -204,26 +229,37 @@ class Relay:
         """It is over with a parcel, but that its sender may have to be told."""
         notice_id = self._ua.new_call_id()
         failed = outcome not in ("delivered", "accepted")
-        notice = _notice(due, outcome, status, self._ua.aor, notice_id) if failed else None
+        notice = _notice(due, outcome, status, self._sender(), notice_id) if failed else None
         if notice is None:
             self.parcels.end(due, outcome)
         else:
             self.parcels.fail(due, outcome, notice, notice_id.decode())
         self._tell("relayed", due.call_id, outcome=outcome, status=status, **more)
 
-    async def _give_notice(self, due: Due, notice: bytes) -> None:
-        """Tell the sender of a message that it failed; once he has taken or refused that, it is over."""
-        ration = None if due.login else 2 * due.parcel.octets  # he may be somebody whom a stranger has named
+    async def _give_notice(self, due: Due, notice: bytes) -> Callable[[], None]:
+        """Tell the sender of a message that it failed; once he has taken or refused that, it is over.
+
+        Who has not logged in may be somebody whom a stranger has named: he gets one attempt, of so many octets.
+        """
+        ration = None if due.login else 2 * due.parcel.octets
         options = {"content_type": imdn.CPIM, "compact": True, "fields": b"Auto-Submitted: auto-replied\r\n"}
+        passing, reason = False, ""
         try:
-            outcome = await self._send(due, due.sender.encode(), notice, ration=ration, **options)
-            passing = _is_passing(outcome.status)
-        except (AgentError, OSError) as error:  # nobody knows the way at the moment, or nobody ever could
-            passing = isinstance(error, OSError)
-        if passing and due.tries < _MAX_NOTICES:
-            self.parcels.postpone(due, time.time() + _pause_s(due))
-        else:
-            self.parcels.end(due, due.outcome or "failed")
+            sender = self._sender()
+            outcome = await self._send(due, due.sender.encode(), notice, ration=ration, sender=sender, **options)
+            passing, reason = _is_passing(outcome.status), f"{outcome.status}"
+        except (AgentError, OSError) as error:  # nobody could ever be told, or nobody knows the way at the moment
+            passing, reason = isinstance(error, OSError), str(error)
+        if passing and ration is None and due.tries < _MAX_NOTICES:
+            return partial(self.parcels.postpone, due, time.time() + _pause_s(due))
+        if passing:
+            self._tell("relay_notice_failed", due.call_id, outcome="sender not told", reason=reason)
+        return partial(self.parcels.end, due, due.outcome or "failed")
+
+    def _sender(self) -> bytes:
+        """Return who tells of failures: our address-of-record, or just our host where nobody has given us one."""
+        aor = self._ua.aor
+        return b"sip:" + self._ua.uac.sent_by if aor.endswith(b"@localhost") else aor
 
     async def close(self) -> None:
         """Stop; what waits is in the store."""
@@ -231,7 +267,7 @@ class Relay:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.parcels.close()
+        self._turn.close()
 
 
 def _options(content_type: str, subject: str | None, sender: str, parcel: Parcel) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def to_row(one: Received) -> tuple[Any, ...]:
     author = None if one.cpim is None and one.digest is None else one.author or one.sender
     state, signer = (None, None) if one.verdict is None else (one.verdict.state, one.verdict.signer)
     good = (signer or "") if one.digest is not None else None  # of a signature that nobody else can have made
-    twin = twin_key(one.call_id, one.sender, one.message_id, one.content_type, one.body, good)
+    whose = one.call_id if one.parcel is None else f"{one.call_id} for {one.parcel.user}"  # one may write to several
+    twin = twin_key(whose, one.sender, one.message_id, one.content_type, one.body, good)
     same = same_key(name, author, one.content_type, one.body, good)
     return (*_values(one), "\n".join(one.for_others), cpim, author, name, state, signer, twin, same)
 

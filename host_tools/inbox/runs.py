@@ -10,6 +10,7 @@ import time
 from sipmote.inbox.received import Received
 from sipmote.inbox.rows import from_row
 from sipmote.inbox.store import Store
+from sipmote.inbox.turn import Turn
 
 PLACES = 4
 _INSERT = """
@@ -17,6 +18,7 @@ INSERT INTO run (id, queue, ready_at)
     VALUES (?1, ?2, CASE WHEN (SELECT count(*) FROM run WHERE queue = ?2 AND ready_at IS NOT NULL) < ?4 THEN ?3 END)
 """
 _NEXT = "SELECT message.*, started FROM run JOIN message USING (id) WHERE ready_at >= 0 ORDER BY ready_at, id LIMIT 1"
+_BEGUN = "UPDATE run SET ready_at = -1, started = 1 WHERE id = ?"
 _NEXT_IS_READY = """
 UPDATE run SET ready_at = ?2 WHERE id = (SELECT min(id) FROM run WHERE queue = ?1 AND ready_at IS NULL)
 """
@@ -31,11 +33,10 @@ class Runs:
     """The queue of one inbox."""
 
     def __init__(self, store: Store) -> None:
-        """Take up what was left when the last inbox with this store ended. Raises sqlite3.Error."""
+        """Do nothing yet. One program at a time runs what is queued in a store (turn.py)."""
         self._store = store
-        with store.transaction() as db:
-            db.execute("DELETE FROM run WHERE id NOT IN (SELECT id FROM message)")  # which somebody has deleted
-            db.execute(_FIRST_ARE_READY, (PLACES,))
+        self._turn = Turn(store, "exec")
+        self._taken_up = -1  # the generation of the store whose queue is ours
 
     def add(self, one: Received) -> None:
         """Queue a message, within the commit that stores it.
@@ -50,18 +51,38 @@ class Runs:
 
         What it returns has begun, on the disk, too: it is `again` if it had before.
         """
+        if not self._turn.is_ours():
+            self._taken_up = -1
+            return None
+        if self._taken_up != self._store.generation:
+            self._take_up()
         cursor = self._store.db.cursor()
         cursor.row_factory = sqlite3.Row
         row = cursor.execute(_NEXT).fetchone()
         if row is None:
             return None
         with self._store.transaction() as db:
-            db.execute("UPDATE run SET ready_at = -1, started = 1 WHERE id = ?", (row["id"],))
-        return from_row(row, bool(row["started"]))
+            db.execute(_BEGUN, (row["id"],))
+        one = from_row(row, bool(row["started"]))
+        one.generation = self._store.generation
+        return one
+
+    def _take_up(self) -> None:
+        """Begin with what was left when the last inbox with this store ended."""
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM run WHERE id NOT IN (SELECT id FROM message)")  # which somebody has deleted
+            db.execute(_FIRST_ARE_READY, (PLACES,))
+        self._taken_up = self._store.generation
 
     def end(self, one: Received) -> None:
         """The command for this message has ended, and the next in its queue is ready. Raises sqlite3.Error."""
+        if one.generation != self._store.generation:
+            return  # it is in another file
         with self._store.transaction() as db:
             queue = db.execute("DELETE FROM run WHERE id = ? RETURNING queue", (one.id,)).fetchall()
             for (name,) in queue:
                 db.execute(_NEXT_IS_READY, (name, time.time()))
+
+    def close(self) -> None:
+        """Let another program run what is left."""
+        self._turn.close()

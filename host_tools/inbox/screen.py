@@ -51,14 +51,15 @@ class Screen:
         line = f"registered for {event.expires} s" if event.expires else "unregistered"
         self._output.say({"event": "registered", "expires": event.expires}, (line, "dim"))
 
-    def registration_lost(self, event: RegistrationLost, trouble: str) -> None:
-        """No registrar has us."""
+    def registration_lost(self, event: RegistrationLost, trouble: str, has_login: bool = True) -> None:
+        """No registrar has us. has_login: have we a name and a password for it?"""
         told = {"event": "not_registered", "status": event.status, "retry_s": event.pause_s}
         said = trouble or event.reason.decode("utf-8", "backslashreplace")
         if said:
             told["reason"] = said
         if not trouble:
-            remedy = ": check the name and the password" if event.status in (401, 403, 407) else ""
+            login = ": check the name and the password" if has_login else ": add --user NAME"
+            remedy = login if event.status in (401, 407) or (event.status == 403 and has_login) else ""
             said = f"status {event.status} {said}{remedy}" if said else "no answer"
         self._output.say(told, (f"not registered: {said}; next attempt in {event.pause_s} s", "red"))
 

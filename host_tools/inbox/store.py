@@ -143,7 +143,8 @@ SELECT * FROM message WHERE id > ?1 AND id IN (
     SELECT id FROM message WHERE id > (SELECT shown FROM progress) UNION SELECT id FROM run WHERE started AND ?2)
     ORDER BY id LIMIT 200
 """
-_NOTHING = (0, 0)  # no file's device and inode
+_NOTHING = (0, 0)  # in place of the device and inode of an empty file
+_UNKNOWN = (-1, -1)  # of none that we have open
 _BUSY_MS = 1000  # how long another program may have the file locked before senders are asked to come back
 _REMEDIES = {  # the beginning of sqlite's name for what is wrong: what a person can do about it
     "SQLITE_BUSY": "end the program that has it locked",
@@ -178,6 +179,8 @@ class Store:
         tell: called with what a person should know about the file.
         """
         self.path = path
+        self._watched: tuple[str, ...] = ("",)
+        self.generation = 0  # of what is open: the ids of its rows mean nothing in another file
         self._tell = tell
         self._files: dict[str, tuple[int, int]] = {}  # suffix of a name -> device and inode of what we opened
         self._shown = self._shown_in_file = 0  # messages to this id have been shown
@@ -202,6 +205,7 @@ class Store:
         if self.path != ":memory:":
             self._make_private()
         self._files = {suffix: found for suffix in ("", "-wal", "-shm") if (found := self._identity(suffix))}
+        self._watched = ("", "-wal") if "-wal" in self._files else ("",)
 
     def _make_private(self) -> None:
         """See that nobody but its owner can read the file, whose older versions cared less."""
@@ -243,22 +247,27 @@ class Store:
             found = os.stat(self.path + suffix)
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return (found.st_dev, found.st_ino) if suffix or found.st_size else _NOTHING
 
     def _has_moved(self) -> bool:
-        """Is the file that we have open no longer the one of our name?"""
-        return self.path != ":memory:" and self._identity() != self._files.get("", _NOTHING)
+        """Is the file that we have open no longer the one of our name, or without its log, or made empty?"""
+        if self.path == ":memory:":
+            return False
+        return any(self._identity(suffix) != self._files.get(suffix, _UNKNOWN) for suffix in self._watched)
 
     def _renew(self) -> None:
         """Open what has our name now, or a new file. Raises sqlite3.Error."""
-        gone = self._identity() is None
+        found, before = self._identity(), self._files.get("")
         with contextlib.suppress(sqlite3.Error):  # it may be somewhere else: what is still in its log belongs into it
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for suffix, identity in self._files.items():
-            if suffix and self._identity(suffix) == identity:  # sqlite would take it for the log of the other file
+            if (
+                suffix and found != before and self._identity(suffix) == identity
+            ):  # sqlite would take it for the log of the other file
                 with contextlib.suppress(OSError):
                     os.unlink(self.path + suffix)
         self._files = {}  # until we have opened another
+        self.generation += 1
         self._shown = self._shown_in_file = 0
         self._busy_ms = _BUSY_MS
         self.db.close()
@@ -266,7 +275,9 @@ class Store:
             self._open()
         except (OSError, ToolError) as error:
             raise sqlite3.OperationalError(str(error)) from error
-        self._tell(f"{self.path} was {'deleted: a new one is made' if gone else 'replaced: the one there is used'}")
+        what = "was deleted: a new one is made" if found is None else "was replaced: the one there is used"
+        has_moved = before is None or found != before
+        self._tell(f"{self.path} {what if has_moved else 'has lost its log: what was in it is written again'}")
 
     # Messages
 

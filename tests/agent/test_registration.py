@@ -185,7 +185,7 @@ def test_a_200_is_a_binding_though_it_does_not_list_our_contact():
 
 
 def test_a_200_that_grants_no_time_is_no_binding():
-    lost = RegistrationLost(500, 30, b"the 200 grants no time")
+    lost = RegistrationLost(200, 30, b"it grants no time")
     for fields in (
         b"Contact: %s;expires=0\r\n" % CONTACT,
         b"Contact: <sip:boiler@192.0.2.8:5060>;expires=0\r\n",

@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,17 @@ def test_passwd_for_clients_that_read_the_first_challenge_only(tmp_path: Path) -
         assert "algorithm=MD5" in header(sock.recv(4096), "WWW-Authenticate")
     assert passwd(path, "bob", "builder", "--md5")[0] == 0
     assert [line.split(":")[2] for line in path.read_text().splitlines()] == ["SHA-256", "MD5"]
+
+
+def test_users_who_are_added_at_once_are_all_there_and_a_link_is_followed(tmp_path: Path) -> None:
+    """R0-P17"""
+    (tmp_path / "link").symlink_to(tmp_path / "users")
+    names = [f"user{number}" for number in range(5)]
+    with ThreadPoolExecutor() as pool:
+        done = pool.map(lambda name: passwd(tmp_path / "link", name, "x", "--realm", REALM)[0], names)
+        assert list(done) == [0] * 5
+    assert sorted(line.split(":")[0] for line in (tmp_path / "users").read_text().splitlines()) == names
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_users_are_read_again_when_they_change_and_at_a_hangup(guarded: RunningInbox, users: Path) -> None:

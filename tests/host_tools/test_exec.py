@@ -206,6 +206,20 @@ def test_a_command_that_is_away_for_a_while_is_waited_for(tmp_path: Path) -> Non
         until(lambda: lines(tmp_path / "runs") == ["a"])
 
 
+def test_of_two_inboxes_on_one_file_one_runs_the_commands_and_the_other_goes_on(tmp_path: Path) -> None:
+    """R0-P1: each message's once, by whichever inbox it came"""
+    command, db = script(tmp_path, 'echo "$SIPMOTE_CALL_ID $SIPMOTE_AGAIN" >> $DIR/runs'), str(tmp_path / "db")
+    with inbox("--exec", command, db=db) as one, inbox("--exec", command, db=db) as other:
+        for number in range(10):
+            send(one, [f"one{number}"])
+            send(other, [f"other{number}"])
+        until(lambda: len(lines(tmp_path / "runs")) >= 10)
+        one.end()
+        assert until(lambda: len(set(lines(tmp_path / "runs"))) >= 20)
+    ran = [line.split()[0] for line in lines(tmp_path / "runs") if line.endswith(" 0")]
+    assert len(ran) == len(set(ran))
+
+
 def test_kills_under_load_lose_nothing_and_double_nothing() -> None:
     """R0-P1, R0-P2: a small `make soak`"""
     figures = soak(12)

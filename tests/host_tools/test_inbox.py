@@ -328,10 +328,21 @@ def test_uri_that_is_none_is_one_line_that_names_its_option() -> None:
         assert code == 1 and err.startswith(f"sipmote: {option} example.org: a URI") and err.count("\n") == 1, err
 
 
+def test_a_domain_is_a_host_alone() -> None:
+    """R0-P13: else every message would get 404 without a word"""
+    for text in ("sip:example.org", "example.org:5060", "desk@example.org", "", " "):
+        code, _, err = sipmote("inbox", "--db", ":memory:", "--bind", "udp:127.0.0.1:0", "--domain", text)
+        assert code == 1 and "a host alone was expected" in err and err.count("\n") == 1, err
+    for text in ("[2001:db8::1]", "2001:db8::1"):
+        with inbox("--domain", text) as running, running.udp() as sock:
+            sock.send(message("1").replace(b"MESSAGE sip:desk@127.0.0.1 ", b"MESSAGE sip:desk@[2001:db8::1] "))
+            assert sock.recv(4096).startswith(b"SIP/2.0 200 ")
+
+
 def test_people_are_told_of_the_binding_and_what_to_do_about_its_loss() -> None:
     with Peer("udp", [["401 Unauthorized"]]) as peer:
         for port, said in (
-            (peer.port, b"status 401 Unauthorized: check the name"),
+            (peer.port, b"status 401 Unauthorized: add --user NAME"),
             (closed_port(socket.SOCK_DGRAM), b"refused; next"),
         ):
             account = ["--register", "sip:desk@example.org", "--proxy", f"sip:127.0.0.1:{port}"]

@@ -144,6 +144,13 @@ def test_a_message_without_hops_left_is_not_taken(receiver: Receiver, tmp_path: 
             assert sock.recv(65535).startswith(b"SIP/2.0 483 ")
 
 
+def test_what_is_to_go_by_tls_is_not_passed_on_without(receiver: Receiver, tmp_path: Path) -> None:
+    """R3428-11.3: sips: asks for TLS on every hop"""
+    with _relay(receiver, tmp_path / "db") as relay:
+        request = _message("s", "text/plain", b"secret").replace(b"MESSAGE sip:", b"MESSAGE sips:")
+        assert _ask(relay, request)[0].startswith(b"SIP/2.0 416 ")
+
+
 def test_a_slow_recipient_does_not_hold_up_another(receiver: Receiver, tmp_path: Path) -> None:
     """R3428-8.4: without a user in --relay-to each gets what is for them, one message at a time."""
     with Tool("inbox", *_UDP, "--db", str(tmp_path / "db"), "--relay-to", receiver.uri.replace("desk@", "")) as relay:
@@ -383,6 +390,35 @@ def test_two_senders_with_one_call_id_both_get_through(receiver: Receiver, tmp_p
             assert _ask(relay, request)[0].startswith(b"SIP/2.0 202 ")
         got = {receiver.answer("200 OK")[-6:] for _ in range(2)}
         assert got == {b"from x", b"from y"}
+
+
+def test_what_was_taken_is_not_sent_again_while_its_end_can_not_be_written(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P3"""
+    with _relay(receiver, tmp_path / "db") as relay:
+        _ask(relay, _message("locked", "text/plain", b"once"))
+        request, source = receiver.receive()
+        with contextlib.closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            receiver.reply("200 OK", request, source)
+            assert "locked" in relay.wait_for(event="relay_waits", call_id="locked")["reason"]
+            os.kill(relay.pid, signal.SIGUSR1)
+        assert relay.wait_for(event="relayed", call_id="locked")["outcome"] == "delivered"
+        with _send(relay, "after"):
+            while not (later := receiver.receive()[0]).endswith(b"after"):
+                assert _field(later, "via", "v") == _field(request, "via", "v")  # a copy that was on its way
+
+
+def test_one_text_for_several_is_passed_on_to_each(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P2, R0-P3: of one sender, under one Call-ID"""
+    with Tool("inbox", *_UDP, "--db", str(tmp_path / "db"), "--relay-to", receiver.uri.replace("desk@", "")) as relay:
+        for user in (b"bob", b"carol"):
+            request = _message("1", "text/plain", b"to all").replace(
+                b"sip:anyone@127.0.0.1 SIP", b"sip:%s@127.0.0.1 SIP" % user
+            )
+            request = request.replace(b"z9hG4bK1", b"z9hG4bK1" + user).replace(b"tag=1", b"tag=" + user)
+            assert _ask(relay, request)[0].startswith(b"SIP/2.0 202 ")
+        got = {receiver.answer("200 OK").split(b"@")[0] for _ in range(2)}
+        assert got == {b"MESSAGE sip:bob", b"MESSAGE sip:carol"}
 
 
 def test_what_a_relay_has_accepted_arrives_over_kills(tmp_path: Path) -> None:

@@ -213,6 +213,20 @@ def test_a_folder_that_cannot_be_written_any_more_costs_no_message(tmp_path: Pat
     assert call_ids(folder / "inbox.db") == ["c"]
 
 
+def test_a_log_that_is_deleted_or_a_file_made_empty_is_noticed(tmp_path: Path) -> None:
+    """R0-P1: nothing that was answered is lost by the first, nothing more by the second"""
+    path = tmp_path / "inbox.db"
+    with inbox(db=str(path)) as running:
+        assert ask(running, "a") == 200
+        Path(f"{path}-wal").unlink()
+        assert ask(running, "b") == 200
+        running.event("message")
+        assert "lost its log" in running.event("warning")["text"]
+        running.event("message")
+        running.process.kill()
+    assert call_ids(path) == ["a", "b"]
+
+
 def test_a_full_disk_is_told_with_its_remedy_and_over_when_there_is_room(tmp_path: Path) -> None:
     """R0-P1, R0-P13"""
     path = tmp_path / "inbox.db"
