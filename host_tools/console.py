@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from sipmote.printer import Printer
-from sipmote.rows import Styled, in_rows
+from sipmote.terminal_rows import Styled, in_rows
 
 if TYPE_CHECKING:
     from rich.console import Console

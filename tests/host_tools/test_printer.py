@@ -13,7 +13,7 @@ import pytest
 from sipmote.console import Lines, Output
 from sipmote.inbox.screen import MARK
 from sipmote.printer import Printer
-from sipmote.rows import in_rows
+from sipmote.terminal_rows import in_rows
 from tests.host_tools.peers import PATIENCE, ROOT, Running, message, until
 from tests.terminals import Terminal
 
