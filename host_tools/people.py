@@ -24,6 +24,13 @@ def person(uri: str) -> str:
     return host if host == "anonymous.invalid" else f"{unescape(parsed.user or b'')!r}@{host}"
 
 
+def logins(uri: str) -> tuple[str, str]:
+    """Return the names by which the person of a URI may log in: his user part, and that with his host."""
+    parsed = parse_uri(uri.encode())
+    name = unescape(parsed.user or b"").decode("utf-8", "replace")
+    return name, f"{name}@{parsed.host.decode()}"
+
+
 def user_name() -> bytes:
     """Return the name of the person at this computer as the user part of a URI."""
     try:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
@@ -18,6 +19,9 @@ from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.store import Store, default_path
 from sipmote.printer import Printer
 from sipmote.sip import arguments
+
+if TYPE_CHECKING:  # loaded for who asks for S/MIME
+    from sipmote.smime.reader import Reader
 
 _PLACES = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML, imdn.COMPOSING)
@@ -137,6 +141,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=POLICIES[0],
         help="what becomes of a message that expires while it waits (default: %(default)s)",
     )
+    parser.add_argument(
+        "--gateway",
+        action="append",
+        metavar="NAME",
+        help="user of --users who may have messages passed on in others' names, as a server does; else who has logged "
+        "in writes as himself alone; may be repeated",
+    )
     parser.add_argument("--tls-clients", action="store_true", help="only clients with a certificate of --tls-ca")
 
 
@@ -168,6 +179,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ToolError("--realm names whose passwords count: add --users FILE")
     if args.relay_to and (args.smime_key or args.smime_trust):
         raise ToolError("--relay-to passes messages on as they are: leave --smime-key and --smime-trust to their end")
+    if args.gateway and not (args.relay_to and args.users):
+        raise ToolError("--gateway names a user whose messages are passed on: add --relay-to URI and --users FILE")
     if args.require_signed and not args.smime_trust:
         raise ToolError("--require-signed: by whom? Add --smime-trust FILE")
     if args.require_authenticated and not args.smime_key:
@@ -189,14 +202,18 @@ def _domain(text: str) -> bytes:
     return host
 
 
+def _reader(args: argparse.Namespace) -> "Reader | None":
+    if not (args.smime_key or args.smime_trust):
+        return None
+    from sipmote.smime.reader import make_reader
+
+    return make_reader(args.smime_key, args.smime_trust or ())
+
+
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
-    reader = None
-    if args.smime_key or args.smime_trust:
-        from sipmote.smime.reader import make_reader
-
-        reader = make_reader(args.smime_key, args.smime_trust or ())
-        accept += (smime.PKCS7, smime.MULTIPART)
+    reader = _reader(args)
+    accept += () if reader is None else (smime.PKCS7, smime.MULTIPART)
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         proxy = arguments.uri("--proxy", args.proxy)
@@ -222,6 +239,7 @@ def _options(args: argparse.Namespace) -> Options:
         command=args.command,
         relay_to=args.relay_to,
         relay_expired=args.relay_expired,
+        gateways=args.gateway or (),
         notifies=args.imdn,
         registers=bool(args.register),
         wires=arguments.trace(args),

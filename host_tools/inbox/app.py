@@ -38,7 +38,7 @@ from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store, trouble
 from sipmote.inbox.text import inflate
-from sipmote.people import user_name
+from sipmote.people import logins, user_name
 from sipmote.printer import Printer
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.places import Bind, Wire, Zones
@@ -61,6 +61,7 @@ _OK: Answer = (200, b"")
 _ACCEPTED: Answer = (202, b"")
 _INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
 _NO_SENDER: Answer = (400, b"A URI In From Was Expected")  # it can't be sent on
+_NOT_HIS_NAME: Answer = (403, b"From Is Not Who Logged In")
 _UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
 _UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
 _UNSUPPORTED_SCHEME: Answer = (416, b"")
@@ -80,7 +81,7 @@ class Options:
     of them, None for those of the only one. reader: for S/MIME, None to leave it as it is; with it, require_signed asks
     for good signatures, require_authenticated for encryption that nobody can change, and late_bringers are addresses
     that may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end
-    here; relay_expired: of relay.POLICIES.
+    here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names.
     """
 
     aor: bytes | None
@@ -101,6 +102,7 @@ class Options:
     command: str | None
     relay_to: str | None
     relay_expired: str
+    gateways: Sequence[str]
     notifies: bool
     registers: bool
     wires: Sequence[Wire]
@@ -198,6 +200,8 @@ class Inbox:
         options = self._options
         bound = await self._shell.open(options.binds)
         self._screen.ready([str(bind) for bind in bound])
+        if options.relay_to and options.credentials and not self._login:
+            self._screen.warning("whoever reaches us sends with the password of --user: --users FILE keeps others out")
         self._show_what_was_left()
         if self._runners:
             self._runners.start()
@@ -331,6 +335,9 @@ class Inbox:
             return _INCORRECT_DATE
         if one.parcel is not None and not one.answerable:
             return _NO_SENDER
+        if one.parcel is not None and one.user not in (None, *options.gateways, *logins(one.sender)):
+            self._drop("a message in another's name than that of who logged in (--gateway NAME lets him)")
+            return _NOT_HIS_NAME  # its recipient would see nothing but From
         is_inside = one.cpim is not None or one.encrypted or one.verdict is not None
         if is_inside and not takes(list(options.accept), media_type(one.content_type.encode())):
             return _UNSUPPORTED_MEDIA_TYPE
@@ -353,7 +360,10 @@ class Inbox:
         if self._store_failed:
             self._store_failed = False
             self._warn("messages are stored again")
-        return [_ACCEPTED if self._relay else _OK] * len(records)
+        for one in records:
+            if one.looped:
+                self._warn("what was passed on has come back: --relay-to leads to this inbox", call_id=one.call_id)
+        return [_LOOP_DETECTED if one.looped else _ACCEPTED if self._relay else _OK for one in records]
 
     def _warn(self, text: str, **more: Any) -> None:
         """Say this when the answers have left."""

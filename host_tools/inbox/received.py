@@ -87,6 +87,8 @@ class Received:
     from_tag: str = ""  # what follows the URI in From, its tag first of all
     challenged: bool = False  # has a challenge raised its CSeq by one?
     id: int = 0  # of its row in the store; 0: it has none
+    twin: int = 0  # id of what it is the duplicate of
+    looped: bool = False  # has it come back to the relay that passed it on?
     generation: int = 0  # Store.generation of that
     again: bool = False  # may it have been shown, or its command have run, before we were stopped?
 

@@ -46,6 +46,7 @@ _MAX_HASTENED = 1000
 # these. Any other is for good.
 _PASSING = (401, 403, 404, 407, 408, 480, 486, 491, 600)
 _LASTING = (501, 505, 513)
+_NO_TEXT: Answer = (400, b"NUL In A Header Field")
 _TOO_LARGE: Answer = (513, b"")
 
 
@@ -88,6 +89,8 @@ class Relay:
     def refusal(self, one: Received) -> Answer | None:
         """Return the answer to a message that can't be sent on within the budget of RFC 3428 section 8."""
         assert one.parcel
+        if "\0" in f"{one.content_type}{one.subject}" or b"\0" in one.parcel.display:
+            return _NO_TEXT
         options = _options(one.content_type, one.subject, one.sender, one.parcel)
         target = self._target_for(one.parcel.user)
         try:
@@ -245,8 +248,9 @@ class Relay:
         options = {"content_type": imdn.CPIM, "compact": True, "fields": b"Auto-Submitted: auto-replied\r\n"}
         passing, reason = False, ""
         try:
-            sender = self._sender()
-            outcome = await self._send(due, due.sender.encode(), notice, ration=ration, sender=sender, **options)
+            sender, asker = self._sender(), due.sender.encode()
+            flow = await self._shell.way_back(asker, due.flow)
+            outcome = await self._send(due, asker, notice, flow=flow, ration=ration, sender=sender, **options)
             passing, reason = _is_passing(outcome.status), f"{outcome.status}"
         except (AgentError, OSError) as error:  # nobody could ever be told, or nobody knows the way at the moment
             passing, reason = isinstance(error, OSError), str(error)

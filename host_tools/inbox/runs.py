@@ -43,6 +43,8 @@ class Runs:
 
         A stranger who writes in somebody's name, from elsewhere or without his password, holds up no queue but his own.
         """
+        if one.duplicate:
+            return
         queue = one.user or f"{one.sender} {one.source.rpartition(':')[0]}"
         self._store.db.execute(_INSERT, (one.id, queue, one.received, PLACES))
 

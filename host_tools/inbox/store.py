@@ -16,6 +16,9 @@ from sipmote.inbox.received import Received
 from sipmote.inbox.rows import COLUMNS, from_row, to_row
 from sipmote.inbox.twins import is_twin, same_key, twin_key
 
+ALL_LANES = (
+    "INSERT INTO lane SELECT lane, notice IS NOT NULL, min(next_at) FROM parcel WHERE ended IS NULL GROUP BY lane"
+)
 _STEPS = (  # PRAGMA user_version counts how many of them a file has had
     """
 CREATE TABLE message (
@@ -131,12 +134,26 @@ ALTER TABLE parcel ADD COLUMN notice BLOB;     -- what tells its sender that it 
 ALTER TABLE parcel ADD COLUMN notice_id TEXT;  -- Call-ID of that
 ALTER TABLE parcel ADD COLUMN outcome TEXT;    -- what became of it, to be written into ended when he is told
 """,
+    f"""
+ALTER TABLE parcel ADD COLUMN lane TEXT;  -- of all in a lane one at a time is under way; host_tools/inbox/parcels.py
+UPDATE parcel SET lane = iif(notice IS NULL, 'to ' || user,
+    'notice for ' || (SELECT sender FROM message WHERE message.id = parcel.id)) WHERE ended IS NULL;
+DROP INDEX parcel_next;
+CREATE INDEX parcel_next ON parcel (lane, next_at) WHERE ended IS NULL;
+CREATE TABLE lane (          -- the lanes in which somebody waits
+    name TEXT PRIMARY KEY,
+    is_notice INTEGER NOT NULL,
+    next_at REAL NOT NULL    -- Unix seconds, of the first in it
+) WITHOUT ROWID;
+CREATE INDEX lane_next ON lane (is_notice, next_at);
+{ALL_LANES};
+""",
 )
 _INSERT = f"""
 INSERT OR IGNORE INTO message ({", ".join(COLUMNS)}, nth) VALUES ({", ".join("?" * len(COLUMNS))}, ?)
 """
 _ALIKE = """
-SELECT from_tag, cseq, received, nth FROM message WHERE twin = ? ORDER BY nth DESC LIMIT 64
+SELECT id, from_tag, cseq, received, nth FROM message WHERE twin = ? ORDER BY nth DESC LIMIT 64
 """
 _UNSHOWN = """
 SELECT * FROM message WHERE id > ?1 AND id IN (
@@ -288,7 +305,7 @@ class Store:
     def add(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]] = ()) -> None:
         """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none.
 
-        queues: called for each that is kept, within the commit, to note what else is to be done for it.
+        queues: called for each, within the commit, to note what else is to be done for it; a twin is marked by then.
         """
         for _ in range(2):
             if self._has_moved():
@@ -301,28 +318,27 @@ class Store:
     def _write(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]]) -> None:
         with self.transaction():
             for one in batch:
-                one.id = self._insert(one)
-                one.duplicate = one.id == 0
-                if one.duplicate:
-                    continue
+                self._insert(one)
                 for each in queues:
                     each(one)
             shown = self._write_shown()
         self._shown_in_file = shown
 
-    def _insert(self, one: Received) -> int:
-        """Return the id of a message that is new; 0 for one that isn't."""
+    def _insert(self, one: Received) -> None:
+        """Keep a message that is new, and give it its id; mark one that isn't."""
+        one.duplicate, one.id, one.twin = False, 0, 0
         row = to_row(one)
         inserted = self.db.execute(_INSERT, (*row, 0))
         if not inserted.rowcount:  # one with its key is there
             twin, same = row[-2:]
-            if self.db.execute("SELECT 1 FROM message WHERE same = ?", (same,)).fetchone():
-                return 0
             alike = self.db.execute(_ALIKE, (twin,)).fetchall()
-            if any(is_twin(one, *other[:3]) for other in alike):
-                return 0
-            inserted = self.db.execute(_INSERT, (*row, alike[0][3] + 1))
-        return inserted.lastrowid or 0
+            first = self.db.execute("SELECT id FROM message WHERE same = ?", (same,)).fetchone()
+            first = first or next((other for other in alike if is_twin(one, *other[1:4])), None)
+            if first is not None:
+                one.duplicate, one.twin = True, first[0]
+                return
+            inserted = self.db.execute(_INSERT, (*row, alike[0][-1] + 1))
+        one.id = inserted.lastrowid or 0
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.host_tools.peers import read_messages, sipmote
+from tests.interop.peers import free_port
 from tests.soak_relay import soak
 from tests.tools import Tool
 
@@ -419,6 +421,94 @@ def test_one_text_for_several_is_passed_on_to_each(receiver: Receiver, tmp_path:
             assert _ask(relay, request)[0].startswith(b"SIP/2.0 202 ")
         got = {receiver.answer("200 OK").split(b"@")[0] for _ in range(2)}
         assert got == {b"MESSAGE sip:bob", b"MESSAGE sip:carol"}
+
+
+def test_what_has_failed_is_sent_again_when_its_sender_repeats_it(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P3: 202 is no promise to leave it at that"""
+    with _relay(receiver, tmp_path / "db") as relay:
+        _ask(relay, _message("a", "text/plain", b"a"))
+        receiver.answer("603 Decline")
+        relay.wait_for(event="relayed", call_id="a", status=603)
+        again = _message("a", "text/plain", b"a").replace(b"z9hG4bKa", b"z9hG4bKb").replace(b"tag=a", b"tag=b")
+        assert _ask(relay, again)[0].startswith(b"SIP/2.0 202 ")
+        assert receiver.answer("200 OK").endswith(b"a")
+        relay.wait_for(event="relayed", call_id="a", outcome="delivered")
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_target_that_leads_back_is_noticed(tmp_path: Path, others: int) -> None:
+    """R0-P3, R3261-16.3: by way of another relay, too; what came back is not taken for a twin that was accepted"""
+    ports = [free_port() for _ in range(1 + others)]
+    with contextlib.ExitStack() as stack:
+        relays = [
+            stack.enter_context(
+                Tool(
+                    *("inbox", "--bind", f"udp:127.0.0.1:{port}", "--db", str(tmp_path / str(port))),
+                    *("--relay-to", f"sip:desk@127.0.0.1:{target}"),
+                )
+            )
+            for port, target in zip(ports, [*ports[1:], ports[0]], strict=True)
+        ]
+        for relay in relays:
+            relay.wait_for(event="ready")
+        assert _ask(relays[0], _message("a", "text/plain", b"a"))[0].startswith(b"SIP/2.0 202 ")
+        relays[0].wait_for(event="relayed", call_id="a", status=482)
+        assert "--relay-to leads" in relays[-1].wait_for(event="warning", call_id="a")["text"]
+
+
+def test_a_header_field_that_can_not_go_on_is_named(receiver: Receiver, tmp_path: Path) -> None:
+    with _relay(receiver, tmp_path / "db") as relay:
+        assert _ask(relay, _message("n", "text/plain", b"n", "Subject: a\0b\r\n"))[0].startswith(b"SIP/2.0 400 NUL")
+
+
+@pytest.mark.parametrize(
+    ("sender", "gateway", "code"),
+    [
+        ("sip:alice@example.org", "", 3),
+        ("sip:%61lice@example.org", "", 3),
+        ("sip:bob@example.org", "", 4),
+        ("sip:bob@example.org", "bob", 4),
+        ("sip:bob@example.org", "alice", 3),
+    ],
+)
+def test_who_has_logged_in_writes_as_himself(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sender: str, gateway: str, code: int
+) -> None:
+    """R0-P3: the recipient sees nothing but From; a server that brings others' messages is named"""
+    monkeypatch.setenv("SIPMOTE_PASSWORD", "wonder")
+    users = str(tmp_path / "users")
+    assert sipmote("passwd", users, "alice", "--realm", "x")[0] == 0
+    more = ("--gateway", gateway) if gateway else ()
+    with _relay(receiver, tmp_path / "db", "--users", users, *more) as relay:
+        address = relay.wait_for(event="ready")["bind"][0].removeprefix("udp:")
+        with Tool("send", f"sip:a@{address}", "hi", "--from", sender, "--user", "alice") as send:
+            assert send.wait() == code
+            if code == 4:
+                assert (send.lines[-1]["status"], send.lines[-1]["reason"]) == (403, "From Is Not Who Logged In")
+                assert "--gateway" in str(relay.wait_for(event="dropped")["reasons"])
+
+
+def test_a_relay_that_lends_its_password_says_so(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIPMOTE_PASSWORD", "wonder")
+    with _relay(receiver, tmp_path / "db", "--user", "alice") as relay:
+        assert "--users FILE" in relay.wait_for(event="warning")["text"]
+
+
+def test_the_notice_of_a_failure_goes_back_where_the_message_came_from(receiver: Receiver, tmp_path: Path) -> None:
+    """R0-P4, R0-P5: his URI leads nowhere, but his connection is there"""
+    with Tool(
+        "inbox", *_UDP, "--bind", "tcp:127.0.0.1:0", "--db", str(tmp_path / "db"), "--relay-to", receiver.uri
+    ) as relay:
+        port = int(relay.wait_for(event="ready")["bind"][1].rpartition(":")[2])
+        request = _message("f", "message/cpim", CPIM % b"negative-delivery", sender="sip:boiler@nowhere.invalid")
+        with socket.create_connection(("127.0.0.1", port), 20) as sock:
+            sock.sendall(request.replace(b"/UDP ", b"/TCP "))
+            assert read_messages(sock, 1)[0].startswith(b"SIP/2.0 202 ")
+            receiver.answer("603 Decline")
+            (notice,) = read_messages(sock, 1)
+            assert notice.startswith(b"MESSAGE sip:boiler@nowhere.invalid ") and b"<forbidden/>" in notice
 
 
 def test_what_a_relay_has_accepted_arrives_over_kills(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sipmote.inbox.parcels import Parcels
-from sipmote.inbox.received import Received
+from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.store import _STEPS, Store
 from sipmote.smime.reader import Verdict
 from tests.host_tools.peers import Running, RunningInbox, header, inbox, message
@@ -112,6 +113,68 @@ def test_many_messages_of_one_key_cost_no_more_than_few() -> None:
         assert costs[1] < 4 * costs[0]
 
 
+PAST = 1_700_000_000.0
+
+
+def waiting(user: str, number: int, hops: int = 69, **more: Any) -> Received:
+    parcel = Parcel(int(NOW), None, hops, user, b"", b"", 500)
+    return received(call_id=f"{number}@192.0.2.7", parcel=parcel, **{"received": PAST, **more})
+
+
+def count_step(steps: list[int], count: int) -> int:
+    steps.append(count)
+    return 0  # go on
+
+
+def test_who_is_next_costs_the_same_however_many_wait() -> None:
+    """R0-P3, R0-P14: behind a user who doesn't answer, and for as many users"""
+    with store() as kept:
+        parcels = Parcels(kept, True)
+        steps: list[int] = []
+        for count in (100, 5000):
+            slow = [waiting("slow", number) for number in range(count)]
+            kept.add([*slow, *(waiting(f"user{number}", number) for number in range(count))], [parcels.add])
+            kept.add([waiting("last", 1, received=PAST + 1)], [parcels.add])
+            kept.db.set_progress_handler(partial(count_step, steps, count), 10)
+            due = parcels.next(["to slow"], ["none"])
+            kept.db.set_progress_handler(None, 0)
+            assert due and due.parcel.user == "user0"
+        assert 0 < steps.count(5000) < 2 * steps.count(100)
+
+
+def test_a_twin_is_queued_again_when_the_first_has_failed_and_not_else() -> None:
+    """R0-P3: whether its sender is being told of that or not; what an attempt of before comes to counts no more"""
+    with store() as kept:
+        parcels = Parcels(kept, True)
+
+        def keep() -> None:
+            kept.add([waiting("desk", 1)], [parcels.add])
+
+        def waits() -> bool:
+            return parcels.next([], []) is not None
+
+        keep()
+        keep()
+        due = parcels.next([], [])
+        assert due and not parcels.next([due.lane], [])
+        parcels.end(due, "delivered")
+        keep()
+        assert not waits()
+        parcels.end(due, "failed")
+        keep()
+        due = parcels.next([], [])
+        assert due and due.notice is None
+        parcels.fail(due, "refused", b"notice", "n1")
+        notice = parcels.next([], [])
+        assert notice and (notice.notice, notice.lane) == (b"notice", "notice for sip:boiler@example.org")
+        keep()
+        parcels.end(notice, "refused")
+        due = parcels.next([], [])
+        assert due and (due.notice, due.lane, due.tries) == (None, "to desk", 0)
+        parcels.end(due, "delivered")
+        assert not waits()
+
+
 def old_store(path: Path, version: int) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     db.executescript("".join(_STEPS[:version]) + f"PRAGMA user_version = {version};")
@@ -126,7 +189,7 @@ def test_a_store_of_the_version_before_keeps_all_and_knows_twins(tmp_path: Path)
             "INSERT INTO message (call_id, cseq, sender, recipient, content_type, body, received, transport, source,"
         )
         insert += " author, message_id, cpim, signature, signer) VALUES (?, ?, 'sip:boiler@example.org', 'sip:desk@x', "
-        insert += f"'text/plain', '81 C', {NOW}, 'udp', 'x', ?, ?, ?, ?, ?)"
+        insert += f"'text/plain', '81 C', {NOW}, 'udp', '192.0.2.7:5060', ?, ?, ?, ?, ?)"
         db.execute(insert, ("1@192.0.2.7", 2, None, None, None, None, None))
         db.execute(insert, ("1@192.0.2.7", 3, None, None, None, None, None))
         db.execute(insert, ("c", 1, "sip:a@b", "id-1", b"Subject: x\r\n\r\n\r\n", None, None))
