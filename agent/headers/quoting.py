@@ -17,7 +17,9 @@ def split_outside_quotes(value: bytes, separator: bytes) -> list:
     wanted = [separator, b'"', b"<"]
     places = [-1, -1, -1]  # of the next one of each, looked for again only once it is passed: all in one way through
     start = at = 0
-    for _ in range(_MOST + 64):
+    left = _MOST + 64  # steps, of which a quoted string takes several
+    while left > 0:
+        left -= 1
         for i in range(3):
             if places[i] < at:
                 places[i] = value.find(wanted[i], at)
@@ -36,6 +38,7 @@ def split_outside_quotes(value: bytes, separator: bytes) -> list:
             if end < 0:
                 raise ParseError("a closing quote or bracket was expected")
             at = end + 1
+            left -= 3
     raise ParseError("a value of fewer parts was expected")
 
 

@@ -4,6 +4,7 @@ Each is done to `sipmote inbox --json --db FILE`, by UDP and TLS on loopback.
 """
 
 import contextlib
+import itertools
 import re
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from tests.hostile import datagrams
 from tests.interop.peers import free_port, wait_until
 
 SIZES = (1000, 8000, 64_000)  # octets of a hostile datagram
-_TIMES = 1  # that each is sent; the quickest counts, as neighbours only ever add
+_AGAIN = (30, 5)  # how many of the dearest are sent again, and how often; the quickest counts: neighbours only add
 SENDERS = 500_000
 LONG = (80_000, 6000)  # requests, octets of the Call-ID of each
 HANDSHAKES = 1300
@@ -42,11 +43,13 @@ def worst() -> Iterator[Worst]:
     for size in SIZES:
         with _inbox() as (pid, port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect(("127.0.0.1", port))
+            numbers = itertools.count()
+            tried = [(what, data) for what, data in datagrams(size) if len(data) < 65_000]
+            first = [_cost_ns(pid, sock, _renamed(data, next(numbers))) for _, data in tried]
             costs = []
-            for number, (what, data) in enumerate(datagrams(size)):
-                if len(data) < 65_000:
-                    cost = min(_cost_ns(pid, sock, _renamed(data, number * _TIMES + turn)) for turn in range(_TIMES))
-                    costs.append((cost, what, len(data)))
+            for cost, (what, data) in sorted(zip(first, tried, strict=True), reverse=True)[: _AGAIN[0]]:
+                again = [_cost_ns(pid, sock, _renamed(data, next(numbers))) for _ in range(_AGAIN[1])]
+                costs.append((min(cost, *again), what, len(data)))
         ns, what, octets = max(costs)
         yield Worst(octets, ns / 1e6, what, ns / octets)
 
