@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="sender",
         metavar="URI",
         help="who asks: a board takes commands from the addresses in its allow, or else its to (default: sip:LOGIN@"
-        "this host; with --user NAME sip:NAME@ the host in URI); the answer goes there, so that --proxy, or the one who "
-        "is asked, has to reach it",
+        "this host; with --user NAME sip:NAME@ the host in URI); the answer goes there: --proxy or who is asked has to "
+        "reach it",
     )
     parser.add_argument(
         "--timeout", type=float, default=_TIMEOUT_S, metavar="S", help="seconds for it all (default: %(default)g)"

@@ -11,6 +11,7 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.notices import Dropped, Provisional
+from sipmote.agent.request import BUDGET
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.console import Output
@@ -18,6 +19,7 @@ from sipmote.inbox.received import describe
 from sipmote.send.content import Content, joins
 from sipmote.send.heard import Heard
 from sipmote.send.outcomes import ACCEPTED, DELIVERED, REFUSED, Result, as_text, read, remedy, unreachable
+from sipmote.send.parts import Parts, in_words
 from sipmote.send.way import Way
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event
@@ -90,8 +92,8 @@ class Report:
         """One of several parts has its outcome, which people need not read either."""
         self._output.say({**event, "event": "part", "outcome": event["event"], "part": number})
 
-    def result(self, code: int, event: dict[str, Any]) -> int:
-        """Say what came of it all; returns the exit code."""
+    def result(self, code: int, event: dict[str, Any], taken: str = "") -> int:
+        """Say what came of it all; returns the exit code. taken: which of several parts were, for people."""
         order = self._order
         text = as_text(order.way, code, event)
         if "no_notification" in event:
@@ -99,7 +101,7 @@ class Report:
         if code in (DELIVERED, ACCEPTED):
             self._output.say(event, text)
         else:
-            self._output.warn(text + remedy(order.way, event, order.protects), event)
+            self._output.warn(text + remedy(order.way, event, order.protects) + (taken and f"; {taken}"), event)
         return code
 
 
@@ -125,15 +127,14 @@ class Sender:
 
     async def send(self) -> int:
         """Send it; returns the exit code. Raises AgentError, and OSError when there is no way to the first hop."""
-        order = self._order
-        await self._shell.open(order.way.binds)
+        way = self._order.way
+        await self._shell.open(way.binds)
         host = await asyncio.wait_for(self._shell.reach(self._first_hop), self._left())
-        sender = order.way.sender_at(host)
-        text = order.content.prepare(order.text)
-        bodies, compact = self._fit(text, order.budget, sender, order.content.reserve(sender))
-        results = await self._wait(await self._send_parts(bodies, compact, sender), sender)
+        sender = way.sender_at(host)
+        results = await self._wait(await self._send_parts(sender), sender)
         worst = max(code for code, _ in results)
-        return self._report.result(worst, next(event for code, event in reversed(results) if code == worst))
+        event = next(event for code, event in reversed(results) if code == worst)
+        return self._report.result(worst, event, _taken([code for code, _ in results], event.get("parts", 1)))
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -148,15 +149,31 @@ class Sender:
         options = {**self._options, "content_type": content_type, "sender": sender, "reserve": reserve}
         return self._ua.fit(self._order.way.target, text, policy, joins=joins, **options)
 
-    async def _send_parts(self, bodies: Sequence[bytes], compact: bool, sender: bytes) -> list[Result]:
-        """Send the parts until one isn't taken."""
+    async def _send_parts(self, sender: bytes) -> list[Result]:
+        """Send the parts until one isn't taken.
+
+        The text is cut with a guess of how long the answer to a challenge gets. What turns out not to fit is cut anew.
+        """
+        order = self._order
+        text = order.content.prepare(order.text)
+        around = order.content.reserve(sender)
+        bodies, compact = self._fit(text, order.budget, sender, around)
+        parts = Parts(text, bodies, order.budget)
         results: list[Result] = []
-        for number, text in enumerate(bodies, 1):
-            code, event = await self._send_part(text, compact, sender)
-            if len(bodies) > 1:
-                event["parts"] = len(bodies)
-                self._report.part(number, event)
+        while parts.left:
+            body = parts.left[0]
+            code, event = await self._send_part(body, compact, sender)
+            if "over" in event and parts.recut(len(body) - event["over"]):
+                continue
             results.append((code, event))
+            if code in (DELIVERED, ACCEPTED):
+                parts.taken += 1
+                room = BUDGET - self._heard.head_octets() - around
+                if any(len(body) > room for body in parts.left):
+                    parts.recut(room)
+            if len(parts.bodies) > 1:
+                event["parts"] = len(parts.bodies)
+                self._report.part(len(results), event)
             if code not in (DELIVERED, ACCEPTED):
                 break
         return results
@@ -168,7 +185,10 @@ class Sender:
         self._told[call_id.decode()] = loop.create_future()
         options = {**self._options, "compact": compact, **order.content.of(text, sender, call_id)}
         send = self._shell.send(call_id, order.way.target, sender=sender, **options)
-        await asyncio.wait_for(send, self._left())
+        try:
+            await asyncio.wait_for(send, self._left())
+        except OSError as error:
+            return unreachable(error)
         await asyncio.wait((self._outcome,), timeout=self._left())
         if not self._outcome.done():
             reason = f"no final response in {order.way.timeout_s:g} s".encode()
@@ -231,3 +251,10 @@ class Sender:
             self._report.provisional(event)
         elif type(event) is Dropped:
             self._heard.told(event)
+
+
+def _taken(codes: Sequence[int], parts: int) -> str:
+    """Return for people which of several parts were taken, given the exit codes of those that were tried."""
+    numbers = [number for number, code in enumerate(codes, 1) if code in (DELIVERED, ACCEPTED)]
+    verb = "went to a server" if any(codes[number - 1] == ACCEPTED for number in numbers) else "arrived"
+    return f"{in_words(numbers, parts)} {verb}" if parts > 1 else ""

@@ -73,6 +73,11 @@ class Heard:
         *_, (request, _) = self._requests.values()
         return media_type(request.get(b"content-type") or b"")
 
+    def head_octets(self) -> int:
+        """Return the octets of the last request, without its body."""
+        *_, (request, _) = self._requests.values()
+        return request.body_at
+
     def targets(self) -> list[bytes]:
         """Return the Request-URIs of the requests of the last Call-ID."""
         return [request.uri for request, _ in self._requests.values()]
