@@ -12,7 +12,7 @@ from sipmote.console import Output, complain
 from sipmote.errors import ToolError
 from sipmote.send import way
 from sipmote.send.app import Order, send
-from sipmote.send.content import Content
+from sipmote.send.content import Content, content_type
 from sipmote.send.fields import further_fields
 from sipmote.send.outcomes import USAGE
 from sipmote.sip import arguments
@@ -110,10 +110,10 @@ def _order(args: argparse.Namespace) -> Order:
     sender, writer = _protection(args, sender)
     subject = None if args.subject is None else os.fsencode(args.subject)
     notify = args.notify or args.wait > 0
-    to, content_type = os.fsencode(args.uri), os.fsencode(args.content_type)
+    to, kind = os.fsencode(args.uri), content_type(args.content_type)
     return Order(
         fields=further_fields(args.header),
-        content=Content(to, content_type, subject, args.expires, args.cpim, notify, bool(args.sign), writer),
+        content=Content(to, kind, subject, args.expires, args.cpim, notify, bool(args.sign), writer),
         display=display,
         expires=args.expires,
         subject=None if args.encrypt_to else subject,

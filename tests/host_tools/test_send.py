@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from sipmote.send.content import content_type
 from tests.dns_server import closed_port
 from tests.host_tools.peers import PATIENCE, Peer, Running, answer, header, inbox, sipmote
 from tests.sip_peer import Peer as SipPeer
@@ -323,3 +324,21 @@ def test_a_timeout_is_for_all_parts_and_needs_a_number_above_nothing() -> None:
     assert last["reason"] == "no final response in 1 s" and time.monotonic() - started < 10
     for wrong in ("0", "-1", "nan", "inf"):
         assert sipmote("send", "sip:desk@127.0.0.1", "hi", f"--timeout={wrong}")[0] == 2
+
+
+def test_a_content_type_is_one() -> None:
+    """R3428-4.2: what is none is refused before anything is sent"""
+    for wrong in (
+        "foo",
+        "/",
+        "text/",
+        "text/plain;",
+        "text/plain; charset",
+        "text/pl\x1bain",
+        "text/plain\r\nX: y",
+        "",
+    ):
+        code, out, err = sipmote("send", "sip:desk@127.0.0.1", "hi", f"--content-type={wrong}")
+        assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith("sipmote: --content-type "), (wrong, err)
+    for right in ("text/html", "application/vnd.x+json", 'text/plain; charset="UTF-8";format=flowed'):
+        assert content_type(right) == right.encode()
