@@ -88,11 +88,7 @@ class Heard:
 
     def event(self, outcome: Outcome) -> dict[str, Any]:
         """Return what is added to the event of a failure: whom a redirect led to, and what a timeout leaves to tell."""
-        event: dict[str, Any] = {}
-        if 0 < self._redirected < len(self._requests) and outcome.status >= 300:
-            *_, (request, flow) = self._requests.values()
-            event["redirected_to"] = request.uri.decode("utf-8", "backslashreplace")
-            event["next_hop"] = f"{flow[0].decode().lower()}:{_place(flow)}"
+        event = self._redirection() if self._redirected and not 200 <= outcome.status < 400 else {}
         if outcome.name != "timeout":
             return event
         strays = [{"count": count, "reason": why, "from": where} for (why, where), count in self._strays.items()]
@@ -100,6 +96,17 @@ class Heard:
         heard = {"provisional": self._provisional, "strays": strays, "troubles": troubles}
         heard = {name: value for name, value in heard.items() if value}
         return {**event, "heard": heard} if heard else event
+
+    def _redirection(self) -> dict[str, Any]:
+        """Return whom the last 3xx led to: the next request's URI, or for a 305 its flow, or what led to no request."""
+        requests = list(self._requests.values())
+        (first, _), (last, flow) = requests[0], requests[-1]
+        if self._redirected == len(self._requests):
+            contacts = b", ".join(self.final.all(b"contact"))
+            return {"redirected_to": contacts.decode("utf-8", "backslashreplace")}
+        next_hop = f"{flow[0].decode().lower()}:{_place(flow)}"
+        uri = last.uri.decode("utf-8", "backslashreplace")
+        return {"redirected_to": next_hop if last.uri == first.uri else uri, "next_hop": next_hop}
 
     def _why(self, message: Message) -> str:
         """Return why a message is no answer to a request of ours."""

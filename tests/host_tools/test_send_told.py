@@ -221,6 +221,20 @@ def test_a_failure_behind_a_redirect_names_whom_it_was_tried_with(command: str) 
     assert remedy(way(target=b"sip:a@b"), event).startswith(" (nobody listens at udp:127.0.0.1:7: ")
 
 
+def test_a_redirect_that_leads_to_no_request_is_named_too() -> None:
+    """R3261-8.1-12: to a name without an address; a 305 names the proxy; a 302 once more changes nothing"""
+    moved = answer(REQUEST, "302 Moved").replace(b"\r\nVia", b"\r\nContact: <sip:x@nobody.invalid>\r\nVia", 1)
+    heard = Heard()
+    heard.sent(REQUEST, FLOW)
+    heard.came(moved, FLOW)
+    failed = UNANSWERED._replace(name="failed", status=503)
+    assert heard.event(failed) == {"redirected_to": "<sip:x@nobody.invalid>"}
+    assert heard.event(failed._replace(status=302)) == heard.event(failed._replace(name="delivered", status=200)) == {}
+    heard.sent(REQUEST.replace(b"z9hG4bKabc", b"z9hG4bKabd"), (b"TCP", b"192.0.2.9", 5060))
+    heard.came(moved, FLOW)
+    assert heard.event(failed) == dict.fromkeys(("redirected_to", "next_hop"), "tcp:192.0.2.9:5060")
+
+
 @pytest.mark.parametrize("command", ["send", "ask"])
 def test_a_warning_says_more_of_a_refusal(command: str) -> None:
     """RFC 3261 section 20.43"""
