@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from tests.dns_server import closed_port
 from tests.host_tools.peers import PATIENCE, answer, header, message, read_messages, sipmote
 from tests.host_tools.virtual import virtual_board
+from tests.interop.kamailio import Registrar
+from tests.interop.peers import free_port
+from tests.interop.test_kamailio import reachable
 from tests.sip_peer import Peer
 from tests.tools import Tool
 
@@ -213,3 +217,21 @@ def test_a_board_answers_who_may_ask(tmp_path: Path) -> None:
                 assert sipmote("ask", board, "status", "--from", "sip:desk@127.0.0.1")[:2] == (0, "ok, 81 C\n")
                 code, _, err = sipmote("ask", board, "status", "--from", "sip:stranger@127.0.0.1")
                 assert code == 4 and "its allow" in err and "--from" in err
+
+
+def test_of_all_that_a_server_brings_the_one_who_was_asked_answers(tmp_path: Path) -> None:
+    """R3261-19-1: behind a proxy, where everybody's messages come from the same place"""
+    with ExitStack() as ends:
+        proxy = ends.enter_context(Registrar(tmp_path)).uri()
+        users = [ends.enter_context(reachable(tmp_path, name, proxy, "--interactive")) for name in ("boiler", "carl")]
+        boiler, carl = users
+        port = free_port()
+        here = (f"sip:me@127.0.0.1:{port}", "--bind", f"udp:127.0.0.1:{port}", "--timeout", "20")
+        tool = Tool("ask", "sip:boiler@interop.test", "status", "--proxy", proxy, "--from", *here)
+        ends.callback(tool.stop)
+        assert boiler.wait_for(event="message")["body"] == "status"
+        carl.type(f"{here[0]} lunch?")
+        assert carl.wait_for(event="outcome")["status"] == 480
+        boiler.type(f"{here[0]} 81 C")
+        assert tool.wait_for(event="answer")["body"] == "81 C"
+        assert tool.wait() == 0
