@@ -156,8 +156,7 @@ class Sender:
         """
         order = self._order
         text = order.content.prepare(order.text)
-        around = order.content.reserve(sender)
-        bodies, compact = self._fit(text, order.budget, sender, around)
+        bodies, compact = self._fit(text, order.budget, sender, order.content.reserve(sender))
         parts = Parts(text, bodies, order.budget)
         results: list[Result] = []
         while parts.left:
@@ -168,7 +167,7 @@ class Sender:
             results.append((code, event))
             if code in (DELIVERED, ACCEPTED):
                 parts.taken += 1
-                room = BUDGET - self._heard.head_octets() - around
+                room = BUDGET - self._heard.head_octets() - order.content.around(sender)
                 if any(len(body) > room for body in parts.left):
                     parts.recut(room)
             if len(parts.bodies) > 1:

@@ -85,11 +85,14 @@ class Content:
         fallback = {"fallback": (self._type, text)} if self._is_cpim else {}
         return {"content_type": content_type, "body": body, **fallback}
 
+    def around(self, sender: bytes) -> int:
+        """Return the octets that come to those of a text in the body."""
+        return len(self.of(b"x" * _LONG, sender, b"0" * 20, True)["body"]) - _LONG
+
     def reserve(self, sender: bytes) -> int:
-        """Return the octets that come to those of a text."""
-        around = len(self.of(b"x" * _LONG, sender, b"0" * 20, True)["body"]) - _LONG
+        """Return the octets that come to those of a text in all."""
         is_dated = self._signs and not self._expires  # with Expires it is counted already
-        return around + (_DATE if is_dated else 0)
+        return self.around(sender) + (_DATE if is_dated else 0)
 
 
 def _no_headers(message_id: bytes) -> bytes:
