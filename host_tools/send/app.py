@@ -19,7 +19,7 @@ from sipmote.inbox.received import describe
 from sipmote.send.content import Content, joins
 from sipmote.send.heard import Heard
 from sipmote.send.outcomes import ACCEPTED, DELIVERED, REFUSED, Result, as_text, read, remedy, unreachable
-from sipmote.send.parts import Parts, in_words
+from sipmote.send.parts import Parts, which_of
 from sipmote.send.way import Way
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event
@@ -256,4 +256,4 @@ def _taken(codes: Sequence[int], parts: int) -> str:
     """Return for people which of several parts were taken, given the exit codes of those that were tried."""
     numbers = [number for number, code in enumerate(codes, 1) if code in (DELIVERED, ACCEPTED)]
     verb = "went to a server" if any(codes[number - 1] == ACCEPTED for number in numbers) else "arrived"
-    return f"{in_words(numbers, parts)} {verb}" if parts > 1 else ""
+    return f"{which_of(numbers, parts)} {verb}" if parts > 1 else ""

@@ -49,7 +49,7 @@ def _without_number(body: bytes) -> bytes:
     return body.partition(b") ")[2]
 
 
-def in_words(numbers: Sequence[int], count: int) -> str:
+def which_of(numbers: Sequence[int], count: int) -> str:
     """Return for people which of several parts these are, e.g. "parts 1 and 2 of 5"."""
     if not numbers:
         return f"none of {count} parts"

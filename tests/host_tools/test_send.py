@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from sipmote.send.content import content_type
+from sipmote.send.parts import Parts, which_of
 from tests.dns_server import closed_port
 from tests.host_tools.peers import PATIENCE, Peer, Running, answer, header, inbox, sipmote
 from tests.sip_peer import Peer as SipPeer
@@ -188,6 +189,26 @@ def test_the_parts_behind_one_that_fits_are_cut_anew_too() -> None:
             taken.append(request.body)
         assert (running.wait(), running.errors) == (0, b"")
     assert taken[-1].startswith(b"(%d/%d) " % (len(taken), len(taken)))
+
+
+def test_what_is_left_of_a_text_is_cut_with_the_numbers_going_on() -> None:
+    """R3428-8.2: a last part that needs no cut, text that looks like a number, no room at all, policies that cut not"""
+    text = b"x" * 20 + b"(1/2) y" + b"z" * 13
+    parts = Parts(text, [b"(1/2) " + text[:20], b"(2/2) " + text[20:]], "split")
+    parts.taken = 1
+    assert parts.recut(30) and parts.left == [b"(2/2) " + text[20:]]
+    assert not parts.recut(12) and parts.left == [b"(2/2) " + text[20:]]
+    assert parts.recut(26) and all(len(body) <= 26 for body in parts.left)
+    assert parts.bodies[0] == b"(1/2) " + text[:20] and _pieces(parts.bodies) == text.decode()
+    whole = Parts(text, [text], "truncate")
+    assert whole.recut(20) and whole.left == [text[:17] + "…".encode()]
+    assert not Parts(text, [text], "compact").recut(20)
+    assert [which_of(numbers, 9) for numbers in ([1, 2, 3], [1, 3, 4], [2], [])] == [
+        "parts 1 to 3 of 9",
+        "parts 1, 3 and 4 of 9",
+        "part 2 of 9",
+        "none of 9 parts",
+    ]
 
 
 def test_a_text_that_may_not_be_cut_says_by_how_much_it_is_over() -> None:
