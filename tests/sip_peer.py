@@ -73,13 +73,17 @@ class Peer:
     def answer(self, status: int, fields: bytes = b"") -> Message:
         """Answer the next request and return it; from_port is where it came from."""
         request, address = self.receive()
+        self.reply(request, address, status, fields)
+        return request
+
+    def reply(self, request: Message, address: tuple[str, int], status: int, fields: bytes = b"") -> None:
+        """Answer a request that receive() has returned."""
         assert request.method == b"MESSAGE", request.data
         copied = [b"%s: %s\r\n" % (name, request.get(name)) for name in (b"via", b"from", b"to", b"call-id", b"cseq")]
         response = b"SIP/2.0 %d X\r\n%s%sContent-Length: 0\r\n\r\n" % (status, b"".join(copied), fields)
         self._answered[request.get(b"via")] = response
         self._socket.sendto(response, address)
         self.from_port = address[1]
-        return request
 
     def silent(self) -> bool:
         """Has nothing come that nobody has read?"""

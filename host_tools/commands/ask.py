@@ -3,13 +3,12 @@
 import argparse
 import asyncio
 import os
-import threading
 
-from sipmote.agent.errors import AgentError, UsageError
+from sipmote.agent.errors import AgentError
 from sipmote.console import Output, complain
-from sipmote.people import account
-from sipmote.send.app import USAGE
-from sipmote.send.ask import Question, ask
+from sipmote.send import way
+from sipmote.send.ask import ask
+from sipmote.send.outcomes import USAGE
 from sipmote.sip import arguments
 
 _TIMEOUT_S = 15.0
@@ -29,63 +28,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="sender",
         metavar="URI",
         help="who asks: a board takes commands from the addresses in its allow, or else its to (default: sip:LOGIN@"
-        "this host; with --user NAME sip:NAME@ the host in URI)",
+        "this host; with --user NAME sip:NAME@ the host in URI); the answer goes there: --proxy or who is asked has to "
+        "reach it",
     )
-    arguments.add_login(parser)
-    parser.add_argument(
-        "--proxy",
-        metavar="URI",
-        help="the server to send it to first; the answer comes back if that server, or the one who is asked, can reach "
-        "the address in --from",
-    )
-    parser.add_argument("--transport", choices=("udp", "tcp", "tls"), default="udp", help="if the URI names none")
     parser.add_argument(
         "--timeout", type=float, default=_TIMEOUT_S, metavar="S", help="seconds for it all (default: %(default)g)"
     )
-    parser.add_argument(
-        "--bind",
-        action="append",
-        type=arguments.bind,
-        metavar="udp|tcp:HOST:PORT",
-        help="the address to ask from, and to be answered at (default: any)",
-    )
-    arguments.add_trace(parser)
-    arguments.add_tls(parser)
-    arguments.add_dns(parser)
+    way.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask, wait, print."""
     try:
-        question = _question(args)
+        zones = arguments.take_zones(args)
+        asked = way.read_way(args, args.sender, zones)
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            return runner.run(ask(question, Output(args.json)))
+            return runner.run(ask(asked, os.fsencode(args.text), Output(args.json)))
     except AgentError as error:
         complain(str(error))
         return USAGE
-
-
-def _question(args: argparse.Namespace) -> Question:
-    if not 0 < args.timeout < threading.TIMEOUT_MAX:
-        raise UsageError(f"--timeout {args.timeout:g}: seconds above 0 were expected")
-    zones = arguments.take_zones(args)
-    credentials = arguments.credentials(args)
-    target = os.fsencode(args.uri)
-    proxy = arguments.uri("--proxy", args.proxy)
-    sender = arguments.uri("--from", args.sender)
-    if sender is None and credentials:
-        sender = account(credentials[0][1], target, proxy)
-    return Question(
-        target=target,
-        text=os.fsencode(args.text),
-        sender=sender,
-        proxy=proxy,
-        transport=args.transport.upper().encode(),
-        timeout_s=args.timeout,
-        binds=args.bind or (),
-        credentials=credentials,
-        tls=arguments.tls(args),
-        dns=args.dns,
-        wires=arguments.trace(args),
-        zones=zones,
-    )

@@ -4,17 +4,17 @@ import argparse
 import asyncio
 import os
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 from sipmote.agent.budget import POLICIES
-from sipmote.agent.errors import AgentError, UsageError
+from sipmote.agent.errors import AgentError
 from sipmote.console import Output, complain
 from sipmote.errors import ToolError
-from sipmote.people import account
-from sipmote.send.app import USAGE, Order, send
-from sipmote.send.content import Content
+from sipmote.send import way
+from sipmote.send.app import Order, send
+from sipmote.send.content import Content, content_type
 from sipmote.send.fields import further_fields
+from sipmote.send.outcomes import USAGE
 from sipmote.sip import arguments
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
@@ -40,9 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="who it is from, e.g. '\"Boiler 3\" <sip:boiler@example.org>' (default: sip:LOGIN@this host, LOGIN being "
         "your name at this computer; with --user NAME sip:NAME@ the host in URI)",
     )
-    arguments.add_login(parser)
-    parser.add_argument("--proxy", metavar="URI", help="the server to send it to first, e.g. sip:192.0.2.1")
-    parser.add_argument("--transport", choices=("udp", "tcp", "tls"), default="udp", help="if the URI names none")
     parser.add_argument("--expires", type=int, metavar="S", help="seconds after which it is no longer of interest")
     parser.add_argument("--subject", metavar="S")
     parser.add_argument(
@@ -92,12 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="what to do with a text that makes the request longer than 1300 octets (default: %(default)s)",
     )
-    parser.add_argument(
-        "--bind", action="append", type=arguments.bind, metavar="udp|tcp:HOST:PORT", help="the address to send from"
-    )
-    arguments.add_trace(parser)
-    arguments.add_tls(parser)
-    arguments.add_dns(parser)
+    way.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,41 +106,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _order(args: argparse.Namespace) -> Order:
     zones = arguments.take_zones(args)
-    credentials = arguments.credentials(args)
-    if args.timeout is not None and not 0 < args.timeout < threading.TIMEOUT_MAX:
-        raise UsageError(f"--timeout {args.timeout:g}: seconds above 0 were expected")
     display, sender = arguments.address("--from", args.sender)
     sender, writer = _protection(args, sender)
-    target = os.fsencode(args.uri)
     subject = None if args.subject is None else os.fsencode(args.subject)
     notify = args.notify or args.wait > 0
-    content_type = os.fsencode(args.content_type)
-    sender_uri = arguments.uri("--from", sender)
-    proxy = arguments.uri("--proxy", args.proxy)
-    if sender_uri is None and credentials:  # a server that knows us by this name
-        sender_uri = account(credentials[0][1], target, proxy)
+    to, kind = os.fsencode(args.uri), content_type(args.content_type)
     return Order(
-        target=target,
-        text=sys.stdin.buffer.read() if args.text == "-" else os.fsencode(args.text),
-        content=Content(target, content_type, subject, args.expires, args.cpim, notify, bool(args.sign), writer),
-        sender=sender_uri,
+        fields=further_fields(args.header),
+        content=Content(to, kind, subject, args.expires, args.cpim, notify, bool(args.sign), writer),
         display=display,
-        proxy=proxy,
-        transport=args.transport.upper().encode(),
         expires=args.expires,
         subject=None if args.encrypt_to else subject,
-        fields=further_fields(args.header),
         budget=args.budget,
         notifies=notify,
         wait_s=args.wait,
-        timeout_s=args.timeout,
         protects=writer is not None,
-        binds=args.bind or (),
-        credentials=credentials,
-        tls=arguments.tls(args),
-        dns=args.dns,
-        wires=arguments.trace(args),
-        zones=zones,
+        way=way.read_way(args, sender, zones),
+        text=sys.stdin.buffer.read() if args.text == "-" else os.fsencode(args.text),
     )
 
 

@@ -10,91 +10,68 @@ from typing import Any
 from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError
 from sipmote.agent.events import Outcome
-from sipmote.agent.headers.delta import retry_after_s
 from sipmote.agent.notices import Dropped, Provisional
+from sipmote.agent.request import BUDGET
 from sipmote.agent.uas import MessageReceived
-from sipmote.agent.uri import bracketed, parse_uri
-from sipmote.agent.user_agent import UserAgent
+from sipmote.agent.uri import parse_uri
 from sipmote.console import Output
 from sipmote.inbox.received import describe
-from sipmote.people import user_name
 from sipmote.send.content import Content, joins
-from sipmote.send.heard import Heard, in_words
-from sipmote.sip.clock import wall_clock
-from sipmote.sip.places import Bind, Wire, Zones
-from sipmote.sip.reader import Message
-from sipmote.sip.reasons import reason_of
+from sipmote.send.heard import Heard
+from sipmote.send.outcomes import ACCEPTED, DELIVERED, REFUSED, Result, as_text, read, remedy, unreachable
+from sipmote.send.parts import Parts, which_of
+from sipmote.send.way import Way
 from sipmote.sip.resolver import Resolver
-from sipmote.sip.shell import Answer, Event, Shell
-from sipmote.sip.tls import Tls
+from sipmote.sip.shell import Answer, Event
 
-DELIVERED, USAGE, ACCEPTED, REFUSED, UNANSWERED = 0, 2, 3, 4, 5  # exit codes
-_CODES = {"delivered": DELIVERED, "accepted": ACCEPTED, "timeout": UNANSWERED}
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML)
 _MORE_TO_COME = ("processed", "stored")  # of what a notification may say: on its way still
 _OK: Answer = (200, b"")
 _BAD_USE_OF_THE_SENDER: Answer = (480, b"")  # for a MESSAGE that comes here while we wait for our answer
-_HINTS = {
-    415: " (no S/MIME is read there)",
-    493: " (--encrypt-to is not a certificate of the key there, or signer, date or type of what is inside is refused)",
-}
-
 _NO_CPIM = "the recipient takes no message/cpim, which is what asks for one"
-
-Result = tuple[int, dict[str, Any]]  # exit code and event
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """What is to be sent, and how.
 
-    target, sender, proxy: URIs; no sender: who is at this computer. display: his name, in its quotes. fields: further
-    header lines. subject: of the header field. notifies: is content to ask for a notification? wait_s: seconds to wait
-    for it. timeout_s: seconds for it all, None for those of the protocol. protects: is content S/MIME? wires: who sees
-    the messages. zones: of link-local addresses. The others as UserAgent takes them.
+    display: the sender's name, in its quotes. fields: further header lines. subject: of the header field. notifies: is
+    content to ask for a notification? wait_s: seconds to wait for it. protects: is content S/MIME? The others as
+    UserAgent takes them.
     """
 
-    target: bytes
+    way: Way
     text: bytes
     content: Content
-    sender: bytes | None
     display: bytes | None
-    proxy: bytes | None
-    transport: bytes
     expires: int | None
     subject: bytes | None
     fields: bytes
     budget: str
     notifies: bool
     wait_s: float
-    timeout_s: float | None
     protects: bool
-    binds: Sequence[Bind]
-    credentials: tuple[tuple[bytes, bytes, bytes], ...]
-    tls: Tls
-    dns: tuple[str, int] | None
-    wires: Sequence[Wire]
-    zones: Zones
 
 
 async def send(order: Order, output: Output) -> int:
     """Send a message and say what became of it; returns the exit code. Raises AgentError for what can't be sent."""
-    resolver = Resolver(order.transport, order.dns)
+    way = order.way
+    resolver = Resolver(way.transport, way.dns)
     report = Report(order, output)
     try:
-        server = await asyncio.wait_for(_im_server(order, resolver), order.timeout_s)
+        server = await asyncio.wait_for(_im_server(way, resolver), way.timeout_s)
         sender = Sender(order, report, resolver, server)
         try:
             return await sender.send()
         finally:
             await sender.close()
     except OSError as error:
-        return report.unreachable(error)
+        return report.result(*unreachable(error))
 
 
-async def _im_server(order: Order, resolver: Resolver) -> bytes | None:
+async def _im_server(way: Way, resolver: Resolver) -> bytes | None:
     """Return the SIP URI for an im: one that is the first hop, None for none and for other URIs."""
-    first_hop = parse_uri(order.proxy or order.target)
+    first_hop = parse_uri(way.proxy or way.target)
     return await resolver.im_server(first_hop) if first_hop.scheme == b"im" else None
 
 
@@ -104,17 +81,6 @@ class Report:
     def __init__(self, order: Order, output: Output) -> None:
         self._order = order
         self._output = output
-
-    def read(self, outcome: Outcome, trouble: str, heard: Heard) -> Result:
-        """Return what an outcome means; trouble: why its flow failed; heard: what came meanwhile."""
-        code = UNANSWERED if trouble else _CODES.get(outcome.name, REFUSED)
-        reason = trouble or outcome.reason.decode("utf-8", "backslashreplace")
-        event = {"event": outcome.name, "status": outcome.status, "reason": reason}
-        event |= {"call_id": outcome.call_id.decode(), **heard.event(outcome)}
-        if 300 <= outcome.status < 400 and heard.contacts():
-            event["contact"] = heard.contacts()
-        pause_s = retry_after_s(outcome.retry_after)
-        return code, {**event, "retry_after": pause_s} if pause_s else event
 
     def provisional(self, event: Provisional) -> None:
         """Somebody has our request and works on it: what programs may show, and people need not read."""
@@ -126,45 +92,17 @@ class Report:
         """One of several parts has its outcome, which people need not read either."""
         self._output.say({**event, "event": "part", "outcome": event["event"], "part": number})
 
-    def unreachable(self, error: OSError) -> int:
-        """There is no way to the first hop; returns the exit code."""
-        self.result(UNANSWERED, {"event": "failed", "status": 503, "reason": reason_of(error), "call_id": None})
-        return UNANSWERED
-
-    def result(self, code: int, event: dict[str, Any]) -> None:
-        """Say what came of it all."""
-        status = "" if code == UNANSWERED else f"{event['status']} "  # nobody has answered with it
-        text = f"{event['event']}: {status}{event['reason']}"
-        if "retry_after" in event:
-            text += f", try again in {event['retry_after']} s"
+    def result(self, code: int, event: dict[str, Any], taken: str = "") -> int:
+        """Say what came of it all; returns the exit code. taken: which of several parts were, for people."""
+        order = self._order
+        text = as_text(order.way, code, event)
         if "no_notification" in event:
             text += f"; no notification: {event['no_notification']}"
-        if event["event"] in ("delivered", "accepted"):
+        if code in (DELIVERED, ACCEPTED):
             self._output.say(event, text)
         else:
-            self._output.warn(f"{os.fsdecode(self._order.target)}: {text}{self._remedy(event)}", event)
-
-    def _remedy(self, event: dict[str, Any]) -> str:
-        """Return what a person can do about a failure that doesn't say so itself."""
-        order = self._order
-        first_hop = os.fsdecode(order.proxy or order.target)
-        if event["status"] in (401, 407):
-            return " (check the name and the password)" if order.credentials else " (add --user NAME)"
-        if event["status"] == 403:
-            return " (a board takes commands from the addresses in its allow, or else its to: name one with --from)"
-        if order.protects and event["status"] in _HINTS:
-            return _HINTS[event["status"]]
-        if event["reason"] == "Invalid argument" and "[fe80:" in first_hop.lower():
-            return " (a link-local address needs its interface, as in [fe80::1%eth0])"
-        if "contact" in event:
-            return f" (it names {event['contact']}: try that yourself, or name a proxy that can with --proxy)"
-        if "heard" in event:
-            return f" ({in_words(event['heard'])})"
-        if event["event"] == "timeout":
-            return f" (check host, port and transport of {first_hop}, and that nothing between filters them)"
-        if event["reason"] == "connection refused":
-            return f" (nobody listens at {first_hop}: check port and transport, or start the server)"
-        return ""
+            self._output.warn(text + remedy(order.way, event, order.protects) + (taken and f"; {taken}"), event)
+        return code
 
 
 class Sender:
@@ -174,44 +112,29 @@ class Sender:
         """Open nothing yet, within the running loop. Raises AgentError for what can't be sent as it is."""
         self._order = order
         self._report = report
-        self._first_hop = parse_uri(im_server or order.proxy or order.target)
-        self._ua = UserAgent(
-            order.sender or b"sip:%s@localhost" % user_name(),
-            b"localhost",
-            os.urandom,
-            proxy=order.proxy,
-            transport=order.transport,
-            accept=_ACCEPT,
-            clock=wall_clock(),
-            credentials=order.credentials,
-            reader=Message,
-            resolve_im={order.target: im_server}.get,
-        )
+        way = order.way
+        self._first_hop = parse_uri(im_server or way.proxy or way.target)
+        self._ua = way.user_agent(_ACCEPT, resolve_im={way.target: im_server}.get)
         self._options = {"expires": order.expires, "subject": order.subject}
         self._options |= {"display": order.display, "fields": order.fields}
         self._fit(b"", "refuse", self._ua.aor)  # says what is wrong before anything is opened
         self._heard = Heard()
-        wires = (self._heard, *order.wires)
-        self._shell = Shell(
-            self._ua, self, order.tls, resolver, im_server or order.proxy, wires=wires, zones=order.zones
-        )
-        self._until = None if order.timeout_s is None else asyncio.get_running_loop().time() + order.timeout_s
+        self._shell = way.shell(self._ua, self, resolver, im_server or way.proxy, self._heard)
+        self._until = None if way.timeout_s is None else asyncio.get_running_loop().time() + way.timeout_s
         self._outcome: asyncio.Future[tuple[Outcome, str]]
         # by Call-ID, which is the Message-ID, too: what a notification said
         self._told: dict[str | None, asyncio.Future[str]] = {}
 
     async def send(self) -> int:
         """Send it; returns the exit code. Raises AgentError, and OSError when there is no way to the first hop."""
-        order = self._order
-        await self._shell.open(order.binds)
+        way = self._order.way
+        await self._shell.open(way.binds)
         host = await asyncio.wait_for(self._shell.reach(self._first_hop), self._left())
-        sender = order.sender or b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
-        text = order.content.prepare(order.text)
-        bodies, compact = self._fit(text, order.budget, sender, order.content.reserve(sender))
-        results = await self._wait(await self._send_parts(bodies, compact, sender), sender)
+        sender = way.sender_at(host)
+        results = await self._wait(await self._send_parts(sender), sender)
         worst = max(code for code, _ in results)
-        self._report.result(worst, next(event for code, event in reversed(results) if code == worst))
-        return worst
+        event = next(event for code, event in reversed(results) if code == worst)
+        return self._report.result(worst, event, _taken([code for code, _ in results], event.get("parts", 1)))
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -224,17 +147,32 @@ class Sender:
     def _fit(self, text: bytes, policy: str, sender: bytes, reserve: int = 0) -> tuple[list[bytes], bool]:
         content_type = self._order.content.of(b"", sender, b"")["content_type"]
         options = {**self._options, "content_type": content_type, "sender": sender, "reserve": reserve}
-        return self._ua.fit(self._order.target, text, policy, joins=joins, **options)
+        return self._ua.fit(self._order.way.target, text, policy, joins=joins, **options)
 
-    async def _send_parts(self, bodies: Sequence[bytes], compact: bool, sender: bytes) -> list[Result]:
-        """Send the parts until one isn't taken."""
+    async def _send_parts(self, sender: bytes) -> list[Result]:
+        """Send the parts until one isn't taken.
+
+        The text is cut with a guess of how long the answer to a challenge gets. What turns out not to fit is cut anew.
+        """
+        order = self._order
+        text = order.content.prepare(order.text)
+        bodies, compact = self._fit(text, order.budget, sender, order.content.reserve(sender))
+        parts = Parts(text, bodies, order.budget)
         results: list[Result] = []
-        for number, text in enumerate(bodies, 1):
-            code, event = await self._send_part(text, compact, sender)
-            if len(bodies) > 1:
-                event["parts"] = len(bodies)
-                self._report.part(number, event)
+        while parts.left:
+            body = parts.left[0]
+            code, event = await self._send_part(body, compact, sender)
+            if "over" in event and parts.recut(len(body) - event["over"]):
+                continue
             results.append((code, event))
+            if code in (DELIVERED, ACCEPTED):
+                parts.taken += 1
+                room = BUDGET - self._heard.head_octets() - order.content.around(sender)
+                if any(len(body) > room for body in parts.left):
+                    parts.recut(room)
+            if len(parts.bodies) > 1:
+                event["parts"] = len(parts.bodies)
+                self._report.part(len(results), event)
             if code not in (DELIVERED, ACCEPTED):
                 break
         return results
@@ -245,13 +183,16 @@ class Sender:
         self._outcome = loop.create_future()
         self._told[call_id.decode()] = loop.create_future()
         options = {**self._options, "compact": compact, **order.content.of(text, sender, call_id)}
-        send = self._shell.send(call_id, order.target, sender=sender, **options)
-        await asyncio.wait_for(send, self._left())
+        send = self._shell.send(call_id, order.way.target, sender=sender, **options)
+        try:
+            await asyncio.wait_for(send, self._left())
+        except OSError as error:
+            return unreachable(error)
         await asyncio.wait((self._outcome,), timeout=self._left())
         if not self._outcome.done():
-            reason = f"no final response in {order.timeout_s:g} s".encode()
+            reason = f"no final response in {order.way.timeout_s:g} s".encode()
             self._outcome.set_result((Outcome(call_id, "timeout", 408, reason, None), ""))
-        code, event = self._report.read(*self._outcome.result(), self._heard)
+        code, event = read(*self._outcome.result(), self._heard)
         if code == ACCEPTED and order.notifies and not order.protects and self._heard.sent_as() != imdn.CPIM:
             event |= {"notification": None, "no_notification": _NO_CPIM}
         return code, event
@@ -309,3 +250,10 @@ class Sender:
             self._report.provisional(event)
         elif type(event) is Dropped:
             self._heard.told(event)
+
+
+def _taken(codes: Sequence[int], parts: int) -> str:
+    """Return for people which of several parts were taken, given the exit codes of those that were tried."""
+    numbers = [number for number, code in enumerate(codes, 1) if code in (DELIVERED, ACCEPTED)]
+    verb = "went to a server" if any(codes[number - 1] == ACCEPTED for number in numbers) else "arrived"
+    return f"{which_of(numbers, parts)} {verb}" if parts > 1 else ""

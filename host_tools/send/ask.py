@@ -4,67 +4,37 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError
+from sipmote.agent.escapes import unescape
 from sipmote.agent.events import Outcome
+from sipmote.agent.notices import Dropped, Provisional
 from sipmote.agent.uas import MessageReceived
-from sipmote.agent.uri import bracketed, parse_uri
-from sipmote.agent.user_agent import UserAgent
+from sipmote.agent.uri import parse_uri
 from sipmote.console import Lines, Output
 from sipmote.inbox.received import Received, describe
-from sipmote.people import person, user_name
-from sipmote.send.app import ACCEPTED, DELIVERED, REFUSED, UNANSWERED
-from sipmote.sip.clock import wall_clock
-from sipmote.sip.places import Bind, Flow, Wire, Zones, same_host
-from sipmote.sip.reader import Message
-from sipmote.sip.reasons import reason_of
+from sipmote.send.heard import Heard
+from sipmote.send.outcomes import ACCEPTED, DELIVERED, Result, as_text, read, remedy, unreachable
+from sipmote.send.way import Way
+from sipmote.sip.places import Flow, same_host
 from sipmote.sip.resolver import Resolver
-from sipmote.sip.shell import Answer, Event, Shell
-from sipmote.sip.tls import Tls
+from sipmote.sip.shell import Answer, Event
 
 _ACCEPT = (b"text/*", imdn.CPIM)
 _OK: Answer = (200, b"")
 _NOBODY_HERE: Answer = (480, b"")
-_REMEDIES = {
-    401: "check --user and the password",
-    403: "a board takes commands from the addresses in its allow, or else its to: name one of them with --from",
-    404: "check what stands before the @",
-    407: "check --user and the password",
-    408: "check host, port and transport, and that nothing between filters them",
-}
+_MOST = 4  # others that are named
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked. target, sender, proxy: URIs; no sender: who is at this computer. timeout_s: seconds for it all.
-
-    The others as UserAgent and Shell take them.
-    """
-
-    target: bytes
-    text: bytes
-    sender: bytes | None
-    proxy: bytes | None
-    transport: bytes
-    timeout_s: float
-    binds: Sequence[Bind]
-    credentials: tuple[tuple[bytes, bytes, bytes], ...]
-    tls: Tls
-    dns: tuple[str, int] | None
-    wires: Sequence[Wire]
-    zones: Zones
-
-
-async def ask(question: Question, output: Output) -> int:
+async def ask(way: Way, text: bytes, output: Output) -> int:
     """Ask, and say the answer or why there is none; returns the exit code. Raises AgentError for what can't be sent."""
-    asker = Asker(question, output)
+    asker = Asker(way, text, output)
     try:
         return await asker.ask()
     except OSError as error:
-        return asker.say_failure("failed", 503, reason_of(error), UNANSWERED)
+        return asker.say_failure(*unreachable(error))
     finally:
         await asker.close()
 
@@ -72,40 +42,32 @@ async def ask(question: Question, output: Output) -> int:
 class Asker:
     """The application behind the shell."""
 
-    def __init__(self, question: Question, output: Output) -> None:
+    def __init__(self, way: Way, text: bytes, output: Output) -> None:
         """Open nothing yet, within the running loop. Raises AgentError for a URI that won't do."""
-        self._question = question
+        self._way = way
+        self._text = text
         self._output = output
-        self._resolver = Resolver(question.transport, question.dns)
-        self._ua = UserAgent(
-            question.sender or b"sip:%s@localhost" % user_name(),
-            b"localhost",
-            os.urandom,
-            proxy=question.proxy,
-            transport=question.transport,
-            accept=_ACCEPT,
-            clock=wall_clock(),
-            credentials=question.credentials,
-            reader=Message,
-        )
-        wires, zones = question.wires, question.zones
-        self._shell = Shell(self._ua, self, question.tls, self._resolver, question.proxy, wires=wires, zones=zones)
+        self._resolver = Resolver(way.transport, way.dns)
+        self._ua = way.user_agent(_ACCEPT)
+        self._heard = Heard()
+        self._shell = way.shell(self._ua, self, self._resolver, way.proxy, self._heard)
         loop = asyncio.get_running_loop()
+        self._call_id = self._ua.new_call_id()
         self._outcome: asyncio.Future[tuple[Outcome, str]] = loop.create_future()
         self._answer: asyncio.Future[Received] = loop.create_future()
         self._flows: Sequence[Flow] = ()  # where the question may have gone
+        self._others: dict[str, None] = {}  # who wrote meanwhile, and not in answer
 
     async def ask(self) -> int:
         """Send the question and wait; returns the exit code. Raises OSError when there is no way to the first hop."""
-        question = self._question
-        first_hop = parse_uri(question.proxy or question.target)
-        await self._shell.open(question.binds)
-        self._flows = await self._resolver.flows(first_hop)
-        host = await self._shell.reach(first_hop)
-        sender = question.sender or b"sip:%s@%s" % (user_name(), bracketed(host.encode()))
+        way = self._way
+        first_hop = parse_uri(way.proxy or way.target)
+        await self._shell.open(way.binds)
         try:
-            async with asyncio.timeout(question.timeout_s):
-                await self._shell.send(self._ua.new_call_id(), question.target, question.text, sender=sender)
+            async with asyncio.timeout(way.timeout_s):
+                self._flows = await self._resolver.flows(first_hop)
+                host = await self._shell.reach(first_hop)
+                await self._shell.send(self._call_id, way.target, self._text, sender=way.sender_at(host))
                 return await self._wait()
         except TimeoutError:
             return self._say_silence()
@@ -115,39 +77,41 @@ class Asker:
         waited: list[asyncio.Future[Any]] = [self._outcome, self._answer]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not self._answer.done():
-            outcome, trouble = self._outcome.result()
-            if outcome.name not in ("delivered", "accepted"):
-                reason = trouble or outcome.reason.decode("utf-8", "backslashreplace")
-                code = UNANSWERED if trouble or outcome.name == "timeout" else REFUSED
-                return self.say_failure(outcome.name, outcome.status, reason, code)
+            code, event = self._result()
+            if code not in (DELIVERED, ACCEPTED):
+                return self.say_failure(code, event)
         one = await self._answer
         text, _ = one.text()
-        self._output.say({**one.line(), "event": "answer"}, Lines(text if text is not None else repr(one.body)))
+        lines = text if text is not None else repr(one.body)
+        if _user_and_host(os.fsencode(one.sender)) != _user_and_host(self._way.target):
+            lines = f"{one.sender}:\n{lines}"
+        self._output.say({**one.line(), "event": "answer"}, Lines(lines))
         return DELIVERED
 
-    def say_failure(self, name: str, status: int, reason: str, code: int) -> int:
-        """Say why there will be no answer, and what can be done; returns the exit code.
+    def _result(self) -> Result:
+        return read(*self._outcome.result(), self._heard)
 
-        name, status: as in an Outcome, a status of 408 or 503 with UNANSWERED being nobody's.
-        """
-        remedy = _REMEDIES.get(status, "") if code == REFUSED or status == 408 else ""
-        if status in (401, 407) and not self._question.credentials:
-            remedy = "add --user NAME"
-        number = "" if code == UNANSWERED else f"{status} "
-        text = f"{os.fsdecode(self._question.target)}: {name}: {number}{reason}{remedy and f' ({remedy})'}"
-        self._output.warn(text, {"event": name, "status": status, "reason": reason})
+    def say_failure(self, code: int, event: dict[str, Any]) -> int:
+        """Say why there will be no answer, and what can be done; returns the exit code."""
+        self._output.warn(as_text(self._way, code, event) + remedy(self._way, event), event)
         return code
 
     def _say_silence(self) -> int:
         """Say that nothing came in time; returns the exit code."""
-        seconds = f"{self._question.timeout_s:g} s"
+        seconds = f"{self._way.timeout_s:g} s"
         if not self._outcome.done():
-            return self.say_failure("timeout", 408, f"no response in {seconds}", UNANSWERED)
-        outcome, _ = self._outcome.result()
-        text = f"{os.fsdecode(self._question.target)}: {outcome.name}, but no answer came in {seconds}"
-        remedy = "wait longer with --timeout; a board has none to a word that is no command of its: ask it for help"
-        event = {"event": "unanswered", "outcome": outcome.name, "status": outcome.status}
-        self._output.warn(f"{text} ({remedy})", event)
+            reason = f"no final response in {seconds}".encode()
+            self._outcome.set_result((Outcome(self._call_id, "timeout", 408, reason, None), ""))
+        code, event = self._result()
+        if code not in (DELIVERED, ACCEPTED):
+            return self.say_failure(code, event)
+        text = f"{os.fsdecode(self._way.target)}: {event['event']}, but no answer came in {seconds}"
+        help_text = "wait longer with --timeout; a board has none to a word that is no command of its: ask it for help"
+        event = {"event": "unanswered", "outcome": event["event"], "status": event["status"]}
+        if self._others:
+            event["others"] = list(self._others)
+            help_text = f"{', '.join(self._others)} wrote meanwhile, and was not asked"
+        self._output.warn(f"{text} ({help_text})", event)
         return ACCEPTED
 
     async def close(self) -> None:
@@ -157,13 +121,13 @@ class Asker:
     # What the shell tells
 
     def messages_received(self, batch: Sequence[MessageReceived]) -> Sequence[Answer]:
-        """Take the answer: from where the question went, or by its addressee; nobody else is heard here."""
+        """Take the answer of who was asked; nobody else is heard here."""
         return [self._take(event) for event in batch]
 
     def _take(self, event: MessageReceived) -> Answer:
-        is_there = any(same_host(flow[1], event.flow[1]) for flow in self._flows)
-        target = os.fsdecode(self._question.target)
-        if self._answer.done() or not (is_there or person(event.sender.decode("latin-1")) == person(target)):
+        if self._answer.done() or not self._is_asked(event.sender, event.flow):
+            if not self._answer.done() and len(self._others) < _MOST:
+                self._others[event.sender.decode("utf-8", "backslashreplace")] = None
             return _NOBODY_HERE
         try:
             one = describe(event, time.time())
@@ -174,7 +138,32 @@ class Asker:
         self._answer.set_result(one)
         return _OK
 
+    def _is_asked(self, sender: bytes, flow: Flow) -> bool:
+        """Is sender who was asked, or, at the host that the question went to, somebody who may be known as that there?
+
+        A board calls itself by its own address-of-record, whose host may be another name than the one that was asked;
+        its user part is what was asked for, or it would have answered 404. A server brings messages of many users. A
+        redirect asks somebody else.
+        """
+        try:
+            theirs = _user_and_host(sender)
+        except ParseError:
+            return False
+        asked = [_user_and_host(uri) for uri in (self._way.target, *self._heard.targets())]
+        if theirs in asked:
+            return True
+        is_there = any(same_host(one[1], flow[1]) for one in (*self._flows, *self._heard.flows()))
+        return is_there and (theirs[0] is None or any(user in (None, theirs[0]) for user, _ in asked))
+
     def happened(self, event: Event, trouble: str) -> None:
-        """The question has come to something."""
+        """The question has come to something, or to a sign that it will."""
         if type(event) is Outcome and not self._outcome.done():
             self._outcome.set_result((event, trouble))
+        elif type(event) in (Provisional, Dropped):
+            self._heard.told(event)
+
+
+def _user_and_host(uri: bytes) -> tuple[bytes | None, bytes]:
+    """Return what says who a URI is of, to be compared as RFC 3261 section 19.1.4 does; no user: None."""
+    parsed = parse_uri(uri)
+    return None if parsed.user is None else unescape(parsed.user), parsed.host

@@ -1,5 +1,7 @@
 """What goes out for a text: the text itself, or message/cpim around it, or S/MIME around either."""
 
+import os
+import re
 import time
 import unicodedata
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.errors import UsageError
 from sipmote.agent.uri import parse_uri
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
@@ -17,6 +20,17 @@ _JOINER = "\u200d"  # of emoji
 _SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _DATE = 36  # octets of a Date header field
 _LONG = 300  # octets of a text whose every length takes as much room as any's
+_TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
+_MEDIA_TYPE = re.compile(  # RFC 3261 section 25.1, media-type
+    rf"""{_TOKEN}/{_TOKEN}(?: *; *{_TOKEN}=(?:{_TOKEN}|"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*"))*"""
+)
+
+
+def content_type(text: str) -> bytes:
+    """Return a type of content as it goes into its header field; raises UsageError for what is none."""
+    if not _MEDIA_TYPE.fullmatch(text):
+        raise UsageError(f"--content-type {text!r}: TYPE/SUBTYPE was expected, such as text/plain or application/json")
+    return os.fsencode(text)
 
 
 class Content:
@@ -71,11 +85,14 @@ class Content:
         fallback = {"fallback": (self._type, text)} if self._is_cpim else {}
         return {"content_type": content_type, "body": body, **fallback}
 
+    def around(self, sender: bytes) -> int:
+        """Return the octets that come to those of a text in the body."""
+        return len(self.of(b"x" * _LONG, sender, b"0" * 20, True)["body"]) - _LONG
+
     def reserve(self, sender: bytes) -> int:
-        """Return the octets that come to those of a text."""
-        around = len(self.of(b"x" * _LONG, sender, b"0" * 20, True)["body"]) - _LONG
+        """Return the octets that come to those of a text in all."""
         is_dated = self._signs and not self._expires  # with Expires it is counted already
-        return around + (_DATE if is_dated else 0)
+        return self.around(sender) + (_DATE if is_dated else 0)
 
 
 def _no_headers(message_id: bytes) -> bytes:

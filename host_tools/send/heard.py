@@ -19,13 +19,15 @@ class Heard:
     """Sees what goes over the wire, and remembers of one message after the other what a timeout leaves to tell."""
 
     def __init__(self) -> None:
-        self._requests: dict[bytes, Message] = {}  # of the last Call-ID, by branch
+        self._requests: dict[bytes, tuple[Message, Flow]] = {}  # of the last Call-ID, by branch, the last one last
         self._call_id: bytes | None = None
         self._came = (Message(b""), "")  # the last that came, and from where
         self._begin_anew()
 
     def _begin_anew(self) -> None:
         self._requests.clear()
+        self.final = Message(b"")  # the last final response to the last one of them
+        self._redirected = 0  # requests until the last 3xx came, 0 without one
         self._provisional: dict[str, Any] | None = None
         self._strays: Counter[tuple[str, str]] = Counter()  # (why it is no answer, from where)
         self._troubles: dict[str, str] = {}  # place: what was wrong there
@@ -39,11 +41,16 @@ class Heard:
             if message.get(b"call-id") != self._call_id:
                 self._call_id = message.get(b"call-id")
                 self._begin_anew()
-            self._requests[_branch(message)] = message
+            self._requests[_branch(message)] = message, flow
 
     def came(self, data: bytes, flow: Flow) -> None:
         """This has come."""
-        self._came = (Message(data), _place(flow))
+        message = Message(data)
+        self._came = (message, _place(flow))
+        if message.status >= 200 and list(self._requests)[-1:] == [_branch(message)]:
+            self.final = message
+            if 300 <= message.status < 400:
+                self._redirected = len(self._requests)
 
     def failed(self, flow: Flow, text: str) -> None:
         """A flow has failed, and why; the message may go on by another one."""
@@ -63,21 +70,43 @@ class Heard:
 
     def sent_as(self) -> bytes:
         """Return the type and subtype that the last request went out with."""
-        *_, request = self._requests.values()
+        *_, (request, _) = self._requests.values()
         return media_type(request.get(b"content-type") or b"")
 
-    def contacts(self) -> str:
-        """Return the Contacts of the last response, for people."""
-        return ", ".join([value.decode("utf-8", "backslashreplace") for value in self._came[0].all(b"contact")])
+    def head_octets(self) -> int:
+        """Return the octets of the last request, without its body."""
+        *_, (request, _) = self._requests.values()
+        return request.body_at
+
+    def targets(self) -> list[bytes]:
+        """Return the Request-URIs of the requests of the last Call-ID."""
+        return [request.uri for request, _ in self._requests.values()]
+
+    def flows(self) -> list[Flow]:
+        """Return where they went."""
+        return [flow for _, flow in self._requests.values()]
 
     def event(self, outcome: Outcome) -> dict[str, Any]:
-        """Return what a timeout adds to its event: what was heard all the same."""
+        """Return what is added to the event of a failure: whom a redirect led to, and what a timeout leaves to tell."""
+        event = self._redirection() if self._redirected and not 200 <= outcome.status < 400 else {}
         if outcome.name != "timeout":
-            return {}
+            return event
         strays = [{"count": count, "reason": why, "from": where} for (why, where), count in self._strays.items()]
         troubles = [{"place": where, "reason": why} for where, why in self._troubles.items()]
         heard = {"provisional": self._provisional, "strays": strays, "troubles": troubles}
-        return {"heard": {name: value for name, value in heard.items() if value}} if any(heard.values()) else {}
+        heard = {name: value for name, value in heard.items() if value}
+        return {**event, "heard": heard} if heard else event
+
+    def _redirection(self) -> dict[str, Any]:
+        """Return whom the last 3xx led to: the next request's URI, or for a 305 its flow, or what led to no request."""
+        requests = list(self._requests.values())
+        (first, _), (last, flow) = requests[0], requests[-1]
+        if self._redirected == len(self._requests):
+            contacts = b", ".join(self.final.all(b"contact"))
+            return {"redirected_to": contacts.decode("utf-8", "backslashreplace")}
+        next_hop = f"{flow[0].decode().lower()}:{_place(flow)}"
+        uri = last.uri.decode("utf-8", "backslashreplace")
+        return {"redirected_to": next_hop if last.uri == first.uri else uri, "next_hop": next_hop}
 
     def _why(self, message: Message) -> str:
         """Return why a message is no answer to a request of ours."""
@@ -94,11 +123,11 @@ class Heard:
         request = self._requests.get(_branch(message))
         if request is None:
             return "the branch in their Via is none of ours"
-        ours, theirs = _sent_by(request), _sent_by(message)
+        ours, theirs = _sent_by(request[0]), _sent_by(message)
         if ours != theirs:
             return f"their Via names another host ({theirs}, where we wrote {ours})"
         method = (message.get(b"cseq") or b"").split()[-1:]
-        return "their CSeq names another method" if method != [request.method] else "they came too late"
+        return "their CSeq names another method" if method != [request[0].method] else "they came too late"
 
 
 def in_words(heard: dict[str, Any]) -> str:

@@ -1,14 +1,19 @@
 """`sipmote send` as a process, against scripted peers: exit code, JSON lines and what went over the wire."""
 
 import json
+import os
 import socket
 import time
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 
 import pytest
 
+from sipmote.send.content import content_type
+from sipmote.send.parts import Parts, which_of
 from tests.dns_server import closed_port
 from tests.host_tools.peers import PATIENCE, Peer, Running, answer, header, inbox, sipmote
+from tests.sip_peer import Peer as SipPeer
 
 OUTCOMES = (
     (["200 OK"], 0, "delivered"),
@@ -133,6 +138,107 @@ def test_parts_behind_one_that_was_refused_stay_here() -> None:
     assert (code, last["event"], last["status"]) == (4, "failed", 404)
 
 
+def _challenge(nonce_octets: int, more: str = "") -> bytes:
+    fields = f'realm="example.org", nonce="{"n" * nonce_octets}", algorithm=SHA-256, qop="auth"{more}'
+    return f"WWW-Authenticate: Digest {fields}\r\n".encode()
+
+
+def _pieces(bodies: Sequence[bytes]) -> str:
+    """The text of numbered parts, whose numbers have to be those of their places."""
+    numbers = [body.partition(b"/")[0] for body in bodies]
+    assert numbers == [b"(%d" % number for number in range(1, len(bodies) + 1)]
+    return b"".join([body.partition(b") ")[2] for body in bodies]).decode()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("octets, asks", [(450, 1), (650, 99)])
+def test_parts_are_cut_anew_for_a_challenge_longer_than_was_thought(host: str, octets: int, asks: int) -> None:
+    """R3428-8.2, R3261-22-4: also where it takes so much that it is answered only where it is asked again"""
+    text = "x" * 1500
+    env = {**os.environ, "SIPMOTE_PASSWORD": "x"}
+    taken: list[bytes] = []
+    with SipPeer() as peer:
+        arguments = ("--budget", "split", "--user", "boiler")
+        running = Running("send", f"sip:desk@{host}:{peer.port}", text, *arguments, env=env)
+        while _pieces(taken) != text:
+            request, address = peer.receive()
+            assert len(request.data) <= 1300
+            has_answer = request.get(b"authorization") is not None
+            peer.reply(request, address, 200 if has_answer else 401, b"" if has_answer else _challenge(octets))
+            asks -= not has_answer
+            taken += [request.body] if has_answer else []
+        assert (running.wait(), running.errors) == (0, b"")
+    assert asks >= 0 and len(taken) > 1
+
+
+def test_the_parts_behind_one_that_fits_are_cut_anew_too() -> None:
+    """R3428-8.2: the first ends early, at a blank; a later challenge is longer still"""
+    text = "x" * 500 + " " + "y" * 1500
+    taken: list[bytes] = []
+    with SipPeer() as peer:
+        arguments = ("--budget", "split", "--user", "boiler")
+        env = {**os.environ, "SIPMOTE_PASSWORD": "x"}
+        running = Running("send", f"sip:desk@127.0.0.1:{peer.port}", text, *arguments, env=env)
+        peer.answer(401, _challenge(240))
+        taken.append(peer.answer(200).body)
+        assert taken[0] == b"(1/4) " + text[:501].encode()
+        assert len(peer.answer(401, _challenge(300, ", stale=true")).data) <= 1300
+        while _pieces(taken) != text:
+            request = peer.answer(200)
+            assert len(request.data) <= 1300
+            taken.append(request.body)
+        assert (running.wait(), running.errors) == (0, b"")
+    assert taken[-1].startswith(b"(%d/%d) " % (len(taken), len(taken)))
+
+
+def test_what_is_left_of_a_text_is_cut_with_the_numbers_going_on() -> None:
+    """R3428-8.2: a last part that needs no cut, text that looks like a number, no room at all, policies that cut not"""
+    text = b"x" * 20 + b"(1/2) y" + b"z" * 13
+    parts = Parts(text, [b"(1/2) " + text[:20], b"(2/2) " + text[20:]], "split")
+    parts.taken = 1
+    assert parts.recut(30) and parts.left == [b"(2/2) " + text[20:]]
+    assert not parts.recut(12) and parts.left == [b"(2/2) " + text[20:]]
+    assert parts.recut(26) and all(len(body) <= 26 for body in parts.left)
+    assert parts.bodies[0] == b"(1/2) " + text[:20] and _pieces(parts.bodies) == text.decode()
+    whole = Parts(text, [text], "truncate")
+    assert whole.recut(20) and whole.left == [text[:17] + "…".encode()]
+    assert not Parts(text, [text], "compact").recut(20)
+    assert [which_of(numbers, 9) for numbers in ([1, 2, 3], [1, 3, 4], [2], [])] == [
+        "parts 1 to 3 of 9",
+        "parts 1, 3 and 4 of 9",
+        "part 2 of 9",
+        "none of 9 parts",
+    ]
+
+
+def test_a_text_that_may_not_be_cut_says_by_how_much_it_is_over() -> None:
+    """R0-P13: a challenge that leaves too little room is no wrong password"""
+    env = {**os.environ, "SIPMOTE_PASSWORD": "x"}
+    for policy, octets in (("refuse", 500), ("split", 1000)):
+        with SipPeer() as peer:
+            arguments = ("x" * 500, "--user", "boiler", "--budget", policy)
+            running = Running("send", f"sip:desk@127.0.0.1:{peer.port}", *arguments, env=env)
+            peer.answer(401, _challenge(octets))
+            assert running.wait() == 4
+        text = running.errors.decode()
+        assert " octets over the budget with what the 401 asks for" in text and "password" not in text
+
+
+@pytest.mark.parametrize(
+    "answers, said",
+    [
+        (["404 Not Found"], "; none of 4 parts arrived"),
+        (["200 OK", "404 Not Found"], "; part 1 of 4 arrived"),
+        (["200 OK", "200 OK", "404 Not Found"], "; parts 1 and 2 of 4 arrived"),
+        (["202 Accepted", "200 OK", "200 OK", "404 Not Found"], "; parts 1 to 3 of 4 went to a server"),
+    ],
+)
+def test_which_parts_arrived_is_said_where_one_fails(answers: list[str], said: str) -> None:
+    with Peer("udp", [[line] for line in answers]) as peer:
+        code, _, err = sipmote("send", f"sip:desk@127.0.0.1:{peer.port}", "x" * 3500, "--budget", "split")
+    assert code == 4 and err.endswith(f" 404 Not Found (check what stands before the @){said}\n"), err
+
+
 def test_compact_and_truncate_make_one_request_of_it() -> None:
     for policy, length in (("compact", 960), ("truncate", 2000)):
         with Peer("udp", [["200 OK"]]) as peer:
@@ -239,3 +345,21 @@ def test_a_timeout_is_for_all_parts_and_needs_a_number_above_nothing() -> None:
     assert last["reason"] == "no final response in 1 s" and time.monotonic() - started < 10
     for wrong in ("0", "-1", "nan", "inf"):
         assert sipmote("send", "sip:desk@127.0.0.1", "hi", f"--timeout={wrong}")[0] == 2
+
+
+def test_a_content_type_is_one() -> None:
+    """R3428-4.2: what is none is refused before anything is sent"""
+    for wrong in (
+        "foo",
+        "/",
+        "text/",
+        "text/plain;",
+        "text/plain; charset",
+        "text/pl\x1bain",
+        "text/plain\r\nX: y",
+        "",
+    ):
+        code, out, err = sipmote("send", "sip:desk@127.0.0.1", "hi", f"--content-type={wrong}")
+        assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith("sipmote: --content-type "), (wrong, err)
+    for right in ("text/html", "application/vnd.x+json", 'text/plain; charset="UTF-8";format=flowed'):
+        assert content_type(right) == right.encode()

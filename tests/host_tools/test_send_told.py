@@ -1,7 +1,9 @@
 """R0-P13: what `sipmote send` tells of a message that nobody answered, and of notifications that can't come."""
 
 import contextlib
+import dataclasses
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +14,11 @@ import pytest
 from sipmote.agent.events import Outcome
 from sipmote.agent.notices import Dropped
 from sipmote.send.heard import Heard, in_words
-from tests.host_tools.peers import PATIENCE, Peer, answer, sipmote
+from sipmote.send.outcomes import as_text, remedy
+from sipmote.send.way import Way
+from sipmote.sip.tls import load_tls
+from tests.dns_server import closed_port
+from tests.host_tools.peers import PATIENCE, Peer, Running, answer, sipmote
 from tests.sip_peer import Peer as SipPeer
 from tests.tools import Tool
 
@@ -24,6 +30,24 @@ REQUEST = (
 )
 OK = answer(REQUEST, "200 OK")
 UNANSWERED = Outcome(b"1", "timeout", 408, b"Request Timeout", None)
+WAY = Way(
+    target=b"sip:desk@192.0.2.1",
+    sender=None,
+    proxy=None,
+    transport=b"UDP",
+    timeout_s=None,
+    binds=(),
+    credentials=(),
+    tls=load_tls(None, None, None, None, False, False),
+    dns=None,
+    wires=(),
+    zones={},
+)
+
+
+def way(**more: Any) -> Way:
+    """A way with these fields."""
+    return dataclasses.replace(WAY, **more)
 
 
 @contextlib.contextmanager
@@ -173,3 +197,84 @@ def test_a_notification_that_did_not_come_is_told_with_what_may_be_the_cause() -
             assert sender.wait() == 3
     assert "none came in 0.2 s" in sender.lines[-1]["no_notification"]
     assert "went to sip:boiler@example.org" in sender.lines[-1]["no_notification"]
+
+
+@pytest.mark.parametrize("command", ["send", "ask"])
+def test_a_failure_behind_a_redirect_names_whom_it_was_tried_with(command: str) -> None:
+    """R3261-8.1-12: a repeated 302 changes nothing"""
+    other = f"sip:other@127.0.0.1:{closed_port(socket.SOCK_DGRAM)}"
+    for proxied in (False, True):
+        with SipPeer() as peer:
+            first = f"sip:127.0.0.1:{peer.port}"
+            target = ("sip:desk@example.org", "--proxy", first) if proxied else (f"sip:desk@127.0.0.1:{peer.port}",)
+            with Tool(command, target[0], "hot", *target[1:]) as sender:
+                peer.answer(302, b"Contact: <%s>\r\n" % other.encode())
+                if proxied:
+                    peer.answer(404)
+                assert sender.wait() == (4 if proxied else 5)
+        last = sender.lines[-1]
+        assert last["redirected_to"] == other
+        assert last["next_hop"] == "udp:" + (first[4:] if proxied else other.partition("@")[2])
+    told = as_text(way(target=b"sip:a@b"), 5, {"event": "failed", "reason": "x", "redirected_to": other})
+    assert told == f"sip:a@b: redirected to {other}: failed: x"
+    event = {"event": "failed", "status": 503, "reason": "connection refused", "next_hop": "udp:127.0.0.1:7"}
+    assert remedy(way(target=b"sip:a@b"), event).startswith(" (nobody listens at udp:127.0.0.1:7: ")
+
+
+def test_a_redirect_that_leads_to_no_request_is_named_too() -> None:
+    """R3261-8.1-12: to a name without an address; a 305 names the proxy; a 302 once more changes nothing"""
+    moved = answer(REQUEST, "302 Moved").replace(b"\r\nVia", b"\r\nContact: <sip:x@nobody.invalid>\r\nVia", 1)
+    heard = Heard()
+    heard.sent(REQUEST, FLOW)
+    heard.came(moved, FLOW)
+    failed = UNANSWERED._replace(name="failed", status=503)
+    assert heard.event(failed) == {"redirected_to": "<sip:x@nobody.invalid>"}
+    assert heard.event(failed._replace(status=302)) == heard.event(failed._replace(name="delivered", status=200)) == {}
+    heard.sent(REQUEST.replace(b"z9hG4bKabc", b"z9hG4bKabd"), (b"TCP", b"192.0.2.9", 5060))
+    heard.came(moved, FLOW)
+    assert heard.event(failed) == dict.fromkeys(("redirected_to", "next_hop"), "tcp:192.0.2.9:5060")
+
+
+@pytest.mark.parametrize("command", ["send", "ask"])
+def test_a_warning_says_more_of_a_refusal(command: str) -> None:
+    """RFC 3261 section 20.43"""
+
+    with SipPeer() as peer, Tool(command, f"sip:desk@127.0.0.1:{peer.port}", "hot") as sender:
+        peer.answer(488, b'Warning: 399 pbx.example.org "texts of at most 160 octets, please"\r\n')
+        assert sender.wait() == 4
+    assert sender.lines[-1]["reason"] == "X: texts of at most 160 octets, please"
+
+
+OFFERS = (
+    (b'WWW-Authenticate: Basic realm="x"\r\n', "the server offers only Basic: "),
+    (b'Proxy-Authenticate: Digest realm="x", nonce="y", algorithm=SHA-1\r\n', "offers only Digest with SHA-1: "),
+    (b'WWW-Authenticate: Digest realm="x", nonce="y", qop="token"\r\n', "offers only Digest with qop=token: "),
+    (b'WWW-Authenticate: Digest nonce="y"\r\nWWW-Authenticate: NTLM\r\n', "Digest without realm or nonce, NTLM: "),
+    (b'WWW-Authenticate: Digest realm="x\r\n', "Digest that can't be read: "),
+    (b"", "doesn't say how to log in"),
+)
+
+
+@pytest.mark.parametrize("command", ["send", "ask"])
+@pytest.mark.parametrize("fields, said", OFFERS)
+def test_ways_to_log_in_that_we_have_not_are_named(command: str, fields: bytes, said: str) -> None:
+    """R3261-22-3: no password would help"""
+    with SipPeer() as peer:
+        arguments = (command, f"sip:desk@127.0.0.1:{peer.port}", "hot", "--user", "boiler")
+        running = Running(*arguments, env={**os.environ, "SIPMOTE_PASSWORD": "x"})
+        peer.answer(401, fields)
+        assert running.wait() == 4
+    text = running.errors.decode()
+    assert said in text and "check the name" not in text and text.count("\n") == 1
+
+
+def test_a_way_to_log_in_that_we_have_asks_for_the_password() -> None:
+    """R3261-22-3: whatever else is offered beside it"""
+    both = b'WWW-Authenticate: Basic realm="x"\r\nWWW-Authenticate: Digest realm="x", nonce="y"\r\n'
+    with SipPeer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot") as sender:
+        peer.answer(401, both)
+        assert sender.wait() == 4
+    assert "offers" not in sender.lines[-1]
+    event = {"event": "failed", "status": 401, "reason": "Unauthorized"}
+    assert remedy(way(), event) == " (add --user NAME)"
+    assert remedy(way(credentials=((b"", b"a", b"b"),)), event) == " (check the name and the password)"

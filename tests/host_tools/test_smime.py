@@ -307,6 +307,7 @@ def test_a_long_text_is_split_and_each_part_signed(people: People, desk: Tool) -
     assert (code, line["event"]) == (0, "delivered")
     parts = [line for line in desk.lines if line["event"] == "message" and line["body"].endswith("yy")]
     assert len(parts) == line["parts"] > 1
+    assert {one["body"].partition("/")[2].partition(")")[0] for one in parts} == {str(len(parts))}  # cut once
     assert {one["signature"]["state"] for one in parts} == {"good"}
 
 
