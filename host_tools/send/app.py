@@ -19,8 +19,8 @@ from sipmote.console import Output
 from sipmote.inbox.received import describe
 from sipmote.people import user_name
 from sipmote.send.content import Content, joins
-from sipmote.send.heard import Heard, in_words
 from sipmote.sip.clock import wall_clock
+from sipmote.sip.heard import Heard, in_words
 from sipmote.sip.places import Bind, Wire, Zones
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
@@ -110,7 +110,9 @@ class Report:
         code = UNANSWERED if trouble else _CODES.get(outcome.name, REFUSED)
         reason = trouble or outcome.reason.decode("utf-8", "backslashreplace")
         event = {"event": outcome.name, "status": outcome.status, "reason": reason}
-        event |= {"call_id": outcome.call_id.decode(), **heard.event(outcome)}
+        event |= {"call_id": outcome.call_id.decode(), **(heard.event() if outcome.name == "timeout" else {})}
+        if outcome.status in (401, 407):
+            event["remedy"] = heard.login_remedy(bool(self._order.credentials))
         if 300 <= outcome.status < 400 and heard.contacts():
             event["contact"] = heard.contacts()
         pause_s = retry_after_s(outcome.retry_after)
@@ -148,8 +150,8 @@ class Report:
         """Return what a person can do about a failure that doesn't say so itself."""
         order = self._order
         first_hop = os.fsdecode(order.proxy or order.target)
-        if event["status"] in (401, 407):
-            return " (check the name and the password)" if order.credentials else " (add --user NAME)"
+        if "remedy" in event:
+            return f" ({event['remedy']})"
         if event["status"] == 403:
             return " (a board takes commands from the addresses in its allow, or else its to: name one with --from)"
         if order.protects and event["status"] in _HINTS:

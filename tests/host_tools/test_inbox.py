@@ -340,7 +340,8 @@ def test_a_domain_is_a_host_alone() -> None:
 
 
 def test_people_are_told_of_the_binding_and_what_to_do_about_its_loss() -> None:
-    with Peer("udp", [["401 Unauthorized"]]) as peer:
+    challenge = '401 Unauthorized\r\nWWW-Authenticate: Digest realm="r", nonce="n"'
+    with Peer("udp", [[challenge]]) as peer:
         for port, said in (
             (peer.port, b"status 401 Unauthorized: add --user NAME"),
             (closed_port(socket.SOCK_DGRAM), b"refused; next"),
