@@ -42,7 +42,7 @@ from sipmote.people import user_name
 from sipmote.printer import Printer
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.heard import Heard
-from sipmote.sip.places import Bind, Wire, Zones
+from sipmote.sip.places import Bind, Hosts, Wire, Zones
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
@@ -168,7 +168,9 @@ class Inbox:
         self._screen = screen
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(options.command, store, screen) if options.command else None
-        self._login = Login(options.users, options.realm, _KEEP, screen.warning) if options.users else None
+        self._login = None
+        if options.users:
+            self._login = Login(options.users, options.realm, _KEEP, screen.warning, is_strict=options.strict)
         self._ua = _user_agent(options, self._login)
         resolver = Resolver(server=options.dns)
         self._heard = Heard(b"REGISTER")
@@ -471,7 +473,7 @@ def _user_agent(options: Options, authenticator: Authenticator | None) -> UserAg
         accept=options.accept,
         strict=options.strict,
         inflate=_as_it_is if options.relay_to else inflate,
-        hosts=options.domains or None,
+        hosts=Hosts(options.domains) if options.domains else None,
         keep=_KEEP,
         clock=wall_clock(),
         credentials=options.credentials,

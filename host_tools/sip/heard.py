@@ -18,7 +18,7 @@ _BY_LF = "their lines end with LF alone, where SIP has CR and LF"
 _ANSWERED_BY = {b"www-authenticate": b"Authorization", b"proxy-authenticate": b"Proxy-Authorization"}
 _DIGEST = "Digest with SHA-256, SHA-512-256 or MD5"
 _LONGEST_KIND = 64  # characters of what a server writes there
-_REWRITTEN = "something between rewrites SIP: switch the router's SIP ALG off, or use --transport tcp or tls"
+_REWRITTEN = "something between rewrites SIP: switch the router's SIP ALG off, or add --proxy sip:HOST;transport=tcp"
 
 
 class Heard:
