@@ -21,7 +21,7 @@ class UserAgent:
     keep: server transactions remembered at once, 16 by default, and KiB for them; the oldest answered one makes room.
     clock: an agent.wall_clock.WallClock, None where nobody knows the time (the Date of a 2xx may then tell it).
     credentials: (realm or b"" for any, user, password) tuples, for servers that ask; those for any realm not where a
-    redirect leads to another host.
+    redirect leads to another host, nor for who claims to be somebody of another one.
     authenticator: an agent.auth.server.Authenticator, where senders must authenticate.
     reader: makes a Message of octets; None takes agent.message.Message.
     resolve_im: a function of an im: URI that returns a sip: or sips: URI for it, or None (RFC 3428 section 5).

@@ -26,7 +26,8 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
     the challenges of all branches in one response, so that both fields may be in either status (section 16.7, step 7).
 
     Anybody can write any realm and nonce. Credentials for any realm are for the servers that we were told of: where a
-    redirect has led to another host, an answer would let its owner guess the password, or log in with it elsewhere.
+    request is away, at a host that a redirect or a stranger has led to, an answer would let its owner guess the
+    password, or log in with it elsewhere.
     """
     credentials = peers.settings.get("credentials")
     if credentials and getattr(request, "is_away", False):
