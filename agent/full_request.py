@@ -16,6 +16,7 @@ _OPTIONS = (
     "subject",
     "compact",
     "max_forwards",
+    "is_away",
 )
 
 
@@ -25,6 +26,7 @@ class FullRequest(Request):
     content_type, subject: one line of text each; no content type for no body. expires: seconds that the content stays
     valid; adds Date if the time is known. compact: with the short header names of RFC 3261 section 7.3.3. fallback:
     content type and body for a peer that refuses the first ones. date, max_forwards: of a message that is passed on.
+    is_away: it is for nobody whom we were told of, so that credentials for any realm are not for him.
     display: a name to stand before the URI of From, in its quotes. fields: more header lines, each with its CRLF, none
     of a name that we set.
     """

@@ -90,7 +90,8 @@ class More:
         """Send text to who sent a MessageReceived: by the proxy or the route if we have one, else on its flow.
 
         A flow that the sender's URI doesn't lead to has a queue of its own: who claims to be somebody else must not
-        hold up what is for that one. Raises UsageError as send() does.
+        hold up what is for that one, nor ask for our password, unless it is at a host that had an answer to such a
+        question before. Raises UsageError as send() does.
         """
         uac = self._uac
         if uac.is_guided:
@@ -103,6 +104,9 @@ class More:
             if named is flow or named[1:3] != flow[1:3]:  # the grammar tells only whether it is a URI
                 key = b"%s %s %d" % (key, flow[1], flow[2])
             request = Request(call_id, (uri, to, key, flow, None), uac.aor, uac.token(4), body)
+            is_known = uac.recovery is not None and uac.recovery.peers.has_asked(flow[1])
+            if not is_known and (named is flow or named[1] != flow[1]):
+                request.is_away = True  # type: ignore[attr-defined]
         return uac.send(request, now)  # type: ignore[no-any-return]
 
     # What is asked

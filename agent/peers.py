@@ -42,6 +42,10 @@ class Peers:
         """Return the challenges that requests like this are to answer on this flow."""
         return self.challenges.get((request.method, request.flows[0][:3]), [])
 
+    def has_asked(self, host: bytes) -> bool:
+        """Has a host challenged us, and do we answer?"""
+        return host in [flow[1] for _, flow in self.challenges]
+
     def answer(self, request: Request) -> bytes:
         """Return the header lines with credentials for a request. Nothing is counted yet."""
         route = request.route

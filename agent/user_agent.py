@@ -16,10 +16,12 @@ class UserAgent:
     transport: b"UDP" (the default), b"TCP" or b"TLS", for URIs that name none.
     target: the URI that most messages go to, read once.
     accept: content types it takes, (b"text/plain",) by default, b"*/*" for all.
-    users, hosts: what user (escapes undone) and host of a Request-URI must be among, else 404; None for any.
+    users, hosts: what user (escapes undone) and host (in lower case) of a Request-URI must be among, else 404; None for
+    any.
     keep: server transactions remembered at once, 16 by default, and KiB for them; the oldest answered one makes room.
     clock: an agent.wall_clock.WallClock, None where nobody knows the time (the Date of a 2xx may then tell it).
-    credentials: (realm or b"" for any, user, password) tuples, for servers that ask.
+    credentials: (realm or b"" for any, user, password) tuples, for servers that ask; those for any realm not where a
+    redirect leads to another host, nor for who claims to be somebody of another one.
     authenticator: an agent.auth.server.Authenticator, where senders must authenticate.
     reader: makes a Message of octets; None takes agent.message.Message.
     resolve_im: a function of an im: URI that returns a sip: or sips: URI for it, or None (RFC 3428 section 5).

@@ -1,6 +1,6 @@
 """The whole door of the core, with what agent.more has of it. See user_agent.py for what the settings mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from .message import Message
@@ -24,7 +24,7 @@ class UserAgent:
         target: bytes | None = ...,
         accept: tuple[bytes, ...] = ...,
         users: tuple[bytes, ...] | None = ...,
-        hosts: tuple[bytes, ...] | None = ...,
+        hosts: Container[bytes] | None = ...,
         keep: int = ...,
         clock: WallClock | None = ...,
         credentials: tuple[tuple[bytes, bytes, bytes], ...] = ...,

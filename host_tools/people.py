@@ -10,17 +10,21 @@ from sipmote.agent.errors import ParseError
 from sipmote.agent.escapes import unescape
 from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.errors import ToolError
+from sipmote.sip.places import normal_host
 
 PASSWORD_VARIABLE = "SIPMOTE_PASSWORD"
 
 
 def person(uri: str) -> str:
-    """Return user and host of a URI, whatever its scheme: one person has im: and sip: URIs. Of nobody, the host."""
+    """Return user and host of a URI, whatever its scheme: one person has im: and sip: URIs. Of nobody, the host.
+
+    The host is in its normal form, however it was spelled.
+    """
     try:
         parsed = parse_uri(uri.encode())
     except ParseError:
         return uri
-    host = parsed.host.decode()
+    host = normal_host(parsed.host).decode()
     return host if host == "anonymous.invalid" else f"{unescape(parsed.user or b'')!r}@{host}"
 
 

@@ -24,8 +24,14 @@ def amend(request: Request, status: int, response: Message | None, peers: Peers,
 
     Returns the request to send again, None when it would not help; see agent.recovery.amend(). A proxy that forks puts
     the challenges of all branches in one response, so that both fields may be in either status (section 16.7, step 7).
+
+    Anybody can write any realm and nonce. Credentials for any realm are for the servers that we were told of: where a
+    request is away, at a host that a redirect or a stranger has led to, an answer would let its owner guess the
+    password, or log in with it elsewhere.
     """
     credentials = peers.settings.get("credentials")
+    if credentials and getattr(request, "is_away", False):
+        credentials = [one for one in credentials if one[0]]
     if not credentials or response is None:
         return None
     challenges = list(peers.known(request))

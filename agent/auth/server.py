@@ -34,8 +34,11 @@ class Authenticator:
     users: {user: {b"sha-256" or b"md5": H(user:realm:password) in lower-case hexadecimal}}, as auth.digest.secret.
     random_bytes: a function of n that returns n random octets. lifetime_ms: of a nonce, below a day.
     keep: how many used nonces are remembered.
+    is_strict: refuse an nc of fewer digits than eight, which some clients send.
     Raises UsageError for such a realm.
     """
+
+    is_strict = False
 
     def __init__(
         self,
@@ -119,7 +122,7 @@ class Authenticator:
             count = params.get(b"nc", b"").lower()
             if params[b"qop"].lower() not in (b"auth", b"auth-int") or b"cnonce" not in params:
                 raise ParseError("credentials with qop, cnonce and nc were expected")
-            if len(count) != 8 or [c for c in count if c not in _HEX]:
+            if not (8 if self.is_strict else 1) <= len(count) <= 8 or [c for c in count if c not in _HEX]:
                 raise ParseError("nc of 8 hexadecimal digits was expected")
         algorithm = params.get(b"algorithm", b"MD5").upper()
         if algorithm not in self._offered:

@@ -1,4 +1,8 @@
-"""Turning to another URI, because a 3xx says so (RFC 3261 sections 8.1.3.4 and 21.3)."""
+"""Turning to another URI, because a 3xx says so (RFC 3261 sections 8.1.3.4 and 21.3).
+
+A request remembers the host that it set out for, home: None once a proxy that nobody here has named takes it. is_away
+says that it goes to another one. Whoever made it go there, nobody has said that he may try his luck at our password.
+"""
 
 from ..any_target import place_of
 from ..changed import changed
@@ -9,7 +13,7 @@ from ..headers.values import param, parse_address
 from ..message import Message
 from ..peers import Peers
 from ..request import Request
-from ..uri import parse_uri
+from ..uri import Uri, parse_uri
 
 _USE_PROXY = const(305)
 _BEST = const(1000)  # a q value of 1, in thousandths
@@ -76,7 +80,8 @@ def turn_to(request: Request, contacts: tuple) -> Request | None:
             continue
         if is_secure and flow[0] != b"TLS":
             continue
-        more = {"tried": tried + (key,), "contacts": contacts[i + 1 :]}
+        home = _home(request)
+        more = {"tried": tried + (key,), "contacts": contacts[i + 1 :], "home": home, "is_away": home != _host(uri)}
         return changed(request, uri=uri.request_uri(), key=key, flows=(flow,), place=place, **more)
     return None
 
@@ -93,9 +98,18 @@ def _through(request: Request, proxies: tuple) -> Request | None:
         if mark in request.tried or (_is_secure(request) and flow[0] != b"TLS"):
             continue
         hop = (flow, place_of(uri))
-        tried = request.tried + (mark,)
-        return changed(request, first_hop=hop, flows=(flow,), place=hop[1], route=None, tried=tried)
+        is_away = _home(request) != _host(uri)
+        more = {"tried": request.tried + (mark,), "home": None if is_away else _home(request), "is_away": is_away}
+        return changed(request, first_hop=hop, flows=(flow,), place=hop[1], route=None, **more)
     return None
+
+
+def _home(request: Request) -> bytes | None:
+    return request.home if hasattr(request, "home") else _host(parse_uri(request.uri))
+
+
+def _host(uri: Uri) -> bytes:
+    return uri.param(b"maddr") or uri.host
 
 
 def _is_secure(request: Request) -> bool:

@@ -16,12 +16,13 @@ def least_s(status: int, response: Message | None) -> int:
 def options_left(options: bytes, status: int, response: Message | None) -> bytes:
     """Return which of the option tags in a REGISTER to go on with after a response.
 
-    439 says that the first hop has no outbound (RFC 5626 section 4.2.1); 420 lists what the server does not know.
+    439 says that the first hop has no outbound (RFC 5626 section 4.2.1); 420 lists what the server does not know. If it
+    doesn't, outbound is the likelier.
     """
     refused = b""
     if response is not None and status == 420:
         refused = b",".join(response.all(b"unsupported")).lower()
-    elif status == 439:
+    if status == 439 or (status == 420 and not refused):
         refused = b"outbound"
     refusals = [tag.strip() for tag in refused.split(b",")]
     return b", ".join([tag for tag in options.split(b", ") if tag not in refusals])

@@ -48,10 +48,9 @@ class Uas:
     def __init__(self, settings: dict, token: object) -> None:
         """settings: what a UserAgent was made with. token: a function of n, for To tags."""
         given = settings.get
-        hosts = given("hosts")
         self._accept = given("accept", (b"text/plain",))
         self._users = given("users")
-        self._hosts = None if hosts is None else [host.lower() for host in hosts]
+        self._hosts = given("hosts")
         self._keep = given("keep", 16)
         self._strict = given("strict", False)
         self._inflate = given("inflate")

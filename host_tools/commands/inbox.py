@@ -10,7 +10,7 @@ from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
-from sipmote.agent.uri import parse_host_port
+from sipmote.agent.uri import bracketed, parse_host_port, parse_uri
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Options, serve
@@ -19,6 +19,7 @@ from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.store import Store, default_path
 from sipmote.printer import Printer
 from sipmote.sip import arguments
+from sipmote.sip.places import normal_host
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
     from sipmote.smime.reader import Reader
@@ -191,12 +192,13 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _domain(text: str) -> bytes:
-    """Return a host as Request-URIs have it; raises ToolError for what is more than a host, or none."""
+    """Return a host in normal form; raises ToolError for what is more than a host, or none."""
     written = f"[{text}]" if ":" in text and "[" not in text and is_address(text.encode()) else text
     try:
         host, port = parse_host_port(written.encode())
     except ParseError:
         host, port = b"", None
+    host = normal_host(host)
     if not host or port is not None:
         raise ToolError(f"--domain {text}: a host alone was expected, such as example.org or 192.0.2.1")
     return host
@@ -210,6 +212,15 @@ def _reader(args: argparse.Namespace) -> "Reader | None":
     return make_reader(args.smime_key, args.smime_trust or ())
 
 
+def _account(args: argparse.Namespace) -> bytes | None:
+    """Return the URI to register, None for none; raises ToolError for one that is nobody's, and UsageError."""
+    account = arguments.uri("--register", args.register)
+    if account is not None and not parse_uri(account).user:
+        host = bracketed(parse_uri(account).host).decode()
+        raise ToolError(f"--register {args.register}: as whom? Name the user, as in sip:{args.user or 'NAME'}@{host}")
+    return account
+
+
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = _reader(args)
@@ -217,7 +228,7 @@ def _options(args: argparse.Namespace) -> Options:
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         proxy = arguments.uri("--proxy", args.proxy)
-        aor = arguments.uri("--register", args.register) or arguments.uri("--aor", args.aor)
+        aor = _account(args) or arguments.uri("--aor", args.aor)
     except UsageError as error:
         raise ToolError(str(error)) from None
     return Options(

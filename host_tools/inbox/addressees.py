@@ -7,6 +7,7 @@ from sipmote.agent.errors import ParseError
 from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_uri
 from sipmote.people import person
+from sipmote.sip.places import Hosts
 
 
 class Addressees:
@@ -18,9 +19,9 @@ class Addressees:
     """
 
     def __init__(self, aor: bytes | None, domains: Iterable[bytes]) -> None:
-        """aor: our URI, None where we have none of our own. domains: hosts, in lower case."""
+        """aor: our URI, None where we have none of our own. domains: hosts in normal form."""
         self._person = None if aor is None else person(aor.decode())
-        self._domains = frozenset(domains)
+        self._domains = Hosts(domains)
 
     def others(self, request_uri: bytes, to: str, cpim: Cpim | None) -> tuple[str, ...]:
         """Return whom a message is for if none of them is us: To of its request, or To and cc of its message/cpim."""

@@ -19,7 +19,7 @@ from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.headers.values import media_type, takes
-from sipmote.agent.notices import Dropped
+from sipmote.agent.notices import Dropped, Provisional
 from sipmote.agent.registration import Registered, RegistrationLost
 from sipmote.agent.registration.failure import pause_s
 from sipmote.agent.uas import MessageReceived
@@ -41,7 +41,8 @@ from sipmote.inbox.text import inflate
 from sipmote.people import logins, user_name
 from sipmote.printer import Printer
 from sipmote.sip.clock import now_ms, wall_clock
-from sipmote.sip.places import Bind, Wire, Zones
+from sipmote.sip.heard import Heard
+from sipmote.sip.places import Bind, Hosts, Wire, Zones
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
@@ -169,12 +170,14 @@ class Inbox:
         self._screen = screen
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(options.command, store, screen) if options.command else None
-        self._login = Login(options.users, options.realm, _KEEP, screen.warning) if options.users else None
+        self._login = None
+        if options.users:
+            self._login = Login(options.users, options.realm, _KEEP, screen.warning, is_strict=options.strict)
         self._ua = _user_agent(options, self._login)
         resolver = Resolver(server=options.dns)
-        self._shell = Shell(
-            self._ua, self, options.tls, resolver, options.proxy, wires=options.wires, zones=options.zones
-        )
+        self._heard = Heard(b"REGISTER")
+        wires = (self._heard, *options.wires) if options.registers else options.wires
+        self._shell = Shell(self._ua, self, options.tls, resolver, options.proxy, wires=wires, zones=options.zones)
         self._addressees = Addressees(options.aor if options.registers else None, options.domains)
         self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
         self._relay = self._make_relay(options.relay_to) if options.relay_to else None
@@ -416,14 +419,19 @@ class Inbox:
                 self._relay and self._relay.finished(event)
             ):
                 self._screen.outcome(event, trouble)  # of a line that was typed
+        elif kind is Provisional:
+            self._heard.told(event)
         elif kind is Dropped:
+            self._heard.told(event)
             self._drop(event.reason)
         elif kind is Registered:
             if not event.expires:
                 self._unbound.set()
+            self._heard.begin_anew()
             self._screen.registered(event)
         elif kind is RegistrationLost:
-            self._screen.registration_lost(event, trouble, bool(self._options.credentials))
+            self._screen.registration_lost(event, trouble, self._heard, bool(self._options.credentials))
+            self._heard.begin_anew()
 
     def _drop(self, reason: str) -> None:
         """Count what led to nothing; said once a second at most."""
@@ -448,7 +456,7 @@ class Inbox:
                 break
             except (AgentError, OSError) as error:
                 pause = pause_s(failures, os.urandom(1)[0], None)
-                self._screen.registration_lost(RegistrationLost(503, pause, b""), reason_of(error))
+                self._screen.registration_lost(RegistrationLost(503, pause, b""), reason_of(error), self._heard)
                 await asyncio.sleep(pause)
         instance = self._store.instance().encode()
         self._shell.carry_out(self._ua.register(now_ms(), expires=_BINDING_S, instance=instance))
@@ -475,7 +483,7 @@ def _user_agent(options: Options, authenticator: Authenticator | None) -> UserAg
         accept=options.accept,
         strict=options.strict,
         inflate=_as_it_is if options.relay_to else inflate,
-        hosts=options.domains or None,
+        hosts=Hosts(options.domains) if options.domains else None,
         keep=_KEEP,
         clock=wall_clock(),
         credentials=options.credentials,

@@ -37,8 +37,11 @@ class Login(Authenticator):
         keep: int,
         warn: Callable[..., None],
         clock: Callable[[], float] = time.monotonic,
+        is_strict: bool = False,
     ) -> None:
         """realm: None for the only one of the file. warn(text, **more) tells people. clock: gives seconds.
+
+        is_strict: as Authenticator has it.
 
         Raises ToolError for a file that won't do.
         """
@@ -49,6 +52,7 @@ class Login(Authenticator):
         realm, users = read_users(path, realm)
         self._tell(close_to_others(path))
         super().__init__(realm.encode(), users, os.urandom, keep=keep)
+        self.is_strict = is_strict
         self._wrong: OrderedDict[_Key, tuple[int, float]] = OrderedDict()  # how often in a row, and when last
         self._good: OrderedDict[_Key, None] = OrderedDict()  # who has logged in where
         self._silent: OrderedDict[str, int] = OrderedDict()  # source -> challenges in a row that it didn't answer

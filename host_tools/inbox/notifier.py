@@ -85,11 +85,18 @@ class Notifier:
         body = self._build(event, cpim, way, call_id)
         self._pending[call_id] = peer
         options = {"content_type": imdn.CPIM, "compact": True, "sender": way.sender}
+        if not self._may_ask(event):
+            options["is_away"] = True
         try:
             await self._shell.send(call_id, event.sender, body, flow=way.flow, ration=way.ration, **options)
         except BaseException:
             self._pending.pop(call_id, None)
             raise
+
+    def _may_ask(self, event: MessageReceived) -> bool:
+        """May who gets a notification ask for our password? A server of ours may, and who has shown us his own."""
+        is_served = self._ua.registration is not None and self._shell.is_of_our_host(event.sender)
+        return event.user is not None or self._shell.is_guided or is_served
 
     def _build(self, event: MessageReceived, cpim: Cpim, way: Way, call_id: bytes) -> bytes:
         """Return a notification: in full, or brief where octets are short. Raises UsageError for a brief one too long.

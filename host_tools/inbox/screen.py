@@ -9,6 +9,7 @@ from sipmote.agent.events import Outcome
 from sipmote.agent.registration import Registered, RegistrationLost
 from sipmote.console import Lines, Output, Part
 from sipmote.inbox.received import Received
+from sipmote.sip.heard import Heard, in_words
 
 _LONGEST_SAID = 64  # characters of a display name that are shown
 _INDENT = " " * 9  # what stands below a message begins behind its time
@@ -51,16 +52,22 @@ class Screen:
         line = f"registered for {event.expires} s" if event.expires else "unregistered"
         self._output.say({"event": "registered", "expires": event.expires}, (line, "dim"))
 
-    def registration_lost(self, event: RegistrationLost, trouble: str, has_login: bool = True) -> None:
-        """No registrar has us. has_login: have we a name and a password for it?"""
+    def registration_lost(self, event: RegistrationLost, trouble: str, heard: Heard, has_login: bool = True) -> None:
+        """No registrar has us. heard: what came of our REGISTER. has_login: have we a name and a password for it?"""
         told = {"event": "not_registered", "status": event.status, "retry_s": event.pause_s}
         said = trouble or event.reason.decode("utf-8", "backslashreplace")
         if said:
             told["reason"] = said
-        if not trouble:
-            login = ": check the name and the password" if has_login else ": add --user NAME"
-            remedy = login if event.status in (401, 407) or (event.status == 403 and has_login) else ""
-            said = f"status {event.status} {said}{remedy}" if said else "no answer"
+        if not trouble and said:
+            remedy = ""
+            if event.status in (401, 407):
+                told["remedy"] = remedy = heard.login_remedy(has_login)
+            elif event.status == 403 and has_login:
+                remedy = "check the name and the password"
+            said = f"status {event.status} {said}" + (f": {remedy}" if remedy else "")
+        elif not trouble:
+            told |= heard.event()
+            said = in_words(told["heard"], "the registrar") if "heard" in told else "no answer"
         self._output.say(told, (f"not registered: {said}; next attempt in {event.pause_s} s", "red"))
 
     def relay(self, event: str, call_id: str, **what: Any) -> None:

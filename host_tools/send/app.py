@@ -17,10 +17,10 @@ from sipmote.agent.uri import parse_uri
 from sipmote.console import Output
 from sipmote.inbox.received import describe
 from sipmote.send.content import Content, joins
-from sipmote.send.heard import Heard
 from sipmote.send.outcomes import ACCEPTED, DELIVERED, REFUSED, Result, as_text, read, remedy, unreachable
 from sipmote.send.parts import Parts, which_of
 from sipmote.send.way import Way
+from sipmote.sip.heard import Heard
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event
 
@@ -192,7 +192,7 @@ class Sender:
         if not self._outcome.done():
             reason = f"no final response in {order.way.timeout_s:g} s".encode()
             self._outcome.set_result((Outcome(call_id, "timeout", 408, reason, None), ""))
-        code, event = read(*self._outcome.result(), self._heard)
+        code, event = read(*self._outcome.result(), self._heard, bool(order.way.credentials))
         if code == ACCEPTED and order.notifies and not order.protects and self._heard.sent_as() != imdn.CPIM:
             event |= {"notification": None, "no_notification": _NO_CPIM}
         return code, event

@@ -15,9 +15,9 @@ from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.console import Lines, Output
 from sipmote.inbox.received import Received, describe
-from sipmote.send.heard import Heard
 from sipmote.send.outcomes import ACCEPTED, DELIVERED, Result, as_text, read, remedy, unreachable
 from sipmote.send.way import Way
+from sipmote.sip.heard import Heard
 from sipmote.sip.places import Flow, same_host
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event
@@ -89,7 +89,7 @@ class Asker:
         return DELIVERED
 
     def _result(self) -> Result:
-        return read(*self._outcome.result(), self._heard)
+        return read(*self._outcome.result(), self._heard, bool(self._way.credentials))
 
     def say_failure(self, code: int, event: dict[str, Any]) -> int:
         """Say why there will be no answer, and what can be done; returns the exit code."""

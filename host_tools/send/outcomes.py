@@ -1,23 +1,19 @@
 """What became of a message: an exit code, an event for programs, and words for people with a remedy where there is one.
 
 A failure's event has more where it is known: redirected_to, the URI of the last request if a 3xx led to it, with
-next_hop, where it went; contact, where a 3xx names nobody that we can reach; offers, the ways to log in of a 401 or 407
-that has none we know; over, by how many octets the answer to a challenge or a redirect was over the budget.
+next_hop, where it went; contact, where a 3xx names nobody that we can reach; remedy, of a 401 or 407; over, by how many
+octets the answer to a challenge or a redirect was over the budget.
 """
 
 import os
 import re
 from typing import Any
 
-from sipmote.agent.auth.client import choose
-from sipmote.agent.auth.digest import parse_parameters
-from sipmote.agent.errors import ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.headers.delta import retry_after_s
-from sipmote.agent.message import Message
 from sipmote.agent.registration.failure import reason_of as reason_with_warning
-from sipmote.send.heard import Heard, in_words
 from sipmote.send.way import Way
+from sipmote.sip.heard import Heard, in_words
 from sipmote.sip.reasons import reason_of
 
 DELIVERED, USAGE, ACCEPTED, REFUSED, UNANSWERED = 0, 2, 3, 4, 5  # exit codes
@@ -36,8 +32,11 @@ _SMIME_REMEDIES = {
 }
 
 
-def read(outcome: Outcome, trouble: str, heard: Heard) -> Result:
-    """Return what an outcome means; trouble: why its flow failed; heard: what went and came meanwhile."""
+def read(outcome: Outcome, trouble: str, heard: Heard, has_login: bool) -> Result:
+    """Return what an outcome means; trouble: why its flow failed; heard: what went and came meanwhile.
+
+    has_login: have we name and password?
+    """
     code = UNANSWERED if trouble else _CODES.get(outcome.name, REFUSED)
     final = heard.final
     words = outcome.reason
@@ -46,48 +45,27 @@ def read(outcome: Outcome, trouble: str, heard: Heard) -> Result:
         words = reason_with_warning(outcome.status, final)
     reason = trouble or words.decode("utf-8", "backslashreplace")
     event = {"event": outcome.name, "status": outcome.status, "reason": reason}
-    event |= {"call_id": outcome.call_id.decode(), **heard.event(outcome)}
+    event |= {"call_id": outcome.call_id.decode()}
+    if outcome.name == "timeout":
+        event |= heard.event()
+    if not 200 <= outcome.status < 400:
+        event |= heard.redirection()
     pause_s = retry_after_s(outcome.retry_after)
     if pause_s:
         event["retry_after"] = pause_s
-    return code, event | _more(outcome, final) if is_theirs else event
+    return code, event | _more(outcome, heard, has_login) if is_theirs else event
 
 
-def _more(outcome: Outcome, final: Message) -> dict[str, Any]:
+def _more(outcome: Outcome, heard: Heard, has_login: bool) -> dict[str, Any]:
     """Return what the final response to a message that failed adds to its event."""
+    final = heard.final
     over = _OVER.match(outcome.reason) if outcome.reason != final.reason else None
     if over:
         return {"over": int(over[1])}
-    if final.status in (401, 407) and not _can_answer(final):
-        return {"offers": [_offer(value) for value in _challenges(final)]}
+    if final.status in (401, 407):
+        return {"remedy": heard.login_remedy(has_login)}
     contacts = final.all(b"contact") if final.status < 400 else []
     return {"contact": ", ".join([value.decode("utf-8", "backslashreplace") for value in contacts])} if contacts else {}
-
-
-def _challenges(response: Message) -> list[bytes]:
-    return response.all(b"www-authenticate") + response.all(b"proxy-authenticate")
-
-
-def _can_answer(response: Message) -> bool:
-    """Is there a challenge among those of a response that we know the answer to, given a password?"""
-    return bool(choose(_challenges(response), b""))
-
-
-def _offer(challenge: bytes) -> str:
-    """Return for people the way to log in that a challenge stands for, e.g. "Basic" or "Digest with SHA-1"."""
-    scheme = (challenge.split() or [b"nothing"])[0].decode("utf-8", "backslashreplace")
-    if scheme.lower() != "digest":
-        return scheme
-    try:
-        _, params = parse_parameters(challenge)
-    except ParseError:
-        return f"{scheme} that can't be read"
-    if b"realm" not in params or b"nonce" not in params:
-        return f"{scheme} without realm or nonce"
-    what = params.get(b"algorithm", b"MD5")
-    if not choose([b'Digest realm="", nonce="", algorithm=' + what], b""):
-        return f"{scheme} with {what.decode('utf-8', 'backslashreplace')}"
-    return f"{scheme} with qop={params.get(b'qop', b'').decode('utf-8', 'backslashreplace')}"
 
 
 def unreachable(error: OSError) -> Result:
@@ -112,21 +90,8 @@ def _status(event: dict[str, Any]) -> str:
 
 def remedy(way: Way, event: dict[str, Any], is_smime: bool = False) -> str:
     """Return in brackets what a person can do about a failure that doesn't say so itself, else nothing."""
-    text = "" if "over" in event else _login(way, event) or _of_status(event, is_smime) or _of_way(way, event)
+    text = "" if "over" in event else event.get("remedy") or _of_status(event, is_smime) or _of_way(way, event)
     return text and f" ({text})"
-
-
-def _login(way: Way, event: dict[str, Any]) -> str:
-    """Return a remedy where a password is wanted."""
-    if event["status"] not in (401, 407):
-        return ""
-    if event.get("offers"):
-        return f"the server offers only {', '.join(event['offers'])}: it has to offer Digest with SHA-256 or MD5"
-    if not way.credentials:
-        return "add --user NAME"
-    if "offers" in event:
-        return "the server doesn't say how to log in: it has sent no challenge"
-    return "check the name and the password"
 
 
 def _of_status(event: dict[str, Any], is_smime: bool) -> str:

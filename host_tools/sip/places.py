@@ -74,12 +74,24 @@ def with_zone(host: bytes, zones: Zones) -> str:
     return f"{host.decode()}%{zone}" if zone else host.decode()
 
 
-def same_host(one: bytes, other: bytes) -> bool:
-    """Are these the same address, however they are spelled?"""
+def normal_host(host: bytes) -> bytes:
+    """Return a host as all spellings of it are compared: an address as RFC 5952 has it, a name without its last dot."""
     try:
-        return ipaddress.ip_address(one.decode()) == ipaddress.ip_address(other.decode())
+        return ipaddress.ip_address(host.decode()).compressed.encode()
     except ValueError:
-        return one == other
+        return host.lower().removesuffix(b".")
+
+
+def same_host(one: bytes, other: bytes) -> bool:
+    """Are these the same host, however it is spelled?"""
+    return normal_host(one) == normal_host(other)
+
+
+class Hosts(frozenset[bytes]):
+    """Hosts, given as normal_host() has them, that know themselves however they are spelled."""
+
+    def __contains__(self, host: object) -> bool:
+        return super().__contains__(host) or (isinstance(host, bytes) and super().__contains__(normal_host(host)))
 
 
 def is_hidden(host: bytes, source: bytes) -> bool:

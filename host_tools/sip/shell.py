@@ -253,6 +253,10 @@ class Shell:
         """Do all requests go to a server of our own?"""
         return self._first_hop is not None or self._ua.uac.route is not None
 
+    def is_of_our_host(self, uri: bytes) -> bool:
+        """Is a URI one of the host that our address-of-record is of?"""
+        return same_host(parse_uri(uri).host, parse_uri(self._ua.aor).host)
+
     async def way_back(self, sender: bytes, flow: Flow) -> Flow | None:
         """Return the flow of a new request to who sent us one on flow; None for where any request for his URI goes.
 

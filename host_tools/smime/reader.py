@@ -5,7 +5,7 @@ The arithmetic is that of the package cryptography; what it is applied to comes 
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,13 +36,14 @@ from sipmote.smime.keys import (
 GOOD = "good"  # states of a signature: it is the author's, vouched for, and of this content and its date
 UNDATED = "undated"  # good, but nothing says when: anybody may send it again, for ever
 MISMATCH = "mismatch"  # its certificate names somebody else than the message
-UNTRUSTED = "untrusted"  # nobody we trust vouches for its certificate
+UNTRUSTED = "untrusted"  # nobody we trust vouches for its certificate; whether that has made it isn't looked at
 UNKNOWN = "unknown"  # there is no certificate to check it with, or no algorithm
 BAD = "bad"  # it is not of this content, or not by this certificate
 _STATES = (GOOD, UNDATED, MISMATCH, UNTRUSTED, UNKNOWN, BAD)  # best first
 _BY_SIGNER = (GOOD, UNDATED, MISMATCH)  # those of a signature by somebody that we trust
 _MAX_BETWEEN = 2  # certificates between a signer's and an authority's
 _MAX_KEYS = 16384  # content keys that are remembered; some 4 MB
+_MAX_ISSUES = 4096  # signatures on certificates that are remembered as good
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")  # of keys that sign
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 
@@ -93,6 +94,48 @@ class ContentKeys:
         if len(self._contents) > self._most:
             del self._contents[next(iter(self._contents))]
         return first != digest
+
+
+class Issues:
+    """Knows which certificate another one's key has signed. Good signatures are remembered, some 1 MB of them.
+
+    A signature on P-521 takes 1.2 ms to check, and a stranger may send one in each message, on certificates that he has
+    copied or made up. So none is looked at but by a key that is trusted, or that such a one vouches for.
+    """
+
+    def __init__(self, authorities: Iterable[x509.Certificate]) -> None:
+        """authorities: that are trusted to issue."""
+        self._authorities: dict[x509.Name, list[x509.Certificate]] = {}
+        for one in authorities:
+            self._authorities.setdefault(one.subject, []).append(one)
+        self._good: dict[bytes, None] = {}
+
+    def lead_to(self, certificate: x509.Certificate, between: Mapping[x509.Name, x509.Certificate]) -> bool:
+        """Is there a chain from an authority down to a certificate? between: what may be in it, by the subject."""
+        chain = [certificate]
+        while chain[0].issuer not in self._authorities:
+            issuer = between.get(chain[0].issuer)
+            if issuer is None or len(chain) > _MAX_BETWEEN:
+                return False
+            chain.insert(0, issuer)
+        issuers = self._authorities[chain[0].issuer]
+        for one in chain:  # from above: what comes below a bad one is a stranger's
+            if not any(self._has(one, issuer) for issuer in issuers):
+                return False
+            issuers = [one]
+        return True
+
+    def _has(self, issued: x509.Certificate, issuer: x509.Certificate) -> bool:
+        name = issuer.fingerprint(hashes.SHA256()) + issued.fingerprint(hashes.SHA256())
+        if name not in self._good:
+            try:
+                issued.verify_directly_issued_by(issuer)
+            except (ValueError, TypeError, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm):
+                return False
+            self._good[name] = None
+            if len(self._good) > _MAX_ISSUES:
+                del self._good[next(iter(self._good))]
+        return True
 
 
 class OurKey(cms_enveloped.Key):
@@ -153,6 +196,7 @@ class Reader:
         self._keys = ContentKeys()
         self._trusted = list(trusted)
         self._authorities = [one for one in trusted if not names(one) and _is_authority(one)]
+        self._issues = Issues(self._authorities)
 
     def open(self, content_type: bytes, body: bytes) -> smime.Opened:
         """Take S/MIME off a body. Raises ParseError, with 493 for what can't be decrypted."""
@@ -200,11 +244,11 @@ class Reader:
             return UNKNOWN, None, "its certificate is neither with it nor among the trusted ones"
         found = names(certificate)
         signer = found[0] if found else certificate.subject.rfc4514_string()
-        if not signature.intact or not _is_by(certificate, signature):
-            return BAD, signer, "the content or the signature was changed"
-        reason = self._distrust(certificate, carried)
+        reason = self._distrust(certificate, carried) if signature.intact else ""
         if reason:
             return UNTRUSTED, signer, reason
+        if not signature.intact or not _is_by(certificate, signature):
+            return BAD, signer, "the content or the signature was changed"
         if person(author) not in map(person, found):
             return MISMATCH, signer, f"the message says it is from {author}"
         return GOOD, signer, ""
@@ -225,6 +269,15 @@ class Reader:
             return ""
         if not self._authorities:
             return "its certificate is not among the trusted ones"
+        return self._distrust_issuers(certificate, carried, now)
+
+    def _distrust_issuers(self, certificate: x509.Certificate, carried: list[x509.Certificate], now: datetime) -> str:
+        """Return why no authority vouches for a certificate, "" when one does."""
+        # One of a name: else those that have issued each other make so many chains that a message takes 15 ms.
+        others = [one for one in reversed(carried) if one != certificate and one.subject != one.issuer]
+        between = {one.subject: one for one in others if _is_authority(one)}
+        if not self._issues.lead_to(certificate, between):
+            return "nobody trusted vouches for its certificate (no CA that is trusted, or between, has signed it)"
         any_kind = verification.Criticality.AGNOSTIC
         anything = verification.ExtensionPolicy.permit_all()
         issuing = anything.require_present(x509.BasicConstraints, any_kind, None)
@@ -233,8 +286,6 @@ class Reader:
         signing = anything.require_present(x509.SubjectAlternativeName, any_kind, None)
         policy = verification.PolicyBuilder().store(verification.Store(self._authorities)).time(now)
         policy = policy.max_chain_depth(_MAX_BETWEEN)
-        # One of a name: else those that have issued each other make so many chains that a message takes 15 ms.
-        between = {one.subject: one for one in reversed(carried) if one != certificate and one.subject != one.issuer}
         verifier = policy.extension_policies(ca_policy=issuing, ee_policy=signing).build_client_verifier()
         try:
             verifier.verify(certificate, list(between.values()))

@@ -379,7 +379,8 @@ def test_malformed_credentials_for_us_are_a_bad_request():
         b"",
         b', response="0", qop=foo, nc=00000001, cnonce="c"',
         b', response="0", qop=auth, cnonce="c"',
-        b', response="0", qop=auth, nc=1, cnonce="c"',
+        b', response="0", qop=auth, nc="", cnonce="c"',
+        b', response="0", qop=auth, nc=000000001, cnonce="c"',
         b', response="0", qop=auth, nc=0000000g, cnonce="c"',
         b', response="0", qop=auth, nc=+0000001, cnonce="c"',
         b', response="0", qop=auth, nc=00000001',
@@ -387,6 +388,28 @@ def test_malformed_credentials_for_us_are_a_bad_request():
         ua = server()
         assert statuses(ua.receive(request(b"2", good + rest + b"\r\n"), FLOW, START)) == [400], rest
         assert ua.wait_ms(START) is None
+
+
+def test_a_count_of_fewer_digits_is_taken_unless_strict():
+    """R7616-2, R7616-6: hashed as it was sent, counted as the number that it is"""
+    for is_strict in (False, True):
+        ua = server()
+        authenticator_of(ua).is_strict = is_strict
+        one = challenge(ua)
+        taken = []
+        for nc in (b"1", b"0A", b"a", b"00000b"):
+            params = {b"nonce": one.nonce, b"cnonce": b"c", b"nc": nc, b"qop": b"auth"}
+            ha1 = secret(b"sha-256", b"alice", REALM, b"wonder")
+            line = b'Authorization: Digest username="alice", realm="%s", nonce="%s", uri="%s", response="%s"' % (
+                REALM,
+                one.nonce,
+                DESK,
+                response(b"SHA-256", ha1, params, b"MESSAGE", DESK, b"status"),
+            )
+            line += b', algorithm=SHA-256, qop=auth, nc=%s, cnonce="c"\r\n' % nc
+            events = ua.receive(request(b"n" + nc, line), FLOW, START)
+            taken.append(400 if statuses(events) == [400] else accepted(events))
+        assert taken == ([400] * 4 if is_strict else [b"alice", b"alice", None, b"alice"])
 
 
 def test_lines_that_are_not_for_us_are_as_good_as_none():

@@ -287,7 +287,7 @@ def test_a_redirect_that_waits_ends_with_its_flow_or_gets_its_whole_time():
 
 def test_a_challenge_after_a_redirect_stays_in_the_new_queue():
     """R3428-8.4, R3261-22-2: and the credentials of those that waited go into the next request"""
-    ua = board(credentials=((b"", b"boiler", b"secret"),))
+    ua = board(credentials=((b"r", b"boiler", b"secret"),))
     events = redirected(ua, ua.send(b"1", A, b"hot", NOW), TO_B)
     ua.send(b"2", B, b"hot", NOW)
     challenge = b'WWW-Authenticate: Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth"\r\n'

@@ -214,6 +214,7 @@ def test_outbound_is_left_out_for_good_where_it_is_refused():
     for line, fields, left in (
         (b"439 First Hop Lacks Outbound Support", b"", b"path"),
         (b"420 Bad Extension", b"Unsupported: gruu, OUTBOUND\r\n", b"path"),
+        (b"420 Bad Extension", b"", b"path"),
         (b"420 Bad Extension", b"Unsupported: outbound\r\nUnsupported: path\r\n", b""),
     ):
         ua, transmit = registering(instance=b"urn:uuid:1")
@@ -226,7 +227,8 @@ def test_outbound_is_left_out_for_good_where_it_is_refused():
         assert b"reg-id" not in transmit.data
         assert replied(ua, transmit, b"200 OK", OK) == [Registered(3600)]
     ua, transmit = registering(instance=b"urn:uuid:1")
-    assert replied(ua, transmit, b"420 Bad Extension") == [RegistrationLost(420, 30, b"Bad Extension")]
+    gruu = b"Unsupported: gruu\r\n"
+    assert replied(ua, transmit, b"420 Bad Extension", gruu) == [RegistrationLost(420, 30, b"Bad Extension")]
 
 
 def test_an_interval_too_brief_is_asked_for_again_with_what_is_long_enough():

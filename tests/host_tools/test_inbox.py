@@ -328,19 +328,35 @@ def test_uri_that_is_none_is_one_line_that_names_its_option() -> None:
         assert code == 1 and err.startswith(f"sipmote: {option} example.org: a URI") and err.count("\n") == 1, err
 
 
+def test_a_binding_is_somebodys() -> None:
+    """R0-P13"""
+    for text, more, remedy in (
+        ("sip:example.org", (), "sip:NAME@example.org"),
+        ("sips:[2001:db8::1]:5071", ("--user", "alice"), "sip:alice@[2001:db8::1]"),
+    ):
+        code, _, err = sipmote("inbox", "--db", ":memory:", "--bind", "udp:127.0.0.1:0", "--register", text, *more)
+        assert code == 1 and err.startswith(f"sipmote: --register {text}: as whom? ") and remedy in err, err
+
+
 def test_a_domain_is_a_host_alone() -> None:
     """R0-P13: else every message would get 404 without a word"""
-    for text in ("sip:example.org", "example.org:5060", "desk@example.org", "", " "):
+    for text in ("sip:example.org", "example.org:5060", "desk@example.org", "", " ", "."):
         code, _, err = sipmote("inbox", "--db", ":memory:", "--bind", "udp:127.0.0.1:0", "--domain", text)
         assert code == 1 and "a host alone was expected" in err and err.count("\n") == 1, err
-    for text in ("[2001:db8::1]", "2001:db8::1"):
+    for text, hosts in (
+        ("[2001:db8::1]", (b"[2001:db8::1]", b"[2001:DB8:0:0::1]")),
+        ("2001:db8:0::0:1", (b"[2001:db8::1]",)),
+        ("Example.org.", (b"example.org", b"EXAMPLE.ORG.")),
+    ):
         with inbox("--domain", text) as running, running.udp() as sock:
-            sock.send(message("1").replace(b"MESSAGE sip:desk@127.0.0.1 ", b"MESSAGE sip:desk@[2001:db8::1] "))
-            assert sock.recv(4096).startswith(b"SIP/2.0 200 ")
+            for host in (*hosts, b"example.net", b"[2001:db8::2]"):
+                sock.send(message(host.decode(), uri=f"sip:desk@{host.decode()}"))
+                assert sock.recv(4096)[:12] == (b"SIP/2.0 200 " if host in hosts else b"SIP/2.0 404 "), host
 
 
 def test_people_are_told_of_the_binding_and_what_to_do_about_its_loss() -> None:
-    with Peer("udp", [["401 Unauthorized"]]) as peer:
+    challenge = '401 Unauthorized\r\nWWW-Authenticate: Digest realm="r", nonce="n"'
+    with Peer("udp", [[challenge]]) as peer:
         for port, said in (
             (peer.port, b"status 401 Unauthorized: add --user NAME"),
             (closed_port(socket.SOCK_DGRAM), b"refused; next"),

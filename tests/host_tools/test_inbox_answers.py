@@ -106,6 +106,23 @@ def test_whose_uri_leads_nowhere_is_answered_where_he_is(transport: str) -> None
     assert outcome == {"event": "outcome", "call_id": call_id, "outcome": "delivered", "status": 200, "reason": "OK"}
 
 
+def test_a_stranger_who_gets_a_notification_gets_no_answer_made_of_a_password() -> None:
+    """R3261-22-2: nobody has told us of him, and with a nonce of his own he could guess it; our registrar may ask"""
+    challenge = '401 Unauthorized\r\nWWW-Authenticate: Digest realm="r", nonce="n"'
+    with Server() as registrar:
+        account = ("--register", f"sip:desk@127.0.0.1:{registrar.port}", "--user", "desk")
+        with inbox("--imdn", *account, environment={"SIPMOTE_PASSWORD": "secret"}) as running, running.udp() as sock:
+            running.event("registered")
+            for host in ("localhost", "127.0.0.1"):
+                sender = f"sip:boiler@{host}:{sock.getsockname()[1]}"
+                asking = ASKING.replace(b"m1", host.encode())
+                sock.send(message(host, asking, content_type="message/cpim", sender=sender))
+                assert sock.recv(65535).startswith(b"SIP/2.0 200 ")  # the next thing that the stranger gets, too
+                running.event("message")
+                sock.send(answer(sock.recv(65535), challenge))
+            assert header(sock.recv(65535), "Authorization").startswith('Digest username="desk", realm="r"')
+
+
 def test_typed_uri_is_written_to() -> None:
     with inbox("--interactive") as running, running.udp() as sock:
         running.type(f"SIP:boiler@127.0.0.1:{sock.getsockname()[1]}\tstatus")

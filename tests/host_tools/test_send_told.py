@@ -1,10 +1,12 @@
-"""R0-P13: what `sipmote send` tells of a message that nobody answered, and of notifications that can't come."""
+"""R0-P13: what people are told of a message or a REGISTER that nobody answered, or whose challenge nobody could answer,
+and of notifications that can't come."""
 
 import contextlib
 import dataclasses
+import io
 import json
-import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,13 +14,16 @@ from typing import Any
 import pytest
 
 from sipmote.agent.events import Outcome
-from sipmote.agent.notices import Dropped
-from sipmote.send.heard import Heard, in_words
-from sipmote.send.outcomes import as_text, remedy
+from sipmote.agent.notices import Dropped, Provisional
+from sipmote.agent.registration import RegistrationLost
+from sipmote.console import Output
+from sipmote.inbox.screen import Screen
+from sipmote.send.outcomes import as_text, read, remedy
 from sipmote.send.way import Way
+from sipmote.sip.heard import Heard, in_words
 from sipmote.sip.tls import load_tls
 from tests.dns_server import closed_port
-from tests.host_tools.peers import PATIENCE, Peer, Running, answer, sipmote
+from tests.host_tools.peers import PATIENCE, Peer, answer, sipmote
 from tests.sip_peer import Peer as SipPeer
 from tests.tools import Tool
 
@@ -130,7 +135,7 @@ def test_why_an_answer_is_none(data: bytes, reason: str) -> None:
     heard.sent(REQUEST, FLOW)
     heard.came(data, FLOW)
     heard.told(Dropped("a response to no request of ours", FLOW))
-    (stray,) = heard.event(UNANSWERED)["heard"]["strays"]
+    (stray,) = heard.event()["heard"]["strays"]
     assert reason in stray["reason"] and stray["from"] == "192.0.2.1:5060"
     assert reason in in_words({"strays": [stray]})
 
@@ -141,23 +146,83 @@ def test_what_is_remembered_is_of_one_message_and_bounded() -> None:
     for port in range(100):
         heard.came(b"x", (b"UDP", b"192.0.2.1", port))
         heard.told(Dropped("x", FLOW))
-    strays = heard.event(UNANSWERED)["heard"]["strays"]
+    strays = heard.event()["heard"]["strays"]
     assert len(strays) == 17 and sum(stray["count"] for stray in strays) == 100
     heard.came(REQUEST, FLOW)  # somebody's request, of which nobody wants to hear
     heard.told(Dropped("x", FLOW))
-    assert heard.event(UNANSWERED)["heard"]["strays"] == strays
-    assert heard.event(UNANSWERED._replace(name="failed")) == {}
+    assert heard.event()["heard"]["strays"] == strays
     heard.sent(REQUEST.replace(b"Call-ID: 1", b"Call-ID: 2"), FLOW)
-    assert heard.event(UNANSWERED) == {}
+    assert heard.event() == {}
 
 
 def test_a_flow_that_failed_before_another_was_silent_is_told() -> None:
     heard = Heard()
     heard.sent(REQUEST, FLOW)
     heard.failed(FLOW, "connection refused")
-    event = heard.event(UNANSWERED)
+    event = heard.event()
     assert event == {"heard": {"troubles": [{"place": "192.0.2.1:5060", "reason": "connection refused"}]}}
     assert in_words(event["heard"]) == "192.0.2.1:5060: connection refused"
+
+
+# What answers a REGISTER that is given up on soon.
+HASTY = "import sipmote.agent.request as request; request._LIFETIME = 1000\nfrom sipmote.__main__ import main\nmain()"
+
+
+@contextlib.contextmanager
+def registering(port: int, *more: str) -> Iterator[Tool]:
+    arguments = ("--db", ":memory:", "--bind", "udp:127.0.0.1:0", "--register", f"sip:desk@127.0.0.1:{port}", *more)
+    with Tool("inbox", *arguments, program=(sys.executable, "-c", HASTY)) as running:
+        yield running
+
+
+def test_why_a_registrars_answers_are_none_is_told_in_its_line() -> None:
+    for change, reason in (
+        (lambda data: data.replace(b"UDP 127.0.0.1", b"UDP 203.0.113.9"), "their Via names another host"),
+        (lambda data: data.replace(b"\r\n", b"\n"), "LF alone"),
+    ):
+        with (
+            server(lambda request, change=change: change(answer(request, "200 OK"))) as port,
+            registering(port) as tool,
+        ):
+            event = tool.wait_for(event="not_registered")
+            (stray,) = event["heard"]["strays"]
+            assert reason in stray["reason"] and (stray["count"], event["status"]) == (2, 408)  # at 0 and 0.5 s
+    with server(lambda request: answer(request, "100 Trying")) as port, registering(port) as tool:
+        assert tool.wait_for(event="not_registered")["heard"]["provisional"]["status"] == 100
+
+
+def test_of_a_registrar_alone_something_is_heard() -> None:
+    """Strangers who send rubbish to an inbox say nothing of it, and are not remembered"""
+    heard = Heard(b"REGISTER")
+    heard.sent(REQUEST, FLOW)
+    heard.told(Dropped("x", FLOW))
+    heard.sent(REQUEST.replace(b"MESSAGE", b"REGISTER"), FLOW)
+    for host in (b"192.0.2.66", b"192.0.2.1"):
+        flow = (b"UDP", host, 5060, "a socket")
+        heard.came(b"x", flow)
+        heard.told(Dropped("x", flow))
+        heard.told(Provisional(b"another", 100, b"Trying"))
+        heard.failed(flow, "refused")
+    assert [stray["from"] for stray in heard.event()["heard"]["strays"]] == ["192.0.2.1:5060"]
+    assert [trouble["place"] for trouble in heard.event()["heard"]["troubles"]] == ["192.0.2.1:5060"]
+    assert "provisional" not in heard.event()["heard"]
+    heard.begin_anew()
+    assert heard.event() == {}
+    screen = io.StringIO()
+    with contextlib.redirect_stdout(screen):
+        Screen(Output(as_json=False)).registration_lost(RegistrationLost(408, 30, b""), "", heard)
+    assert screen.getvalue() == "not registered: no answer; next attempt in 30 s\n"
+
+
+def test_a_redirect_to_somebody_who_asks_for_the_password_is_told() -> None:
+    """R3261-22-2: and gets no answer"""
+    with SipPeer() as stranger, SipPeer() as peer, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIPMOTE_PASSWORD", "secret")
+        with Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot", "--user", "alice") as sender:
+            peer.answer(302, b"Contact: <sip:desk@localhost:%d>\r\n" % stranger.port)
+            stranger.answer(401, b'WWW-Authenticate: Digest realm="r", nonce="n"\r\n')
+            assert sender.wait() == 4 and stranger.silent()
+        assert f"a redirect led to sip:desk@localhost:{stranger.port}" in sender.lines[-1]["remedy"]
 
 
 def test_a_redirect_to_where_we_cannot_send_says_where() -> None:
@@ -228,11 +293,13 @@ def test_a_redirect_that_leads_to_no_request_is_named_too() -> None:
     heard.sent(REQUEST, FLOW)
     heard.came(moved, FLOW)
     failed = UNANSWERED._replace(name="failed", status=503)
-    assert heard.event(failed) == {"redirected_to": "<sip:x@nobody.invalid>"}
-    assert heard.event(failed._replace(status=302)) == heard.event(failed._replace(name="delivered", status=200)) == {}
+    told = heard.redirection()
+    assert told == {"redirected_to": "<sip:x@nobody.invalid>"}
+    for outcome in (failed, failed._replace(status=302), failed._replace(name="delivered", status=200)):
+        assert ("redirected_to" in read(outcome, "", heard, False)[1]) == (outcome is failed)
     heard.sent(REQUEST.replace(b"z9hG4bKabc", b"z9hG4bKabd"), (b"TCP", b"192.0.2.9", 5060))
     heard.came(moved, FLOW)
-    assert heard.event(failed) == dict.fromkeys(("redirected_to", "next_hop"), "tcp:192.0.2.9:5060")
+    assert heard.redirection() == dict.fromkeys(("redirected_to", "next_hop"), "tcp:192.0.2.9:5060")
 
 
 @pytest.mark.parametrize("command", ["send", "ask"])
@@ -245,27 +312,30 @@ def test_a_warning_says_more_of_a_refusal(command: str) -> None:
     assert sender.lines[-1]["reason"] == "X: texts of at most 160 octets, please"
 
 
-OFFERS = (
-    (b'WWW-Authenticate: Basic realm="x"\r\n', "the server offers only Basic: "),
-    (b'Proxy-Authenticate: Digest realm="x", nonce="y", algorithm=SHA-1\r\n', "offers only Digest with SHA-1: "),
-    (b'WWW-Authenticate: Digest realm="x", nonce="y", qop="token"\r\n', "offers only Digest with qop=token: "),
-    (b'WWW-Authenticate: Digest nonce="y"\r\nWWW-Authenticate: NTLM\r\n', "Digest without realm or nonce, NTLM: "),
-    (b'WWW-Authenticate: Digest realm="x\r\n', "Digest that can't be read: "),
-    (b"", "doesn't say how to log in"),
+CHALLENGES = (
+    ("WWW-Authenticate: Basic realm=x", "the server offers only Basic: "),
+    ('Proxy-Authenticate: Digest realm="x", nonce="y", algorithm=SHA-1', "offers only Digest with SHA-1: "),
+    ('WWW-Authenticate: Digest realm="x", nonce="y", qop="token"', "offers only Digest with qop=token: "),
+    ('WWW-Authenticate: Digest nonce="y"\r\nWWW-Authenticate: NTLM', "Digest without realm or nonce, NTLM: "),
+    ('WWW-Authenticate: Digest realm="x', "Digest that can't be read: "),
+    ("X: y", "doesn't say how to log in"),
+    ('WWW-Authenticate: Digest realm="r", nonce="n"', "check the name and the password"),
 )
 
 
-@pytest.mark.parametrize("command", ["send", "ask"])
-@pytest.mark.parametrize("fields, said", OFFERS)
-def test_ways_to_log_in_that_we_have_not_are_named(command: str, fields: bytes, said: str) -> None:
-    """R3261-22-3: no password would help"""
-    with SipPeer() as peer:
-        arguments = (command, f"sip:desk@127.0.0.1:{peer.port}", "hot", "--user", "boiler")
-        running = Running(*arguments, env={**os.environ, "SIPMOTE_PASSWORD": "x"})
-        peer.answer(401, fields)
-        assert running.wait() == 4
-    text = running.errors.decode()
-    assert said in text and "check the name" not in text and text.count("\n") == 1
+@pytest.mark.parametrize("challenge, said", CHALLENGES)
+def test_a_challenge_that_nobody_could_answer_is_no_wrong_password(challenge: str, said: str) -> None:
+    """R3261-22-3: for a message and at a registrar"""
+    with (
+        server(lambda request: answer(request, f"401 Unauthorized\r\n{challenge}")) as port,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("SIPMOTE_PASSWORD", "secret")
+        for command in ("send", "ask"):
+            code, out, err = sipmote(command, f"sip:desk@127.0.0.1:{port}", "hi", "--user", "alice")
+            assert (code, out) == (4, "") and said in err and err.count("\n") == 1
+        with registering(port, "--user", "alice") as tool:
+            assert said in tool.wait_for(event="not_registered")["remedy"]
 
 
 def test_a_way_to_log_in_that_we_have_asks_for_the_password() -> None:
@@ -274,7 +344,4 @@ def test_a_way_to_log_in_that_we_have_asks_for_the_password() -> None:
     with SipPeer() as peer, Tool("send", f"sip:desk@127.0.0.1:{peer.port}", "hot") as sender:
         peer.answer(401, both)
         assert sender.wait() == 4
-    assert "offers" not in sender.lines[-1]
-    event = {"event": "failed", "status": 401, "reason": "Unauthorized"}
-    assert remedy(way(), event) == " (add --user NAME)"
-    assert remedy(way(credentials=((b"", b"a", b"b"),)), event) == " (check the name and the password)"
+    assert sender.lines[-1]["remedy"] == "add --user NAME"

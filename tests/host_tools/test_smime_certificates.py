@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from sipmote.agent.cms import smime
 from sipmote.agent.cms.der import SEQUENCE, encode
 from sipmote.agent.cms.signed import build_signed
-from sipmote.smime.reader import BAD, GOOD, MISMATCH, UNKNOWN, UNTRUSTED, Reader
+from sipmote.smime import reader
+from sipmote.smime.reader import BAD, GOOD, MISMATCH, UNKNOWN, UNTRUSTED, Issues, Reader
 from tests.host_tools.forged import (
     NAME_CONSTRAINTS,
     NOBODY_KNOWS,
@@ -30,7 +32,7 @@ MAIL, SERVER, CLIENT, CODE, STAMPS, OCSP = "4", "1", "2", "3", "8", "9"
 ANY = "2.5.29.37.0"
 
 
-def state(signer: Forged, trusted: Sequence[Forged], beside: Sequence[Forged] = ()) -> str:
+def state(signer: Forged, trusted: Sequence[Forged] | Reader, beside: Sequence[Forged] = ()) -> str:
     """Return the state of a signature; beside: whose certificates come with the signer's."""
     key = signer.key
 
@@ -42,8 +44,8 @@ def state(signer: Forged, trusted: Sequence[Forged], beside: Sequence[Forged] = 
     kind = "rsa" if kind_of(key) == "rsa" else "ecdsa"
     carried = b"".join([one.der for one in (signer, *beside)])
     body = build_signed(smime.entity(b"text/plain", b"hot"), signer.by_issuer, kind, sign, carried)
-    reader = Reader(None, [one.certificate for one in trusted])
-    verdict = reader.judge(reader.open(smime.SIGNED, body), ALICE, 1)
+    judge = trusted if isinstance(trusted, Reader) else Reader(None, [one.certificate for one in trusted])
+    verdict = judge.judge(judge.open(smime.SIGNED, body), ALICE, 1)
     assert verdict is not None
     return verdict.state
 
@@ -269,6 +271,48 @@ ISSUED = {
 def test_a_certificate_that_an_authority_has_issued(trick: str) -> None:
     make, worth = ISSUED[trick]
     assert state(*make()) == worth
+
+
+@pytest.mark.parametrize("chain", ["made up", "copied", "between", "pinned"])
+def test_no_key_of_a_stranger_is_tried(chain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a chain that he makes up one signature is looked at, by a key that is trusted; copied ones once for all"""
+    tried: list[tuple[str, bool]] = []
+    monkeypatch.setattr(reader, "_is_by", lambda *_: pytest.fail("his signature was looked at"))
+    has = Issues._has
+
+    def watch(issues: Issues, issued: x509.Certificate, issuer: x509.Certificate) -> bool:
+        is_known = issuer.fingerprint(hashes.SHA256()) + issued.fingerprint(hashes.SHA256()) in issues._good
+        found = has(issues, issued, issuer)
+        if not is_known:
+            tried.append((issued.subject.rfc4514_string(), found))
+        return found
+
+    monkeypatch.setattr(Issues, "_has", watch)
+    trusted = [ROOT]
+    if chain == "made up":
+        fake = forge(authority(), name="root")
+        one = forge(authority(), by=fake, name="one")
+        signer, beside = forge(HER, by=one), [one, fake]
+    elif chain == "copied":
+        signer, beside = forge(HER, by=BETWEEN, signed_by=RSA), [BETWEEN]
+    elif chain == "between":
+        signer, beside = forge(HER, by=forge(HER, name="top"), signed_by=RSA), [BETWEEN]
+    else:
+        signer, beside, trusted = forge(HER), [], [forge(HER)]
+    judge = Reader(None, [one.certificate for one in trusted])
+    assert [state(signer, judge, beside) for _ in range(3)] == [UNTRUSTED] * 3
+    failed = {"made up": [("CN=one", False)], "copied": [("CN=somebody", False)]}.get(chain, [])
+    first = [("CN=between", True)] if chain == "copied" else []
+    assert tried == first + 3 * failed
+
+
+def test_what_is_remembered_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_MAX_ISSUES", 2)
+    issues = Issues([ROOT.certificate])
+    for _ in range(3):
+        assert issues.lead_to(forge(HER, by=ROOT).certificate, {})
+        assert not issues.lead_to(forge(HER, by=BETWEEN).certificate, {})
+    assert len(issues._good) == 2
 
 
 def test_the_wrong_certificate_for_a_signature_makes_it_bad() -> None:

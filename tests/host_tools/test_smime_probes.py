@@ -343,6 +343,8 @@ def test_an_inbox_knows_what_it_is_called() -> None:
     named = Addressees(b"sip:desk@example.org", [])
     ours = Addressees(None, [b"example.org"])
     nobody = Addressees(None, [])
+    address = Addressees(b"sip:desk@[2001:db8::1]", [])
+    addresses = Addressees(None, [b"2001:db8::1"])
     for us, request_uri, to, names, others in (
         (named, "sip:desk@192.0.2.1:5060", "sip:desk@example.org", ("im:desk@EXAMPLE.org",), ()),
         (named, "sip:desk@192.0.2.1:5060", "sip:desk@192.0.2.1", ("sip:%64esk@example.org;x=1",), ()),
@@ -360,6 +362,11 @@ def test_an_inbox_knows_what_it_is_called() -> None:
         (ours, "sip:desk@192.0.2.1", bob, (bob,), ()),
         (ours, "sip:desk@192.0.2.1", "sip:bob@example.com", (), ("sip:bob@example.com",)),
         (ours, "sip:desk@192.0.2.1", bob, ("sip:bob@example.com",), ("sip:bob@example.com",)),
+        (ours, "sip:desk@192.0.2.1", "sip:bob@example.org.", (), ()),
+        (named, "sip:desk@192.0.2.1:5060", "sip:desk@example.org.", (), ()),
+        (address, "sip:desk@[::1]", "sip:desk@[2001:DB8:0::1]", (), ()),
+        (address, "sip:desk@[::1]", "sip:desk@[2001:DB8::2]", (), ("sip:desk@[2001:DB8::2]",)),
+        (addresses, "sip:desk@[::1]", "sip:desk@[2001:DB8:0::1]", (), ()),
         (nobody, bob, bob, ("im:bob@example.org",), ()),
         (nobody, "sip:desk@localhost", bob, (), (bob,)),
         (nobody, bob, bob, ("sip:desk@example.org",), ("sip:desk@example.org",)),
