@@ -143,7 +143,7 @@ class Runners:
             asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL if sys.stderr is None else sys.stderr.fileno(),
+                stdout=sys.stderr.fileno(),
                 env=_environment(one) | {VARIABLE: mark},
                 start_new_session=True,
             )
