@@ -141,9 +141,8 @@ INSERT OR IGNORE INTO message ({", ".join(COLUMNS)}, nth) VALUES ({", ".join("?"
 _ALIKE = """
 SELECT from_tag, cseq, received, nth FROM message WHERE twin = ? ORDER BY nth DESC LIMIT 64
 """
-_SET_ASIDE = """
-INSERT OR IGNORE INTO backlog
-    SELECT id FROM message WHERE id > (SELECT shown FROM progress) OR id IN (SELECT id FROM run WHERE started AND ?)
+_UNSHOWN = """
+SELECT id FROM message WHERE id > (SELECT shown FROM progress) OR id IN (SELECT id FROM run WHERE started AND ?)
 """
 _BACKLOG = "SELECT message.* FROM backlog JOIN message USING (id) WHERE id > ? ORDER BY id LIMIT ?"
 _NOTHING = (0, 0)  # in place of the device and inode of an empty file
@@ -241,6 +240,7 @@ class Store:
         last, shown = db.execute("SELECT ifnull(max(id), 0), (SELECT shown FROM progress) FROM message").fetchone()
         if shown > last:  # somebody has deleted messages: their numbers are given again
             db.execute("UPDATE progress SET shown = ?", (last,))
+            db.execute("DELETE FROM backlog WHERE id > ?", (last,))
 
     # A file that changes under us
 
@@ -381,9 +381,10 @@ class Store:
 
         runs: and what was shown, but whose command is run again.
         """
+        if self.db.execute(_UNSHOWN, (runs,)).fetchone() is None:
+            return
         with self.transaction() as db:
-            db.execute("DELETE FROM backlog WHERE id NOT IN (SELECT id FROM message)")  # which somebody has deleted
-            db.execute(_SET_ASIDE, (runs,))
+            db.execute(f"INSERT OR IGNORE INTO backlog {_UNSHOWN}", (runs,))
             db.execute("UPDATE progress SET shown = (SELECT ifnull(max(id), 0) FROM message)")
 
     def backlog(self, after: int, most: int) -> list[Received]:

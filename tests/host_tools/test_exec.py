@@ -113,7 +113,8 @@ def test_what_has_detached_itself_ends_with_a_command_that_is_stopped(tmp_path: 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
 def test_what_a_command_detaches_and_leaves_behind_lives_on(tmp_path: Path) -> None:
     """It ended by itself and in time: a service that it has started is none of ours"""
-    command = script(tmp_path, "setsid sleep 300 > /dev/null 2>&1 &", "echo $! > $DIR/new", "mv $DIR/new $DIR/far")
+    far = "setsid sh -c 'echo $$ > $DIR/new; mv $DIR/new $DIR/far; exec sleep 300' > /dev/null 2>&1 &"
+    command = script(tmp_path, far, "until [ -e $DIR/far ]; do sleep 0.02; done")
     db = str(tmp_path / "inbox.db")
     with inbox("--exec", command, db=db) as running:
         send(running, ["a"])
