@@ -9,6 +9,7 @@ name behind that the certificate has to be for. A flow that the core made has no
 """
 
 import asyncio
+import errno
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -105,7 +106,7 @@ class Shell:
                 opened[i] = await self._listen(bind, twin or bind.port)
             except OSError as error:
                 if not twin:
-                    raise ToolError(f"can't listen at {bind}: {reason_of(error)}; {_remedy(bind)}") from error
+                    raise ToolError(f"can't listen at {bind}: {reason_of(error)}; {_remedy(bind, error)}") from error
                 opened[i] = await self._listen(bind, 0)
         return [opened[i] for i in range(len(binds))]
 
@@ -340,6 +341,10 @@ def _text(octets: bytes) -> str:
     return octets.decode(errors="replace")
 
 
-def _remedy(bind: Bind) -> str:
-    other = Bind(bind.transport, bind.host, bind.port + 2 if bind.port else 0)
-    return f"stop the program that has it or use an address of this machine, e.g. --bind {other}"
+def _remedy(bind: Bind, error: OSError) -> str:
+    """Return what to do about a place where we can't listen, with one where we can."""
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        other = Bind(bind.transport, bind.host, 0)
+        return f"stop the program that has it, or take another port, e.g. --bind {other} for any free one"
+    everywhere = Bind(bind.transport, "::" if ":" in bind.host else "0.0.0.0", bind.port)
+    return f"use an address of this machine, e.g. --bind {everywhere} for all of them"
