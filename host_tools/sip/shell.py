@@ -78,8 +78,9 @@ class Shell:
         self._sweep_s = idle_s / 10
         self._wires = wires
         self._loop = asyncio.get_running_loop()
-        self._udp = UdpSockets(self, zones or {})
-        self._streams = Streams(self, tls, idle_s, zones or {})
+        self._zones = dict(zones or {})
+        self._udp = UdpSockets(self, self._zones)
+        self._streams = Streams(self, tls, idle_s, self._zones)
         self.rations = Rations()
         self._looking_up: dict[bytes, asyncio.Task[None]] = {}  # by URI
         self._batch: list[MessageReceived] = []
@@ -109,6 +110,10 @@ class Shell:
                     raise ToolError(f"can't listen at {bind}: {reason_of(error)}; {_remedy(bind, error)}") from error
                 opened[i] = await self._listen(bind, 0)
         return [opened[i] for i in range(len(binds))]
+
+    def add_zones(self, zones: Zones) -> None:
+        """Know more zones of link-local addresses."""
+        self._zones.update(zones)
 
     async def _listen(self, bind: Bind, port: int) -> Bind:
         is_udp = bind.transport == b"UDP"
