@@ -15,7 +15,8 @@ from sipmote.inbox.store import Store, trouble
 from sipmote.printer import Printer
 
 _FLUSH_S = 1.0  # until it is on the disk what has been shown, if no message comes
-_AT_ONCE = 20  # messages of the backlog, before others have their turn
+_AT_ONCE = 20  # messages of the backlog that are read together
+_TURN_S = 0.005  # for showing some of it, before others have their turn: a long one takes 60 ms at a terminal
 _PAUSE_S = 2.0  # before the store is asked again for what it could not give
 
 
@@ -59,12 +60,15 @@ class Showing:
             self._wait_for_store(error)
             return
         self._failed = False
+        until = self._loop.time() + _TURN_S
         for one in batch:
             if not self._printer.has_room(self._feed_from_thread):
                 return
             self._screen.messages([one])
             self._fed = one.id
             self._note(one.id, of_backlog=True)
+            if self._loop.time() > until:
+                break
         if batch:
             self._loop.call_soon(self._feed)
 
