@@ -15,7 +15,6 @@ from sipmote.inbox.store import Store, trouble
 from sipmote.printer import Printer
 
 _FLUSH_S = 1.0  # until it is on the disk what has been shown, if no message comes
-_AT_ONCE = 20  # messages of the backlog that are read together
 _TURN_S = 0.005  # for showing some of it, before others have their turn: a long one takes 60 ms at a terminal
 _PAUSE_S = 2.0  # before the store is asked again for what it could not give
 
@@ -54,23 +53,22 @@ class Showing:
         """Show more of the backlog, and go on when there is room for it."""
         if not self._is_open or self._generation != self._store.generation:
             return  # it is for the next start, with that file
-        try:
-            batch = self._store.backlog(self._fed, _AT_ONCE)
-        except sqlite3.Error as error:
-            self._wait_for_store(error)
-            return
-        self._failed = False
         until = self._loop.time() + _TURN_S
-        for one in batch:
-            if not self._printer.has_room(self._feed_from_thread):
+        while self._printer.has_room(self._feed_from_thread):
+            try:
+                one = self._store.backlog(self._fed)
+            except sqlite3.Error as error:
+                self._wait_for_store(error)
+                return
+            self._failed = False
+            if one is None:
                 return
             self._screen.messages([one])
             self._fed = one.id
             self._note(one.id, of_backlog=True)
             if self._loop.time() > until:
-                break
-        if batch:
-            self._loop.call_soon(self._feed)
+                self._loop.call_soon(self._feed)
+                return
 
     def _feed_from_thread(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended

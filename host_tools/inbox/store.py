@@ -144,7 +144,7 @@ SELECT from_tag, cseq, received, nth FROM message WHERE twin = ? ORDER BY nth DE
 _UNSHOWN = """
 SELECT id FROM message WHERE id > (SELECT shown FROM progress) OR id IN (SELECT id FROM run WHERE started AND ?)
 """
-_BACKLOG = "SELECT message.* FROM backlog JOIN message USING (id) WHERE id > ? ORDER BY id LIMIT ?"
+_BACKLOG = "SELECT message.* FROM backlog JOIN message USING (id) WHERE id > ? ORDER BY id LIMIT 1"
 _NOTHING = (0, 0)  # in place of the device and inode of an empty file
 _UNKNOWN = (-1, -1)  # of none that we have open
 _BUSY_MS = 1000  # how long another program may have the file locked before senders are asked to come back
@@ -387,11 +387,12 @@ class Store:
             db.execute(f"INSERT OR IGNORE INTO backlog {_UNSHOWN}", (runs,))
             db.execute("UPDATE progress SET shown = (SELECT ifnull(max(id), 0) FROM message)")
 
-    def backlog(self, after: int, most: int) -> list[Received]:
-        """Return the first messages of the backlog behind an id, so many at most. Raises sqlite3.Error."""
+    def backlog(self, after: int) -> Received | None:
+        """Return the first message of the backlog behind an id, None at its end. Raises sqlite3.Error."""
         cursor = self.db.cursor()
         cursor.row_factory = sqlite3.Row
-        return [from_row(row, True) for row in cursor.execute(_BACKLOG, (after, most))]
+        row = cursor.execute(_BACKLOG, (after,)).fetchone()
+        return None if row is None else from_row(row, True)
 
     def close(self) -> None:
         """Close the file."""

@@ -137,7 +137,8 @@ def test_a_store_of_the_version_before_keeps_all_and_knows_twins(tmp_path: Path)
         kept.add(batch)
         assert [one.duplicate for one in batch] == [True, True, False, True]
         kept.set_aside(True)
-        assert [one.sender for one in kept.backlog(0, 9)] == ["sip:pump@x"]
+        found = kept.backlog(0)
+        assert found and found.sender == "sip:pump@x" and kept.backlog(found.id) is None
         due = Parcels(kept, True).next([], [])
         assert due and (due.id, due.call_id) == (2, "1@192.0.2.7")
         rows = kept.db.execute("SELECT id, cseq, message_id FROM message ORDER BY id").fetchall()
@@ -153,17 +154,17 @@ def test_what_was_stored_and_not_shown_comes_back_as_it_was(tmp_path: Path) -> N
         kept.shown(batch[0].id)
     with store(tmp_path / "inbox.db") as kept:
         kept.set_aside(False)
-        (found,) = kept.backlog(0, 9)
-        assert found.again and found.line() == {**told.line(), "again": True}
+        found = kept.backlog(0)
+        assert found and found.again and found.line() == {**told.line(), "again": True}
     with store(tmp_path / "inbox.db") as kept:
         later = received(call_id="later")
         kept.add([later])
         kept.shown(later.id)
-        assert [one.call_id for one in kept.backlog(0, 9)] == [told.call_id]
+        assert kept.backlog(0) == found
         kept.shown(found.id, of_backlog=True)
     with store(tmp_path / "inbox.db") as kept:
         kept.set_aside(False)
-        assert not kept.backlog(0, 9)
+        assert kept.backlog(0) is None
 
 
 def ask(running: RunningInbox, call_id: str) -> int:
