@@ -26,6 +26,7 @@ _COMMANDS = {  # name: (what it does, an example)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 well, 1 failed (one line on stderr), 2 wrong use, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _open_what_is_closed()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -38,6 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone; Python would complain once more at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _open_what_is_closed() -> None:
+    """Open the null device in place of standard streams that we were started without, as in `sipmote inbox >&-`.
+
+    A file or a socket would get their number, and the words of a program that we start.
+    """
+    for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers, as the lowest free one is given
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
 
 
 def _run(arguments: Sequence[str]) -> int:

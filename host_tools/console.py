@@ -141,7 +141,10 @@ class Output:
         from rich.console import Console  # a twentieth of a second, for who sees colours
         from rich.text import Text
 
-        self._terminal = self._terminal or Console(highlight=False, soft_wrap=True)
+        # Its own file: on a terminal that is stopped even a write of nothing waits for the printer's to end.
+        self._terminal = self._terminal or Console(
+            file=io.StringIO(), force_terminal=True, highlight=False, soft_wrap=True
+        )
         with self._terminal.capture() as captured:
             self._terminal.print(Text.assemble(*safe))
         self._put(sys.stdout, captured.get())

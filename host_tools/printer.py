@@ -31,6 +31,7 @@ class Printer:
         self._tell_lost: Callable[[int], tuple[int, bytes]] | None = None
         self._broken: BaseException | None = None
         self._on_broken: Callable[[BaseException], None] | None = None
+        self._on_room: Callable[[], None] | None = None
         threading.Thread(target=self._work, daemon=True).start()
 
     def tell_lost(self, told: Callable[[int], tuple[int, bytes]]) -> None:
@@ -53,11 +54,25 @@ class Printer:
             if self._size and self._size + len(octets) > self._most:
                 self._lost += lines
                 self.whole = min(self.whole, self.taken)
+                self.taken += 1
                 return
             self._say_lost()
             self.taken += 1
             self._put(descriptor, octets, lines)
             self._changed.notify_all()
+
+    def has_room(self, call: Callable[[], None]) -> bool:
+        """Is half of the room free? If not, a function is called in the thread once it is, instead of one from before.
+
+        For who can wait, so that what can't has the other half.
+        """
+        with self._changed:
+            is_free = self._is_half_free() and self._broken is None
+            self._on_room = None if is_free else call
+            return is_free
+
+    def _is_half_free(self) -> bool:
+        return self._size * 2 <= self._most
 
     def close(self, seconds: float = _CLOSING_S) -> None:
         """Give what waits so many seconds to leave."""
@@ -94,6 +109,10 @@ class Printer:
                 self.written += lines > 0
                 self._failed = error is not None
                 self._lost += lines if self._failed else 0
+                call = self._on_room if self._is_half_free() else None
+                self._on_room = None if call else self._on_room
+            if call is not None:
+                call()
 
     def _end(self, error: OSError) -> None:
         with self._changed:

@@ -8,7 +8,6 @@ Call-ID, From and content. Most kills are kill -9, each fifth is SIGTERM.
 import json
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,11 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.host_tools.peers import PATIENCE, header, message
+from tests.host_tools.peers import PATIENCE, message
 from tests.interop.peers import free_port
+from tests.soak_senders import Senders
 
-_OPEN = 20  # messages without an answer at once
-_AGAIN_S = 0.1  # until one of those is sent again
 _DRAIN_S = 20.0  # for the commands that are left at the end, and a tenth for each
 
 
@@ -45,47 +43,11 @@ class Figures(NamedTuple):
         return not (self.lost or self.doubled or self.never_run or self.never_shown or self.unmarked)
 
 
-class _Senders:
-    """Some boards behind one socket."""
-
-    def __init__(self, port: int) -> None:
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sock.connect(("127.0.0.1", port))
-        self._sock.setblocking(False)
-        self._due: dict[str, float] = {}  # Call-ID -> when it is sent next
-        self._count = 0
-        self.answered: set[str] = set()
-
-    def turn(self) -> None:
-        """Send what is due, and read what has come."""
-        now = time.monotonic()
-        while len(self._due) < _OPEN:
-            self._due[f"m{len(self.answered) + len(self._due)}-{random.getrandbits(32):x}"] = now
-        for call_id in [call_id for call_id, at in self._due.items() if at <= now]:
-            self._send(call_id)
-            self._due[call_id] = now + _AGAIN_S
-        try:
-            while True:
-                response = self._sock.recv(65535)
-                if response.startswith(b"SIP/2.0 200 "):
-                    call_id = header(response, "Call-ID")
-                    self._due.pop(call_id, None)
-                    self.answered.add(call_id)
-        except OSError:  # no more, or nobody listens at the moment
-            time.sleep(0.001)
-
-    def _send(self, call_id: str) -> None:
-        self._count += 1
-        who = sum(call_id.encode()) % 5
-        attempt = str(self._count) if self._count % 2 else ""
-        octets = message(call_id, f"text of {call_id}".encode(), branch=attempt or call_id, tag=attempt or "1")
-        try:
-            self._sock.send(octets.replace(b"<sip:boiler@", b"<sip:boiler%d@" % who))
-        except OSError:
-            return
-
-    def close(self) -> None:
-        self._sock.close()
+def _request(call_id: str, count: int) -> bytes:
+    """Return a message of one of five boards; every other time it is made anew, else as it was before."""
+    attempt = str(count) if count % 2 else ""
+    octets = message(call_id, f"text of {call_id}".encode(), branch=attempt or call_id, tag=attempt or "1")
+    return octets.replace(b"<sip:boiler@", b"<sip:boiler%d@" % (sum(call_id.encode()) % 5))
 
 
 class _Inbox:
@@ -149,7 +111,7 @@ def soak(kills: int, tell: Callable[[str], None] = lambda text: None) -> Figures
     """Kill an inbox under load as often as that, let it end its work, and count."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
-        inbox, senders = _Inbox(Path(folder), port), _Senders(port)
+        inbox, senders = _Inbox(Path(folder), port), Senders(port, 200, _request)
         for number in range(kills):
             inbox.start(senders.turn)
             until = time.monotonic() + random.uniform(0.0, 0.3)

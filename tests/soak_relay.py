@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 from tests.host_tools.peers import PATIENCE, answer, header, message
 from tests.interop.peers import free_port
+from tests.soak_senders import Senders
 
-_OPEN = 20  # messages without an answer at once
-_AGAIN_S = 0.1  # until one of those is sent again
 _DRAIN_S = 90.0  # for what is left at the end
 _USERS = 50
 
@@ -77,43 +76,10 @@ class _Target(threading.Thread):
         return answer(request, "200 OK")
 
 
-class _Senders:
-    """Some boards behind one socket."""
-
-    def __init__(self, port: int) -> None:
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sock.connect(("127.0.0.1", port))
-        self._sock.setblocking(False)
-        self._due: dict[str, float] = {}  # Call-ID -> when it is sent next
-        self._count = 0
-        self.accepted: set[str] = set()
-
-    def turn(self, *, more: bool) -> None:
-        """Send what is due, and read what has come; more: with new ones."""
-        now = time.monotonic()
-        while more and len(self._due) < _OPEN:
-            self._due[f"m{len(self.accepted) + len(self._due)}-{random.getrandbits(32):x}"] = now
-        for call_id in [call_id for call_id, at in self._due.items() if at <= now]:
-            self._count += 1
-            octets = message(call_id, f"text of {call_id}".encode(), branch=f"{self._count}", tag=f"{self._count}")
-            octets = octets.replace(b"MESSAGE sip:desk@", b"MESSAGE sip:u%d@" % (sum(call_id.encode()) % _USERS), 1)
-            self._due[call_id] = now + _AGAIN_S
-            try:
-                self._sock.send(octets)
-            except OSError:  # nobody listens at the moment
-                break
-        try:
-            while True:
-                response = self._sock.recv(65535)
-                if response.startswith(b"SIP/2.0 202 "):
-                    call_id = header(response, "Call-ID")
-                    self._due.pop(call_id, None)
-                    self.accepted.add(call_id)
-        except OSError:
-            time.sleep(0.002)
-
-    def close(self) -> None:
-        self._sock.close()
+def _request(call_id: str, count: int) -> bytes:
+    """Return a message to one of the users, made anew each time."""
+    octets = message(call_id, f"text of {call_id}".encode(), branch=f"{count}", tag=f"{count}")
+    return octets.replace(b"MESSAGE sip:desk@", b"MESSAGE sip:u%d@" % (sum(call_id.encode()) % _USERS), 1)
 
 
 class _Relay:
@@ -132,13 +98,13 @@ class _Relay:
         self._command = [sys.executable, "-m", "sipmote", "inbox", "--json", *options]
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, senders: _Senders) -> None:
+    def start(self, senders: Senders) -> None:
         with self._lines.open("wb") as lines:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=lines, stderr=lines)
         deadline = time.monotonic() + PATIENCE
         while b'"ready"' not in self._lines.read_bytes():
             assert time.monotonic() < deadline, self._lines.read_bytes()
-            senders.turn(more=True)
+            senders.turn()
 
     def hasten(self) -> None:
         """Have what waits passed on now."""
@@ -157,13 +123,13 @@ def soak(kills: int) -> Figures:
     target.start()
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
-        relay, senders = _Relay(Path(folder), port, target.sock.getsockname()[1]), _Senders(port)
+        relay, senders = _Relay(Path(folder), port, target.sock.getsockname()[1]), Senders(port, 202, _request)
         try:
             for number in range(kills):
                 relay.start(senders)
                 until = time.monotonic() + random.uniform(0.02, 0.5)
                 while time.monotonic() < until:
-                    senders.turn(more=True)
+                    senders.turn()
                 relay.end(signal.SIGTERM if number % 5 == 4 else signal.SIGKILL)
             relay.start(senders)
             deadline = time.monotonic() + _DRAIN_S
@@ -178,11 +144,11 @@ def soak(kills: int) -> Figures:
             target.sock.close()
             senders.close()
     renamed = sum(len(known) > 1 for known in target.got.values())
-    return Figures(kills, len(senders.accepted), len(_missing(senders, target)), renamed, target.repeats)
+    return Figures(kills, len(senders.answered), len(_missing(senders, target)), renamed, target.repeats)
 
 
-def _missing(senders: _Senders, target: _Target) -> list[str]:
-    return [one for one in senders.accepted if f"text of {one}".encode() not in target.got]
+def _missing(senders: Senders, target: _Target) -> list[str]:
+    return [one for one in senders.answered if f"text of {one}".encode() not in target.got]
 
 
 if __name__ == "__main__":

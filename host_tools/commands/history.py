@@ -7,13 +7,17 @@ import sys
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 
-from sipmote.console import Lines, Output, Part, harmless
+from sipmote.console import Output, Part, harmless
 from sipmote.errors import ToolError
 from sipmote.inbox.history import Query, Stored, find
+from sipmote.inbox.screen import content_of, sender_of
 from sipmote.inbox.store import default_path
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_COLUMNS = ("id", "received", "from", "to", "subject", "content_type", "body", "call_id", "user", "transport", "source")
+_COLUMNS = (
+    *("id", "received", "from", "to", "subject", "content_type", "body", "call_id", "user", "transport", "source"),
+    *("display_name", "encoding_error"),
+)
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
 _MARK = " " * 18 + "| "  # what a message goes on in, and nothing of ours begins with
 
@@ -89,23 +93,14 @@ def _message(one: Stored) -> list[Part]:
     line: list[Part] = [(datetime.fromtimestamp(message.received).strftime("%Y-%m-%d %H:%M:%S "), "dim")]
     if one.signature == "good":
         line.append(("signed ", "green"))
-    line.append((message.sender, "bold"))
-    if message.user is not None:
-        line.append((f" ({message.user})", "dim"))
+    line += sender_of(message)
     marks = [mark for mark in ("expired", "stale") if getattr(message, mark)]
     if message.disguised:
         marks.append(f"in the name of {message.author}")
     if one.signature not in (None, "good"):
         marks.append(f"signature {one.signature}")
     line += [(f" [{mark}]", "bold red") for mark in marks]
-    if message.subject:
-        line.append((f" {message.subject}:", "italic"))
-    text, _ = message.text()
-    if text is None:
-        line.append((f" {len(message.body)} octets of {message.content_type}", "dim"))
-    else:
-        line.append(Lines(" " + text.rstrip()))
-    return line
+    return [*line, *content_of(message)]
 
 
 def _write_table(found: Iterable[Stored | str], output: Output) -> None:

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 import traceback
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,7 @@ from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Received, describe, pack
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
+from sipmote.inbox.showing import Showing
 from sipmote.inbox.store import Store, trouble
 from sipmote.inbox.text import inflate
 from sipmote.people import logins, user_name
@@ -57,7 +58,6 @@ _BINDING_S = 600
 _UNREGISTER_S = 2.0
 _WATCH_S = 10.0  # between two looks at the files of certificates
 _DROPPED_S = 1.0  # between two lines about what led to nothing
-_FLUSH_S = 1.0  # until it is on the disk what has been shown, if no message comes
 _OK: Answer = (200, b"")
 _ACCEPTED: Answer = (202, b"")
 _INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
@@ -187,9 +187,7 @@ class Inbox:
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
         self._keyboard = Keyboard(self._ua, self._shell, outbox, screen) if options.reads_stdin else None
         self._store_failed = False
-        self._printer = printer
-        self._printed: deque[tuple[int, int, int]] = deque()  # taken by the printer; last message; in which file
-        self._flushing: asyncio.TimerHandle | None = None
+        self._showing = Showing(store, screen, printer)
         self._unbound = asyncio.Event()
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
@@ -205,7 +203,10 @@ class Inbox:
         self._screen.ready([str(bind) for bind in bound])
         if options.relay_to and options.credentials and not self._login:
             self._screen.warning("whoever reaches us sends with the password of --user: --users FILE keeps others out")
-        self._show_what_was_left()
+        try:
+            self._showing.start(self._runners is not None)
+        except sqlite3.Error as error:
+            raise ToolError(f"can't read the messages: {trouble(error)}") from error
         if self._runners:
             self._runners.start()
         if options.registers:
@@ -231,8 +232,7 @@ class Inbox:
         for part in (self._keyboard, self._relay, self._runners, self._notifier):
             if part is not None:
                 await part.close()
-        self._printer.close()
-        self._note_shown()
+        self._showing.close()
 
     def reload(self) -> None:
         """Read users and certificates again, as far as they have changed; streams and our binding stay."""
@@ -257,15 +257,6 @@ class Inbox:
         """Pass on now what waits for another attempt."""
         if self._relay:
             self._relay.hasten()
-
-    def _show_what_was_left(self) -> None:
-        """Show what was stored, answered and perhaps not shown when the last inbox was stopped. Raises ToolError."""
-        try:
-            for batch in self._store.unshown(self._runners is not None):
-                self._screen.messages(batch)
-                self._printed.append((self._printer.taken, batch[-1].id, self._store.generation))
-        except sqlite3.Error as error:
-            raise ToolError(f"can't read the messages: {trouble(error)}") from error
 
     # Messages
 
@@ -377,9 +368,7 @@ class Inbox:
         for part in (self._relay, self._runners):
             if part:
                 part.more()
-        self._screen.messages([one for _, one in batch])
-        self._printed.append((self._printer.taken, max(one.id for _, one in batch), self._store.generation))
-        self._flushing = self._flushing or self._loop.call_later(_FLUSH_S, self._flush)
+        self._showing.show([one for _, one in batch])
         for event, one in batch:
             try:
                 self._tell_peers(event, one)
@@ -394,20 +383,6 @@ class Inbox:
             self._relay.seen(one.sender)
         if self._notifier and not one.duplicate and one.cpim and not one.encrypted and wanted(event, one.cpim):
             self._notifier.delivered(event, one.cpim)  # an encrypted one's would go in clear
-
-    def _note_shown(self) -> None:
-        """Tell the store what has left the printer; nothing more once a line was lost, so that it is shown again."""
-        reached = min(self._printer.written, self._printer.whole)
-        while self._printed and self._printed[0][0] <= reached:
-            _, last, generation = self._printed.popleft()
-            if generation == self._store.generation:
-                self._store.shown(last)
-
-    def _flush(self) -> None:
-        self._note_shown()
-        self._flushing = self._loop.call_later(_FLUSH_S, self._flush) if self._printed else None
-        with contextlib.suppress(sqlite3.Error):  # told with the next message; until then more is shown again
-            self._store.flush()
 
     # Other events
 

@@ -7,6 +7,7 @@ minute at most, and one more for each _AT_ONCE that became ready before it and h
 
 import asyncio
 import contextlib
+import errno
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sipmote.errors import ToolError
+from sipmote.inbox.processes import VARIABLE, end_marked
 from sipmote.inbox.received import Received
 from sipmote.inbox.runs import Runs
 from sipmote.inbox.screen import Screen
@@ -64,7 +66,7 @@ class Runners:
             if one is None:
                 await self._due.wait()
                 continue
-            task = asyncio.create_task(self._carry_out(one))
+            task = asyncio.create_task(self._carry_out(one, self._runs.value(one.id)))
             self._running.add(task)
             task.add_done_callback(self._ended)
 
@@ -84,12 +86,17 @@ class Runners:
                 told = True
             await asyncio.sleep(_PAUSE_S)
 
-    async def _carry_out(self, one: Received) -> None:
-        """Run the command for a message, and say what went wrong. Cancelled, it is left for the next start."""
+    async def _carry_out(self, one: Received, mark: bytes) -> None:
+        """Run the command for a message, and say what went wrong. Cancelled, it is left for the next start.
+
+        mark: what those it starts are known by.
+        """
         try:
-            problem = await self._run(one)
+            problem = await self._run(one, mark)
         except TimeoutError:
             problem = f"took more than {_RUN_S:.0f} s and was stopped"
+        except OSError as error:
+            problem = f"can't be started for this message: {reason_of(error)}"
         except Exception as error:  # a fault of ours with one message is none of the others'
             problem = f"{type(error).__name__}: {error}"
         if problem:
@@ -100,35 +107,44 @@ class Runners:
         more = {} if one is None else {"call_id": one.call_id}
         self._screen.warning(f"--exec {self._command[0]}: {problem}", **more)
 
-    async def _run(self, one: Received) -> str:
+    async def _run(self, one: Received, mark: bytes) -> str:
         """Run the command; returns what went wrong, or nothing."""
-        process = await self._start(one)
         try:
-            await asyncio.wait_for(process.communicate(one.body), _RUN_S)
-        finally:
-            await _end(process)
+            process = await self._start(one, mark)
+            try:
+                await asyncio.wait_for(process.communicate(one.body), _RUN_S)
+            finally:
+                await _end(process)
+        except BaseException:  # it was stopped: so is what has left its session, which else may live on
+            end_marked([mark])
+            raise
         return f"exit code {process.returncode}" if process.returncode else ""
 
-    async def _start(self, one: Received) -> asyncio.subprocess.Process:
-        """Start the command, again until there is room for it: memory, processes, a disk that has it."""
+    async def _start(self, one: Received, mark: bytes) -> asyncio.subprocess.Process:
+        """Start the command, again until there is room for it: memory, processes, a disk that has it.
+
+        Raises OSError where that is up to the message.
+        """
         told = False
         while True:
             try:
-                return await self._spawn(one)
+                return await self._spawn(one, mark)
             except OSError as error:
+                if error.errno == errno.E2BIG:
+                    raise
                 if not told:
                     self._warn(f"can't be started, it is tried again: {reason_of(error)}", one)
                 told = True
             await asyncio.sleep(_PAUSE_S)
 
-    async def _spawn(self, one: Received) -> asyncio.subprocess.Process:
+    async def _spawn(self, one: Received, mark: bytes) -> asyncio.subprocess.Process:
         """Start the command, all of it or nothing: cancelled half-way, asyncio would not end what it has started."""
         spawning = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL if sys.stderr is None else sys.stderr.fileno(),
-                env=_environment(one),
+                stdout=sys.stderr.fileno(),
+                env=_environment(one) | {VARIABLE: mark},
                 start_new_session=True,
             )
         )

@@ -16,6 +16,7 @@ from sipmote.inbox.received import Received
 from sipmote.inbox.rows import listed
 
 _OLDEST = {"user": None, "encrypted": None, "author": None, "cpim": None}  # columns that the first version lacks
+_MAGIC = b"SQLite format 3\0"
 _FLAGS = ("expired", "stale")
 _KEPT = tuple(field.name for field in fields(Received) if field.name not in ("cpim", "verdict", "parcel"))
 
@@ -64,20 +65,41 @@ def find(path: str, query: Query) -> Iterator[Stored | str]:
 
     Raises ToolError for a file that isn't there or is no inbox's.
     """
-    if not Path(path).is_file():
-        raise ToolError(f"there is no {path}: start an inbox, or name its file with --db")
+    _check(path)
     # Nobody has it open where there is no log of changes beside it: then sqlite needn't make one.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     try:
         db = sqlite3.connect(f"file:{quote(path)}?{mode}", uri=True, timeout=5.0)
         db.row_factory = sqlite3.Row
         try:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'message'").fetchall():
+                raise _no_inbox(path)
             found = _search(db, query)
             yield from reversed(list(found)) if query.limit else found
         finally:
             db.close()
     except sqlite3.Error as error:
         raise ToolError(f"can't read messages from {path}: {error}; name an inbox's file with --db") from error
+
+
+def _check(path: str) -> None:
+    """Raise ToolError for what is no file, none that we can read, or no database."""
+    if Path(path).is_dir():
+        raise ToolError(f"{path} is a directory: name a file in it with --db, such as {Path(path) / 'inbox.db'}")
+    if not Path(path).is_file():
+        raise ToolError(f"there is no file {path}: start an inbox, or name its file with --db")
+    try:
+        with open(path, "rb") as file:
+            begins = file.read(len(_MAGIC))
+    except OSError as error:
+        text = f"can't read messages from {path}: {error.strerror}; ask its owner, or name another file with --db"
+        raise ToolError(text) from None
+    if begins != _MAGIC:
+        raise _no_inbox(path)
+
+
+def _no_inbox(path: str) -> ToolError:
+    return ToolError(f"{path} is no inbox's file: name one with --db")
 
 
 def _search(db: sqlite3.Connection, query: Query) -> Iterator[Stored | str]:

@@ -13,6 +13,7 @@ from sipmote.agent.uas import MessageReceived
 from sipmote.agent.user_agent import UserAgent
 from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.screen import Screen
+from sipmote.sip.places import split_zone
 from sipmote.sip.shell import Shell
 
 _MAX_WAITING = 100  # lines
@@ -77,6 +78,8 @@ class Keyboard:
             raise UsageError("nobody to answer yet: type sip:user@host TEXT")
         if not text:
             raise UsageError(f"no text: type {uri} TEXT")
+        uri, zones = split_zone(uri)
+        self._shell.add_zones(zones)
         target = uri.encode() if last is None else last.sender
         way = await self._outbox.way(target, last)
         call_id = self._ua.new_call_id()

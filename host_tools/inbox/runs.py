@@ -4,9 +4,11 @@ Who writes has a queue of his own, of which PLACES commands may run at once. The
 which has waited for longest since there was a place for it.
 """
 
+import os
 import sqlite3
 import time
 
+from sipmote.inbox.processes import end_marked
 from sipmote.inbox.received import Received
 from sipmote.inbox.rows import from_row
 from sipmote.inbox.store import Store
@@ -37,6 +39,7 @@ class Runs:
         self._store = store
         self._turn = Turn(store, "exec")
         self._taken_up = -1  # the generation of the store whose queue is ours
+        self._name = b""  # no other queue's
 
     def add(self, one: Received) -> None:
         """Queue a message, within the commit that stores it.
@@ -69,8 +72,15 @@ class Runs:
         one.generation = self._store.generation
         return one
 
+    def value(self, number: int) -> bytes:
+        """Return what processes.VARIABLE is for the command of the message with this id, and for no other."""
+        return b"%d %s" % (number, self._name)
+
     def _take_up(self) -> None:
-        """Begin with what was left when the last inbox with this store ended."""
+        """Begin with what was left when the last inbox with this store ended; what it was running then runs no more."""
+        self._name = f"{self._store.instance()} ".encode() + os.fsencode(os.path.realpath(self._store.path))
+        started = self._store.db.execute("SELECT id FROM run WHERE started").fetchall()
+        end_marked([self.value(number) for (number,) in started])
         with self._store.transaction() as db:
             db.execute("DELETE FROM run WHERE id NOT IN (SELECT id FROM message)")  # which somebody has deleted
             db.execute(_FIRST_ARE_READY, (PLACES,))

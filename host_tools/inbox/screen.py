@@ -109,22 +109,30 @@ def _message_line(one: Received) -> list[Part]:
         line.append(("signed ", "green"))
     if one.encrypted:
         line.append(("encrypted ", "dim"))
-    line.append((one.sender if one.answerable else _said(one.sender), "bold"))
-    if one.user is not None:
-        line.append((f" ({one.user})", "dim"))
-    line += [(f" says {what}", "italic") for what in _claims(one)]
+    line += sender_of(one)
     line += [(f" [{mark}]", "bold red") for mark in _marks(one)]
-    text, encoding_error = one.text()
-    if encoding_error:
-        line.append((" [damaged text]", "red"))
-    if one.subject:
-        line.append((f" {one.subject}:", "italic"))
-    if text is None:
-        line.append((f" {len(one.body)} octets of {one.content_type}", "dim"))
-    else:
-        line.append(Lines(" " + text.rstrip()))
+    line += content_of(one)
     line.append((f"  {one.transport} {one.source}", "dim"))
     return line
+
+
+def sender_of(one: Received) -> list[Part]:
+    """Return the parts of a line that tell who a message is from, and what that one says of itself."""
+    parts: list[Part] = [(one.sender if one.answerable else _said(one.sender), "bold")]
+    if one.user is not None:
+        parts.append((f" ({one.user})", "dim"))
+    return [*parts, *[(f" says {what}", "italic") for what in _claims(one)]]
+
+
+def content_of(one: Received) -> list[Part]:
+    """Return the parts of a line that tell what is in a message."""
+    text, encoding_error = one.text()
+    parts: list[Part] = [(" [damaged text]", "red")] if encoding_error else []
+    if one.subject:
+        parts.append((f" {one.subject}:", "italic"))
+    if text is None:
+        return [*parts, (f" {len(one.body)} octets of {one.content_type}", "dim")]
+    return [*parts, Lines(" " + text.rstrip())]
 
 
 def _marks(one: Received) -> list[str]:

@@ -148,6 +148,9 @@ CREATE TABLE lane (          -- the lanes in which somebody waits
 CREATE INDEX lane_next ON lane (is_notice, next_at);
 {ALL_LANES};
 """,
+    """
+CREATE TABLE backlog (id INTEGER PRIMARY KEY);  -- messages that a start has found not shown, until they are
+""",
 )
 _INSERT = f"""
 INSERT OR IGNORE INTO message ({", ".join(COLUMNS)}, nth) VALUES ({", ".join("?" * len(COLUMNS))}, ?)
@@ -156,10 +159,9 @@ _ALIKE = """
 SELECT id, from_tag, cseq, received, nth FROM message WHERE twin = ? ORDER BY nth DESC LIMIT 64
 """
 _UNSHOWN = """
-SELECT * FROM message WHERE id > ?1 AND id IN (
-    SELECT id FROM message WHERE id > (SELECT shown FROM progress) UNION SELECT id FROM run WHERE started AND ?2)
-    ORDER BY id LIMIT 200
+SELECT id FROM message WHERE id > (SELECT shown FROM progress) OR id IN (SELECT id FROM run WHERE started AND ?)
 """
+_BACKLOG = "SELECT message.* FROM backlog JOIN message USING (id) WHERE id > ? ORDER BY id LIMIT 1"
 _NOTHING = (0, 0)  # in place of the device and inode of an empty file
 _UNKNOWN = (-1, -1)  # of none that we have open
 _BUSY_MS = 1000  # how long another program may have the file locked before senders are asked to come back
@@ -200,7 +202,7 @@ class Store:
         self.generation = 0  # of what is open: the ids of its rows mean nothing in another file
         self._tell = tell
         self._files: dict[str, tuple[int, int]] = {}  # suffix of a name -> device and inode of what we opened
-        self._shown = self._shown_in_file = 0  # messages to this id have been shown
+        self._shown = self._shown_in_file = (0, 0)  # messages to this id have been shown; of the backlog, to that
         self._busy_ms = _BUSY_MS
         try:
             self._open()
@@ -255,6 +257,7 @@ class Store:
         last, shown = db.execute("SELECT ifnull(max(id), 0), (SELECT shown FROM progress) FROM message").fetchone()
         if shown > last:  # somebody has deleted messages: their numbers are given again
             db.execute("UPDATE progress SET shown = ?", (last,))
+            db.execute("DELETE FROM backlog WHERE id > ?", (last,))
 
     # A file that changes under us
 
@@ -285,7 +288,7 @@ class Store:
                     os.unlink(self.path + suffix)
         self._files = {}  # until we have opened another
         self.generation += 1
-        self._shown = self._shown_in_file = 0
+        self._shown = self._shown_in_file = (0, 0)
         self._busy_ms = _BUSY_MS
         self.db.close()
         try:
@@ -366,9 +369,13 @@ class Store:
 
     # What has been shown
 
-    def shown(self, last: int) -> None:
-        """All messages to the one with this id have been shown; it is written down with the next commit."""
-        self._shown = max(self._shown, last)
+    def shown(self, last: int, of_backlog: bool = False) -> None:
+        """All messages to the one with this id have been shown; it is written down with the next commit.
+
+        of_backlog: that is, all of those that were set aside; else all that came since then.
+        """
+        came, left = self._shown
+        self._shown = (came, max(left, last)) if of_backlog else (max(came, last), left)
 
     def flush(self) -> None:
         """Write down what has been shown. Raises sqlite3.Error."""
@@ -377,25 +384,31 @@ class Store:
                 shown = self._write_shown()
             self._shown_in_file = shown
 
-    def _write_shown(self) -> int:
-        if self._shown != self._shown_in_file:
-            self.db.execute("UPDATE progress SET shown = ?", (self._shown,))
-        return self._shown
+    def _write_shown(self) -> tuple[int, int]:
+        (came, left), before = self._shown, self._shown_in_file
+        if came != before[0]:
+            self.db.execute("UPDATE progress SET shown = max(shown, ?)", (came,))
+        if left != before[1]:
+            self.db.execute("DELETE FROM backlog WHERE id <= ?", (left,))
+        return came, left
 
-    def unshown(self, runs: bool) -> Iterator[list[Received]]:
-        """Give, a few at a time, what was stored before we started and may not have been shown.
+    def set_aside(self, runs: bool) -> None:
+        """Make what was stored up to now and may not have been shown the backlog. Raises sqlite3.Error.
 
         runs: and what was shown, but whose command is run again.
         """
-        last = 0
-        while True:
-            cursor = self.db.cursor()
-            cursor.row_factory = sqlite3.Row
-            rows = cursor.execute(_UNSHOWN, (last, runs)).fetchall()
-            if not rows:
-                return
-            last = rows[-1]["id"]
-            yield [from_row(row, True) for row in rows]
+        if self.db.execute(_UNSHOWN, (runs,)).fetchone() is None:
+            return
+        with self.transaction() as db:
+            db.execute(f"INSERT OR IGNORE INTO backlog {_UNSHOWN}", (runs,))
+            db.execute("UPDATE progress SET shown = (SELECT ifnull(max(id), 0) FROM message)")
+
+    def backlog(self, after: int) -> Received | None:
+        """Return the first message of the backlog behind an id, None at its end. Raises sqlite3.Error."""
+        cursor = self.db.cursor()
+        cursor.row_factory = sqlite3.Row
+        row = cursor.execute(_BACKLOG, (after,)).fetchone()
+        return None if row is None else from_row(row, True)
 
     def close(self) -> None:
         """Close the file."""

@@ -9,6 +9,7 @@ name behind that the certificate has to be for. A flow that the core made has no
 """
 
 import asyncio
+import errno
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -77,8 +78,9 @@ class Shell:
         self._sweep_s = idle_s / 10
         self._wires = wires
         self._loop = asyncio.get_running_loop()
-        self._udp = UdpSockets(self, zones or {})
-        self._streams = Streams(self, tls, idle_s, zones or {})
+        self._zones = dict(zones or {})
+        self._udp = UdpSockets(self, self._zones)
+        self._streams = Streams(self, tls, idle_s, self._zones)
         self.rations = Rations()
         self._looking_up: dict[bytes, asyncio.Task[None]] = {}  # by URI
         self._batch: list[MessageReceived] = []
@@ -105,9 +107,13 @@ class Shell:
                 opened[i] = await self._listen(bind, twin or bind.port)
             except OSError as error:
                 if not twin:
-                    raise ToolError(f"can't listen at {bind}: {reason_of(error)}; {_remedy(bind)}") from error
+                    raise ToolError(f"can't listen at {bind}: {reason_of(error)}; {_remedy(bind, error)}") from error
                 opened[i] = await self._listen(bind, 0)
         return [opened[i] for i in range(len(binds))]
+
+    def add_zones(self, zones: Zones) -> None:
+        """Know more zones of link-local addresses."""
+        self._zones.update(zones)
 
     async def _listen(self, bind: Bind, port: int) -> Bind:
         is_udp = bind.transport == b"UDP"
@@ -344,6 +350,10 @@ def _text(octets: bytes) -> str:
     return octets.decode(errors="replace")
 
 
-def _remedy(bind: Bind) -> str:
-    other = Bind(bind.transport, bind.host, bind.port + 2 if bind.port else 0)
-    return f"stop the program that has it or use an address of this machine, e.g. --bind {other}"
+def _remedy(bind: Bind, error: OSError) -> str:
+    """Return what to do about a place where we can't listen, with one where we can."""
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        other = Bind(bind.transport, bind.host, 0)
+        return f"stop the program that has it, or take another port, e.g. --bind {other} for any free one"
+    everywhere = Bind(bind.transport, "::" if ":" in bind.host else "0.0.0.0", bind.port)
+    return f"use an address of this machine, e.g. --bind {everywhere} for all of them"

@@ -26,7 +26,7 @@ from tests.soak import soak
 def script(folder: Path, *lines: str) -> str:
     """Write a command of these lines of sh, with $DIR as the folder; returns what goes behind --exec."""
     path = folder / "command"
-    path.write_text("\n".join(["#!/bin/sh", f"DIR={shlex.quote(str(folder))}", *lines, ""]))
+    path.write_text("\n".join(["#!/bin/sh", f"DIR={shlex.quote(str(folder))}", "export DIR", *lines, ""]))
     path.chmod(0o700)
     return str(path)
 
@@ -50,6 +50,15 @@ def group(pid: str) -> str:
         state, _, number = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
         return number if state != "Z" else ""
     return ""
+
+
+def has_environment(variable: bytes) -> bool:
+    """Is there a process with this in the environment of its start?"""
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if variable in place.read_bytes().split(b"\0"):
+                return True
+    return False
 
 
 def test_no_password_is_in_the_environment_of_a_command(tmp_path: Path) -> None:
@@ -77,6 +86,70 @@ def test_what_a_command_has_started_ends_with_it(tmp_path: Path, ending: str) ->
             assert group(child)
             assert running.end(signal.SIGTERM) == 0
         until(lambda: not group(child))
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_has_detached_itself_ends_with_a_command_that_is_stopped(tmp_path: Path, number: int) -> None:
+    """R0-P1: at our end; after a kill -9 before the next inbox runs the command again"""
+    db, runs = str(tmp_path / "inbox.db"), tmp_path / "runs"
+    detached = "setsid sh -c 'sleep 300 > /dev/null 2>&1 & echo $! > $0/new; mv $0/new $0/far; sleep 300' $DIR &"
+    begun = "until [ -e $DIR/far ]; do sleep 0.02; done; echo $SIPMOTE_AGAIN $$ $(cat $DIR/far) >> $DIR/runs"
+    with inbox("--exec", script(tmp_path, detached, begun, "sleep 300"), db=db) as running:
+        send(running, ["a"])
+        _, leader, far = until(lambda: lines(runs))[0].split()
+        running.process.send_signal(number)
+        running.process.wait()
+        if number == signal.SIGTERM:
+            assert not group(leader) and not group(far)
+            return
+        assert group(leader) == leader and group(far) not in ("", leader)
+        script(tmp_path, "echo $SIPMOTE_AGAIN >> $DIR/runs")
+        with inbox("--exec", str(tmp_path / "command"), db=db):
+            until(lambda: not group(leader) and not group(far))
+            assert until(lambda: lines(runs)[1:]) == ["1"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
+def test_what_a_command_detaches_and_leaves_behind_lives_on(tmp_path: Path) -> None:
+    """It ended by itself and in time: a service that it has started is none of ours"""
+    far = "setsid sh -c 'echo $$ > $DIR/new; mv $DIR/new $DIR/far; exec sleep 300' > /dev/null 2>&1 &"
+    command = script(tmp_path, far, "until [ -e $DIR/far ]; do sleep 0.02; done")
+    db = str(tmp_path / "inbox.db")
+    with inbox("--exec", command, db=db) as running:
+        send(running, ["a"])
+        (far,) = until(lambda: lines(tmp_path / "far"))
+        until(lambda: group(far) == far and not waiting(db))
+    try:
+        with inbox("--exec", command, db=db):
+            assert group(far) == far
+    finally:
+        os.kill(int(far), signal.SIGKILL)
+
+
+def test_a_message_that_no_environment_has_room_for_costs_its_own_run_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """R0-P1, R0-P13: it is said, and not tried again"""
+    monkeypatch.setattr(inbox_exec, "_LONGEST", 1 << 20)
+    command = script(tmp_path, "echo $SIPMOTE_CALL_ID >> $DIR/runs")
+    subjects = {"a": "short", "b": "x" * (1 << 19), "c": "short"}
+
+    async def run(store: Store) -> None:
+        runners = Runners(command, store, Screen(Output(True)))
+        store.add([received(call_id=name, subject=subject) for name, subject in subjects.items()], [runners.add])
+        runners.start()
+        async with asyncio.timeout(20):
+            while store.db.execute("SELECT count(*) FROM run").fetchone()[0]:
+                await asyncio.sleep(0.01)
+        await runners.close()
+
+    store = Store(":memory:")
+    asyncio.run(run(store))
+    store.close()
+    assert sorted(lines(tmp_path / "runs")) == ["a", "c"]
+    (told,) = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert told["call_id"] == "b" and "can't be started for this message: Argument list too long" in told["text"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
@@ -107,7 +180,7 @@ def test_a_command_that_takes_too_long_is_stopped_and_said_so(
 ) -> None:
     """R0-P1, R0-P13: and the next one comes"""
     monkeypatch.setattr(inbox_exec, "_RUN_S", 0.3)
-    command = script(tmp_path, "echo $SIPMOTE_CALL_ID >> $DIR/runs", "sleep 300")
+    command = script(tmp_path, "echo $SIPMOTE_CALL_ID >> $DIR/runs", "setsid sleep 300 &", "sleep 300")
 
     async def run(store: Store) -> None:
         runners = Runners(command, store, Screen(Output(True)))
@@ -123,6 +196,7 @@ def test_a_command_that_takes_too_long_is_stopped_and_said_so(
     store.close()
     assert sorted(lines(tmp_path / "runs")) == [f"{i}" for i in range(6)]
     told = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert not has_environment(f"DIR={tmp_path}".encode())
     assert sorted(line["call_id"] for line in told if "was stopped" in line["text"]) == [f"{i}" for i in range(6)]
 
 

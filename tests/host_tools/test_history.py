@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -58,7 +59,11 @@ def test_messages_are_read_while_the_inbox_runs_and_after(tmp_path: Path) -> Non
     assert history("--db", str(path)) == found and sorted(tmp_path.iterdir()) == names == [path]
     code, out, _ = sipmote("history", "--db", str(path), "--limit", "1")
     first, second = out.splitlines()
-    assert code == 0 and first[19:] == " sip:boiler@example.org Kessel: grüß 2" and second == " " * 18 + "| you"
+    assert (
+        code == 0
+        and first[19:] == ' sip:boiler@example.org says "Boiler" Kessel: grüß 2'
+        and second == " " * 18 + "| you"
+    )
 
 
 def test_a_search_is_by_text_sender_and_time_and_has_a_limit(tmp_path: Path) -> None:
@@ -109,6 +114,43 @@ def test_a_table_is_for_spreadsheets_and_computes_nothing(tmp_path: Path) -> Non
     assert [row["body"] for row in rows] == ["'=1+1", "'+15 C", "'@x", 'a,"b"\nc', "\\x1b[2J"]
     assert {row["from"] for row in rows} == {"sip:a@example.org"}
     assert sipmote("history", "--db", str(path), "--csv", "--json")[0] == 1
+
+
+def test_what_a_sender_calls_itself_and_damaged_text_are_told_in_every_form(tmp_path: Path) -> None:
+    """R0-P13: as the inbox has told them"""
+    path = tmp_path / "inbox.db"
+    with inbox(db=str(path)) as running, running.udp() as sock:
+        sock.send(message("a", b"81 \xff C"))
+        sock.send(message("b", b"81 C").replace(b"From: Boiler ", b"From: "))
+        told = [running.event("message") for _ in range(2)]
+    assert [(line.get("display_name"), line.get("encoding_error")) for line in told] == [("Boiler", True), (None, None)]
+    _, out, _ = sipmote("history", "--db", str(path))
+    damaged, whole = [line[20:] for line in out.splitlines()]
+    assert damaged == 'sip:boiler@example.org says "Boiler" [damaged text] 81 \ufffd C'
+    assert whole == "sip:boiler@example.org 81 C"
+    rows = list(csv.DictReader(io.StringIO(sipmote("history", "--db", str(path), "--csv")[1])))
+    assert [(row["display_name"], row["encoding_error"]) for row in rows] == [("Boiler", "True"), ("", "")]
+
+
+@pytest.mark.parametrize("kind", ["directory", "no database", "other database", "unreadable"])
+def test_what_is_no_inboxs_file_is_told_in_our_words(tmp_path: Path, kind: str) -> None:
+    """R0-P13: with the remedy"""
+    path = tmp_path / "file"
+    expected = f"{path} is no inbox's file: name one with --db"
+    if kind == "directory":
+        path.mkdir()
+        expected = f"{path} is a directory: name a file in it with --db, such as {path}/inbox.db"
+    elif kind == "other database":
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("CREATE TABLE cake (id)")
+    else:
+        path.write_bytes(b"what is in here is text, and not a database")
+    if kind == "unreadable":
+        path.chmod(0)
+        if os.access(path, os.R_OK):
+            pytest.skip("root reads it all the same")
+        expected = f"can't read messages from {path}: Permission denied; ask its owner, or name another file with --db"
+    assert sipmote("history", "--db", str(path)) == (1, "", f"sipmote: {expected}\n")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database, by its look"])

@@ -28,6 +28,7 @@ from tests.host_tools.peers import (
     sipmote,
     until,
 )
+from tests.interop.peers import free_port
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6() and not os.environ.get("CI"), reason="no ::1 here")
 
@@ -192,7 +193,26 @@ def test_port_in_use_is_one_line_that_names_it() -> None:
             code, out, err = sipmote("inbox", "--db", ":memory:", "--bind", f"{transport}:127.0.0.1:{port}")
             assert (code, out) == (1, "")
             assert len(err.splitlines()) == 1
-            assert f"{transport}:127.0.0.1:{port}" in err and "in use" in err and "--bind" in err
+            assert f"{transport}:127.0.0.1:{port}: Address already in use" in err
+            assert works(err)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "[2001:db8::1]", "nowhere.invalid"])
+def test_an_address_of_another_machine_is_one_line_that_names_one_of_ours(host: str) -> None:
+    if ":" in host and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    code, out, err = sipmote("inbox", "--db", ":memory:", "--bind", f"udp:{host}:{free_port()}")
+    assert (code, out, len(err.splitlines())) == (1, "", 1) and works(err)
+
+
+def works(advice: str) -> bool:
+    """Can one listen at the place that a line advises?"""
+    place = advice.rpartition("--bind ")[2].split()[0]
+    running = Running("inbox", "--json", "--db", ":memory:", "--bind", place)
+    try:
+        return bool(running.event("ready"))
+    finally:
+        running.end()
 
 
 def test_wrong_bind_is_wrong_use() -> None:

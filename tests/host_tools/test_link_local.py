@@ -8,7 +8,7 @@ import pytest
 
 from sipmote.sip.arguments import bind
 from sipmote.sip.places import split_zone, with_zone
-from tests.host_tools.peers import Running, sipmote
+from tests.host_tools.peers import Running, inbox, sipmote
 
 # A system on which fe80::1 at an interface called link is what ::1 is elsewhere, for machines without any such address.
 STAND_IN = """
@@ -70,3 +70,24 @@ def test_messages_go_over_a_link_and_name_no_zone(address: str, interface: str, 
     finally:
         running.end()
     assert f"%{interface}" not in trace.read_text() and trace.read_text().count("    hi\n") == 4
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_line_typed_at_an_inbox_may_name_a_zone_that_no_message_has(transport: str, tmp_path: Path) -> None:
+    """In angle brackets, too; that of no interface is a line"""
+    address, interface = own_address()
+    trace = tmp_path / "trace"
+    theirs = Running("inbox", "--json", "--db", ":memory:", "--bind", f"{transport}:[{address}%{interface}]:0")
+    try:
+        port = int(theirs.event("ready")["bind"][0].rpartition(":")[2])
+        with inbox("--interactive", "--trace", str(trace), host="::") as ours:
+            ours.type(f"sip:desk@[{address}%nowhere0]:{port};transport={transport} lost")
+            assert "not sent" in ours.event("warning")["text"]
+            uri = f"sip:desk@[{address}%{interface}]:{port};transport={transport}"
+            for line in (f"{uri} hi", f"<{uri}> hi"):
+                ours.type(line)
+                assert theirs.event("message")["body"] == "hi"
+                assert ours.event("outcome")["outcome"] == "delivered"
+    finally:
+        theirs.end()
+    assert f"%{interface}" not in trace.read_text() and trace.read_text().count("    hi\n") == 2

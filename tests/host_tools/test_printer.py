@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pty
 import socket
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from sipmote.inbox.screen import MARK
 from sipmote.printer import Printer
 from sipmote.terminal_rows import in_rows
 from tests.host_tools.peers import PATIENCE, ROOT, Running, message, until
+from tests.interop.peers import free_port
 from tests.terminals import Terminal
 
 
@@ -106,6 +108,32 @@ def test_an_inbox_answers_while_nobody_reads(as_json: bool) -> None:
             assert b"read again" in lines.readline()
             assert running.end() == 0
     finally:
+        running.end()
+
+
+def test_an_inbox_answers_while_its_terminal_is_stopped() -> None:
+    """After Ctrl-S, with colours"""
+    screen, theirs = pty.openpty()
+    port = free_port()
+    arguments = ["inbox", "--db", ":memory:", "--bind", f"udp:127.0.0.1:{port}"]
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    running = Running(*arguments, **streams, env={**os.environ, "TERM": "xterm-256color"})
+    os.close(theirs)
+    shown = b""
+    try:
+        while b"Ctrl-C" not in shown:
+            shown += os.read(screen, 1000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(PATIENCE)
+            sock.connect(("127.0.0.1", port))
+            for number in range(10):  # a terminal keeps some kB
+                sock.send(message(f"{number}", b"x" * 10_000))
+                assert sock.recv(65535).startswith(b"SIP/2.0 200 ")
+        while shown.count(b"\x1b[1msip:boiler@example.org") < 10:
+            shown += os.read(screen, 100_000)
+    finally:
+        running.process.kill()
+        os.close(screen)
         running.end()
 
 

@@ -199,7 +199,9 @@ def test_a_store_of_the_version_before_keeps_all_and_knows_twins(tmp_path: Path)
         batch = [received(), received(cseq=7), received(sender="sip:pump@x"), received(call_id="t", verdict=GOOD)]
         kept.add(batch)
         assert [one.duplicate for one in batch] == [True, True, False, True]
-        assert [[one.sender for one in found] for found in kept.unshown(True)] == [["sip:pump@x"]]
+        kept.set_aside(True)
+        found = kept.backlog(0)
+        assert found and found.sender == "sip:pump@x" and kept.backlog(found.id) is None
         due = Parcels(kept, True).next([], [])
         assert due and (due.id, due.call_id) == (2, "1@192.0.2.7")
         rows = kept.db.execute("SELECT id, cseq, message_id FROM message ORDER BY id").fetchall()
@@ -214,11 +216,18 @@ def test_what_was_stored_and_not_shown_comes_back_as_it_was(tmp_path: Path) -> N
         kept.add(batch)
         kept.shown(batch[0].id)
     with store(tmp_path / "inbox.db") as kept:
-        (found,) = next(kept.unshown(False))
-        assert found.again and found.line() == {**told.line(), "again": True}
-        kept.shown(found.id)
+        kept.set_aside(False)
+        found = kept.backlog(0)
+        assert found and found.again and found.line() == {**told.line(), "again": True}
     with store(tmp_path / "inbox.db") as kept:
-        assert not list(kept.unshown(False))
+        later = received(call_id="later")
+        kept.add([later])
+        kept.shown(later.id)
+        assert kept.backlog(0) == found
+        kept.shown(found.id, of_backlog=True)
+    with store(tmp_path / "inbox.db") as kept:
+        kept.set_aside(False)
+        assert kept.backlog(0) is None
 
 
 def ask(running: RunningInbox, call_id: str) -> int:
