@@ -30,7 +30,10 @@ def person(uri: str) -> str:
 
 def logins(uri: str) -> tuple[str, str]:
     """Return the names by which the person of a URI may log in: his user part, and that with his host."""
-    parsed = parse_uri(uri.encode())
+    try:
+        parsed = parse_uri(uri.encode())
+    except ParseError:
+        return "", ""
     name = unescape(parsed.user or b"").decode("utf-8", "replace")
     return name, f"{name}@{parsed.host.decode()}"
 

@@ -175,6 +175,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise ToolError for arguments that go without each other, or don't go together."""
+    for name, value in vars(args).items():
+        if value == "":  # as of a variable that isn't set
+            option = "exec" if name == "command" else name.replace("_", "-")
+            raise ToolError(f"--{option} is empty: leave it out, or say what it is to be")
     if args.register and args.aor:
         raise ToolError("--register says who our messages are from: leave --aor out")
     if args.realm and not args.users:

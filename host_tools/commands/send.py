@@ -4,10 +4,11 @@ import argparse
 import asyncio
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from sipmote.agent.budget import POLICIES
-from sipmote.agent.errors import AgentError
+from sipmote.agent.errors import AgentError, UsageError
 from sipmote.console import Output, complain
 from sipmote.errors import ToolError
 from sipmote.send import way
@@ -109,6 +110,8 @@ def _order(args: argparse.Namespace) -> Order:
     display, sender = arguments.address("--from", args.sender)
     sender, writer = _protection(args, sender)
     subject = None if args.subject is None else os.fsencode(args.subject)
+    if not 0 <= args.wait < threading.TIMEOUT_MAX:
+        raise UsageError(f"--wait {args.wait:g}: seconds were expected")
     notify = args.notify or args.wait > 0
     to, kind = os.fsencode(args.uri), content_type(args.content_type)
     return Order(

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmote.agent.auth.server import Authenticator
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Outcome
 from sipmote.agent.headers.values import media_type, takes
@@ -329,7 +331,7 @@ class Inbox:
             return _INCORRECT_DATE
         if one.parcel is not None and not one.answerable:
             return _NO_SENDER
-        if one.parcel is not None and one.user not in (None, *options.gateways, *logins(one.sender)):
+        if one.parcel is not None and one.user not in (None, *options.gateways) and not _is_by(one.user, one):
             self._drop("a message in another's name than that of who logged in (--gateway NAME lets him)")
             return _NOT_HIS_NAME  # its recipient would see nothing but From
         is_inside = one.cpim is not None or one.encrypted or one.verdict is not None
@@ -442,6 +444,16 @@ class Inbox:
             self._shell.carry_out(self._ua.unregister(now_ms()))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._unbound.wait(), _UNREGISTER_S)
+
+
+def _is_by(user: str | None, one: Received) -> bool:
+    """Has who logged in by this name written it, by all that its recipient sees of that?"""
+    names = [one.sender]
+    if media_type(one.content_type.encode()) == imdn.CPIM:
+        with contextlib.suppress(ParseError):
+            author = parse_cpim(one.body, (imdn.NAMESPACE,)).address(b"From")
+            names += [author.decode("utf-8", "replace")] if author else []
+    return all(user in logins(name) for name in names)
 
 
 def _as_it_is(packed: bytes, encoding: bytes) -> bytes:

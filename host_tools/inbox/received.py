@@ -31,7 +31,16 @@ if TYPE_CHECKING:  # who reads no S/MIME loads no ciphers
 _FIRST_USE = b"nc=00000001"  # of a nonce: this request is the answer to a challenge (RFC 3261 section 22.2)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _CARRIED = (  # of the header fields that a relay passes on; all that begin with Content- are, too
-    *(b"mime-version", b"priority", b"auto-submitted", b"organization", b"reply-to", b"in-reply-to", b"user-agent"),
+    *(
+        b"subject",
+        b"mime-version",
+        b"priority",
+        b"auto-submitted",
+        b"organization",
+        b"reply-to",
+        b"in-reply-to",
+        b"user-agent",
+    ),
 )
 _OURS = (b"content-type", b"content-length")  # for which there are other places
 _EARLIEST = 1577836800  # 2020: an earlier Date is that of a clock which nobody has set

@@ -33,11 +33,12 @@ from sipmote.sip.shell import Answer, Shell
 POLICIES = ("drop", "send")  # what becomes of a message that expires while it waits
 _FIRST_PAUSE_S = 15.0
 _LONGEST_PAUSE_S = 3600.0
-_GIVE_UP_S = 3 * 86400.0  # for a message that never expires
+_MAX_TRIES = 80  # of a message that never expires, over about three days: a clock that is set makes it no older
 _MAX_NOTICES = 10  # attempts, over about two hours
-_AT_ONCE = 64  # lanes
-_NOTICES_AT_ONCE = 8  # of them for notices, whose ends are of strangers' choosing
-_BETWEEN_S = 0.1  # at least, between two looks at the store while somebody is under way
+_AT_ONCE = 256  # recipients
+_NOTICES_AT_ONCE = 64  # of them for notices, whose ends are of strangers' choosing
+_STRANGER_S = 4.0  # how long a place is kept for who has not logged in and doesn't answer
+_CLOCK_S = 60.0  # by which the clock jumps if somebody has set it
 _WRITE_AGAIN_S = 2.0
 _LOOK_S = 1.0  # between two looks at the store, which others may have written to
 _HASTENED_S = 15.0  # in which a recipient's own requests bring nothing forward twice
@@ -74,8 +75,9 @@ class Relay:
         self._tell = tell
         self._due = asyncio.Event()
         self._outcomes: dict[bytes, asyncio.Future[Outcome]] = {}  # by Call-ID
-        self._under_way: dict[str, tuple[str, asyncio.Task[None]]] = {}  # by lane: Call-ID, and who carries it
+        self._under_way: dict[str, tuple[str, asyncio.Task[None]]] = {}  # by recipient: Call-ID, and who carries it
         self._hastened: OrderedDict[str, float] = OrderedDict()
+        self._clock = time.time() - time.monotonic()
         try:
             uri = parse_uri(self._target)
             uri.flow(b"UDP")
@@ -91,7 +93,7 @@ class Relay:
         assert one.parcel
         if "\0" in f"{one.content_type}{one.subject}" or b"\0" in one.parcel.display:
             return _NO_TEXT
-        options = _options(one.content_type, one.subject, one.sender, one.parcel)
+        options = _options(one.content_type, None, one.sender, one.parcel)
         target = self._target_for(one.parcel.user)
         try:
             self._ua.fit(target, one.body, "compact", reserve=max(len(one.call_id) - 20, 0), **options)
@@ -144,23 +146,25 @@ class Relay:
                 self._tell("relay_waits", None, status=None, reason=str(error), retry_s=round(_FIRST_PAUSE_S))
                 pause_s = _FIRST_PAUSE_S
             if due is not None:
-                self._under_way[due.lane] = due.call_id, asyncio.create_task(self._carry(due))
+                self._under_way[due.recipient] = due.call_id, asyncio.create_task(self._carry(due))
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):  # wait_for() may swallow what close() says
-                    if self._under_way:
-                        await asyncio.sleep(_BETWEEN_S)
                     await self._due.wait()
 
     def _next(self) -> Due | None:
-        """Return what is due first of all whose lane and Call-ID are free."""
+        """Return what is due first of all whose recipient and Call-ID are free."""
         if len(self._under_way) >= _AT_ONCE or not self._turn.is_ours():
             return None
-        notices = sum(lane.startswith(NOTICE) for lane in self._under_way) < _NOTICES_AT_ONCE
+        clock = time.time() - time.monotonic()
+        if abs(clock - self._clock) > _CLOCK_S:
+            self.parcels.shift(round(clock - self._clock))
+            self._clock = clock
+        notices = sum(recipient.startswith(NOTICE) for recipient in self._under_way) < _NOTICES_AT_ONCE
         return self.parcels.next(self._under_way, [call_id for call_id, _ in self._under_way.values()], notices)
 
     async def _carry(self, due: Due) -> None:
-        """Pass one on, or tell of its failure; the next one in its lane has to wait until then."""
+        """Pass one on, or tell of its failure; the next one for its recipient has to wait until then."""
         try:
             step = await (self._pass_on(due) if due.notice is None else self._give_notice(due, due.notice))
             await self._write(due, step)
@@ -168,7 +172,7 @@ class Relay:
             self._tell("relay_waits", due.call_id, status=None, reason=str(error), retry_s=round(_FIRST_PAUSE_S))
             await asyncio.sleep(_FIRST_PAUSE_S)
         finally:
-            del self._under_way[due.lane]
+            del self._under_way[due.recipient]
             self._due.set()
 
     async def _write(self, due: Due, step: Callable[[], None]) -> None:
@@ -221,7 +225,7 @@ class Relay:
 
     def _wait(self, due: Due, at_least_s: int, status: int, reason: str) -> None:
         """Put a parcel back, for longer each time."""
-        if time.time() - due.received > _GIVE_UP_S:
+        if due.tries >= _MAX_TRIES:
             self._end(due, "failed", status, reason=reason)
             return
         pause_s = max(_pause_s(due), at_least_s)
@@ -232,12 +236,23 @@ class Relay:
         """It is over with a parcel, but that its sender may have to be told."""
         notice_id = self._ua.new_call_id()
         failed = outcome not in ("delivered", "accepted")
-        notice = _notice(due, outcome, status, self._sender(), notice_id) if failed else None
+        notice = self._notice(due, outcome, status, notice_id) if failed else None
         if notice is None:
             self.parcels.end(due, outcome)
         else:
             self.parcels.fail(due, outcome, notice, notice_id.decode())
         self._tell("relayed", due.call_id, outcome=outcome, status=status, **more)
+
+    def _notice(self, due: Due, outcome: str, status: int | None, call_id: bytes) -> bytes | None:
+        """Return the notice of a failure, None for who is not told; brief for strangers, or where it doesn't fit."""
+        sender = self._sender()
+        for is_brief in (not due.login, True):
+            notice = _notice(due, outcome, status, sender, call_id, is_brief)
+            with contextlib.suppress(AgentError):
+                if notice is not None:
+                    self._ua.fit(due.sender.encode(), notice, "compact", content_type=imdn.CPIM, sender=sender)
+                break
+        return notice
 
     async def _give_notice(self, due: Due, notice: bytes) -> Callable[[], None]:
         """Tell the sender of a message that it failed; once he has taken or refused that, it is over.
@@ -246,17 +261,21 @@ class Relay:
         """
         ration = None if due.login else 2 * due.parcel.octets
         options = {"content_type": imdn.CPIM, "compact": True, "fields": b"Auto-Submitted: auto-replied\r\n"}
-        passing, reason = False, ""
+        passing, reason, is_told = False, "", True
         try:
             sender, asker = self._sender(), due.sender.encode()
             flow = await self._shell.way_back(asker, due.flow)
-            outcome = await self._send(due, asker, notice, flow=flow, ration=ration, sender=sender, **options)
+            async with asyncio.timeout(None if due.login else _STRANGER_S):
+                outcome = await self._send(due, asker, notice, flow=flow, ration=ration, sender=sender, **options)
             passing, reason = _is_passing(outcome.status), f"{outcome.status}"
+            is_told = not passing
+        except TimeoutError:
+            is_told, reason = False, "no answer"
         except (AgentError, OSError) as error:  # nobody could ever be told, or nobody knows the way at the moment
-            passing, reason = isinstance(error, OSError), str(error)
-        if passing and ration is None and due.tries < _MAX_NOTICES:
+            is_told, passing, reason = False, isinstance(error, OSError), str(error)
+        if passing and due.login and due.tries < _MAX_NOTICES:
             return partial(self.parcels.postpone, due, time.time() + _pause_s(due))
-        if passing:
+        if not is_told:
             self._tell("relay_notice_failed", due.call_id, outcome="sender not told", reason=reason)
         return partial(self.parcels.end, due, due.outcome or "failed")
 
@@ -275,10 +294,13 @@ class Relay:
 
 
 def _options(content_type: str, subject: str | None, sender: str, parcel: Parcel) -> dict[str, Any]:
-    """Return what goes on with a message as it came, for UserAgent.send() and fit()."""
+    """Return what goes on with a message as it came, for UserAgent.send() and fit().
+
+    subject: of a message from an older store, whose fields have none.
+    """
     return {
         "content_type": content_type.encode() or None,
-        "subject": subject.encode() if subject else None,
+        "subject": subject.encode() if subject and b"Subject: " not in parcel.fields else None,
         "sender": sender.encode(),
         "display": b'"%s"' % parcel.display if parcel.display else None,
         "date": parcel.date,
@@ -297,7 +319,7 @@ def _pause_s(due: Due) -> float:
     return float(min(_FIRST_PAUSE_S * 2 ** min(due.tries, 10), _LONGEST_PAUSE_S))
 
 
-def _notice(due: Due, outcome: str, status: int | None, ours: bytes, call_id: bytes) -> bytes | None:
+def _notice(due: Due, outcome: str, status: int | None, ours: bytes, call_id: bytes, is_brief: bool) -> bytes | None:
     """Return the notice of a failure (RFC 5438), None for a sender who hasn't asked for one or is an automaton."""
     automatic = b"Auto-Submitted: " in due.parcel.fields.replace(b"Auto-Submitted: no\r\n", b"")
     if automatic or media_type(due.content_type.encode()) != imdn.CPIM:
@@ -311,4 +333,4 @@ def _notice(due: Due, outcome: str, status: int | None, ours: bytes, call_id: by
     _, failed, forbidden, error = imdn_reply.STATUSES
     said = forbidden if status in (403, 603) else error if status is None and outcome == "failed" else failed
     asker = cpim.address(b"From") or due.sender.encode()
-    return imdn_reply.build_notification(cpim, said, ours, asker, call_id, int(time.time()), not due.login)
+    return imdn_reply.build_notification(cpim, said, ours, asker, call_id, int(time.time()), is_brief)

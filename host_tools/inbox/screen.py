@@ -110,7 +110,7 @@ def _message_line(one: Received) -> list[Part]:
     if one.encrypted:
         line.append(("encrypted ", "dim"))
     line += sender_of(one)
-    line += [(f" [{mark}]", "bold red") for mark in _marks(one)]
+    line += [(f" [{mark}]", "bold red") for mark in marks(one)]
     line += content_of(one)
     line.append((f"  {one.transport} {one.source}", "dim"))
     return line
@@ -135,7 +135,7 @@ def content_of(one: Received) -> list[Part]:
     return [*parts, Lines(" " + text.rstrip())]
 
 
-def _marks(one: Received) -> list[str]:
+def marks(one: Received) -> list[str]:
     """Return what to beware of."""
     marks = [mark for mark in ("expired", "stale", "duplicate", "again") if getattr(one, mark)]
     if not one.answerable:

@@ -16,9 +16,6 @@ from sipmote.inbox.received import Received
 from sipmote.inbox.rows import COLUMNS, from_row, to_row
 from sipmote.inbox.twins import is_twin, same_key, twin_key
 
-ALL_LANES = (
-    "INSERT INTO lane SELECT lane, notice IS NOT NULL, min(next_at) FROM parcel WHERE ended IS NULL GROUP BY lane"
-)
 _STEPS = (  # PRAGMA user_version counts how many of them a file has had
     """
 CREATE TABLE message (
@@ -102,9 +99,10 @@ INSERT INTO renewed SELECT id, call_id, cseq, sender, NULL, recipient, subject, 
     twin, row_number() OVER (PARTITION BY twin ORDER BY id) - 1,
     CASE WHEN row_number() OVER (PARTITION BY same ORDER BY id) = 1 THEN same END
     FROM (SELECT *,
-        twin_key(call_id, sender, iif(cpim IS NULL, NULL, message_id), content_type, octets, good) AS twin,
+        twin_key(whose, sender, iif(cpim IS NULL, NULL, message_id), content_type, octets, good) AS twin,
         same_key(message_id, author, content_type, octets, good) AS same
-        FROM (SELECT *, CAST(body AS BLOB) AS octets, iif(signature = 'good', ifnull(signer, ''), NULL) AS good
+        FROM (SELECT *, call_id || ifnull((SELECT ' for ' || parcel.user FROM parcel WHERE parcel.id = message.id), '')
+                AS whose, CAST(body AS BLOB) AS octets, iif(signature = 'good', ifnull(signer, ''), NULL) AS good
             FROM message));
 DROP TABLE message;
 ALTER TABLE renewed RENAME TO message;
@@ -134,19 +132,29 @@ ALTER TABLE parcel ADD COLUMN notice BLOB;     -- what tells its sender that it 
 ALTER TABLE parcel ADD COLUMN notice_id TEXT;  -- Call-ID of that
 ALTER TABLE parcel ADD COLUMN outcome TEXT;    -- what became of it, to be written into ended when he is told
 """,
-    f"""
-ALTER TABLE parcel ADD COLUMN lane TEXT;  -- of all in a lane one at a time is under way; host_tools/inbox/parcels.py
-UPDATE parcel SET lane = iif(notice IS NULL, 'to ' || user,
-    'notice for ' || (SELECT sender FROM message WHERE message.id = parcel.id)) WHERE ended IS NULL;
+    """
+ALTER TABLE parcel ADD COLUMN lane TEXT;  -- of all to a recipient from a source, or of notices for a sender
 DROP INDEX parcel_next;
 CREATE INDEX parcel_next ON parcel (lane, next_at) WHERE ended IS NULL;
-CREATE TABLE lane (          -- the lanes in which somebody waits
+CREATE TABLE lane (          -- the lanes in which somebody waits; host_tools/inbox/parcels.py
     name TEXT PRIMARY KEY,
+    recipient TEXT NOT NULL, -- one message at a time is under way to each
     is_notice INTEGER NOT NULL,
-    next_at REAL NOT NULL    -- Unix seconds, of the first in it
+    next_at REAL NOT NULL    -- Unix seconds since when it waits for its turn
 ) WITHOUT ROWID;
 CREATE INDEX lane_next ON lane (is_notice, next_at);
-{ALL_LANES};
+CREATE INDEX lane_recipient ON lane (recipient);
+CREATE TRIGGER parcel_lane AFTER INSERT ON parcel BEGIN  -- not in the program: one of before may still be running
+    UPDATE parcel SET lane = 'to ' || NEW.user || ' from ' || (SELECT
+        iif(message.user IS NULL, rtrim(rtrim(source, '0123456789'), ':'), 'user ' || message.user)
+        FROM message WHERE message.id = NEW.id) WHERE id = NEW.id;
+    INSERT INTO lane SELECT lane, 'to ' || NEW.user, 0, NEW.next_at FROM parcel WHERE id = NEW.id
+        ON CONFLICT (name) DO UPDATE SET next_at = min(next_at, excluded.next_at);
+END;
+UPDATE parcel SET lane = iif(notice IS NULL, 'to ' || user || ' from before',
+    'notice for ' || (SELECT sender FROM message WHERE message.id = parcel.id)) WHERE ended IS NULL;
+INSERT INTO lane SELECT lane, iif(notice IS NULL, 'to ' || user, lane), notice IS NOT NULL, min(next_at)
+    FROM parcel WHERE ended IS NULL GROUP BY lane;
 """,
     """
 CREATE TABLE backlog (id INTEGER PRIMARY KEY);  -- messages that a start has found not shown, until they are

@@ -2,11 +2,11 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError
 from sipmote.agent.escapes import unescape
 from sipmote.agent.events import Outcome
@@ -15,6 +15,7 @@ from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.console import Lines, Output
 from sipmote.inbox.received import Received, describe
+from sipmote.inbox.screen import marks
 from sipmote.send.outcomes import ACCEPTED, DELIVERED, Result, as_text, read, remedy, unreachable
 from sipmote.send.way import Way
 from sipmote.sip.heard import Heard
@@ -22,7 +23,8 @@ from sipmote.sip.places import Flow, same_host
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event
 
-_ACCEPT = (b"text/*", imdn.CPIM)
+_ACCEPT = (b"*/*",)
+_PART = re.compile(r"\(\d+/(\d+)\) ")  # of a text that --budget split, or a board, has cut
 _OK: Answer = (200, b"")
 _NOBODY_HERE: Answer = (480, b"")
 _MOST = 4  # others that are named
@@ -54,7 +56,8 @@ class Asker:
         loop = asyncio.get_running_loop()
         self._call_id = self._ua.new_call_id()
         self._outcome: asyncio.Future[tuple[Outcome, str]] = loop.create_future()
-        self._answer: asyncio.Future[Received] = loop.create_future()
+        self._answered: asyncio.Future[None] = loop.create_future()
+        self._parts: list[tuple[Received, Flow]] = []  # of the answer
         self._flows: Sequence[Flow] = ()  # where the question may have gone
         self._others: dict[str, None] = {}  # who wrote meanwhile, and not in answer
 
@@ -74,19 +77,31 @@ class Asker:
 
     async def _wait(self) -> int:
         """Wait for the answer, which may come before the 200 does, or for why there will be none."""
-        waited: list[asyncio.Future[Any]] = [self._outcome, self._answer]
+        waited: list[asyncio.Future[Any]] = [self._outcome, self._answered]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if not self._answer.done():
+        if not self._parts:
             code, event = self._result()
             if code not in (DELIVERED, ACCEPTED):
                 return self.say_failure(code, event)
-        one = await self._answer
+        await self._answered
+        return self._say_answer()
+
+    def _say_answer(self) -> int:
+        """Print what has come of it; returns the exit code."""
+        for one, flow in self._parts:
+            self._say_part(one, flow)
+        return DELIVERED if self._answered.done() else ACCEPTED
+
+    def _say_part(self, one: Received, flow: Flow) -> None:
         text, _ = one.text()
         lines = text if text is not None else repr(one.body)
-        if _user_and_host(os.fsencode(one.sender)) != _user_and_host(self._way.target):
-            lines = f"{one.sender}:\n{lines}"
+        who = [] if _user_and_host(os.fsencode(one.sender)) == _user_and_host(self._way.target) else [one.sender]
+        if not self._is_there(flow):  # anybody can write this From
+            who.append(f"from {one.source}, which was not asked")
+        who += marks(one)
+        if who:
+            lines = f"{', '.join(who)}:\n{lines}"
         self._output.say({**one.line(), "event": "answer"}, Lines(lines))
-        return DELIVERED
 
     def _result(self) -> Result:
         return read(*self._outcome.result(), self._heard, bool(self._way.credentials))
@@ -99,6 +114,10 @@ class Asker:
     def _say_silence(self) -> int:
         """Say that nothing came in time; returns the exit code."""
         seconds = f"{self._way.timeout_s:g} s"
+        if self._parts:
+            text = f"{len(self._parts)} parts of the answer came in {seconds}, and not all (wait longer with --timeout)"
+            self._output.warn(text, {"event": "incomplete", "parts": len(self._parts)})
+            return self._say_answer()
         if not self._outcome.done():
             reason = f"no final response in {seconds}".encode()
             self._outcome.set_result((Outcome(self._call_id, "timeout", 408, reason, None), ""))
@@ -125,8 +144,8 @@ class Asker:
         return [self._take(event) for event in batch]
 
     def _take(self, event: MessageReceived) -> Answer:
-        if self._answer.done() or not self._is_asked(event.sender, event.flow):
-            if not self._answer.done() and len(self._others) < _MOST:
+        if self._answered.done() or not self._heard.flows() or not self._is_asked(event.sender, event.flow):
+            if not self._answered.done() and len(self._others) < _MOST:
                 self._others[event.sender.decode("utf-8", "backslashreplace")] = None
             return _NOBODY_HERE
         try:
@@ -135,8 +154,15 @@ class Asker:
                 return _OK  # it is typing, or has been told of something
         except ParseError as error:
             return error.status, b""
-        self._answer.set_result(one)
+        self._parts.append((one, event.flow))
+        part = _PART.match(one.text()[0] or "")
+        if part is None or len(self._parts) >= int(part[1]):
+            self._answered.set_result(None)
         return _OK
+
+    def _is_there(self, flow: Flow) -> bool:
+        """Does a flow come from where the question went?"""
+        return any(same_host(one[1], flow[1]) for one in (*self._flows, *self._heard.flows()))
 
     def _is_asked(self, sender: bytes, flow: Flow) -> bool:
         """Is sender who was asked, or, at the host that the question went to, somebody who may be known as that there?
@@ -152,8 +178,7 @@ class Asker:
         asked = [_user_and_host(uri) for uri in (self._way.target, *self._heard.targets())]
         if theirs in asked:
             return True
-        is_there = any(same_host(one[1], flow[1]) for one in (*self._flows, *self._heard.flows()))
-        return is_there and (theirs[0] is None or any(user in (None, theirs[0]) for user, _ in asked))
+        return self._is_there(flow) and (theirs[0] is None or any(user in (None, theirs[0]) for user, _ in asked))
 
     def happened(self, event: Event, trouble: str) -> None:
         """The question has come to something, or to a sign that it will."""

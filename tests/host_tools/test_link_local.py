@@ -73,14 +73,19 @@ def test_messages_go_over_a_link_and_name_no_zone(address: str, interface: str, 
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_a_line_typed_at_an_inbox_may_name_a_zone_that_no_message_has(transport: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("address, interface", [("fe80::1", "link"), *own_address()])
+def test_a_line_typed_at_an_inbox_may_name_a_zone_that_no_message_has(
+    address: str, interface: str, transport: str, tmp_path: Path
+) -> None:
     """In angle brackets, too; that of no interface is a line"""
-    address, interface = own_address()
     trace = tmp_path / "trace"
-    theirs = Running("inbox", "--json", "--db", ":memory:", "--bind", f"{transport}:[{address}%{interface}]:0")
+    (tmp_path / "sitecustomize.py").write_text(STAND_IN)
+    environment = {"PYTHONPATH": str(tmp_path)}
+    arguments = ("--json", "--db", ":memory:", "--bind", f"{transport}:[{address}%{interface}]:0")
+    theirs = Running("inbox", *arguments, env={**os.environ, **environment})
     try:
         port = int(theirs.event("ready")["bind"][0].rpartition(":")[2])
-        with inbox("--interactive", "--trace", str(trace), host="::") as ours:
+        with inbox("--interactive", "--trace", str(trace), host="::", environment=environment) as ours:
             ours.type(f"sip:desk@[{address}%nowhere0]:{port};transport={transport} lost")
             assert "not sent" in ours.event("warning")["text"]
             uri = f"sip:desk@[{address}%{interface}]:{port};transport={transport}"

@@ -437,7 +437,7 @@ def test_what_has_failed_is_sent_again_when_its_sender_repeats_it(receiver: Rece
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_target_that_leads_back_is_noticed(tmp_path: Path, others: int) -> None:
-    """R0-P3, R3261-16.3: by way of another relay, too; what came back is not taken for a twin that was accepted"""
+    """R0-P3: by way of another relay, too; what came back is not taken for a twin that was accepted"""
     ports = [free_port() for _ in range(1 + others)]
     with contextlib.ExitStack() as stack:
         relays = [
@@ -462,17 +462,25 @@ def test_a_header_field_that_can_not_go_on_is_named(receiver: Receiver, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("sender", "gateway", "code"),
+    ("sender", "gateway", "author", "code"),
     [
-        ("sip:alice@example.org", "", 3),
-        ("sip:%61lice@example.org", "", 3),
-        ("sip:bob@example.org", "", 4),
-        ("sip:bob@example.org", "bob", 4),
-        ("sip:bob@example.org", "alice", 3),
+        ("sip:alice@example.org", "", "", 3),
+        ("sip:%61lice@example.org", "", "", 3),
+        ("sip:bob@example.org", "", "", 4),
+        ("sip:bob@example.org", "bob", "", 4),
+        ("sip:bob@example.org", "alice", "", 3),
+        ("sip:alice@example.org", "", "im:alice@example.org", 3),
+        ("sip:alice@example.org", "", "sip:boss@example.org", 4),
     ],
 )
 def test_who_has_logged_in_writes_as_himself(
-    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sender: str, gateway: str, code: int
+    receiver: Receiver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sender: str,
+    gateway: str,
+    author: str,
+    code: int,
 ) -> None:
     """R0-P3: the recipient sees nothing but From; a server that brings others' messages is named"""
     monkeypatch.setenv("SIPMOTE_PASSWORD", "wonder")
@@ -481,7 +489,10 @@ def test_who_has_logged_in_writes_as_himself(
     more = ("--gateway", gateway) if gateway else ()
     with _relay(receiver, tmp_path / "db", "--users", users, *more) as relay:
         address = relay.wait_for(event="ready")["bind"][0].removeprefix("udp:")
-        with Tool("send", f"sip:a@{address}", "hi", "--from", sender, "--user", "alice") as send:
+        text = f"From: <{author}>\r\nTo: <sip:a@b>\r\n\r\nContent-Type: text/plain\r\n\r\nhi" if author else "hi"
+        kind = "message/cpim" if author else "text/plain"
+        command = ("send", f"sip:a@{address}", text, "--from", sender, "--user", "alice", "--content-type", kind)
+        with Tool(*command) as send:
             assert send.wait() == code
             if code == 4:
                 assert (send.lines[-1]["status"], send.lines[-1]["reason"]) == (403, "From Is Not Who Logged In")
@@ -496,8 +507,42 @@ def test_a_relay_that_lends_its_password_says_so(
         assert "--users FILE" in relay.wait_for(event="warning")["text"]
 
 
+def test_a_notice_that_would_be_too_long_is_brief(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R0-P3: of who has logged in, too"""
+    monkeypatch.setenv("SIPMOTE_PASSWORD", "wonder")
+    users = str(tmp_path / "users")
+    assert sipmote("passwd", users, "alice", "--realm", "x")[0] == 0
+    body = CPIM % b"negative-delivery"
+    body = body.replace(b"m1", b"m" * 150).replace(b"<sip:desk@", b"Desk %s <sip:desk@" % (b"D" * 150))
+    body = body.replace(b"From: <sip:boiler@", b"From: %s <sip:alice@" % (b"A" * 100))
+    with Receiver().sock as sender, _relay(receiver, tmp_path / "db", "--users", users) as relay:
+        host, port = relay.wait_for(event="ready")["bind"][0].removeprefix("udp:").split(":")
+        bind = f"127.0.0.1:{sender.getsockname()[1]}"
+        sender.close()
+        command = ("send", f"sip:a@{host}:{port}", body.decode(), "--content-type", "message/cpim", "--user", "alice")
+        with Tool(*command, "--from", f"sip:alice@{bind}", "--budget", "compact") as send:
+            assert send.wait() == 3, send.transcript()
+        peer = Receiver()
+        peer.sock.close()
+        peer.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        peer.sock.bind(("127.0.0.1", int(bind.rpartition(":")[2])))
+        peer.sock.settimeout(20)
+        receiver.answer("603 Decline")
+        with peer.sock:
+            assert b"<forbidden/>" in peer.answer("200 OK")
+
+
+@pytest.mark.parametrize("option", ["--users", "--relay-to", "--exec"])
+def test_an_empty_value_is_no_value(option: str) -> None:
+    """R0-P13: as of a variable that isn't set"""
+    code, out, err = sipmote("inbox", "--db", ":memory:", *_UDP, option, "")
+    assert (code, out) == (1, "") and f"{option} is empty" in err
+
+
 def test_the_notice_of_a_failure_goes_back_where_the_message_came_from(receiver: Receiver, tmp_path: Path) -> None:
-    """R0-P4, R0-P5: his URI leads nowhere, but his connection is there"""
+    """R0-P3: his URI leads nowhere, but his connection is there"""
     with Tool(
         "inbox", *_UDP, "--bind", "tcp:127.0.0.1:0", "--db", str(tmp_path / "db"), "--relay-to", receiver.uri
     ) as relay:

@@ -142,6 +142,65 @@ def test_who_is_next_costs_the_same_however_many_wait() -> None:
         assert 0 < steps.count(5000) < 2 * steps.count(100)
 
 
+def test_who_sends_much_stands_in_front_of_nobody() -> None:
+    """R0-P3: to one recipient, senders take turns; a password makes a sender of his own"""
+    with store() as kept:
+        parcels = Parcels(kept, False)
+        flood = [waiting("desk", number, source="192.0.2.66:5060") for number in range(100)]
+        others = [waiting("desk", 200, received=PAST + 1), waiting("desk", 201, received=PAST + 2)]
+        others[1].user = "alice"
+        kept.add([*flood, *others], [parcels.add])
+        order = []
+        for _ in range(5):
+            due = parcels.next([], [])
+            assert due and not parcels.next([due.recipient], [])
+            order.append(due.call_id.partition("@")[0])
+            parcels.end(due, "delivered")
+        assert order == ["0", "200", "201", "1", "2"]
+
+
+def test_one_call_id_for_many_users_holds_up_nobody() -> None:
+    """R0-P3, R0-P8: those that have to wait for it are passed over"""
+    with store() as kept:
+        parcels = Parcels(kept, True)
+        same = [waiting(f"user{number}", 0) for number in range(300)]
+        kept.add([*same, waiting("desk", 1, received=PAST + 1)], [parcels.add])
+        for _ in range(10):
+            due = parcels.next([], ["0@192.0.2.7"])
+            if due is not None:
+                break
+        assert due and due.parcel.user == "desk"
+
+
+def test_a_clock_that_is_set_delays_nothing_and_ends_nothing() -> None:
+    """R0-P3: an attempt that was to come in four years, and the Date of what came without one"""
+    with store() as kept:
+        parcels = Parcels(kept, True)
+        kept.add([waiting("desk", 1)], [parcels.add])
+        kept.db.execute("UPDATE parcel SET date = ?", (int(PAST),))
+        due = parcels.next([], [])
+        assert due
+        parcels.postpone(due, NOW + 4 * 365 * DAY)
+        assert parcels.next([], []) is None
+        parcels.shift(7 * DAY)
+        due = parcels.next([], [])
+        assert due and due.parcel.date == int(PAST) + 7 * DAY
+
+
+def test_what_an_older_program_stores_is_passed_on() -> None:
+    """R0-P3: it goes on with a file that a newer one has brought up to date"""
+    with store() as kept:
+        parcels = Parcels(kept, True)
+        one = waiting("desk", 1)
+        kept.add([one])
+        kept.db.execute(
+            "INSERT INTO parcel (id, date, max_forwards, user, next_at) VALUES (?, 0, 69, 'desk', 5)", (one.id,)
+        )
+        due = parcels.next([], [])
+        assert due and due.recipient == "to desk"
+        parcels.hasten(None)
+
+
 def test_a_twin_is_queued_again_when_the_first_has_failed_and_not_else() -> None:
     """R0-P3: whether its sender is being told of that or not; what an attempt of before comes to counts no more"""
     with store() as kept:
@@ -156,7 +215,7 @@ def test_a_twin_is_queued_again_when_the_first_has_failed_and_not_else() -> None
         keep()
         keep()
         due = parcels.next([], [])
-        assert due and not parcels.next([due.lane], [])
+        assert due and not parcels.next([due.recipient], [])
         parcels.end(due, "delivered")
         keep()
         assert not waits()
@@ -170,7 +229,7 @@ def test_a_twin_is_queued_again_when_the_first_has_failed_and_not_else() -> None
         keep()
         parcels.end(notice, "refused")
         due = parcels.next([], [])
-        assert due and (due.notice, due.lane, due.tries) == (None, "to desk", 0)
+        assert due and (due.notice, due.recipient, due.tries) == (None, "to desk", 0)
         parcels.end(due, "delivered")
         assert not waits()
 
