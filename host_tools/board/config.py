@@ -16,6 +16,7 @@ from sipmote.people import is_name
 from sipmote.users import algorithm_of
 
 Config = dict[str, Any]
+_LEAST_OUTBOX = 4096
 _Check = Callable[[Any], str | None]  # what was expected, None when the value is right
 
 
@@ -75,9 +76,16 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
         if not value:
             changed.pop(key, None)
         else:
-            is_number = value.isdigit() and key != "user"  # many users have a number for a name
-            changed[key] = value.split(",") if key == "allow" else int(value) if is_number else value
+            changed[key] = _from_text(key, value)
     return changed
+
+
+def _from_text(key: str, value: str) -> Any:
+    if key == "allow":
+        return value.split(",")
+    if key == "outbox" and value in ("true", "false"):
+        return value == "true"
+    return int(value) if value.isdigit() and key != "user" else value  # many users have a number for a name
 
 
 def add_wifi(config: Config, ssid: str, password: str) -> Config:
@@ -204,6 +212,14 @@ def _one_of(*names: str) -> _Check:
 
 
 _SECRETS = {"wifi": "--wifi SSID", "password": "--user NAME", "commanders": "--commander NAME"}
+
+
+def _outbox(value: Any) -> str | None:
+    if isinstance(value, bool) or (isinstance(value, int) and value >= _LEAST_OUTBOX):
+        return None
+    return f"true, false, or the octets of alerts that may wait, {_LEAST_OUTBOX} at least"
+
+
 _CHECKS: dict[str, _Check] = {
     "aor": _uri,
     "to": _uri,
@@ -220,6 +236,7 @@ _CHECKS: dict[str, _Check] = {
     "notify": _seconds,
     "dns": _server,
     "ntp": _host,
+    "outbox": _outbox,
     "budget": _one_of("refuse", "compact", "split", "truncate"),
     "log": _one_of("debug", "info", "warning", "error"),
 }

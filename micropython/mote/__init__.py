@@ -37,9 +37,11 @@ class Alert:
     """A text on its way: `await` it for its outcome, which is None until then.
 
     outcome: "delivered", "accepted", "failed", "refused" or "expired". born_s: the uptime when it was raised.
+    accepted: will it outlive a power cut, or is it in RAM where nothing does?
     """
 
-    outcome = expires = None
+    outcome = expires = outbox = None
+    accepted = True
     options = {}  # of UserAgent.send(), never changed
     pause_s = 2  # until the next attempt, doubled each time
     _waiting = None  # tasks
@@ -52,6 +54,8 @@ class Alert:
             self.born_s = uptime()
 
     def __iter__(self) -> object:
+        if self.outcome is None and self.outbox is not None:
+            self.outbox.know(self)
         if self.outcome is None:
             if self._waiting is None:
                 self._waiting = core.TaskQueue()
@@ -61,6 +65,10 @@ class Alert:
         return self.outcome
 
     __await__ = __iter__
+
+    def is_awaited(self) -> bool:
+        """Does a task wait for its outcome?"""
+        return self._waiting is not None and self._waiting.peek() is not None
 
     def end(self, outcome: str) -> None:
         """Tell whoever waits."""
@@ -86,6 +94,7 @@ class Mote:
         self.commands = {}
         self._sensors = []
         self._alerts = {}  # by Call-ID
+        self._outbox = None
         self.shell = Shell(self.agent, self._on_event, settings)
         self._mark = now()
         self._uptime_ms = 0
@@ -128,17 +137,36 @@ class Mote:
 
             put(level, self.uptime_ms(), self.agent.uac.clock, cbor(event) + cbor(fields))
 
-    def alert(self, text: str, expires: int | None = None, to: str | None = None) -> Alert:
+    def outbox(self) -> object:
+        """Return what keeps alerts on flash."""
+        if self._outbox is None:
+            from mote.outbox import Outbox
+
+            self._outbox = Outbox(self)
+        return self._outbox
+
+    def alert(
+        self, text: str, expires: int | None = None, to: str | None = None, priority: int = 0, key: str | None = None
+    ) -> Alert:
         """Send text; returns at once what can be awaited for its outcome.
 
         While nobody answers it is sent again, for as long as it is valid, and not before the time that a server names;
         the receiver knows repeated copies by their Call-ID. With the setting notify, accepted becomes delivered or
         failed when the receiver tells of it in time. expires: seconds that it is valid; None for ever. to: a URI, else
-        the configured one. When 16 alerts wait already, a further one fails.
+        the configured one. priority: 0 to 255, the highest goes first. key: it replaces the one with the same key that
+        waits and was never sent. It is on flash when this returns, or with `outbox: false` in RAM, where 16 may wait
+        and a further one fails, and priority and key mean nothing.
         Raises agent.errors.UsageError for a text over the budget, where the policy doesn't allow to change it.
         """
         target = (to or self.settings["to"]).encode()
         body = text.encode()
+        if self.settings.get("outbox", True) is not False:
+            is_short = len(body) <= _SHORT and not self.settings.get("notify")
+            return self.outbox().put(target, body, is_short, expires, priority, key)
+        return self.in_ram(target, body, expires)
+
+    def in_ram(self, target: bytes, body: bytes, expires: int | None) -> Alert:
+        """Send an alert that is nowhere but in memory; see alert()."""
         if len(self._alerts) >= _MAX_ALERTS or len(body) > _SHORT or self.settings.get("notify"):
             from mote.alerts import send_fitted
 
@@ -151,7 +179,7 @@ class Mote:
         """Hand an alert to the core. call_id: of an earlier attempt. Raises agent.errors.UsageError."""
         call_id = call_id or self.agent.new_call_id()
         options = alert.options
-        if alert.expires is not None:
+        if alert.expires is not None and "expires" not in options:
             options = dict(options, expires=alert.expires - self.uptime() + alert.born_s)
         is_known = call_id in self._alerts
         self._alerts[call_id] = alert  # before the core has it
@@ -165,9 +193,10 @@ class Mote:
 
     def ended(self, call_id: bytes, outcome: str) -> None:
         """An alert has its outcome: nothing more is sent with this Call-ID."""
-        alert = self._alerts.pop(call_id, None)
+        alert = self._alerts.get(call_id)
         if alert is not None:
-            alert.end(outcome)
+            alert.end(outcome)  # for which memory may be missing: then it has none yet
+            self._alerts.pop(call_id, None)
 
     def run(self) -> None:
         """Run sensors and commands until Ctrl-C."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Literal, TypeVar, type_check_only
 
-_Outcome = Literal["delivered", "accepted", "failed", "refused", "expired"]
+_Outcome = Literal["delivered", "accepted", "failed", "refused", "expired", "replaced", "unknown"]
 _Sensor = TypeVar("_Sensor", bound=Callable[[], object])
 _CommandFunction = TypeVar("_CommandFunction", bound=Callable[[Command], str | Awaitable[str | None] | None])
 
@@ -30,12 +30,24 @@ class Mote:
         After an exception the sender is told what it was, and the log has the record command_failed.
         """
 
-    def alert(self, text: str, expires: int | None = None, to: str | None = None) -> Alert:
+    def alert(
+        self,
+        text: str,
+        expires: int | None = None,
+        to: str | None = None,
+        priority: int = 0,
+        key: str | None = None,
+    ) -> Alert:
         """Begin to send text, and return at once. Nothing has to be done with the result; await it for the outcome.
 
-        While nobody answers it is sent again, for as long as it is valid. Up to 16 alerts wait in memory; a further one
-        is refused: its outcome is "failed", and the log has the record alert_refused.
-        expires: seconds for which it is worth telling; None for ever. to: a URI in place of the setting to.
+        It is on flash when this returns, and outlives a power cut; called in another thread, or by
+        micropython.schedule, it is as soon as the loop has its turn: then `accepted` is true. While nobody answers it
+        is sent again, for as long as it is valid. When the outbox is full its outcome is "failed", and the log has the
+        record outbox_full. With `outbox: false` up to 16 alerts wait in memory (alert_refused), and priority and key
+        mean nothing.
+        expires: seconds for which it is worth telling; None for ever. to: a URI in place of the setting to. priority:
+        0 to 255; the highest goes first. key: this one takes the place of the one with the same key that waits and was
+        never sent.
         Raises agent.errors.UsageError for a text that makes the request longer than 1300 octets, where the setting
         budget doesn't allow to change it.
         """
@@ -62,10 +74,15 @@ class Alert:
 
     delivered: the receiver has it (a 2xx, or with the setting notify the receiver's own word).
     accepted: a server keeps it for the receiver (202).
-    failed: a server said no (3xx to 5xx), there is no way to the receiver, or 16 alerts were waiting already.
+    failed: a server said no (3xx to 5xx), there is no way to the receiver, or too many were waiting already.
     refused: the receiver doesn't want it (6xx).
     expired: nobody took it while it was valid.
+    replaced: another one with its key took its place.
+    unknown: it ended when 16 later ones had been raised, and nobody waited for it.
     """
+
+    accepted: bool
+    """Is it on flash (with `outbox: false`: in memory)?"""
 
     def __await__(self) -> Generator[Any, None, _Outcome]: ...
 

@@ -231,6 +231,15 @@ def strangers(table: Table, _: Code) -> None:
         table.row(f"memory {what}", kib, "KiB", "most that was resident")
 
 
+def flash(table: Table, _: Code) -> None:
+    """What an alert writes to flash."""
+    from tests.bench.flash import written
+
+    names = {"at_once": "an alert that is taken at once", "behind": "an alert behind others that wait"}
+    for name, octets, erased in written():
+        table.row(names[name], octets, "octets", f"written by littlefs, its END included; {erased} blocks erased")
+
+
 _PARTS = {
     "wire": wire,
     "heap": heap,
@@ -240,6 +249,7 @@ _PARTS = {
     "inbox-cpu": inbox,
     "load": load,
     "store": store,
+    "flash": flash,
     "amplification": amplification,
     "strangers": strangers,
 }

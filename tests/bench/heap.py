@@ -39,6 +39,7 @@ PROFILES = (
         program=_DATED,
         clock="learned",
     ),
+    Profile("one alert that is on flash first", True, settings=(("outbox", True),)),
     Profile("one alert over TCP", parameters=_TCP),
     Profile("one alert, registered", settings=(_REGISTER,)),
     Profile("one alert, digest", desk="strict", settings=(_PASSWORD,)),

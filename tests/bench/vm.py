@@ -129,9 +129,12 @@ class Board:
         self._place = place
 
     def configure(self, port: int, parameters: str = "", **more: object) -> "Board":
-        """Write /mote.json: alerts go to the desk at this port; parameters of its URI, further settings."""
+        """Write /mote.json: alerts go to the desk at this port; parameters of its URI, further settings.
+
+        Alerts are kept in RAM, unless outbox is set.
+        """
         to = f"sip:desk@127.0.0.1:{port}{parameters}"
-        settings = {"aor": "sip:boiler@127.0.0.1", "to": to, "bind": "127.0.0.1:0", **more}
+        settings = {"aor": "sip:boiler@127.0.0.1", "to": to, "bind": "127.0.0.1:0", "outbox": False, **more}
         (self._flash / "mote.json").write_text(json.dumps(settings))
         return self
 

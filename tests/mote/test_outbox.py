@@ -1,0 +1,176 @@
+"""R0-P4, R0-P5: alerts on flash, on the virtual board: each accepted one arrives, once, and says when it was raised."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+
+from tests.dns_server import closed_port
+from tests.host_tools.peers import header, sipmote, until
+from tests.soak_board import Desk, soak, vm_of
+from tests.vm import Board, board
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("bits", [32, 64])
+def test_what_a_board_has_accepted_arrives_over_kills(bits: int) -> None:
+    """A small `make soak`: with lost answers, challenges and 503"""
+    figures = soak(6, bits)
+    assert figures.accepted and figures.is_good, figures
+
+
+@contextlib.contextmanager
+def desk_at(port: int) -> Iterator[Desk]:
+    desk = Desk(port, is_kind=True)
+    desk.start()
+    try:
+        yield desk
+    finally:
+        desk.end()
+
+
+@contextlib.contextmanager
+def running(folder: Path, program: str, port: int, *more: str, heap: str = "96k") -> Iterator[tuple[Board, Path]]:
+    """A board that runs a program, whose alerts go to a port; gives it and its flash."""
+    flash, path = folder / "flash", folder / "program.py"
+    flash.mkdir()
+    path.write_text("from mote import Mote\n\nmote = Mote()\n" + program + "\nmote.run()\n")
+    with board("--dir", str(flash), "--heap", heap) as started:
+        settings = ("--set", "aor=sip:boiler@127.0.0.1", "--set", f"to=sip:desk@127.0.0.1:{port}", *more)
+        code, out, err = sipmote("deploy", str(path), "--port", started.port, *settings)
+        assert code == 0, out + err
+        yield started, flash
+
+
+def test_many_alerts_wait_in_a_small_heap_and_all_arrive(tmp_path: Path) -> None:
+    """R0-P11: 300 in 64 KB, whose 1,000 are in `make soak`; in their order, and the journal is gone then"""
+    program = """
+n = 0
+
+@mote.every(0.001)
+def measure():
+    global n
+    if n < 300:
+        n += 1
+        mote.alert("alert number %d of the boiler" % n)
+    elif n == 300:
+        n += 1
+        open("/raised", "w").close()
+"""
+    port = closed_port()
+    with running(tmp_path, program, port, heap="64k") as (_, flash):
+        until(lambda: (flash / "raised").exists())
+        with desk_at(port) as desk:
+            until(lambda: len(desk.got) == 300)
+            assert list(desk.got) == [f"alert number {n} of the boiler" for n in range(1, 301)]
+            until(lambda: not (flash / "outbox").exists())
+
+
+def test_the_highest_goes_first_and_the_newest_of_a_key_alone(tmp_path: Path) -> None:
+    """Behind the one that is under way, which nothing changes any more"""
+    program = """
+@mote.every(1000000)
+def measure():
+    alerts = [mote.alert("first", key="boiler")]
+    for n in range(3):
+        alerts.append(mote.alert("reading %d" % n, key="boiler"))
+    alerts.append(mote.alert("low"))
+    alerts.append(mote.alert("high", priority=9))
+    print([alert.outcome for alert in alerts], [alert.accepted for alert in alerts])
+"""
+    port = closed_port()
+    with running(tmp_path, program, port) as (_, flash):
+        until(lambda: (flash / "outbox").exists())
+        with desk_at(port) as desk:
+            until(lambda: len(desk.got) == 3 or "low" in desk.got)
+            until(lambda: not (flash / "outbox").exists())
+            assert list(desk.got) == ["high", "reading 2", "low"]
+
+
+def test_validity_runs_on_over_a_power_cut_and_late_alerts_say_when_they_were_raised(tmp_path: Path) -> None:
+    """R0-P5: what is over is never sent; Date + Expires is what it was"""
+    program = """
+import os
+
+if "raised" not in os.listdir("/"):
+    @mote.every(1000000)
+    def measure():
+        mote.alert("long", expires=600, priority=1)
+        mote.alert("short", expires=2)
+        open("/raised", "w").close()
+"""
+    port = closed_port()
+    with running(tmp_path, program, port) as (started, flash):
+        until(lambda: (flash / "raised").exists())
+        raised = time.time()
+        os.kill(vm_of(started.process.pid), signal.SIGKILL)
+        until(lambda: time.time() > raised + 3)
+        with desk_at(port) as desk:
+            until(lambda: not (flash / "outbox").exists())
+        assert list(desk.got) == ["long"] and header(desk.last, "Expires") == "600"
+        date = parsedate_to_datetime(header(desk.last, "Date")).timestamp()
+        assert abs(date - raised) < 3
+
+
+def test_alerts_of_threads_and_scheduled_functions_leave_at_once(tmp_path: Path) -> None:
+    """R0-P4: accepted as soon as the loop has had its turn"""
+    program = """
+import _thread, asyncio, micropython
+
+alerts = []
+
+def raise_one(text):
+    alerts.append(mote.alert(text))
+
+@mote.every(1000000)
+async def measure():
+    micropython.schedule(raise_one, "scheduled")
+    _thread.start_new_thread(raise_one, ("of a thread",))
+    while len(alerts) < 2:
+        await asyncio.sleep(0.01)
+    for alert in alerts:
+        await alert
+    with open("/outcomes", "w") as file:
+        file.write(" ".join(["%s %s" % (alert.accepted, alert.outcome) for alert in alerts]))
+"""
+    port = closed_port()
+    with desk_at(port) as desk, running(tmp_path, program, port) as (_, flash):
+        until(lambda: (flash / "outcomes").exists() and (flash / "outcomes").read_text())
+        assert (flash / "outcomes").read_text() == "True delivered True delivered"
+        assert set(desk.got) == {"scheduled", "of a thread"}
+
+
+def test_a_flash_that_takes_no_more_is_told_and_alerts_leave_all_the_same(tmp_path: Path) -> None:
+    """R0-P13"""
+    program = """
+import os
+
+os.mkdir("/outbox")
+
+@mote.every(1000000)
+def measure():
+    mote.alert("hot")
+"""
+    port = closed_port()
+    with desk_at(port) as desk, running(tmp_path, program, port):
+        until(lambda: "hot" in desk.got)
+
+
+def test_a_full_outbox_refuses_and_says_so(tmp_path: Path) -> None:
+    """R0-P13"""
+    program = """
+@mote.every(1000000)
+async def measure():
+    outcomes = [mote.alert("x" * 90).outcome for _ in range(40)]
+    with open("/outcomes", "w") as file:
+        file.write("%d %d" % (outcomes.count(None), outcomes.count("failed")))
+"""
+    with running(tmp_path, program, closed_port(), "--set", "outbox=4096") as (_, flash):
+        until(lambda: (flash / "outcomes").exists() and (flash / "outcomes").read_text())
+        waiting, refused = map(int, (flash / "outcomes").read_text().split())
+        assert 20 < waiting < 36 and waiting + refused == 40
