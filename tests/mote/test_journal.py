@@ -1,4 +1,4 @@
-"""R0-P4: the journal of a board, over writes that power is cut in, at any octet; on the VM."""
+"""The journal of a board, over writes that power is cut in, at any octet; on the VM."""
 
 import json
 from typing import Any

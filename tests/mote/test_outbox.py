@@ -1,4 +1,4 @@
-"""R0-P4, R0-P5: alerts on flash, on the virtual board: each accepted one arrives, once, and says when it was raised."""
+"""R0-P5: alerts on flash, on the virtual board: each accepted one arrives, once, and says when it was raised."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ def running(folder: Path, program: str, port: int, *more: str, heap: str = "96k"
 
 
 def test_many_alerts_wait_in_a_small_heap_and_all_arrive(tmp_path: Path) -> None:
-    """R0-P11: 300 in 64 KB, whose 1,000 are in `make soak`; in their order, and the journal is gone then"""
+    """300 in 64 KB, whose 1,000 are in `make soak`; in their order, and the journal is gone then"""
     program = """
 n = 0
 
@@ -118,7 +118,7 @@ if "raised" not in os.listdir("/"):
 
 
 def test_alerts_of_threads_and_scheduled_functions_leave_at_once(tmp_path: Path) -> None:
-    """R0-P4: accepted as soon as the loop has had its turn"""
+    """Accepted as soon as the loop has had its turn"""
     program = """
 import _thread, asyncio, micropython
 
