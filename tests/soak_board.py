@@ -115,7 +115,7 @@ def soak(kills: int, bits: int = 32) -> Figures:
         flash, program = Path(folder) / "flash", Path(folder) / "program.py"
         flash.mkdir()
         program.write_text(_PROGRAM)
-        with board("--dir", str(flash), "--heap", "128k", bits=bits) as running:
+        with board("--dir", str(flash), "--heap", f"{4 * bits}k", bits=bits) as running:
             settings = ("--set", "aor=sip:boiler@127.0.0.1", "--set", f"to=sip:desk@127.0.0.1:{desk.port}")
             environment = {**os.environ, "SIPMOTE_PASSWORD": "wonder"}
             command = ("deploy", str(program), "--port", running.port, *settings, "--user", "boiler")

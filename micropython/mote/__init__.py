@@ -44,7 +44,7 @@ class Alert:
     accepted = True
     options = {}  # of UserAgent.send(), never changed
     pause_s = 2  # until the next attempt, doubled each time
-    _waiting = None  # tasks
+    waiting = None  # tasks
 
     def __init__(self, target: bytes, body: bytes, expires: int | None, uptime: object) -> None:
         self.target = target
@@ -57,24 +57,20 @@ class Alert:
         if self.outcome is None and self.outbox is not None:
             self.outbox.know(self)
         if self.outcome is None:
-            if self._waiting is None:
-                self._waiting = core.TaskQueue()
-            self._waiting.push(core.cur_task)
-            core.cur_task.data = self._waiting  # where a task that is cancelled is taken from
+            if self.waiting is None:
+                self.waiting = core.TaskQueue()
+            self.waiting.push(core.cur_task)
+            core.cur_task.data = self.waiting  # where a task that is cancelled is taken from
             yield
         return self.outcome
 
     __await__ = __iter__
 
-    def is_awaited(self) -> bool:
-        """Does a task wait for its outcome?"""
-        return self._waiting is not None and self._waiting.peek() is not None
-
     def end(self, outcome: str) -> None:
         """Tell whoever waits."""
         self.outcome = outcome
-        while self._waiting is not None and self._waiting.peek():
-            core._task_queue.push(self._waiting.pop())
+        while self.waiting is not None and self.waiting.peek():
+            core._task_queue.push(self.waiting.pop())
 
 
 class Mote:
@@ -94,10 +90,14 @@ class Mote:
         self.commands = {}
         self._sensors = []
         self._alerts = {}  # by Call-ID
-        self._outbox = None
         self.shell = Shell(self.agent, self._on_event, settings)
         self._mark = now()
         self._uptime_ms = 0
+        self.outbox = None
+        if settings.get("outbox", True) is not False:
+            from mote.outbox import Outbox
+
+            self.outbox = Outbox(self)
 
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
@@ -137,14 +137,6 @@ class Mote:
 
             put(level, self.uptime_ms(), self.agent.uac.clock, cbor(event) + cbor(fields))
 
-    def outbox(self) -> object:
-        """Return what keeps alerts on flash."""
-        if self._outbox is None:
-            from mote.outbox import Outbox
-
-            self._outbox = Outbox(self)
-        return self._outbox
-
     def alert(
         self, text: str, expires: int | None = None, to: str | None = None, priority: int = 0, key: str | None = None
     ) -> Alert:
@@ -160,14 +152,14 @@ class Mote:
         """
         target = (to or self.settings["to"]).encode()
         body = text.encode()
-        if self.settings.get("outbox", True) is not False:
-            is_short = len(body) <= _SHORT and not self.settings.get("notify")
-            return self.outbox().put(target, body, is_short, expires, priority, key)
-        return self.in_ram(target, body, expires)
+        is_short = len(body) <= _SHORT and not self.settings.get("notify")
+        if self.outbox is not None:
+            return self.outbox.put(target, body, is_short, expires, priority, key)
+        return self.in_ram(target, body, is_short, expires)
 
-    def in_ram(self, target: bytes, body: bytes, expires: int | None) -> Alert:
+    def in_ram(self, target: bytes, body: bytes, is_short: bool, expires: int | None) -> Alert:
         """Send an alert that is nowhere but in memory; see alert()."""
-        if len(self._alerts) >= _MAX_ALERTS or len(body) > _SHORT or self.settings.get("notify"):
+        if len(self._alerts) >= _MAX_ALERTS or not is_short:
             from mote.alerts import send_fitted
 
             return send_fitted(self, target, body, expires, len(self._alerts) >= _MAX_ALERTS)

@@ -149,7 +149,7 @@ class Outbox:
             self._write(alert, contents, priority, key)
         except OSError as error:
             mote.log(ERROR, "outbox_failed", error=repr(error))
-            return mote.in_ram(target, alert.body, expires)
+            return mote.in_ram(target, alert.body, is_short, expires)
         return alert
 
     def _write(self, alert: object, contents: list, priority: int, key: str | None) -> None:
@@ -179,7 +179,7 @@ class Outbox:
             return
         if len(self._handles) >= _MAX_HANDLES:
             for offset in self._handles:
-                if not self._handles[offset].is_awaited():
+                if self._handles[offset].waiting is None:
                     del self._handles[offset]
                     break
         self._handles[alert.offset] = alert

@@ -24,6 +24,4 @@ def begin(mote: object) -> None:
         from mote.online import online
 
         online(mote, host)
-    if given("outbox", True) is not False:
-        mote.outbox()  # in this thread, with what power was cut from
     forget()
