@@ -290,6 +290,8 @@ def test_a_board_without_configuration_is_told_of_it(
         ('{"aor": "sip:a@x", "to": "sip:b@x", "ntp": "a b"}', "ntp must be the name or address of a server"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "budget": []}', "budget must be refuse, compact, split or truncate"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', 'wifi must be a list of ["ssid"'),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "", ["192.0.2.7"]]]}', "for a fixed address"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "pm": "low"}', "pm must be none, performance or powersave"),
     ],
 )
 def test_a_wrong_configuration_is_told_before_the_board_is_touched(
