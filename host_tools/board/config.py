@@ -83,8 +83,9 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
 
 def add_wifi(config: Config, ssid: str, password: str) -> Config:
     """Return config with a network put first, in place of what it said about the same one."""
-    others = [network for network in config.get("wifi", []) if network[:1] != [ssid]]
-    return {**config, "wifi": [[ssid, password], *others]}
+    networks = config.get("wifi", [])
+    address: list[Any] = next((network[2:] for network in networks if network[0] == ssid), [])
+    return {**config, "wifi": [[ssid, password, *address], *(other for other in networks if other[0] != ssid)]}
 
 
 def add_commander(config: Config, user: str, password: str) -> Config:
@@ -157,11 +158,11 @@ def _server(value: Any) -> str | None:
 
 def _host(value: Any) -> str | None:
     try:
-        if isinstance(value, str) and parse_host_port(value.encode())[1] is None:
+        if isinstance(value, str) and parse_host_port(value.encode()):
             return None
     except ParseError:
         pass
-    return "the name or address of a server"
+    return "the name or address of a server, or NAME:PORT"
 
 
 def _networks(value: Any) -> str | None:

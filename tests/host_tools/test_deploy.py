@@ -260,6 +260,10 @@ def test_a_wifi_password_comes_from_the_environment_and_is_never_printed(
         assert main(["deploy", "--port", port, *NAMES, "--wifi", "home", *form]) == 0
     assert json.loads((flash / "mote.json").read_text())["wifi"] == [["home", "open sesame"]]
     assert "sesame" not in str(capfd.readouterr())
+    fixed = ["192.0.2.7", "255.255.255.0", "192.0.2.1", "192.0.2.1"]
+    (flash / "mote.json").write_text(json.dumps({"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "", fixed]]}))
+    assert main(["deploy", "--port", port, "--wifi", "home"]) == 0
+    assert json.loads((flash / "mote.json").read_text())["wifi"] == [["home", "open sesame", fixed]]
     monkeypatch.setenv("SIPMOTE_WIFI_PASSWORD", "short")
     assert main(["deploy", "--port", port, "--wifi", "home"]) == 1
     said = capfd.readouterr().err

@@ -237,8 +237,8 @@ for _ in range(3):
 
 def test_name_is_looked_up_again_after_a_bug() -> None:
     _, told, _ = _run("""
-from mote.net.resolver import Resolver
-Resolver._server = fails(KeyError("a bug"), 1, Resolver._server)
+from mote.net import names
+names._server = fails(KeyError("a bug"), 1, names._server)
 for number in range(2):
     send(b"sip:desk@example.org")
     await until(lambda: len(ended()) > number)

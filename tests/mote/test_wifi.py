@@ -266,6 +266,36 @@ mote.most = 3
     assert set(seen["pauses"]) <= {250, 1000}
 
 
+def test_a_driver_that_says_connected_and_has_no_address_is_told_of() -> None:
+    seen = _run("WLAN.address = '0.0.0.0'\nWLAN.seconds = 100\n")
+    assert seen["records"][0][0] == "wifi_failed" and "no DHCP server" in seen["records"][0][1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("bind", "is_connected", "address"),
+    [
+        ("[::]:5060", False, "[2001:db8::7]"),
+        ("[::]:5060", True, "[2001:db8::7]"),
+        ("0.0.0.0:5060", True, "192.0.2.7"),
+    ],
+)
+def test_board_on_ipv6_goes_online_without_ipv4(bind: str, is_connected: bool, address: str) -> None:
+    """Drivers count a board as connected that has an IPv4 address"""
+    seen = _run(
+        """
+mote.settings["bind"], connected = script
+found = [[("FE80::1", 48, 0, 0)]] * 4 + [[("FE80::1", 48, 0, 0), ("2001:DB8::7", 48, 0, 0)]]
+WLAN.statuses = [2]
+WLAN.isconnected = lambda self: connected
+WLAN.ipconfig = lambda self, what: found.pop(0) if len(found) > 1 else found[0]
+if connected:
+    found = found[4:]
+""",
+        [bind, is_connected],
+    )
+    assert seen["records"][0] == ["wifi_up", {"ssid": "home", "address": address, "rssi": None}]
+
+
 def test_no_memory_to_go_online_is_tried_again_and_a_bug_does_not_end_the_wifi() -> None:
     seen = _run("""
 WLAN.seconds = 6

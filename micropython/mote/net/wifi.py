@@ -38,10 +38,11 @@ async def _use(mote: object, ssid: str, password: str, static: list | None = Non
     joined = False
     try:
         wlan = _start(mote, ssid, password, static)
-        failure = await _failure(wlan)
+        bound = mote.settings.get("bind", "0.0.0.0:5060")
+        failure = await _failure(wlan, bound)
         if failure is None:
             joined = True
-            await _stay(mote, wlan, ssid)
+            await _stay(mote, wlan, ssid, bound)
             mote.log(WARNING, "wifi_down", ssid=ssid)
         else:
             _tell(mote, ssid, *failure)
@@ -81,19 +82,18 @@ def _start(mote: object, ssid: str, password: str, static: list | None) -> objec
     return wlan
 
 
-async def _failure(wlan: object) -> tuple | None:
-    """Wait until the network is joined, then return None; else (reason, the port's status or None)."""
+async def _failure(wlan: object, bound: str) -> tuple | None:
+    """Wait until we have an address, then return None; else (reason, the port's status or None)."""
     status = None
     for _ in range(_JOIN_MS // _STEP_MS):
-        if wlan.isconnected():
+        if _address(wlan, bound):
             return None
         status = _ask(wlan, "status")
         reason = None if status is None else _reason(status)
         if reason is not None:
             return reason, status
         await asyncio.sleep_ms(_STEP_MS)
-    # rp2 has a number for "joined, no address"; on esp32 only who has joined knows a signal strength.
-    if status == 2 or (status == 1001 and _ask(wlan, "status", "rssi")):
+    if wlan.isconnected() or _has_joined(wlan):
         return "joined, but no DHCP server gives an address: restart the access point, or set one in wifi", status
     return "no answer in %d s" % (_JOIN_MS // 1000), status
 
@@ -114,12 +114,31 @@ def _reason(status: int) -> str | None:
     return None
 
 
-async def _stay(mote: object, wlan: object, ssid: str) -> None:
+def _address(wlan: object, bound: str) -> str | None:
+    """Return our address, None while we have none. bound: the setting bind; IPv6 there prefers such an address."""
+    found = wlan.ifconfig()[0] if wlan.isconnected() else _NO_ADDRESS
+    if bound[0] == "[" and (found != _NO_ADDRESS or _has_joined(wlan)):
+        for each in _ask(wlan, "ipconfig", "addr6") or ():
+            address = each[0].lower()
+            if not address.startswith("fe80:"):  # which leads no further than the link
+                return "[%s]" % address
+    return None if found == _NO_ADDRESS else found
+
+
+def _has_joined(wlan: object) -> bool:
+    """Is the network joined, but without an IPv4 address?"""
+    status = _ask(wlan, "status")
+    return status == 2 or (status == 1001 and _ask(wlan, "status", "rssi") is not None)  # rp2; esp32
+
+
+async def _stay(mote: object, wlan: object, ssid: str, bound: str) -> None:
     """Return when the network is lost; go online with each new address. Raises whatever a driver does."""
     ours = None
-    while wlan.isconnected():
-        address = wlan.ifconfig()[0]
-        if address != ours and address != _NO_ADDRESS:
+    while True:
+        address = _address(wlan, bound)
+        if address is None and not wlan.isconnected():
+            return
+        if address != ours and address is not None:
             try:
                 mote.log(INFO, "wifi_up", ssid=ssid, address=address, rssi=_ask(wlan, "status", "rssi"))
                 _go_online(mote, address)
