@@ -17,14 +17,16 @@ Forge = Callable[[bytes], bytes | None]  # a query -> the datagram to send back,
 class DnsServer:
     """Answers from a zone; asked: (name, type) of each question in their order."""
 
-    def __init__(self, zone: Zone | None = None, forge: Forge | None = None, ttl: int = 60) -> None:
+    def __init__(
+        self, zone: Zone | None = None, forge: Forge | None = None, ttl: int = 60, host: str = "127.0.0.1"
+    ) -> None:
         self._zone = zone or {}
         self._forge = forge
         self._ttl = ttl
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sock.bind(("127.0.0.1", 0))
+        self._sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind((host, 0))
         self.port: int = self._sock.getsockname()[1]
-        self.place = f"127.0.0.1:{self.port}"
+        self.place = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.asked: list[tuple[str, str]] = []
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -64,8 +66,8 @@ class DnsServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"", ("127.0.0.1", self.port))
+        with socket.socket(self._sock.family, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"", self._sock.getsockname())
         self._thread.join()
         self._sock.close()
 

@@ -1,6 +1,7 @@
 """mote.json, the configuration of a board: read, changed and checked here, before a board ever sees it."""
 
 import difflib
+import ipaddress
 import json
 import os
 from collections.abc import Callable
@@ -90,8 +91,9 @@ def _from_text(key: str, value: str) -> Any:
 
 def add_wifi(config: Config, ssid: str, password: str) -> Config:
     """Return config with a network put first, in place of what it said about the same one."""
-    others = [network for network in config.get("wifi", []) if network[:1] != [ssid]]
-    return {**config, "wifi": [[ssid, password], *others]}
+    networks = config.get("wifi", [])
+    address: list[Any] = next((network[2:] for network in networks if network[0] == ssid), [])
+    return {**config, "wifi": [[ssid, password, *address], *(other for other in networks if other[0] != ssid)]}
 
 
 def add_commander(config: Config, user: str, password: str) -> Config:
@@ -164,24 +166,35 @@ def _server(value: Any) -> str | None:
 
 def _host(value: Any) -> str | None:
     try:
-        if isinstance(value, str) and parse_host_port(value.encode())[1] is None:
+        if isinstance(value, str) and parse_host_port(value.encode()):
             return None
     except ParseError:
         pass
-    return "the name or address of a server"
+    return "the name or address of a server, or NAME:PORT"
 
 
 def _networks(value: Any) -> str | None:
     if isinstance(value, list) and all(
         isinstance(network, list)
-        and len(network) == 2
-        and all(isinstance(part, str) for part in network)
+        and (len(network) == 2 or (len(network) == 3 and _is_static(network[2])))
+        and all(isinstance(part, str) for part in network[:2])
         and 1 <= len(network[0].encode()) <= 32
         and (not network[1] or 8 <= len(network[1].encode()) <= 64)
         for network in value
     ):
         return None
-    return 'a list of ["ssid", "password"]: 1 to 32 octets, then 8 to 64 or none'
+    return (
+        'a list of ["ssid", "password"]: 1 to 32 octets, then 8 to 64 or none; '
+        'for a fixed address ["ssid", "password", ["192.0.2.7", "255.255.255.0", GATEWAY, DNS SERVER]]'
+    )
+
+
+def _is_static(value: Any) -> bool:
+    """Is value the four IPv4 addresses of a network that gives none: ours, the mask, the gateway, the DNS server?"""
+    try:
+        return isinstance(value, list) and len([str(ipaddress.IPv4Address(str(part))) for part in value]) == 4
+    except ValueError:
+        return False
 
 
 def _fingerprint(value: Any) -> str | None:
@@ -232,6 +245,7 @@ _CHECKS: dict[str, _Check] = {
     "commanders": _commanders,
     "allow": _uris,
     "wifi": _networks,
+    "pm": _one_of("none", "performance", "powersave"),
     "register": _seconds,
     "notify": _seconds,
     "dns": _server,

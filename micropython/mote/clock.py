@@ -1,4 +1,4 @@
-"""Where a board gets the time of day from: its own clock when somebody has set it, else an NTP server."""
+"""The board's own clock: what it shows if somebody has set it, and how it is set."""
 
 import time
 
@@ -6,30 +6,36 @@ from agent.compat import const
 from agent.wall_clock import NTP, RTC, WallClock
 from mote.net.sockets import now
 
-_OLDEST = const(2024)  # a clock that shows an earlier year was never set
+_OLDEST = const(1704067200)  # 2024-01-01: no earlier date is today's; deploy may put in the day of the build
+_SPAN_S = const(630720000)  # 20 years: nor is a later one
 _EPOCH_2000 = const(946684800)
 
 
 def clock() -> WallClock:
     """Return a clock, set by the board's own if that has been set."""
     wall = WallClock()
-    if time.gmtime()[0] >= _OLDEST:
-        wall.set(_unix_now(), RTC, now())
+    unix = int(time.time()) + _epoch()
+    if can_be(unix):
+        wall.set(unix, RTC, now())
     return wall
 
 
-def ask_ntp(wall: WallClock, server: str) -> bool:
-    """Ask an NTP server, which also sets the board's clock; blocks for a second at most. True if it answered."""
-    import ntptime
+def can_be(unix: int) -> bool:
+    """Can these Unix seconds be the time, as far as a program knows that is older than them?"""
+    return 0 <= unix - _OLDEST < _SPAN_S
 
-    ntptime.host = server
+
+def set_clocks(wall: WallClock, unix: int) -> None:
+    """Take the Unix seconds of an NTP server, for the board's own clock, too. Raises what that does."""
+    wall.set(unix, NTP, now())
     try:
-        ntptime.settime()
-    except OSError:
-        return False
-    return wall.set(_unix_now(), NTP, now())
+        from machine import RTC as Clock
+    except ImportError:
+        return
+    year, month, day, hour, minute, second, weekday = time.gmtime(unix - _epoch())[:7]
+    Clock().datetime((year, month, day, weekday + 1, hour, minute, second, 0))
 
 
-def _unix_now() -> int:
-    """Return the board's clock in Unix seconds, whether its port counts from 1970 or from 2000."""
-    return int(time.time()) + (_EPOCH_2000 if time.gmtime(0)[0] == 2000 else 0)
+def _epoch() -> int:
+    """Return what the port counts from, in Unix seconds: 1970 or 2000."""
+    return _EPOCH_2000 if time.gmtime(0)[0] == 2000 else 0

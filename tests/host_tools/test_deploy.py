@@ -260,6 +260,10 @@ def test_a_wifi_password_comes_from_the_environment_and_is_never_printed(
         assert main(["deploy", "--port", port, *NAMES, "--wifi", "home", *form]) == 0
     assert json.loads((flash / "mote.json").read_text())["wifi"] == [["home", "open sesame"]]
     assert "sesame" not in str(capfd.readouterr())
+    fixed = ["192.0.2.7", "255.255.255.0", "192.0.2.1", "192.0.2.1"]
+    (flash / "mote.json").write_text(json.dumps({"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "", fixed]]}))
+    assert main(["deploy", "--port", port, "--wifi", "home"]) == 0
+    assert json.loads((flash / "mote.json").read_text())["wifi"] == [["home", "open sesame", fixed]]
     monkeypatch.setenv("SIPMOTE_WIFI_PASSWORD", "short")
     assert main(["deploy", "--port", port, "--wifi", "home"]) == 1
     said = capfd.readouterr().err
@@ -290,6 +294,8 @@ def test_a_board_without_configuration_is_told_of_it(
         ('{"aor": "sip:a@x", "to": "sip:b@x", "ntp": "a b"}', "ntp must be the name or address of a server"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "budget": []}', "budget must be refuse, compact, split or truncate"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', 'wifi must be a list of ["ssid"'),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "", ["192.0.2.7"]]]}', "for a fixed address"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "pm": "low"}', "pm must be none, performance or powersave"),
     ],
 )
 def test_a_wrong_configuration_is_told_before_the_board_is_touched(

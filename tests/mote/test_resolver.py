@@ -37,7 +37,7 @@ async def tick():
         turns += 1
 
 async def main():
-    shell.open(bind_udp("127.0.0.1", 0))
+    shell.open(bind_udp(settings["bind"].rpartition(":")[0], 0))
     asyncio.create_task(tick())
     for target in settings["targets"]:
         began = turns
@@ -46,7 +46,7 @@ async def main():
             await asyncio.sleep_ms(10)
         outcome = outcomes.pop()
         print(json.dumps([outcome.name, outcome.status, outcome.reason.decode(), turns - began]))
-    loaded = ("mote.net.resolver", "agent.resolve.search", "agent.resolve.dns")
+    loaded = ("mote.net.resolver", "mote.net.names", "agent.resolve.search", "agent.resolve.dns")
     print(json.dumps(sorted([name for name in sys.modules if name in loaded])))
 
 asyncio.run(main())
@@ -70,9 +70,15 @@ class Seen:
         self.loaded = lines[-1]
 
 
-def _send(targets: Sequence[str], dns: str | None, transport: str = "udp", proxy: str | None = None) -> Seen:
+def _send(
+    targets: Sequence[str],
+    dns: str | None,
+    transport: str = "udp",
+    proxy: str | None = None,
+    bind: str = "127.0.0.1:0",
+) -> Seen:
     """Send to each target in turn on a VM."""
-    settings = {"dns": dns, "transport": transport, "proxy": proxy, "tls_fingerprint": None, "targets": targets}
+    settings = {"dns": dns, "transport": transport, "proxy": proxy, "bind": bind, "targets": targets}
     done = run_program(_PROGRAM, json.dumps(settings), "192k")
     return Seen([json.loads(line) for line in done.stdout.splitlines()])
 
@@ -162,6 +168,35 @@ def test_failure_says_what_is_not_there() -> None:
         ["failed", 503, "no address found for localhost"],
     ]
     assert _send(["sip:desk@example.org"], None).outcomes[0][2] == "no DNS server: sipmote deploy --set dns=ADDRESS"
+
+
+@pytest.mark.parametrize("server_at", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("bind", ["[::]:0", "[::1]:0"])
+def test_board_on_ipv6_finds_a_name_that_has_nothing_else(bind: str, server_at: str) -> None:
+    zone = {("six.example.org", "AAAA"): ["::1"]}
+    with Peer("udp", [["200 OK"]], "::1") as peer, DnsServer(zone, host=server_at) as server:
+        seen = _send([f"sip:desk@six.example.org:{peer.port}"], server.place, bind=bind)
+        asked = [kind for _, kind in server.asked]
+    assert seen.outcomes[0][:2] == ["delivered", 200]
+    assert asked == (["AAAA", "A"] if bind == "[::]:0" else ["AAAA"])
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_board_on_all_addresses_goes_by_ipv4_where_ipv6_leads_nowhere(transport: str) -> None:
+    """Nobody listens at the IPv6 address: an ICMP error over UDP comes too late, so there the name has none"""
+    zone = {("both.example.org", "A"): ["127.0.0.1"]}
+    if transport == "tcp":
+        zone["both.example.org", "AAAA"] = ["::1"]
+    with Peer(transport, [["200 OK"]]) as peer, DnsServer(zone) as server:
+        seen = _send([f"sip:desk@both.example.org:{peer.port}"], server.place, transport, bind="[::]:0")
+    assert seen.outcomes[0][:2] == ["delivered", 200]
+
+
+def test_board_on_ipv4_asks_for_nothing_else() -> None:
+    with DnsServer({("six.example.org", "AAAA"): ["::1"]}) as server:
+        seen = _send(["sip:desk@six.example.org:5060"], server.place)
+        assert server.asked == [("six.example.org", "A")]
+    assert seen.outcomes[0][2] == "no address found for six.example.org"
 
 
 def test_deployed_board_finds_its_way_and_comes_back_when_the_server_says(tmp_path: Path) -> None:

@@ -163,6 +163,18 @@ found = bool(await until(ended))
     assert told == [["failed", 503]]
 
 
+def test_streams_are_closed_when_our_address_has_changed() -> None:
+    """What waits for an answer hears of it at once, not from Timer F"""
+    with Peer("tcp", [[], []]) as peer:  # no answer ever comes
+        found, told, _ = _run(f"""
+send(b"sip:desk@127.0.0.1:{peer.port};transport=tcp")
+await until(lambda: [each.stream for each in shell.others().streams().connections.values()] != [None])
+shell.others().moved()
+found = (await until(ended))[0].reason.decode()
+""")
+    assert (found, told) == ("our address has changed", [["failed", 503]])
+
+
 def test_stream_is_read_on_after_a_bug_in_what_an_item_led_to() -> None:
     with Peer("tcp", [["200 OK"]] * 2) as peer:  # takes one connection alone
         _, told, _ = _run(f"""
@@ -225,8 +237,8 @@ for _ in range(3):
 
 def test_name_is_looked_up_again_after_a_bug() -> None:
     _, told, _ = _run("""
-from mote.net.resolver import Resolver
-Resolver._server = fails(KeyError("a bug"), 1, Resolver._server)
+from mote.net import names
+names._server = fails(KeyError("a bug"), 1, names._server)
 for number in range(2):
     send(b"sip:desk@example.org")
     await until(lambda: len(ended()) > number)
@@ -247,8 +259,10 @@ class network:
             pass
         def connect(self, ssid, password):
             network.joined += 1
+            self.checks = 0
         def isconnected(self):
-            return True
+            self.checks += 1
+            return self.checks < 3
         def ifconfig(self):
             return ("192.0.2.7",)
 class mote:

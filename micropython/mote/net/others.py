@@ -57,6 +57,11 @@ class Others:
             if part is not None:
                 part.close()
 
+    def moved(self) -> None:
+        """Our address has changed: streams from the old one are dead, and nobody will say so."""
+        if self._streams is not None:
+            self._streams.drop_all(b"our address has changed")
+
     def received(self, data: bytes, address: object) -> None:
         """Take a datagram that isn't the usual answer."""
         self.receive(data, (b"UDP",) + host_port_of(address))

@@ -71,6 +71,11 @@ class Streams:
         self.lost(oldest[0], oldest[1], b"room was needed")
         return True
 
+    def drop_all(self, reason: bytes) -> None:
+        """Close every connection, and tell the core."""
+        for flow, connection in list(self.connections.items()):
+            self.lost(flow, connection, reason)
+
     def hang_up(self, flow: tuple) -> None:
         """Close the stream of a flow that the core has found dead."""
         connection = self.connections.get(flow)
