@@ -32,6 +32,7 @@ from mote.net.sockets import now
 _STARTED_S = const(30)
 _MAX_ALERTS = const(16)  # that may wait for their outcome at once: all are in RAM
 _DAY_MS = const(86400000)  # ticks wrap: asyncio sleeps for 6 days at most
+_MAX_CONTENT = const(3000)  # octets of a record's event and fields; sipmote reads frames with 46 more
 _SHORT = const(100)  # octets of a text that fits whatever stands around it
 
 
@@ -134,7 +135,12 @@ class Mote:
         if level >= self._level:
             from mote.cbor import cbor
 
-            put(level, self.uptime_ms(), self.agent.uac.clock, cbor(event) + cbor(fields))
+            content = cbor(str(event)) + cbor(fields)
+            if len(content) > _MAX_CONTENT:
+                from mote.cut import cut
+
+                content = cut(str(event), fields, _MAX_CONTENT)
+            put(level, self.uptime_ms(), self.agent.uac.clock, content)
 
     def alert(self, text: str, expires: int | None = None, to: str | None = None) -> Alert:
         """Send text; returns at once what can be awaited for its outcome.

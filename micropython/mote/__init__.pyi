@@ -49,7 +49,8 @@ class Mote:
         """Write a log record, which `sipmote monitor` shows.
 
         level: mote.log.DEBUG, INFO, WARNING or ERROR; the setting log names the lowest that is written.
-        event: a word in snake_case. fields: int, str, bytes, bool or None; of anything else its repr is written.
+        event: a word in snake_case. fields: int, float, str, bytes, bool, None, or lists, tuples and dicts of them; of
+        anything else its repr is written. What is longer than 3000 octets is cut and ends in an ellipsis.
         """
 
     def run(self) -> None:
