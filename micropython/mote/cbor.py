@@ -25,8 +25,7 @@ def cbor(value: object, deep: int = _DEEP) -> bytes:
     if value is None or kind is bool:
         return b"\xf6" if value is None else b"\xf5" if value else b"\xf4"
     if kind is float:
-        short = struct.pack(">f", value)  # all that most boards have
-        return b"\xfa" + short if struct.unpack(">f", short)[0] == value else b"\xfb" + struct.pack(">d", value)
+        return b"\xfb" + struct.pack(">d", value)
     if kind is dict and deep and len(value) <= _LONG:
         items = [head(0xA0, len(value))]
         for key in value:

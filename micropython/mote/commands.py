@@ -6,21 +6,19 @@ from hashlib import sha256
 
 from agent.compat import const
 from agent.errors import ParseError, UsageError
-from agent.headers.values import media_type
 from agent.uri import parse_uri
-from mote.credit import has_credit
-from mote.log import ERROR, INFO, WARNING
+from mote.log import ERROR, INFO
 from mote.net.sockets import now
 
 _KNOWN = const(16)  # commands whose repetition is known
 _AT_ONCE = const(8)  # commands that run or whose answer is on its way
 _COST_MS = const(1000)  # a command a second for each sender
 _CREDIT_MS = const(9000)  # and ten at once
-_UTF_8 = (b"", b"utf-8", b"utf8", b"us-ascii")
 
 _known = [b""] * _KNOWN  # marks of the last commands, the next one's place at _count
 _count = 0
 _running = 0
+_paid = {}  # sender -> uptime in ms up to which what he asked for takes his time
 
 
 class Command:
@@ -47,26 +45,24 @@ def take_message(mote: object, event: object) -> None:
             mote.shell.carry_out(mote.agent.respond(event, status, now()))
             return
     sender = event.user or _allowed(mote, event.sender)
+    mark = sender and _mark(event)
+    text = None
     if sender is None:
-        _ignore(mote, event, 403, "not allowed")
-        return
-    status, text = _text(event.message)
-    if text is None:
-        _ignore(mote, event, status, "no text in UTF-8")
-        return
-    mark = _mark(event)
-    if event.expired or _is_known(mark):
-        _ignore(mote, event, 200, "expired" if event.expired else "repeated")
+        fault = 403, "not allowed"
+    elif event.expired:
+        fault = 200, "expired"
+    elif _is_known(mark):
+        fault = 200, "repeated"
     elif _running + mote.agent.replies() >= _AT_ONCE or not has_credit(mote, sender, _COST_MS, _CREDIT_MS):
-        _ignore(mote, event, 480, "too many commands")
+        fault = 480, "too many commands"
+    else:
+        text, fault = _read(event.message)
+    if text is None:
+        from mote.ignored import ignore
+
+        ignore(mote, event, *fault)
     else:
         _begin(mote, event, sender, text, mark)
-
-
-def _ignore(mote: object, event: object, status: int, reason: str) -> None:
-    phrase = reason.encode() if status != 200 and status != 403 else b""
-    mote.shell.carry_out(mote.agent.respond(event, status, now(), phrase))
-    mote.log(WARNING, "message_ignored", sender=event.sender.decode(), reason=reason)
 
 
 def _begin(mote: object, event: object, sender: bytes, text: str, mark: bytes) -> None:
@@ -79,7 +75,7 @@ def _begin(mote: object, event: object, sender: bytes, text: str, mark: bytes) -
     if not is_known:
         from mote.builtin import builtin
 
-        is_known, function = builtin(mote, word, event, sender)
+        is_known, function = builtin(mote, word, event, sender, has_credit)
     mote.log(INFO, "command", word=word, sender=command.sender, user=command.user, known=is_known)
     if function is not None:
         asyncio.create_task(_run(mote, function, command, event))
@@ -103,31 +99,41 @@ def _allowed(mote: object, sender: bytes) -> bytes | None:
     return sender if sender in [parse_uri(uri.encode()).address_of_record() for uri in allowed] else None
 
 
-def _text(message: object) -> tuple:
-    """Return (0, text), or (the status for a body that isn't text in UTF-8, None)."""
-    body = message.body
-    content_type = message.get(b"content-type") or b""
-    if media_type(content_type) not in (b"text/plain", b""):
-        return 200, None  # it is for us to leave out (Content-Disposition, RFC 3261 section 20.11)
-    charset = b"".join(content_type.lower().split()).partition(b";charset=")[2].partition(b";")[0].strip(b'"')
-    if charset not in _UTF_8 and body and (max(body) > 127 or not min(body)):
-        return 415, None  # the same octets might be other words
+def _read(message: object) -> tuple:
+    """Return (text, None), or (None, (status, reason)) for a body that isn't text in UTF-8."""
     try:
-        return 0, body.decode()
+        if message.get(b"content-type") == b"text/plain":
+            return message.body.decode(), None
     except UnicodeError:
-        return 400, None
+        pass
+    from mote.ignored import read
+
+    return read(message)
 
 
 def _mark(event: object) -> bytes:
     """Return 8 octets that repetitions of a message share, then 4 for its From with the tag, and 4 for its CSeq."""
     message = event.message
-    parts = (b"\n".join((event.call_id, event.sender, message.body)), message.get(b"from"), message.get(b"cseq"))
-    return b"".join([sha256(parts[i]).digest()[: 4 if i else 8] for i in range(3)])
+    whole = sha256(b"\n".join((event.call_id, event.sender, message.body))).digest()
+    return whole[:8] + sha256(message.get(b"from")).digest()[:4] + sha256(message.get(b"cseq")).digest()[:4]
 
 
 def _is_known(mark: bytes) -> bool:
     """Is it one of the last commands once more? With the same tag, another CSeq makes it another message."""
-    return any(known[:8] == mark[:8] and (known[8:12] != mark[8:12] or known == mark) for known in _known)
+    for known in _known:  # noqa: SIM110 - a board pays for a generator
+        if known[:8] == mark[:8] and (known[8:12] != mark[8:12] or known == mark):
+            return True
+    return False
+
+
+def has_credit(mote: object, sender: bytes, cost_ms: int, credit_ms: int) -> bool:
+    """May a sender ask for this now? It costs him so much time; what came before may take up so much of it."""
+    at = mote.uptime_ms()
+    paid = max(_paid.get(sender, 0), at)
+    if paid - at > credit_ms:
+        return False
+    _paid[sender] = paid + cost_ms
+    return True
 
 
 async def _run(mote: object, function: object, command: Command, event: object) -> None:
