@@ -140,7 +140,8 @@ class More:
 
     def replies(self) -> int:
         """Return how many replies have no outcome yet."""
-        return sum([len(queue) for key, queue in self._uac.queues.items() if key.startswith(_REPLY)])
+        queues = self._uac.queues
+        return sum([len(queues[key]) for key in queues if key.startswith(_REPLY)])
 
     # What is asked
 

@@ -3,13 +3,14 @@
 import gc
 
 from agent.compat import const
+from mote.limits import has_credit
 
 _QUALITIES = ("none", "learned", "rtc", "ntp")
 _COST_MS = const(60000)  # a list a minute for each sender
 _CREDIT_MS = const(120000)  # and three at once
 
 
-def builtin(mote: object, word: str, event: object, sender: bytes, has_credit: object) -> tuple:
+def builtin(mote: object, word: str, event: object, sender: bytes) -> tuple:
     """Return (True, the function) for help and status; for other words (False, what lists the commands, or None).
 
     Automata never answer each other for ever: no list goes to who sends one, nor to what says that it was sent by

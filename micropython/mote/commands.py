@@ -2,23 +2,19 @@
 
 import asyncio
 from asyncio import core
-from hashlib import sha256
 
 from agent.compat import const
 from agent.errors import ParseError, UsageError
 from agent.uri import parse_uri
+from mote.limits import has_credit, is_known, mark_of, remember
 from mote.log import ERROR, INFO
 from mote.net.sockets import now
 
-_KNOWN = const(16)  # commands whose repetition is known
 _AT_ONCE = const(8)  # commands that run or whose answer is on its way
 _COST_MS = const(1000)  # a command a second for each sender
 _CREDIT_MS = const(9000)  # and ten at once
 
-_known = [b""] * _KNOWN  # marks of the last commands, the next one's place at _count
-_count = 0
 _running = 0
-_paid = {}  # sender -> uptime in ms up to which what he asked for takes his time
 
 
 class Command:
@@ -45,13 +41,13 @@ def take_message(mote: object, event: object) -> None:
             mote.shell.carry_out(mote.agent.respond(event, status, now()))
             return
     sender = event.user or _allowed(mote, event.sender)
-    mark = sender and _mark(event)
+    mark = sender and mark_of(event)
     text = None
     if sender is None:
         fault = 403, "not allowed"
     elif event.expired:
         fault = 200, "expired"
-    elif _is_known(mark):
+    elif is_known(mark):
         fault = 200, "repeated"
     elif _running + mote.agent.replies() >= _AT_ONCE or not has_credit(mote, sender, _COST_MS, _CREDIT_MS):
         fault = 480, "too many commands"
@@ -66,7 +62,7 @@ def take_message(mote: object, event: object) -> None:
 
 
 def _begin(mote: object, event: object, sender: bytes, text: str, mark: bytes) -> None:
-    global _count, _running
+    global _running
     mote.shell.carry_out(mote.agent.respond(event, 200, now()))
     command = Command(event.sender.decode(), event.user and event.user.decode(), text)
     word = command.words[0].lower() if command.words else ""
@@ -75,13 +71,12 @@ def _begin(mote: object, event: object, sender: bytes, text: str, mark: bytes) -
     if not is_known:
         from mote.builtin import builtin
 
-        is_known, function = builtin(mote, word, event, sender, has_credit)
+        is_known, function = builtin(mote, word, event, sender)
     mote.log(INFO, "command", word=word, sender=command.sender, user=command.user, known=is_known)
     if function is not None:
         asyncio.create_task(_run(mote, function, command, event))
         _running += 1
-    _known[_count % _KNOWN] = mark
-    _count += 1
+    remember(mark)
 
 
 def _allowed(mote: object, sender: bytes) -> bytes | None:
@@ -109,31 +104,6 @@ def _read(message: object) -> tuple:
     from mote.ignored import read
 
     return read(message)
-
-
-def _mark(event: object) -> bytes:
-    """Return 8 octets that repetitions of a message share, then 4 for its From with the tag, and 4 for its CSeq."""
-    message = event.message
-    whole = sha256(b"\n".join((event.call_id, event.sender, message.body))).digest()
-    return whole[:8] + sha256(message.get(b"from")).digest()[:4] + sha256(message.get(b"cseq")).digest()[:4]
-
-
-def _is_known(mark: bytes) -> bool:
-    """Is it one of the last commands once more? With the same tag, another CSeq makes it another message."""
-    for known in _known:  # noqa: SIM110 - a board pays for a generator
-        if known[:8] == mark[:8] and (known[8:12] != mark[8:12] or known == mark):
-            return True
-    return False
-
-
-def has_credit(mote: object, sender: bytes, cost_ms: int, credit_ms: int) -> bool:
-    """May a sender ask for this now? It costs him so much time; what came before may take up so much of it."""
-    at = mote.uptime_ms()
-    paid = max(_paid.get(sender, 0), at)
-    if paid - at > credit_ms:
-        return False
-    _paid[sender] = paid + cost_ms
-    return True
 
 
 async def _run(mote: object, function: object, command: Command, event: object) -> None:
