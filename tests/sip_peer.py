@@ -51,6 +51,10 @@ class Peer:
             ("127.0.0.1", port),
         )
 
+    def put(self, data: bytes, port: int) -> None:
+        """Send octets."""
+        self._socket.sendto(data, ("127.0.0.1", port))
+
     def ask(
         self, port: int, content_type: bytes, body: bytes, fields: bytes = b"", to: bytes = b"sip:desk@127.0.0.1"
     ) -> Message:

@@ -40,4 +40,5 @@ def _as_sip(request: Request) -> Request | None:
     if uri.scheme not in (b"im", b"tel") or b"416" in request.tried or not uri.host:
         return None
     uri = Uri(b"sip", uri.user, uri.host, uri.port, uri.params)
-    return changed(request, uri=uri.request_uri(), key=uri.key(), tried=request.tried + (b"416",))
+    key = getattr(request, "lane", b"") + uri.key()
+    return changed(request, uri=uri.request_uri(), key=key, tried=request.tried + (b"416",))

@@ -75,7 +75,7 @@ def turn_to(request: Request, contacts: tuple) -> Request | None:
         except ParseError:
             continue
         is_secure = uri.scheme == b"sips"
-        key = uri.key()
+        key = getattr(request, "lane", b"") + uri.key()  # a reply never gets in front of other messages
         if key in tried or uri.scheme not in schemes or (_is_secure(request) and not is_secure):
             continue
         if is_secure and flow[0] != b"TLS":

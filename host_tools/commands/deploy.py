@@ -1,6 +1,7 @@
 """`sipmote deploy`: put the program and its configuration onto a board, and only what changed."""
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
 _WIFI_VARIABLE = "SIPMOTE_WIFI_PASSWORD"
 _COMMANDER_VARIABLE = "SIPMOTE_COMMANDER_PASSWORD"
 _ON_BOARD = "mote.json on the board"
+_FORGERY = "who may command is told by From alone, which anybody can forge; --commander NAME asks for a password"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
             if is_virtual(device):  # it shares our ports, and an inbox may have 5060
                 config.setdefault("bind", "0.0.0.0:0")
             wanted["/mote.json"] = encode_config(config)
+        if main is not None and b".command(" in main and _has_no_commanders(config or read_config(board, survey)):
+            output.warn(_FORGERY)
         transfer = Transfer(make_plan(wanted, survey), output)
         if args.dry_run:
             transfer.show()
@@ -90,6 +94,14 @@ def run(args: argparse.Namespace) -> int:
     if "/mote.json" not in survey.files and "/mote.json" not in wanted:
         output.warn("the board has no mote.json yet: deploy again with --config or --set")
     return 0
+
+
+def _has_no_commanders(config: Config | bytes | None) -> bool:
+    """Would anybody be obeyed without a password? config: what is to be on the board, or the octets that are there."""
+    try:
+        return bool(config) and not (config if isinstance(config, dict) else json.loads(config or "")).get("commanders")
+    except (ValueError, AttributeError):  # the board itself will say that it is no configuration
+        return False
 
 
 def _config_on_board(text: bytes | None) -> Config:

@@ -4,7 +4,8 @@ A frame is 0x1E, base64 of (CBOR, then its CRC-32 in four octets, big endian), 0
 is console text. Noise, a board that resets inside a frame and a host that attaches inside one cost that frame alone.
 
 A log record is the CBOR array [2, build, seq, uptime_ms, unix or null, clock quality, level, event, fields]. Kind 1 is
-the same without the build.
+the same without the build. Fields have texts as names, and values as JSON has them, or octets; integers have 64 bits,
+lists and maps up to four levels (mote.cbor writes as text what is deeper, and cuts what is longer than a frame).
 """
 
 import base64
@@ -22,7 +23,8 @@ MAX_FRAME = 4096  # octets of base64
 IDLE_S = 0.1  # a line silent for so long is not inside a frame: time to flush()
 QUALITIES = ("none", "learned", "rtc", "ntp")
 LEVELS = ("debug", "info", "warning", "error")
-Field = int | str | bytes | bool | None
+_MAX_DEPTH = 6  # the record, its fields, and four levels of values in them
+Field = int | float | str | bytes | bool | None | list["Field"] | dict[str, "Field"]
 
 _START, _END = 0x1E, 0x1F
 _LINE_ENDS = b"\r\n"
@@ -178,7 +180,7 @@ def decode_frame(frame: bytes) -> Record | None:
         stream = io.BytesIO(payload[:-4])
         if crc32(payload[:-4]) != int.from_bytes(payload[-4:], "big"):
             return None
-        value = cbor2.load(stream, max_depth=2, allow_indefinite=False, allow_duplicate_keys=False)
+        value = cbor2.load(stream, max_depth=_MAX_DEPTH, allow_indefinite=False, allow_duplicate_keys=False)
     except (binascii.Error, cbor2.CBORError):
         return None
     return None if stream.read(1) else _record(value)
@@ -234,7 +236,7 @@ def _is_field(value: Any) -> bool:
         return all(_is_field(item) for item in value)
     if type(value) is dict:
         return all(type(name) is str and _is_field(item) for name, item in value.items())
-    return type(value) in (str, bytes, bool, type(None))
+    return type(value) in (str, bytes, bool, float, type(None))
 
 
 def _missing(last: Record | None, record: Record) -> int:

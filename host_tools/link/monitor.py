@@ -1,6 +1,9 @@
 """Listening to a board: its console and its log records, also after it was unplugged and plugged in again."""
 
+import contextlib
 import json
+import math
+import struct
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -115,8 +118,26 @@ def _line(record: Record) -> str:
 
 
 def _text(value: Any) -> Any:
-    """Return a field as JSON can hold it: octets as text, those that are none escaped."""
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+    """Return a field as JSON can hold it: octets as text, those that are none escaped; also what is no number."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, list):
+        return [_text(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _text(item) for name, item in value.items()}
+    return _number(value) if isinstance(value, float) else value
+
+
+def _number(value: float) -> float | str:
+    """Return the shortest number that is this one for a board whose floats have 32 bits: 5.1, not 5.0999999046."""
+    if not math.isfinite(value):
+        return str(value)
+    for digits in (6, 7, 8, 9):
+        short = float(f"{value:.{digits}g}")
+        with contextlib.suppress(OverflowError):
+            if value == struct.unpack("f", struct.pack("f", short))[0]:
+                return short
+    return value
 
 
 def _reset(port: serial.Serial) -> None:

@@ -2,7 +2,7 @@
 
 This process owns two pseudo-terminals and carries bytes between them: the port that people and tools open, and the
 VM's own terminal. The VM is replaced at every reset; the port stays. The shim in boards/virtual is the VM's half.
-What is written while nobody has the port open is lost, as on a wire.
+What is written while nobody has the port open is lost, as on a wire, and so is what nobody reads.
 """
 
 import contextlib
@@ -30,6 +30,7 @@ _UNEXPECTED = ("3", "0")  # the VM crashed: what a watchdog would make of it
 _CHUNK = 4096
 _UNREAD_MAX = 65536  # input the VM hasn't taken; more is lost, as when a UART overflows, so that Ctrl-C gets through
 _UNPLUGGED_POLL_MS = 20
+_STALL_S = 1.0  # a reader who takes nothing for so long holds up the board no more
 _SAME_KEY_S = 0.05  # a VM that gets a second SIGINT before it has seen the first ends at once
 _2000_01_01 = 946684800
 
@@ -150,35 +151,37 @@ class VirtualBoard:
 
     def serve(self, stdin: int | None) -> None:
         """Carry bytes and restart the VM when it ends; returns when stdin, if watched, is closed by its writer."""
-        to_vm = to_port = b""
+        to_vm = b""
+        outlet = _Outlet(self._port)
         while True:
             poller = select.poll()
             unplugged = self._unplugged()
             if unplugged:
-                to_port = b""
+                outlet.waiting = b""
                 to_vm += self._take_interrupts(_read(self._port) or b"")  # its last words
             else:
-                poller.register(self._port, select.POLLIN | (select.POLLOUT if to_port else 0))
+                poller.register(self._port, select.POLLIN | (select.POLLOUT if outlet.waiting else 0))
             sends = self._up and to_vm  # before that the VM's terminal throws away what it is sent
-            poller.register(self._console, (0 if to_port else select.POLLIN) | (select.POLLOUT if sends else 0))
+            reads = outlet.takes_more()
+            poller.register(self._console, (select.POLLIN if reads else 0) | (select.POLLOUT if sends else 0))
             if stdin is not None:
                 poller.register(stdin, select.POLLIN)
-            ready = dict(poller.poll(_UNPLUGGED_POLL_MS if unplugged else None))
+            ready = dict(poller.poll(_UNPLUGGED_POLL_MS if unplugged else None if reads else _STALL_S * 1000))
             if stdin in ready and not _read(0):
                 return
             if self._port in ready:
                 to_vm += self._take_interrupts(_read(self._port) or b"")
-            if self._console in ready and not to_port:
+            if self._console in ready and reads:
                 output = _read(self._console)
                 if output is None:
-                    to_port = self._restart()
+                    outlet.put(self._restart())
                     to_vm = b""
                 else:
-                    to_port = self._hear(output)
+                    outlet.put(self._hear(output))
             to_vm = to_vm[:_UNREAD_MAX]
             if self._up:
                 to_vm = _write(self._console, to_vm)
-            to_port = _write(self._port, to_port)
+            outlet.write()
 
     def _unplugged(self) -> bool:
         poller = select.poll()
@@ -229,6 +232,35 @@ class VirtualBoard:
         code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         self._pid = 0
         return code
+
+
+class _Outlet:
+    """What is to leave by the port. A slow reader slows the board down; one who has stopped costs it its words alone.
+
+    waiting: what was not taken yet.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.waiting = b""
+        self._port = port
+        self._taken_at = 0.0
+
+    def takes_more(self) -> bool:
+        """Is the VM to go on? Else it waits for the reader."""
+        return not self.waiting or time.monotonic() - self._taken_at > _STALL_S
+
+    def put(self, data: bytes) -> None:
+        """Let data leave; it is lost when something waits for a reader who has stopped."""
+        if not self.waiting:
+            self.waiting = data
+            self._taken_at = time.monotonic()
+
+    def write(self) -> None:
+        """Write what can be written now."""
+        left = _write(self._port, self.waiting)
+        if len(left) < len(self.waiting):
+            self._taken_at = time.monotonic()
+        self.waiting = left
 
 
 def _make_terminal_raw(fd: int) -> None:

@@ -19,7 +19,8 @@ import gc
 from asyncio import core
 
 _before = gc.threshold()  # what the program's author wants, or the port
-gc.threshold(1024)  # what loading leaves behind goes before the next thing is loaded: memory stays in one piece
+_LOADING = 1056  # octets, which nobody else sets: what loading leaves behind goes before the next thing is loaded
+gc.threshold(_LOADING)  # memory stays in one piece
 
 from agent.clock import until
 from agent.compat import const
@@ -30,7 +31,15 @@ from mote.net.sockets import now
 
 _STARTED_S = const(30)
 _MAX_ALERTS = const(16)  # that may wait for their outcome at once: all are in RAM
+_DAY_MS = const(86400000)  # ticks wrap: asyncio sleeps for 6 days at most
+_MAX_CONTENT = const(3000)  # octets of a record's event and fields; sipmote reads frames with 46 more
 _SHORT = const(100)  # octets of a text that fits whatever stands around it
+
+
+def _loaded() -> None:
+    """Have memory collected as before, unless the program has set something else since."""
+    if gc.threshold() == _LOADING:
+        gc.threshold(_before)
 
 
 class Alert:
@@ -135,7 +144,12 @@ class Mote:
         if level >= self._level:
             from mote.cbor import cbor
 
-            put(level, self.uptime_ms(), self.agent.uac.clock, cbor(event) + cbor(fields))
+            content = cbor(str(event)) + cbor(fields)
+            if len(content) > _MAX_CONTENT:
+                from mote.cut import cut
+
+                content = cut(str(event), fields, _MAX_CONTENT)
+            put(level, self.uptime_ms(), self.agent.uac.clock, content)
 
     def alert(
         self, text: str, expires: int | None = None, to: str | None = None, priority: int = 0, key: str | None = None
@@ -206,7 +220,7 @@ class Mote:
         for sensor in self._sensors:
             asyncio.create_task(self._repeat(*sensor))
         await asyncio.sleep(_STARTED_S)
-        gc.threshold(_before)  # who has sent nothing yet isn't slowed down any longer
+        _loaded()  # who has sent nothing yet isn't slowed down any longer
         while True:
             try:
                 from mote.online import keep_house
@@ -219,15 +233,23 @@ class Mote:
         while True:
             try:
                 result = function()
-                if hasattr(result, "send"):  # a coroutine
+                if type(result) is type(core.cur_task.coro):
                     await result
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # CancelledError is no Exception
                 try:
-                    self.log(ERROR, "sensor_failed", error=repr(error))
+                    from mote.failure import where
+
+                    self.log(ERROR, "sensor_failed", error=repr(error), at=where(error))
                 except MemoryError:
                     print("sensor_failed", error)
             result = None
-            await asyncio.sleep_ms(period_ms)
+            left_ms = period_ms
+            while left_ms > _DAY_MS:
+                await asyncio.sleep_ms(_DAY_MS)
+                left_ms -= _DAY_MS
+            await asyncio.sleep_ms(left_ms)
 
     def _on_event(self, event: object) -> None:
         if type(event) is not Outcome:
@@ -235,7 +257,7 @@ class Mote:
 
             take(self, event)
             return
-        gc.threshold(_before)  # what an exchange needs is loaded now
+        _loaded()  # what an exchange needs
         alert = self._alerts.get(event.call_id)
         if event.status < 300 and (alert is None or not alert.options):
             self.ended(event.call_id, event.name)

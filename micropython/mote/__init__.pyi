@@ -1,11 +1,11 @@
 """What a sensor's program imports, for editors and type checkers; the manual is micropython/README.md."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from typing import Any, Literal, TypeVar, type_check_only
 
 _Outcome = Literal["delivered", "accepted", "failed", "refused", "expired", "replaced", "unknown"]
 _Sensor = TypeVar("_Sensor", bound=Callable[[], object])
-_CommandFunction = TypeVar("_CommandFunction", bound=Callable[[Command], str | Awaitable[str | None] | None])
+_CommandFunction = TypeVar("_CommandFunction", bound=Callable[[Command], object])
 
 class Mote:
     """A board that sends SIP messages, configured by /mote.json. A program makes one."""
@@ -19,15 +19,17 @@ class Mote:
     def every(self, seconds: float) -> Callable[[_Sensor], _Sensor]:
         """Decorate a function that runs at the start, and again each time so many seconds after it has ended.
 
-        The function takes no argument and may be async. A plain one has to be quick: nothing else runs meanwhile.
-        An exception in it becomes the log record sensor_failed; it runs again when its time comes.
+        The function takes no argument and may be async; what it returns is of no account. A plain one has to be quick:
+        nothing else runs meanwhile. An exception in it becomes the log record sensor_failed; it runs again when its
+        time comes. seconds: fractions, too, and weeks.
         """
 
     def command(self, word: str) -> Callable[[_CommandFunction], _CommandFunction]:
         """Decorate a function that runs when a message with this first word (in any case) comes from who may command.
 
-        The function takes a Command and may be async. The text that it returns is sent back; None or "" sends nothing.
-        After an exception the sender is told what it was, and the log has the record command_failed.
+        The function takes a Command and may be async. What it returns is sent back as text; None or "" sends nothing.
+        After an exception the sender is told what it was, and the log has the record command_failed. help and status
+        are there unless a program defines them itself.
         """
 
     def alert(
@@ -59,7 +61,8 @@ class Mote:
         """Write a log record, which `sipmote monitor` shows.
 
         level: mote.log.DEBUG, INFO, WARNING or ERROR; the setting log names the lowest that is written.
-        event: a word in snake_case. fields: int, str, bytes, bool or None; of anything else its repr is written.
+        event: a word in snake_case. fields: int, float, str, bytes, bool, None, or lists, tuples and dicts of them; of
+        anything else its repr is written. What is longer than 3000 octets is cut and ends in an ellipsis.
         """
 
     def run(self) -> None:

@@ -2,32 +2,52 @@
 
 import struct
 
+from agent.compat import const
 
-def cbor(value: object) -> bytes:
-    """Encode None, bool, int (64 bits), str, bytes, tuple, list or dict; anything else as its repr."""
+_LONG = const(300)  # items of a list
+_DEEP = const(5)  # fields and four levels of values in them; sipmote.link.frames reads no more
+
+
+def cbor(value: object, deep: int = _DEEP) -> bytes:
+    """Encode None, bool, int (64 bits), float, str, bytes, or a tuple, list or dict of them; anything else as its text.
+
+    deep: levels of containers that are encoded as such.
+    """
     kind = type(value)
     if kind is str or kind is bytes:
         major = 0x40
         if kind is str:
             major = 0x60
             value = value.encode()
-        return _head(major, len(value)) + value
-    if kind is int:
-        return _head(0, value) if value >= 0 else _head(0x20, -1 - value)
+        return head(major, len(value)) + value
+    if kind is int and -1 <= value >> 63 <= 0:
+        return head(0, value) if value >= 0 else head(0x20, -1 - value)
     if value is None or kind is bool:
         return b"\xf6" if value is None else b"\xf5" if value else b"\xf4"
-    if kind is dict:
-        items = [_head(0xA0, len(value))]
+    if kind is float:
+        return b"\xfb" + struct.pack(">d", value)
+    if kind is dict and deep and len(value) <= _LONG:
+        items = [head(0xA0, len(value))]
         for key in value:
-            items.append(cbor(key))
-            items.append(cbor(value[key]))
+            items.append(cbor(key if type(key) is str else text_of(key)))
+            items.append(cbor(value[key], deep - 1))
         return b"".join(items)
-    if kind is tuple or kind is list:
-        return _head(0x80, len(value)) + b"".join([cbor(item) for item in value])
-    return cbor(repr(value))
+    if (kind is tuple or kind is list) and deep:
+        if len(value) > _LONG:
+            value = list(value[:_LONG]) + ["\u2026"]
+        return head(0x80, len(value)) + b"".join([cbor(item, deep - 1) for item in value])
+    return cbor(text_of(value))
 
 
-def _head(major: int, number: int) -> bytes:
+def text_of(value: object) -> str:
+    """Return the repr of a value, or the name of its type where that fails, as with a list that holds itself."""
+    try:
+        return repr(value)
+    except Exception:
+        return type(value).__name__
+
+
+def head(major: int, number: int) -> bytes:
     """Return the first octets of an item: its major type and a number of up to 64 bits."""
     if number < 24:
         return bytes((major | number,))

@@ -44,7 +44,5 @@ def put(level: int, uptime_ms: int, clock: object | None, content: bytes) -> Non
         head = pack(">BBBHBHBIBIBB", 0x89, _KIND, 0x19, _BUILD, 0x19, _seq, 0x1A, up, 0x1A, unix, quality, level)
     _seq = (_seq + 1) & 0xFFFF
     checksum = pack(">I", crc32(content, crc32(head)))
-    write = sys.stdout.buffer.write
-    write(b"\x1e")
-    write(b2a_base64(b"".join((head, content, checksum)), newline=False))
-    write(b"\x1f")
+    frame = b2a_base64(b"".join((head, content, checksum)), newline=False)
+    sys.stdout.buffer.write(b"".join((b"\x1e", frame, b"\x1f")))  # at once: each write to a USB port may stall

@@ -12,7 +12,9 @@ def take(mote: object, event: object) -> None:
     elif kind is Provisional:
         pass  # somebody works on it
     elif isinstance(event, Exception):
-        mote.log(ERROR, "task_failed", error=repr(event))
+        from mote.failure import where
+
+        mote.log(ERROR, "task_failed", error=repr(event), at=where(event))
     elif hasattr(event, "message"):
         from mote.commands import take_message
 

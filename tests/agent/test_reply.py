@@ -53,18 +53,52 @@ def test_a_reply_ends_in_one_outcome_and_keeps_the_rules_of_all_messages():
     assert [type(one) for one in events] == [Outcome, Transmit] and events[0].call_id == first
 
 
-def test_replies_to_a_stranger_do_not_hold_up_what_is_for_whom_he_claims_to_be():
-    """R3428-8.4: a queue of their own, unless the URI leads to where the message came from"""
+def test_replies_do_not_hold_up_what_is_for_whom_their_sender_claims_to_be():
+    """R0-P11, R3428-8.4: queues of their own, by a proxy, too; each of them has one pending"""
     stranger = (b"UDP", b"198.51.100.6", 9)
     boiler = b"sip:boiler@192.0.2.1:5062"
-    for flow, claimed, waits in (
-        (stranger, boiler, False),
-        (stranger, b"sip:%62oiler@192.0.2.1:5062", False),
-        (UDP, boiler, True),
+    for flow, claimed, settings in (
+        (stranger, boiler, {}),
+        (stranger, b"sip:%62oiler@192.0.2.1:5062", {}),
+        (UDP, boiler, {}),
+        (UDP, boiler, {"proxy": b"sip:192.0.2.99"}),
     ):
         data = changed(MESSAGE, b"<sip:boiler@example.org>", b"<" + claimed + b">")
-        ua = desk()
+        ua = desk(**settings)
         for i in range(2):
             event = received(ua, flow, changed(data, b"sgdkse", b"sgdkse%d" % i, b"asd88asd77a", b"%d" % i))
-            ua.reply(event, ua.new_call_id(), b"commands: status", NOW)
-        assert (ua.send(ua.new_call_id(), boiler, b"fire", NOW) == ()) is waits
+            assert (ua.reply(event, ua.new_call_id(), b"commands: status", NOW) == ()) is (i == 1)
+        assert ua.replies() == 2
+        alert = only(ua.send(ua.new_call_id(), boiler, b"fire", NOW))
+        assert Message(alert.data).body == b"fire"
+        assert ua.send(ua.new_call_id(), boiler, b"smoke", NOW) == ()
+
+
+def test_reply_that_is_redirected_stays_out_of_the_way_of_other_messages():
+    """R0-P11: to whomever a stranger points"""
+    ua = desk()
+    event = received(ua, UDP)
+    sent = only(ua.reply(event, ua.new_call_id(), b"on", NOW))
+    answer = respond_to(sent.data, b"302 Moved", b"Contact: <sip:desk@192.0.2.5>\r\n")
+    (again,) = ua.receive(answer, UDP, NOW)
+    assert Message(again.data).uri == b"sip:desk@192.0.2.5"
+    alert = only(ua.send(ua.new_call_id(), b"sip:desk@192.0.2.5", b"fire", NOW))
+    assert Message(alert.data).body == b"fire"
+
+
+def test_reply_may_have_short_names():
+    """R3428-8.2"""
+    for settings in ({}, {"proxy": b"sip:192.0.2.99"}):
+        ua = desk(**settings)
+        event = received(ua, UDP)
+        sent = only(ua.reply(event, ua.new_call_id(), b"on", NOW, True))
+        assert sent.data.find(b"\r\nf:<") > 0 and Message(sent.data).body == b"on"
+
+
+def respond_to(request, status, fields):
+    """Return the octets of a response to a request of ours."""
+    message = Message(request)
+    lines = [b"SIP/2.0 " + status]
+    for name in (b"Via", b"From", b"To", b"Call-ID", b"CSeq"):
+        lines.append(name + b": " + message.get(name.lower()))
+    return b"\r\n".join(lines) + b"\r\n" + fields + b"Content-Length: 0\r\n\r\n"

@@ -1,6 +1,8 @@
 """The virtual board, as mpremote, a person at a terminal and a service manager see it."""
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -203,3 +205,38 @@ def test_port_survives_clients_that_come_and_go(tmp_path: Path) -> None:
             with terminal(virtual.port) as person:
                 person.write(b"\r")
                 person.read_until(PROMPT)
+
+
+_CHATTY = """
+n = 0
+while True:
+    n += 1
+    print("x" * 2000)
+    with open("n", "w") as file:
+        file.write(str(n))
+"""
+
+
+def test_a_port_that_is_open_and_not_read_does_not_stop_the_board(tmp_path: Path) -> None:
+    """R0-P19: what nobody reads is lost, as behind a UART; once it is read again the board is heard again"""
+    (tmp_path / "main.py").write_text(_CHATTY)
+    with board("--dir", str(tmp_path)) as virtual:
+        reader = os.open(virtual.port, os.O_RDWR | os.O_NOCTTY)
+        try:
+            began = _count(tmp_path)
+            deadline = time.monotonic() + DEADLINE_S
+            while _count(tmp_path) < began + 100:  # 200,000 octets: more than all buffers hold
+                assert time.monotonic() < deadline, _count(tmp_path)
+                os.sched_yield()
+            heard = 0
+            while heard < 100_000:
+                assert select.select([reader], [], [], DEADLINE_S)[0], heard
+                heard += len(os.read(reader, 4096))
+        finally:
+            os.close(reader)
+
+
+def _count(flash: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return int((flash / "n").read_text() or 0)
+    return 0

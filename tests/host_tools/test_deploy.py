@@ -278,6 +278,24 @@ def test_a_board_without_configuration_is_told_of_it(
     assert "the board has no mote.json yet: deploy again with --config or --set" in capsys.readouterr().err
 
 
+def test_commands_that_anybody_can_forge_are_told_of(
+    port: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once for each deploy of such a program, until there is a commander."""
+    monkeypatch.setenv("SIPMOTE_COMMANDER_PASSWORD", "wonder")
+    program = tmp_path / "boiler.py"
+    for text, arguments, warnings in (
+        ("print('no commands')", NAMES, 0),
+        ("@mote.command('status')", [], 1),
+        ("@mote.command('status')", ["--set", "log=debug"], 1),
+        ("@mote.command('status')", ["--commander", "alice"], 0),
+        ("@mote.command('limit')", [], 0),
+    ):
+        program.write_text(text)
+        assert main(["deploy", str(program), "--port", port, "--no-start", *arguments]) == 0
+        assert capsys.readouterr().err.count("--commander NAME") == warnings, (text, arguments)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

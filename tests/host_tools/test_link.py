@@ -160,7 +160,7 @@ def test_the_largest_frame_is_read() -> None:
         [1, 0, 0, None, 0, 4, "boot", {}],
         [1, 0, 0, None, 0, 1, b"boot", {}],
         [1, 0, 0, None, 0, 1, "boot", {1: 2}],
-        [1, 0, 0, None, 0, 1, "boot", {"deep": [[[[]]]]}],
+        [1, 0, 0, None, 0, 1, "boot", {"deep": [[[[[1]]]]]}],
         [1, 0, 0, None, 0, 1, "boot", {"big": 1 << 500}],
         "text",
     ],

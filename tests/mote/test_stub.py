@@ -48,7 +48,6 @@ _WRONG = {
     "mote.every(lambda: None)": "arg-type",
     "mote.every(1)(lambda message: None)": "type-var",
     "mote.command('x')(lambda: None)": "type-var",
-    "mote.command('x')(lambda message: 5)": "type-var",
     "mote.alert('hot').outcome == 'lost'": "comparison-overlap",
 }
 

@@ -331,6 +331,7 @@ def test_board_logs_a_bug_as_one_record_and_goes_on(tmp_path: Path) -> None:
             assert desk.ask(desk.from_port, b"text/plain", b"break", to=b"sip:boiler@127.0.0.1").status == 200
             reply = desk.receive()[0]
             record = monitor.wait_for(event="log", name="task_failed")
-            assert (record["level"], record["fields"]) == ("error", {"error": "ValueError('a bug',)"})
+            fields = {"error": "ValueError('a bug',)", "at": "main.py:18 broken"}
+            assert (record["level"], record["fields"]) == ("error", fields)
             assert desk.receive()[0].data == reply.data  # a repetition: who watches the time is still there
             assert not [line for line in monitor.lines if line["event"] == "console"]

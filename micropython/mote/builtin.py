@@ -1,0 +1,33 @@
+"""What a board answers to words that its program doesn't define. Loaded by the first of them."""
+
+import gc
+
+from agent.compat import const
+from mote.limits import has_credit
+
+_QUALITIES = ("none", "learned", "rtc", "ntp")
+_COST_MS = const(60000)  # a list a minute for each sender
+_CREDIT_MS = const(120000)  # and three at once
+
+
+def builtin(mote: object, word: str, event: object, sender: bytes) -> tuple:
+    """Return (True, the function) for help and status; for other words (False, what lists the commands, or None).
+
+    Automata never answer each other for ever: no list goes to who sends one, nor to what says that it was sent by
+    itself (Auto-Submitted, RFC 3834), nor more often than a person needs it.
+    """
+    if word == "status":
+        return True, lambda _: _status(mote)
+    if word != "help":
+        automatic = (event.message.get(b"auto-submitted") or b"no").lower() != b"no"
+        if word == "commands:" or automatic or not has_credit(mote, b"?" + sender, _COST_MS, _CREDIT_MS):
+            return False, None
+    return word == "help", lambda _: "commands: " + ", ".join(sorted(set(mote.commands) | {"help", "status"}))
+
+
+def _status(mote: object) -> str:
+    gc.collect()
+    clock = mote.agent.clock
+    quality = _QUALITIES[0 if clock is None else clock.quality]
+    told = (mote.uptime(), quality, gc.mem_free(), len(mote._alerts))
+    return "up %d s, clock: %s, %d octets free, %d alerts waiting" % told

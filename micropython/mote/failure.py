@@ -1,0 +1,18 @@
+"""Where an exception was raised, for a log record. Loaded by the first one that a function of the program lets out."""
+
+import sys
+from io import StringIO
+
+from agent.compat import const
+
+_PLACES = const(3)
+_BEGIN = '  File "'
+
+
+def where(error: BaseException) -> str:
+    """Return the last places that an exception came through, the one where it was raised last: "main.py:12 boiler"."""
+    traceback = StringIO()
+    sys.print_exception(error, traceback)
+    lines = [line[len(_BEGIN) :] for line in traceback.getvalue().split("\n") if line.startswith(_BEGIN)]
+    places = [line.replace('", line ', ":").replace(", in ", " ") for line in lines[1:]]  # the first one is ours
+    return ", ".join(places[-_PLACES:])
