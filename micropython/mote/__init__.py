@@ -89,6 +89,10 @@ class Mote:
         self.shell = Shell(self.agent, self._on_event, settings)
         self._mark = now()
         self._uptime_ms = 0
+        if settings.get("watchdog"):
+            from mote.safe import check
+
+            check(self)
 
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
@@ -173,6 +177,12 @@ class Mote:
         """Run sensors and commands until Ctrl-C."""
         try:
             asyncio.run(self._main())
+        except KeyboardInterrupt:
+            if self.settings.get("watchdog"):
+                from mote.watchdog import calm
+
+                calm()
+            raise
         finally:
             self.shell.close()
             asyncio.new_event_loop()

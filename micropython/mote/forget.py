@@ -13,6 +13,7 @@ def forget() -> None:
         "mote.cbor",
         "mote.identity",
         "mote.net.bind",
+        "mote.safe",
         "mote.start",
         "mote.online",
         "agent.opening",

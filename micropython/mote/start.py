@@ -16,6 +16,10 @@ def begin(mote: object) -> None:
     mote.shell.open(bind_udp(host, int(port)))
     if given("transport", "udp") != "udp":
         mote.shell.others().listen(host, int(port))
+    if given("watchdog"):
+        from mote.watchdog import watch
+
+        asyncio.create_task(watch(mote, given("watchdog")))
     if given("wifi"):
         from mote.net.wifi import keep_up
 
