@@ -173,6 +173,12 @@ class Mote:
         if alert is not None:
             alert.end(outcome)
 
+    def sleep(self, seconds: float) -> object:
+        """Sleep deeply once no alert needs the board awake; to be awaited, and it starts the program anew."""
+        from mote.power import sleep
+
+        return sleep(self, seconds)
+
     def run(self) -> None:
         """Run sensors and commands until Ctrl-C."""
         try:
