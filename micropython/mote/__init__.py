@@ -90,9 +90,9 @@ class Mote:
         self._mark = now()
         self._uptime_ms = 0
         if settings.get("watchdog"):
-            from mote.safe import check
+            from mote.safe import guard
 
-            check(self)
+            guard(self)
 
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
@@ -183,12 +183,6 @@ class Mote:
         """Run sensors and commands until Ctrl-C."""
         try:
             asyncio.run(self._main())
-        except KeyboardInterrupt:
-            if self.settings.get("watchdog"):
-                from mote.watchdog import calm
-
-                calm()
-            raise
         finally:
             self.shell.close()
             asyncio.new_event_loop()

@@ -11,14 +11,33 @@ import machine
 
 from agent.compat import const
 from mote.log import WARNING
+from mote.watchdog import calm, watch
 
 _FILE = "/restarts"
 _MOST = const(5)
 _GOOD_S = const(60)
 
 
-def check(mote: object) -> None:
-    """Count this start. After too many quick ones it doesn't return: mote runs here, without the program."""
+def guard(mote: object) -> None:
+    """Have the watchdog fed while mote runs, and count this start.
+
+    After too many quick ones it doesn't return: mote runs here, without the program.
+    """
+    run = mote.run
+
+    def run_guarded() -> None:
+        asyncio.create_task(watch(mote, mote.settings["watchdog"]))
+        try:
+            run()
+        except KeyboardInterrupt:
+            calm()
+            raise
+
+    mote.run = run_guarded
+    _count(mote)
+
+
+def _count(mote: object) -> None:
     cause = machine.reset_cause()
     if cause in (getattr(machine, "SOFT_RESET", -1), getattr(machine, "DEEPSLEEP_RESET", -1)):
         return  # a deploy, a person at the prompt, a board that has slept

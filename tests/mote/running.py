@@ -1,6 +1,7 @@
 """A program on a virtual board with a desk to write to, for tests of what happens between its starts."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from tests.host_tools.virtual import virtual_board
 from tests.sip_peer import Peer
 from tests.tools import Tool
 
+_HEAP = "256k" if os.environ.get("VIRTUAL") == "64" else "128k"
 HURRY = """
 import asyncio
 _sleep = asyncio.sleep
@@ -54,7 +56,7 @@ def running(folder: Path, program: str, to: str = "", **settings: Any) -> Iterat
     flash, main, configuration = folder / "flash", folder / "main.py", folder / "mote.json"
     flash.mkdir()
     main.write_text(program)
-    with Peer(b"sip:desk@127.0.0.1") as desk, virtual_board(flash, "128k") as port:
+    with Peer(b"sip:desk@127.0.0.1") as desk, virtual_board(flash, _HEAP) as port:
         known = {"aor": "sip:boiler@127.0.0.1", "to": to or f"sip:desk@127.0.0.1:{desk.port}", "bind": "127.0.0.1:0"}
         configuration.write_text(json.dumps(known))
         deploy(port, main, "--config", str(configuration), "--no-start")
