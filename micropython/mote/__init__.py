@@ -90,9 +90,9 @@ class Mote:
         self._mark = now()
         self._uptime_ms = 0
         if settings.get("watchdog"):
-            from mote.safe import guard
+            from mote.safe import guarded
 
-            guard(self)
+            self.run = guarded(self)  # type: ignore[method-assign]
 
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""

@@ -18,10 +18,10 @@ _MOST = const(5)
 _GOOD_S = const(60)
 
 
-def guard(mote: object) -> None:
-    """Have the watchdog fed while mote runs, and count this start.
+def guarded(mote: object) -> object:
+    """Count this start, and return mote.run with a watchdog that is fed meanwhile.
 
-    After too many quick ones it doesn't return: mote runs here, without the program.
+    After too many quick starts it doesn't return: mote runs here, without the program.
     """
     run = mote.run
 
@@ -33,20 +33,24 @@ def guard(mote: object) -> None:
             calm()
             raise
 
-    mote.run = run_guarded
-    _count(mote)
-
-
-def _count(mote: object) -> None:
     cause = machine.reset_cause()
+    quick = _count(cause)
+    if quick >= _MOST:
+        asyncio.create_task(_tell(mote, quick, "the watchdog" if cause == machine.WDT_RESET else "reset or power"))
+        mote.command("restart")(_restart)
+        run_guarded()
+    return run_guarded
+
+
+def _count(cause: int) -> int:
+    """Return how many quick starts came before this one, if it is such as counts."""
     if cause in (getattr(machine, "SOFT_RESET", -1), getattr(machine, "DEEPSLEEP_RESET", -1)):
-        return  # a deploy, a person at the prompt, a board that has slept
+        return 0  # a deploy, a person at the prompt, a board that has slept
     program = _program()
     quick = _read(program)
     _write(quick + 1, program)
     asyncio.create_task(_last())
-    if quick >= _MOST:
-        _run_alone(mote, quick, "the watchdog" if cause == machine.WDT_RESET else "reset or power")
+    return quick
 
 
 def good() -> None:
@@ -87,16 +91,9 @@ async def _last() -> None:
     good()
 
 
-def _run_alone(mote: object, quick: int, cause: str) -> None:
-    """Tell of it once, and wait for commands until Ctrl-C or `restart`."""
-
-    async def tell() -> None:
-        mote.log(WARNING, "safe_mode", restarts=quick, cause=cause)
-        mote.alert("safe mode: %d quick restarts, the last by %s; send restart, or deploy" % (quick, cause))
-
-    mote.command("restart")(_restart)
-    asyncio.create_task(tell())
-    mote.run()
+async def _tell(mote: object, quick: int, cause: str) -> None:
+    mote.log(WARNING, "safe_mode", restarts=quick, cause=cause)
+    mote.alert("safe mode: %d quick restarts, the last by %s; send restart, or deploy" % (quick, cause))
 
 
 def _restart(message: object) -> str:
