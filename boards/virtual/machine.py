@@ -16,7 +16,9 @@ SOFT_RESET_RAW = 6  # our own, no board has it: a soft reset in the raw REPL, wh
 
 _EXIT = 64  # the VM's exit code when it asks for a reset, plus the reset's number; host_tools/virtual starts it anew
 
-leave = ffi.open(None).func("v", "_exit", "i")
+_libc = ffi.open(None)
+leave = _libc.func("v", "_exit", "i")
+_alarm = _libc.func("I", "alarm", "I")
 _cause = int(os.getenv("BOARD_RESET_CAUSE") or PWRON_RESET)
 _id = os.getenv("BOARD_ID").encode()
 
@@ -41,6 +43,27 @@ def reset():
 def soft_reset():
     """Unwind the program, then start again."""
     sys.exit()
+
+
+def deepsleep(ms):
+    """Be deaf for so long, then start again with a fresh VM; Ctrl-C is the button that wakes it."""
+    _alarm(0)  # a watchdog sleeps, too
+    try:
+        time.sleep_ms(ms)
+    except KeyboardInterrupt:
+        reset()
+    leave_for_reset(DEEPSLEEP_RESET)
+
+
+class WDT:
+    """Kills the VM unless it is fed in time, in whole seconds, and so resets the board. A soft reset ends it, too."""
+
+    def __init__(self, id=0, timeout=5000):
+        self._seconds = -(-timeout // 1000)
+        self.feed()
+
+    def feed(self):
+        _alarm(self._seconds)
 
 
 class RTC:

@@ -206,6 +206,10 @@ def _seconds(value: Any) -> str | None:
     return None if type(value) is int and 0 <= value <= 86400 else "a number of seconds, 0 to 86400"
 
 
+def _watchdog(value: Any) -> str | None:
+    return None if type(value) is int and (value == 0 or 5 <= value <= 86400) else "0, or 5 to 86400 seconds"
+
+
 def _user(value: Any) -> str | None:
     return None if isinstance(value, str) and is_name(value) else "a name without colons, quotes and backslashes"
 
@@ -251,6 +255,7 @@ _CHECKS: dict[str, _Check] = {
     "dns": _server,
     "ntp": _host,
     "outbox": _outbox,
+    "watchdog": _watchdog,
     "budget": _one_of("refuse", "compact", "split", "truncate"),
     "log": _one_of("debug", "info", "warning", "error"),
 }

@@ -1,8 +1,9 @@
 """The profiles in boards/: what kinds of board there are and how each shows itself."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sipmote.files import rooms
 
@@ -18,8 +19,14 @@ class Profile:
     chip: str
     usb: tuple[str, ...] = ()  # vendor:product, as lsusb writes them, of the device or of a bridge chip it often has
     baud: int = 115200  # bit/s of its console; a board with USB of its own ignores it
-    flash_offset: int | None = None  # where its firmware image goes; None: it isn't flashed over its serial port
+    firmware: str | None = None  # pattern of the stock image's file name at micropython.org, without its variants
+    flash_offset: int | None = None  # where that image goes; None: it isn't flashed over its serial port
     heap: int | None = None  # octets free after boot, about
+    missing: tuple[str, ...] = ()  # what mote uses, or its examples do, and the stock firmware lacks
+    led: str | None = None  # what Pin() takes for the LED, or where boards have one
+    strapping: tuple[int, ...] = ()  # GPIOs that the chip reads when it starts
+    notes: tuple[str, ...] = ()  # what else to know, a sentence each
+    sources: dict[str, str] = field(default_factory=dict)  # key of this profile -> where its value is from
 
 
 def profiles() -> list[Profile]:
@@ -33,5 +40,8 @@ def profiles_behind(usb_id: str) -> list[Profile]:
 
 
 def _read(path: Path) -> Profile:
-    fields = tomllib.loads(path.read_text())
-    return Profile(key=path.stem, **{**fields, "usb": tuple(fields.get("usb", ()))})
+    fields: dict[str, Any] = tomllib.loads(path.read_text())
+    for key, value in fields.items():
+        if isinstance(value, list):
+            fields[key] = tuple(value)
+    return Profile(path.stem, **fields)

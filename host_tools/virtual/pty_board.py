@@ -25,7 +25,12 @@ from sipmote.files import rooms
 from sipmote.virtual.vm import vm_command
 
 _SHIM = rooms() / "boards" / "virtual"
-_RESETS = {66: ("2", "0"), 69: ("5", "0"), 70: ("5", "1")}  # exit code: next reset_cause(), whether raw REPL follows
+_RESETS = {
+    66: ("2", "0"),
+    68: ("4", "0"),
+    69: ("5", "0"),
+    70: ("5", "1"),
+}  # exit code: next reset_cause(), whether raw REPL follows
 _UNEXPECTED = ("3", "0")  # the VM crashed: what a watchdog would make of it
 _CHUNK = 4096
 _UNREAD_MAX = 65536  # input the VM hasn't taken; more is lost, as when a UART overflows, so that Ctrl-C gets through

@@ -1,30 +1,52 @@
-"""A board on a battery: it wakes every ten minutes, sends one alert and sleeps again.
+"""A sensor on a battery: it wakes every ten minutes, measures, sends an alert when there is need to, and sleeps again.
 
-Alerts are kept in memory, and deep sleep clears it. So the board stays awake until its alert has an outcome, at most
-for the minute that the alert is valid and an attempt more: what nobody has taken by then is lost. Nobody can send
-commands to a board that sleeps. A virtual board can't sleep: it stays awake, and waits for as long.
+Nobody can send commands to a board that sleeps. It waits for the outcome of its alert, at most for the two minutes that
+this is valid, and after power-on and reset for 10 seconds more, in which `sipmote deploy` gets in. Variables are gone
+when it wakes: the last state is in a file. The pin is the divider of the battery's voltage; on a virtual board, which
+has none, the file /volts stands in.
 """
 
-import asyncio
-
-import machine
+import os
 
 from mote import Mote
 
 SLEEP_S = 600
-AWAKE_S = 10  # after power-on and reset: time for `sipmote deploy` to stop the program
+LOW_VOLTS = 3.4
+TOLD = "/told_low"  # there while the receiver knows that it is low
+
+try:
+    from machine import ADC, Pin
+
+    divider = ADC(Pin(34))
+
+    def read_volts():
+        return divider.read_u16() / 65535 * 3.3 * 2  # two equal resistors
+
+except ImportError:
+
+    def read_volts():
+        with open("/volts") as file:
+            return float(file.read())
+
 
 mote = Mote()
 
 
 @mote.every(SLEEP_S)
 async def report():
-    print("alert:", await mote.alert("still here", expires=60))
-    if machine.reset_cause() != machine.DEEPSLEEP_RESET:
-        await asyncio.sleep(AWAKE_S)
-    print("sleeping for %d s" % SLEEP_S)
-    if hasattr(machine, "deepsleep"):
-        machine.deepsleep(SLEEP_S * 1000)  # wakes as from a reset: the program begins anew
+    volts = read_volts()
+    print("%.2f V" % volts)
+    is_low = volts < LOW_VOLTS
+    was_low = TOLD[1:] in os.listdir("/")
+    if is_low != was_low:
+        text = "battery at %.2f V" % volts if is_low else "battery is charged again"
+        outcome = await mote.alert(text, expires=120)
+        if outcome in ("delivered", "accepted"):  # else it is told when the board wakes the next time
+            if is_low:
+                open(TOLD, "w").close()
+            else:
+                os.remove(TOLD)
+    await mote.sleep(SLEEP_S)
 
 
 mote.run()

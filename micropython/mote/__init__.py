@@ -107,6 +107,10 @@ class Mote:
             from mote.outbox import Outbox
 
             self.outbox = Outbox(self)
+        if settings.get("watchdog"):
+            from mote.safe import guarded
+
+            self.run = guarded(self)  # type: ignore[method-assign]
 
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
@@ -203,6 +207,12 @@ class Mote:
         if alert is not None:
             alert.end(outcome)  # for which memory may be missing: then it has none yet
             self._alerts.pop(call_id, None)
+
+    def sleep(self, seconds: float) -> object:
+        """Sleep deeply once no alert needs the board awake; to be awaited, and it starts the program anew."""
+        from mote.power import sleep
+
+        return sleep(self, seconds)
 
     def run(self) -> None:
         """Run sensors and commands until Ctrl-C."""

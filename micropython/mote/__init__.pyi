@@ -65,6 +65,13 @@ class Mote:
         anything else its repr is written. What is longer than 3000 octets is cut and ends in an ellipsis.
         """
 
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Await this in a sensor's last line to sleep deeply for so long; the program then begins anew.
+
+        It waits until every alert has its outcome: give alerts `expires`, or a network that is away keeps the board
+        awake. After power-on and reset it leaves a deploy 10 seconds. Nobody can command a board that sleeps.
+        """
+
     def run(self) -> None:
         """Run sensors and commands until Ctrl-C. What stands after it in a program runs only then."""
 

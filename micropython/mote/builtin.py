@@ -29,5 +29,5 @@ def _status(mote: object) -> str:
     gc.collect()
     clock = mote.agent.clock
     quality = _QUALITIES[0 if clock is None else clock.quality]
-    told = (mote.uptime(), quality, gc.mem_free(), len(mote._alerts))
+    told = (mote.uptime(), quality, gc.mem_free(), len(mote._alerts) if mote.outbox is None else mote.outbox.waiting())
     return "up %d s, clock: %s, %d octets free, %d alerts waiting" % told

@@ -14,6 +14,7 @@ def forget() -> None:
         "mote.identity",
         "mote.net.bind",
         "mote.net.ntp",
+        "mote.safe",
         "mote.start",
         "mote.online",
         "agent.opening",

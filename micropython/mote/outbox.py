@@ -184,6 +184,18 @@ class Outbox:
                     break
         self._handles[alert.offset] = alert
 
+    def waiting(self) -> int:
+        """Return how many alerts have no outcome yet."""
+        return sum([len(lane[2]) for lane in self._lanes]) + len(self._queued)
+
+    def is_idle(self) -> bool:
+        """Has each alert its outcome, and is that written down?"""
+        return not self.waiting() and not self._over
+
+    def has_all(self) -> bool:
+        """Is all that was raised on flash?"""
+        return not self._queued
+
     # To the network
 
     async def _work(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import micropython
 from mote.forget import forget
 from mote.log import INFO
 from mote.net.bind import bind_udp
@@ -9,6 +10,8 @@ from mote.net.bind import bind_udp
 
 def begin(mote: object) -> None:
     """Open the socket and begin what runs beside the sensors."""
+    if hasattr(micropython, "alloc_emergency_exception_buf"):  # a VM without interrupts has none
+        micropython.alloc_emergency_exception_buf(100)  # an interrupt handler that fails can say why
     settings = mote.settings
     given = settings.get
     mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
