@@ -1,6 +1,6 @@
 """What a sensor's program imports, for editors and type checkers; the manual is micropython/README.md."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Literal, TypeVar, type_check_only
 
 _Outcome = Literal["delivered", "accepted", "failed", "refused", "expired", "replaced", "unknown"]

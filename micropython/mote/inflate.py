@@ -1,5 +1,6 @@
 """Unpacks the body of a notification that came packed, as Linphone sends them. Loaded by the first one."""
 
+from gc import collect
 from io import BytesIO
 
 from deflate import GZIP, ZLIB, DeflateIO
@@ -9,14 +10,19 @@ from agent.errors import ParseError
 
 _MOST = const(4096)  # octets of a body; its packer may not look further back, so that no more memory is needed
 _BITS = const(12)  # of 4096
+_PIECE = const(512)  # octets that are read at once: no more memory in one piece than a body takes
 
 
 def inflate(packed: bytes, encoding: bytes) -> bytes:
     """Unpack a body with Content-Encoding deflate or gzip; raises ParseError for a bad one and one that is too long."""
+    pieces = []
+    collect()
     try:
-        body = DeflateIO(BytesIO(packed), GZIP if encoding == b"gzip" else ZLIB, _BITS).read(_MOST + 1)
+        unpacked = DeflateIO(BytesIO(packed), GZIP if encoding == b"gzip" else ZLIB, _BITS)
+        while not pieces or pieces[-1]:
+            if len(pieces) * _PIECE > _MOST:
+                raise ParseError("a shorter body was expected", 413)
+            pieces.append(unpacked.read(_PIECE))
     except (OSError, EOFError):
         raise ParseError("a body that can be unpacked was expected")
-    if len(body) > _MOST:
-        raise ParseError("a shorter body was expected", 413)
-    return body  # type: ignore[no-any-return]
+    return b"".join(pieces)

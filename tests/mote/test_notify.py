@@ -43,7 +43,7 @@ def board(folder: Path, peer: Peer, *texts: str, **settings: object) -> Iterator
     configuration.write_text(json.dumps(config))
     flash = folder / "flash"
     flash.mkdir()
-    with virtual_board(flash, "128k") as port:
+    with virtual_board(flash, "144k") as port:
         with Tool("deploy", str(program), "--port", port, "--config", str(configuration)) as deploy:
             assert deploy.wait(120) == 0, deploy.transcript()
         with Tool("monitor", "--port", port) as monitor:

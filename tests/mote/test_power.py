@@ -43,7 +43,7 @@ def test_board_sleeps_once_its_alert_has_an_outcome_and_wakes_as_from_a_reset(tm
 
 
 def test_board_stays_awake_for_an_alert_that_nobody_has_taken(tmp_path: Path) -> None:
-    """R0-P4: in RAM it would be lost."""
+    """In RAM it would be lost."""
     with running(tmp_path, _PROGRAM % 1) as board:
         board.printed("reset cause 5")
         first = board.desk.receive()[0]

@@ -93,7 +93,7 @@ print(json.dumps([slept, len(runs)]))
 def test_sensors_go_on_whatever_they_return_or_raise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: str
 ) -> None:
-    """R0-P13; and the program's own gc.threshold() stays"""
+    """R0-P13: the program's own gc.threshold() stays, too"""
     monkeypatch.setenv("VIRTUAL", bits)
     with bench(tmp_path, PROGRAM) as board:
         fields = board.monitor.wait_for(event="log", name="ran")["fields"]

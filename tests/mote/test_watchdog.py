@@ -79,7 +79,7 @@ def test_network_where_nobody_answers_is_no_reason_to_start_anew(tmp_path: Path)
 
 
 def test_stopped_program_leaves_time_at_the_prompt(tmp_path: Path) -> None:
-    """R0-P18: a deploy isn't cut by it."""
+    """A deploy isn't cut by it."""
     with running(tmp_path, _ALIVE, watchdog=_TIMEOUT_S) as board:
         board.monitor.wait_for(event="log", name="watchdog")
         board.monitor.stop()
