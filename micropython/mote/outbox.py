@@ -1,7 +1,7 @@
 """Alerts on flash: what is accepted is in the journal before anybody hears so, and leaves it with its outcome.
 
-In RAM there is where each begins, and of each recipient the one that is under way. Loaded by the first alert, or by a
-journal that was left. A receiver knows what is sent to it again by Call-ID, From and body.
+In RAM there is where each begins, and of each recipient the one that is under way. A receiver knows what is sent to it
+again by Call-ID, From and body. Left out with the setting `outbox: false`.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class Outbox:
         self._keys = {}  # offsets of what was not sent yet
         self._over = b""  # records of what has ended, not written yet
         self._queued = []  # what other threads and scheduled functions have raised
-        self._is_busy = self._is_settling = False
+        self._is_busy = self._is_settling = self._is_open = False
         self._flag = asyncio.ThreadSafeFlag()
         for kind, offset, content in self._journal.read_all():
             if kind == PUT:
@@ -82,7 +82,6 @@ class Outbox:
             else:
                 self._forget(*unpack(">IH", content[:6]))
         asyncio.create_task(self._work())
-        self._flag.set()
 
     def _lane(self, priority: int, target: bytes) -> list:
         for lane in self._lanes:
@@ -198,6 +197,11 @@ class Outbox:
 
     # To the network
 
+    def open(self) -> None:
+        """There are sockets: what waits may leave."""
+        self._is_open = True
+        self._flag.set()
+
     async def _work(self) -> None:
         while True:
             try:
@@ -227,7 +231,9 @@ class Outbox:
             self._queued.pop(0)
 
     def _feed(self) -> None:
-        """Begin with the first of each lane whose recipient has none under way."""
+        """Begin with the first of each lane whose recipient has none under way, once there are sockets."""
+        if not self._is_open:
+            return
         taken = [lane[1] for lane in self._lanes if lane[3] is not None]
         for lane in self._lanes:
             if lane[2] and lane[1] not in taken:
@@ -236,6 +242,11 @@ class Outbox:
 
     def _send(self, lane: list) -> None:
         content = self._journal.load(lane[2][0])
+        if content is None:  # the flash has lost it
+            self._mote.log(ERROR, "outbox_failed", error="an alert can't be read any more")
+            self._tell(lane[2].pop(0), "failed")
+            self._flag.set()
+            return
         call_id, alert = self._read(lane, content)
         lane[3] = alert
         if alert.expires is not None and alert.expires <= 0:
@@ -310,7 +321,8 @@ class Outbox:
         try:
             await asyncio.sleep_ms(_SOON_MS)
             self._is_busy = True
-            if not self._octets:
+            if not [lane for lane in self._lanes if lane[2]]:
+                self._octets = 0
                 self._journal.clear()  # littlefs writes 256 octets for an alert in a small file, 4 KB in a large one
             elif self._journal.size > _ROOM + 2 * self._octets:
                 self._rewrite()

@@ -17,6 +17,8 @@ def begin(mote: object) -> None:
     mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
     host, _, port = given("bind", "0.0.0.0:5060").rpartition(":")
     mote.shell.open(bind_udp(host, int(port)))
+    if mote.outbox is not None:
+        mote.outbox.open()
     if given("transport", "udp") != "udp":
         mote.shell.others().listen(host, int(port))
     if given("wifi"):

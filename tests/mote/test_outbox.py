@@ -161,6 +161,27 @@ def measure():
         until(lambda: "hot" in desk.got)
 
 
+def test_an_alert_that_the_flash_has_lost_holds_up_no_other(tmp_path: Path) -> None:
+    """R0-P13: garbled behind what is under way, while the board runs"""
+    program = """
+@mote.every(1000000)
+def measure():
+    for text in ("first", "second", "third"):
+        mote.alert(text)
+"""
+    port = closed_port()
+    with running(tmp_path, program, port) as (_, flash):
+        journal = flash / "outbox"
+        until(lambda: journal.exists() and b"third" in journal.read_bytes())
+        octets = journal.read_bytes()
+        with journal.open("r+b") as file:
+            file.seek(octets.index(b"second"))
+            file.write(b"garble")
+        with desk_at(port) as desk:
+            until(lambda: not journal.exists())
+        assert list(desk.got) == ["first", "third"]
+
+
 def test_a_full_outbox_refuses_and_says_so(tmp_path: Path) -> None:
     """R0-P13"""
     program = """
