@@ -91,7 +91,7 @@ def board(folder: Path, program: Path, *options: str, start: Sequence[str] = (),
     configuration = folder / "mote.json"
     configuration.write_text(json.dumps({"to": "sip:bob@interop.test", "bind": "127.0.0.1:0", **settings}))
     configuration.chmod(0o600)
-    with Tool("board", "start", "virtual", "--heap", "128k", *start) as running:
+    with Tool("board", "start", "virtual", "--heap", "144k", *start) as running:
         serial = running.wait_for(event="ready")["port"]
         with Tool("deploy", str(program), "--port", serial, "--config", str(configuration), *options) as deploy:
             assert deploy.wait(60) == 0, deploy.transcript()
