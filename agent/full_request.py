@@ -25,7 +25,8 @@ class FullRequest(Request):
 
     content_type, subject: one line of text each; no content type for no body. expires: seconds that the content stays
     valid; adds Date if the time is known. compact: with the short header names of RFC 3261 section 7.3.3. fallback:
-    content type and body for a peer that refuses the first ones. date, max_forwards: of a message that is passed on.
+    content type and body for a peer that refuses the first ones. date, max_forwards: of a message that is passed on;
+    date: Unix seconds, 0 for no Date.
     is_away: it is for nobody whom we were told of, so that credentials for any realm are not for him.
     display: a name to stand before the URI of From, in its quotes. fields: more header lines, each with its CRLF, none
     of a name that we set.
@@ -81,7 +82,7 @@ class FullRequest(Request):
         unix = self.date
         if unix is None and self.expires and self.uac.clock is not None:
             unix = self.uac.clock.unix(now)
-        if unix is not None:
+        if unix:
             from .headers.date_writer import format_date
 
             lines += b"Date:%s\r\n" % format_date(unix)

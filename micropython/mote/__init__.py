@@ -49,7 +49,7 @@ class Alert:
     accepted: will it outlive a power cut, or is it in RAM where nothing does?
     """
 
-    outcome = expires = outbox = None
+    outcome = expires = None
     accepted = True
     options = {}  # of UserAgent.send(), never changed
     pause_s = 2  # until the next attempt, doubled each time
@@ -63,8 +63,6 @@ class Alert:
             self.born_s = uptime()
 
     def __iter__(self) -> object:
-        if self.outcome is None and self.outbox is not None:
-            self.outbox.know(self)
         if self.outcome is None:
             if self.waiting is None:
                 self.waiting = core.TaskQueue()

@@ -88,7 +88,7 @@ class Alert:
     refused: the receiver doesn't want it (6xx).
     expired: nobody took it while it was valid.
     replaced: another one with its key took its place.
-    unknown: it ended when 16 later ones had been raised, and nobody waited for it.
+    unknown: 16 later ones were raised, and nobody awaited it. It is on its way; the log says what becomes of it.
     """
 
     accepted: bool

@@ -11,7 +11,7 @@ from struct import pack, unpack
 from agent.compat import const
 
 PUT = const(1)  # content: an alert
-END = const(2)  # content: where its PUT begins, and what became of it
+END = const(2)  # content: where its PUT begins, and the size of that
 _HEAD = const(7)  # octets: kind, size of the content, checksum
 _LONGEST = const(4096)
 

@@ -21,7 +21,7 @@ except ImportError:  # a firmware with one thread
         return 0
 
 
-PATH = "/outbox"
+_PATH = "/outbox"
 _FRONT = ">BBIIHIBBH"  # flags, priority, expires, when it was raised (Unix time, start, uptime), three sizes
 _FRONT_SIZE = const(20)
 _COMPACT = const(1)  # flags
@@ -31,7 +31,6 @@ _NEVER = const(0xFFFFFFFF)  # expires
 _OCTETS = const(262144)  # of alerts that may wait, unless the setting outbox says how many
 _ROOM = const(4096)  # octets of what has ended that the journal may have, beside twice what waits
 _MAX_HANDLES = const(16)  # programs' alerts that are told their outcome, beside those that are awaited
-_OUTCOMES = ("delivered", "accepted", "failed", "refused", "expired", "replaced")
 
 
 class Stored:
@@ -66,11 +65,11 @@ class Outbox:
         self._most = most if type(most) is int else _OCTETS
         self._thread = get_ident()
         self._start = unpack(">H", mote.agent.uac.random_bytes(2))[0]  # tells this start from others
-        self._journal = Journal(PATH)
+        self._journal = Journal(_PATH)
         self._lanes = []
         self._octets = 0  # of what waits
         self._handles = {}  # by offset, the program's alerts
-        self._keys = {}  # offsets of what was not sent yet
+        self._keys = {}  # offsets of what waits
         self._over = b""  # records of what has ended, not written yet
         self._queued = []  # what other threads and scheduled functions have raised
         self._is_busy = self._is_settling = self._is_open = False
@@ -80,7 +79,7 @@ class Outbox:
                 self._lane(content[1], _target(content))[2].append(offset)
                 self._octets += len(content)
             else:
-                self._forget(*unpack(">IH", content[:6]))
+                self._forget(*unpack(">IH", content))
         asyncio.create_task(self._work())
 
     def _lane(self, priority: int, target: bytes) -> list:
@@ -153,10 +152,10 @@ class Outbox:
 
     def _write(self, alert: object, contents: list, priority: int, key: str | None) -> None:
         lane = self._lane(priority, alert.target)
-        old = self._keys.pop(key, None) if key else None
+        old = self._keys.get(key)
         if old in lane[2] and not (lane[3] and lane[2][0] == old):
             size = len(self._journal.load(old))
-            self._over += _end(old, size, "replaced")
+            self._over += _end(old, size)
             self._forget(old, size)
             self._tell(old, "replaced")
         for content in contents:
@@ -165,23 +164,14 @@ class Outbox:
             lane[2].append(offset)
             self._octets += len(content)
         alert.accepted = True
-        alert.offset = offset  # of the last part, whose outcome it has
-        alert.outbox = self
         if key:
             self._keys[key] = offset
-        self.know(alert)
-
-    def know(self, alert: object) -> None:
-        """Tell this alert its outcome; "unknown" to one that has had it before anybody asked."""
-        if not [lane for lane in self._lanes if alert.offset in lane[2]]:
-            alert.end("unknown")
-            return
         if len(self._handles) >= _MAX_HANDLES:
-            for offset in self._handles:
-                if self._handles[offset].waiting is None:
-                    del self._handles[offset]
+            for other in self._handles:
+                if self._handles[other].waiting is None:
+                    self._handles.pop(other).end("unknown")
                     break
-        self._handles[alert.offset] = alert
+        self._handles[offset] = alert  # that of the last part, whose outcome it has
 
     def waiting(self) -> int:
         """Return how many alerts have no outcome yet."""
@@ -191,9 +181,9 @@ class Outbox:
         """Has each alert its outcome, and is that written down?"""
         return not self.waiting() and not self._over
 
-    def has_all(self) -> bool:
-        """Is all that was raised on flash?"""
-        return not self._queued
+    def has_all(self, alerts: object) -> bool:
+        """Is all that was raised on flash, what is under way included?"""
+        return not self._queued and not [alert for alert in alerts if type(alert) is not Stored]
 
     # To the network
 
@@ -304,7 +294,7 @@ class Outbox:
         """The alert of a lane has its outcome. After a MemoryError it has not."""
         lane = alert.lane
         offset = lane[2][0]
-        self._over += _end(offset, alert.size, outcome)
+        self._over += _end(offset, alert.size)
         lane[2].pop(0)
         lane[3] = None
         self._octets -= alert.size
@@ -312,6 +302,10 @@ class Outbox:
         self._flag.set()
 
     def _tell(self, offset: int, outcome: str) -> None:
+        for key in self._keys:
+            if self._keys[key] == offset:  # another alert may begin there once the journal is cleared
+                del self._keys[key]
+                break
         alert = self._handles.pop(offset, None)
         if alert is not None:
             alert.end(outcome)
@@ -343,22 +337,20 @@ class Outbox:
         for lane in self._lanes:
             old += lane[2]
         new = self._journal.rewrite(old)
-        for named in (self._handles, self._keys):
-            for name in list(named):
-                if named is self._keys:
-                    named[name] = new[old.index(named[name])] if named[name] in old else -1
-                else:
-                    alert = named.pop(name)
-                    alert.offset = new[old.index(name)]
-                    named[alert.offset] = alert
+        for key in self._keys:
+            self._keys[key] = new[old.index(self._keys[key])]
+        handles = self._handles
+        self._handles = {}
+        for offset in handles:
+            self._handles[new[old.index(offset)]] = handles[offset]
         at = 0
         for lane in self._lanes:
             lane[2][:] = new[at : at + len(lane[2])]
             at += len(lane[2])
 
 
-def _end(offset: int, size: int, outcome: str) -> bytes:
-    return record(END, pack(">IHB", offset, size, _OUTCOMES.index(outcome)))
+def _end(offset: int, size: int) -> bytes:
+    return record(END, pack(">IH", offset, size))
 
 
 def _target(content: bytes) -> bytes:

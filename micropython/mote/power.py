@@ -42,4 +42,4 @@ def is_idle(mote: object) -> bool:
 
 def is_stored(mote: object) -> bool:
     """Is what has no outcome on flash, all of it?"""
-    return mote.outbox is not None and mote.outbox.has_all() and all(alert.outbox for alert in mote._alerts.values())
+    return mote.outbox is not None and mote.outbox.has_all(mote._alerts.values())

@@ -35,12 +35,14 @@ def desk_at(port: int) -> Iterator[Desk]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, program: str, port: int, *more: str, heap: str = "96k") -> Iterator[tuple[Board, Path]]:
+def running(
+    folder: Path, program: str, port: int, *more: str, heap: str = "96k", options: tuple[str, ...] = ()
+) -> Iterator[tuple[Board, Path]]:
     """A board that runs a program, whose alerts go to a port; gives it and its flash."""
     flash, path = folder / "flash", folder / "program.py"
     flash.mkdir()
     path.write_text("from mote import Mote\n\nmote = Mote()\n" + program + "\nmote.run()\n")
-    with board("--dir", str(flash), "--heap", heap) as started:
+    with board("--dir", str(flash), "--heap", heap, *options) as started:
         settings = ("--set", "aor=sip:boiler@127.0.0.1", "--set", f"to=sip:desk@127.0.0.1:{port}", *more)
         code, out, err = sipmote("deploy", str(path), "--port", started.port, *settings)
         assert code == 0, out + err
@@ -90,6 +92,46 @@ def measure():
             until(lambda: len(desk.got) == 3 or "low" in desk.got)
             until(lambda: not (flash / "outbox").exists())
             assert list(desk.got) == ["high", "reading 2", "low"]
+
+
+def test_a_key_of_before_names_no_other_alert(tmp_path: Path) -> None:
+    """R0-P5: one that begins in the journal where that of the key began before it was cleared"""
+    program = """
+import asyncio, os
+
+@mote.every(1000000)
+async def measure():
+    mote.alert("aaaa")
+    await mote.alert("bbbb", key="boiler")
+    while "go" not in os.listdir("/"):
+        await asyncio.sleep(0.05)
+    mote.alert("cccc")
+    mote.alert("dddd")
+    mote.alert("eeee", key="boiler")
+"""
+    port = closed_port()
+    with running(tmp_path, program, port) as (_, flash):
+        journal = flash / "outbox"
+        with desk_at(port) as desk:
+            until(lambda: set(desk.got) == {"aaaa", "bbbb"} and not journal.exists())
+        (flash / "go").touch()
+        until(lambda: journal.exists() and b"eeee" in journal.read_bytes())
+        with desk_at(port) as desk:
+            until(lambda: not journal.exists())
+        assert list(desk.got) == ["cccc", "dddd", "eeee"]
+
+
+def test_an_alert_of_a_board_without_a_clock_has_no_date(tmp_path: Path) -> None:
+    """R0-P20, R0-P5: rather than a wrong one; its Expires counts from when it comes"""
+    program = """
+@mote.every(1000000)
+def measure():
+    mote.alert("undated", expires=600)
+"""
+    port = closed_port()
+    with desk_at(port) as desk, running(tmp_path, program, port, options=("--no-clock",)):
+        until(lambda: "undated" in desk.got)
+    assert b"\r\nDate:" not in desk.last and 590 < int(header(desk.last, "Expires")) <= 600
 
 
 def test_validity_runs_on_over_a_power_cut_and_late_alerts_say_when_they_were_raised(tmp_path: Path) -> None:
