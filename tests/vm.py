@@ -28,10 +28,10 @@ def command(bits: int) -> list[str]:
         pytest.skip(str(error))
 
 
-def run_program(program: str, argument: str, heap: str) -> "subprocess.CompletedProcess[str]":
-    """Run a program that imports agent and mote on the 32-bit VM, with one argument; it has to end well."""
+def run_program(program: str, argument: str, heap: str, bits: int = 32) -> "subprocess.CompletedProcess[str]":
+    """Run a program that imports agent and mote on a VM, with one argument; it has to end well."""
     done = subprocess.run(
-        [*command(32), "-X", f"heapsize={heap}", "-c", program, argument],
+        [*command(bits), "-X", f"heapsize={heap}", "-c", program, argument],
         cwd=ROOT,
         env={**os.environ, "MICROPYPATH": ".:micropython:.frozen"},
         capture_output=True,

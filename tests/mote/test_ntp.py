@@ -4,10 +4,8 @@ The servers are sockets on loopback that answer as each test wants.
 """
 
 import json
-import os
 import socket
 import struct
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +16,7 @@ import pytest
 from tests.dns_server import DnsServer
 from tests.sip_peer import Peer
 from tests.tools import Tool
-from tests.vm import ROOT, board, command, run_program
+from tests.vm import board, run_program
 
 _2026 = 1_790_000_000  # Unix seconds
 _1900 = 2_208_988_800
@@ -115,16 +113,7 @@ asyncio.run(main())
 
 def _ask(bits: int = 32, **settings: Any) -> dict[str, Any]:
     """Ask on a VM as the settings say, times times."""
-    done = subprocess.run(
-        [*command(bits), "-X", "heapsize=128k", "-c", _PROGRAM, json.dumps(settings)],
-        cwd=ROOT,
-        env={**os.environ, "MICROPYPATH": ".:micropython:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(run_program(_PROGRAM, json.dumps(settings), "128k", bits).stdout)
     return found
 
 

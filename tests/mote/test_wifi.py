@@ -4,8 +4,6 @@ A driver that each test writes stands in for the port's; pauses are written down
 """
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import pytest
 from tests.host_tools.virtual import virtual_board
 from tests.sip_peer import Peer
 from tests.tools import Tool
-from tests.vm import ROOT, command
+from tests.vm import run_program
 
 _BEGIN = """
 import asyncio, json, sys
@@ -113,16 +111,7 @@ print(json.dumps({"calls": calls, "records": records, "pauses": pauses, "went": 
 
 def _run(scenario: str, argument: Any = None, bits: int = 32) -> dict[str, Any]:
     """Run the task with a driver that scenario has changed, until there are mote.most records."""
-    done = subprocess.run(
-        [*command(bits), "-X", "heapsize=256k", "-c", _BEGIN + scenario + _END, json.dumps(argument)],
-        cwd=ROOT,
-        env={**os.environ, "MICROPYPATH": ".:micropython:.frozen"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(run_program(_BEGIN + scenario + _END, json.dumps(argument), "256k", bits).stdout)
     return found
 
 
