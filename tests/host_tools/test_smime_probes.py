@@ -210,8 +210,8 @@ def test_a_key_that_came_with_something_else_opens_nothing_that_is_not_authentic
         state(CBC, sealed.body())
     assert refused.value.status == 493
     by_alice = seal(people.desk, signed_entity(people.alice, cpim()))
-    with pytest.raises(ParseError):
-        state(CBC, by_alice.body(start=bytes(16)))
+    with pytest.raises(ParseError):  # a header line that is none, whatever it was encrypted with
+        state(CBC, by_alice.body(start=bytes(octet ^ 0x80 for octet in by_alice.start)))
     assert state(CBC, by_alice.body()) is False
     again = seal(people.desk, text)
     assert [state(CBC, again.body()) for _ in range(2)] == [True, True]
