@@ -4,6 +4,7 @@ import difflib
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -82,8 +83,9 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
 
 
 def _from_text(key: str, value: str) -> Any:
-    if key == "allow":
-        return value.split(",")
+    if key in ("allow", "to"):
+        uris = re.split(",(?=sips?:)", value)  # users may have commas in their names
+        return uris[0] if key == "to" and len(uris) == 1 else uris
     if key == "outbox" and value in ("true", "false"):
         return value == "true"
     return int(value) if value.isdigit() and key != "user" else value  # many users have a number for a name
@@ -146,6 +148,12 @@ def _uris(value: Any) -> str | None:
     return 'a list of URIs such as ["sip:desk@example.org"]'
 
 
+def _recipients(value: Any) -> str | None:
+    if isinstance(value, list) and value:
+        return _uris(value)
+    return _uri(value)
+
+
 def _bind(value: Any) -> str | None:
     try:
         if isinstance(value, str) and parse_host_port(value.encode())[1] is not None:
@@ -206,6 +214,10 @@ def _seconds(value: Any) -> str | None:
     return None if type(value) is int and 0 <= value <= 86400 else "a number of seconds, 0 to 86400"
 
 
+def _rate(value: Any) -> str | None:
+    return None if type(value) is int and 0 <= value <= 600 else "a number of alerts a minute, 1 to 600, or 0 for any"
+
+
 def _watchdog(value: Any) -> str | None:
     return None if type(value) is int and (value == 0 or 5 <= value <= 86400) else "0, or 5 to 86400 seconds"
 
@@ -239,7 +251,7 @@ def _outbox(value: Any) -> str | None:
 
 _CHECKS: dict[str, _Check] = {
     "aor": _uri,
-    "to": _uri,
+    "to": _recipients,
     "proxy": _uri,
     "transport": _one_of("udp", "tcp", "tls"),
     "tls_fingerprint": _fingerprint,
@@ -255,6 +267,8 @@ _CHECKS: dict[str, _Check] = {
     "dns": _server,
     "ntp": _host,
     "outbox": _outbox,
+    "escalate_s": _seconds,
+    "per_minute": _rate,
     "watchdog": _watchdog,
     "budget": _one_of("refuse", "compact", "split", "truncate"),
     "log": _one_of("debug", "info", "warning", "error"),

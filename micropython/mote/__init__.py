@@ -18,12 +18,13 @@ import asyncio
 import gc
 from asyncio import core
 
+from agent.compat import const
+
 _before = gc.threshold()  # what the program's author wants, or the port
-_LOADING = 1056  # octets, which nobody else sets: what loading leaves behind goes before the next thing is loaded
+_LOADING = const(1056)  # octets, which nobody else sets: what loading leaves goes before the next is loaded
 gc.threshold(_LOADING)  # memory stays in one piece
 
 from agent.clock import until
-from agent.compat import const
 from agent.events import Outcome
 from mote.log import ERROR, INFO, put, sent
 from mote.net.shell import Shell
@@ -50,6 +51,7 @@ class Alert:
     """
 
     outcome = expires = None
+    outbox = None  # the one that has it while it is under way
     accepted = True
     options = {}  # of UserAgent.send(), never changed
     pause_s = 2  # until the next attempt, doubled each time
@@ -75,6 +77,8 @@ class Alert:
 
     def end(self, outcome: str) -> None:
         """Tell whoever waits."""
+        if self.outbox is not None and self.outcome is None:
+            self.outbox.ended(self, outcome)
         self.outcome = outcome
         while self.waiting is not None and self.waiting.peek():
             core._task_queue.push(self.waiting.pop())
@@ -154,24 +158,41 @@ class Mote:
             put(level, self.uptime_ms(), self.agent.uac.clock, content)
 
     def alert(
-        self, text: str, expires: int | None = None, to: str | None = None, priority: int = 0, key: str | None = None
+        self,
+        text: str,
+        expires: int | None = None,
+        to: object = None,
+        priority: int = 0,
+        key: str | None = None,
+        escalate_s: int | None = None,
     ) -> Alert:
         """Send text; returns at once what can be awaited for its outcome.
 
         While nobody answers it is sent again, for as long as it is valid, and not before the time that a server names;
         the receiver knows repeated copies by their Call-ID. With the setting notify, accepted becomes delivered or
-        failed when the receiver tells of it in time. expires: seconds that it is valid; None for ever. to: a URI, else
-        the configured one. priority: 0 to 255, the highest goes first. key: it replaces the one with the same key that
-        waits and was never sent. It is on flash when this returns, or with `outbox: false` in RAM, where 16 may wait
-        and a further one fails, and priority and key mean nothing.
+        failed when the receiver tells of it in time. expires: seconds that it is valid; None for ever. to: a URI, or a
+        list of them; else the setting. priority: 0 to 255, the highest goes first. key: it replaces the one with the
+        same key that waits and was never sent; a text that waits already is counted instead. escalate_s: seconds after
+        which the next one in the list gets it, unless somebody acknowledges or none before him could be reached; 0
+        for all at once; None for the setting. It is on flash when this returns, or with `outbox: false` in RAM, where
+        16 may wait and a further one fails, and only text, expires and one recipient mean anything.
         Raises agent.errors.UsageError for a text over the budget, where the policy doesn't allow to change it.
         """
-        target = (to or self.settings["to"]).encode()
-        body = text.encode()
+        if expires is not None or priority:
+            from mote.dating import check
+
+            check(expires, priority)
+        body = str(text).encode()
         is_short = len(body) <= _SHORT and not self.settings.get("notify")
+        to = to or self.settings["to"]
+        if type(to) is not str:
+            from mote.held import alert_several
+
+            return alert_several(self, body, expires, to, is_short, (priority, key, escalate_s))
         if self.outbox is not None:
-            return self.outbox.put(target, body, is_short, expires, priority, key)
-        return self.in_ram(target, body, is_short, expires)
+            alert = Alert(to.encode(), body, expires, self.uptime)
+            return self.outbox.put(alert, is_short, priority, key, 0)
+        return self.in_ram(to.encode(), body, is_short, expires)
 
     def in_ram(self, target: bytes, body: bytes, is_short: bool, expires: int | None) -> Alert:
         """Send an alert that is nowhere but in memory; see alert()."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Literal, TypeVar, type_check_only
 
-_Outcome = Literal["delivered", "accepted", "failed", "refused", "expired", "replaced", "unknown"]
+_Outcome = Literal["delivered", "accepted", "failed", "refused", "expired", "replaced", "acknowledged", "unknown"]
 _Sensor = TypeVar("_Sensor", bound=Callable[[], object])
 _CommandFunction = TypeVar("_CommandFunction", bound=Callable[[Command], object])
 
@@ -36,9 +36,10 @@ class Mote:
         self,
         text: str,
         expires: int | None = None,
-        to: str | None = None,
+        to: str | list[str] | None = None,
         priority: int = 0,
         key: str | None = None,
+        escalate_s: int | None = None,
     ) -> Alert:
         """Begin to send text, and return at once. Nothing has to be done with the result; await it for the outcome.
 
@@ -47,11 +48,13 @@ class Mote:
         is sent again, for as long as it is valid. When the outbox is full its outcome is "failed", and the log has the
         record outbox_full. With `outbox: false` up to 16 alerts wait in memory (alert_refused), and priority and key
         mean nothing.
-        expires: seconds for which it is worth telling; None for ever. to: a URI in place of the setting to. priority:
-        0 to 255; the highest goes first. key: this one takes the place of the one with the same key that waits and was
-        never sent.
+        expires: seconds for which it is worth telling; None for ever. to: a URI, or a list of them, in place of the
+        setting to. priority: 0 to 255; the highest goes first. key: this one takes the place of the one with the same
+        key that waits and was never sent; where that says the same, the text says how often. escalate_s: seconds after
+        which the next URI of a list gets it, unless somebody has sent `ack`, or sooner if one couldn't be reached; 0
+        for all at once, None for what the setting says.
         Raises agent.errors.UsageError for a text that makes the request longer than 1300 octets, where the setting
-        budget doesn't allow to change it.
+        budget doesn't allow to change it, and for several recipients with `outbox: false`.
         """
 
     def uptime(self) -> int:
@@ -87,7 +90,8 @@ class Alert:
     failed: a server said no (3xx to 5xx), there is no way to the receiver, or too many were waiting already.
     refused: the receiver doesn't want it (6xx).
     expired: nobody took it while it was valid.
-    replaced: another one with its key took its place.
+    replaced: a later one took its place, with its key or its text.
+    acknowledged: somebody sent `ack` while it waited.
     unknown: 16 later ones were raised, and nobody awaited it. It is on its way; the log says what becomes of it.
     """
 

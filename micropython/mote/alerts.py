@@ -32,21 +32,32 @@ def answered(mote: object, alert: object, outcome: object) -> None:
         mote.ended(outcome.call_id, "expired")
     else:
         asyncio.create_task(_send_again(mote, alert, outcome.call_id, wait_s))
+        if alert.outbox is not None:
+            alert.is_pausing = True
+            alert.outbox.flag.set()
 
 
 async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) -> None:
     alert.pause_s = min(2 * alert.pause_s, _LONGEST_PAUSE_S)
-    await asyncio.sleep(wait_s)
-    if alert.expires is not None and alert.expires <= mote.uptime() - alert.born_s:  # something has held us up
-        mote.ended(call_id, "expired")
-        return
-    try:
-        mote.submit(alert, call_id)
-    except MemoryError:
-        asyncio.create_task(_send_again(mote, alert, call_id, wait_s))
-    except Exception as error:
-        mote.ended(call_id, "failed")  # before the log, for which memory may be missing
-        mote.log(ERROR, "alert_failed", error=repr(error))
+    while True:
+        await asyncio.sleep(wait_s)
+        try:
+            if alert.expires is not None and alert.expires <= mote.uptime() - alert.born_s:  # something has held us up
+                mote.ended(call_id, "expired")
+                return
+            if alert.outbox is not None:
+                from mote.dating import date
+
+                date(mote, alert)
+                alert.is_pausing = False
+            mote.submit(alert, call_id)
+            return
+        except MemoryError:
+            pass  # a while later there may be more
+        except Exception as error:
+            mote.ended(call_id, "failed")  # before the log, for which memory may be missing
+            mote.log(ERROR, "alert_failed", error=repr(error))
+            return
 
 
 def send_fitted(mote: object, target: bytes, body: bytes, expires: int | None, is_full: bool) -> object:
@@ -58,6 +69,7 @@ def send_fitted(mote: object, target: bytes, body: bytes, expires: int | None, i
     if is_full:
         mote.log(WARNING, "alert_refused")
         alert = mote.Alert(target, body, None, None)
+        alert.accepted = False
         alert.end("failed")
         return alert
     parts = fitted(mote, target, body, expires)

@@ -29,5 +29,14 @@ def _status(mote: object) -> str:
     gc.collect()
     clock = mote.agent.clock
     quality = _QUALITIES[0 if clock is None else clock.quality]
-    told = (mote.uptime(), quality, gc.mem_free(), len(mote._alerts) if mote.outbox is None else mote.outbox.waiting())
+    told = (mote.uptime(), quality, gc.mem_free(), _waiting(mote))
     return "up %d s, clock: %s, %d octets free, %d alerts waiting" % told
+
+
+def _waiting(mote: object) -> int:
+    """Return how many alerts have no outcome yet."""
+    outbox = mote.outbox
+    if outbox is None or outbox.lanes is None:
+        return len(mote._alerts) + (0 if outbox is None else len(outbox.queues))
+    in_ram = [1 for alert in mote._alerts.values() if alert.outbox is None]
+    return len(in_ram) + outbox.lanes.waiting() + len(outbox.queues)

@@ -53,8 +53,5 @@ def head(major: int, number: int) -> bytes:
         return bytes((major | number,))
     if number < 256:
         return bytes((major | 24, number))
-    if number < 65536:
-        return struct.pack(">BH", major | 25, number)
-    if number >> 32 == 0:
-        return struct.pack(">BI", major | 26, number)
-    return struct.pack(">BQ", major | 27, number)
+    size = 2 if number < 65536 else 4 if number >> 32 == 0 else 8
+    return bytes((major | 24 | size // 2 - (size == 8),)) + number.to_bytes(size, "big")

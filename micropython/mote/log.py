@@ -27,7 +27,8 @@ def sent(uptime_ms: int, clock: object | None, outcome: object) -> None:
     """Write the outcome of a message that was taken: as a record is, without loading what encodes others."""
     name = b"goutcome\xa3dnameidelivered" if outcome.status != 202 else b"goutcome\xa3dnamehaccepted"
     call_id = outcome.call_id
-    parts = (name, b"fstatus\x19", pack(">H", outcome.status), b"gcall_idx", bytes((len(call_id),)), call_id)
+    status = bytes((outcome.status >> 8, outcome.status & 0xFF))
+    parts = (name, b"fstatus\x19", status, b"gcall_idx", bytes((len(call_id),)), call_id)
     put(INFO, uptime_ms, clock, b"".join(parts))
 
 

@@ -43,11 +43,15 @@ def _inflate(packed: bytes, encoding: bytes) -> bytes:
 
 def wrap(mote: object, target: bytes, call_id: bytes, text: bytes) -> tuple:
     """Return (body, options of UserAgent.send) of an alert that asks; who refuses message/cpim gets the text."""
+    _keep(call_id)
+    options = {"content_type": imdn.CPIM, "fallback": (b"text/plain", text)}
+    return _cpim(mote, target, call_id, text), options
+
+
+def _keep(call_id: bytes) -> None:
     _sent.append([call_id, None])
     if len(_sent) > _KEPT:
         _sent.pop(0)
-    options = {"content_type": imdn.CPIM, "fallback": (b"text/plain", text)}
-    return _cpim(mote, target, call_id, text), options
 
 
 def around(mote: object, target: bytes) -> dict:
@@ -60,6 +64,8 @@ def wait_for(mote: object, alert: object, call_id: bytes) -> bool:
     if mote.agent.has_refused(alert.target, imdn.CPIM):
         return False
     asyncio.create_task(_wait(mote, call_id))
+    if call_id not in [record[0] for record in _sent]:  # it waited behind many, or was raised before a restart
+        _keep(call_id)
     return True
 
 

@@ -1,358 +1,246 @@
 """Alerts on flash: what is accepted is in the journal before anybody hears so, and leaves it with its outcome.
 
-In RAM there is where each begins, and of each recipient the one that is under way. A receiver knows what is sent to it
-again by Call-ID, From and body. Left out with the setting `outbox: false`.
+An alert that has nothing to wait for needs no more than this module. Where there is more, mote.lanes has it, until all
+is delivered. A receiver knows what is sent to it again by Call-ID, From and body. Left out with `outbox: false`.
+Names that others use already cost a board nothing: octets, pending, fields, go_on ...
 """
 
 import asyncio
-from struct import pack, unpack
+import os
+from binascii import crc32
+from struct import pack
 
 from agent.compat import const
-from mote.journal import END, PUT, Journal, record
-from mote.log import ERROR, WARNING
+from mote.log import ERROR
 from mote.net.sockets import now
 
 try:
     from _thread import get_ident
-except ImportError:  # a firmware with one thread
+except ImportError:  # a firmware with one thread, whose number is 0
+    get_ident = int
 
-    def get_ident() -> int:
-        """Return the same for the only one."""
-        return 0
-
-
-_PATH = "/outbox"
-_FRONT = ">BBIIHIBBH"  # flags, priority, expires, when it was raised (Unix time, start, uptime), three sizes
-_FRONT_SIZE = const(20)
-_COMPACT = const(1)  # flags
+_PUT = const(1)  # a record whose content is an alert
+_END = const(2)  # one that says where the alert begins that has ended
 _SOON_MS = const(1000)  # in which outcomes gather, to be written together
-_LATE_S = const(30)  # from when on an alert says when it was raised
 _NEVER = const(0xFFFFFFFF)  # expires
-_OCTETS = const(262144)  # of alerts that may wait, unless the setting outbox says how many
-_ROOM = const(4096)  # octets of what has ended that the journal may have, beside twice what waits
-_MAX_HANDLES = const(16)  # programs' alerts that are told their outcome, beside those that are awaited
+_ROOM = const(4096)  # octets of what has ended that the journal may have
+_MAX_QUEUED = const(16)  # alerts of other threads that the loop hasn't seen
 
 
-class Stored:
-    """The alert that is under way in a lane, as mote.Alert is in RAM; size: of its record's content."""
+class Journal:
+    """A file that records are appended to, removed when nothing of it counts any more. octets: of what counts.
 
-    outcome = expires = None
-    pause_s = 2
+    A record is its kind, its size, the CRC-32 of all the rest, and its content. What a power cut left half-written is
+    cut off; what was synced before is whole, in the order in which it was written. mote.recovery reads it.
+    """
 
-    def __init__(self, outbox: "Outbox", lane: list, size: int, target: bytes, body: bytes) -> None:
-        self.outbox = outbox
-        self.lane = lane
-        self.size = size
-        self.target = target
-        self.body = body
+    octets = 0
+    is_torn = False  # is there more in the file than counts?
 
-    def end(self, outcome: str) -> None:
-        """It has its outcome."""
-        if self.outcome is None:
-            self.outbox.ended(self, outcome)
-            self.outcome = outcome
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def append(self, data: bytes) -> int:
+        """Write records so that they outlive a power cut; returns the offset of the first.
+
+        Raises OSError; then nothing of them counts.
+        """
+        if self.is_torn:
+            self.cut()
+        self.is_torn = True
+        try:
+            with open(self.path, "ab") as file:
+                if file.seek(0, 2) != self.octets:
+                    raise OSError("somebody else changed it")
+                file.write(data)
+        except OSError:
+            self.cut()  # half of it may be there
+            raise
+        self.is_torn = False
+        self.octets += len(data)
+        return self.octets - len(data)
+
+    def cut(self) -> None:
+        """Leave what counts. Raises OSError."""
+        from mote.recovery import cut
+
+        cut(self.path, self.octets)
+        self.is_torn = False
+
+    def clear(self) -> None:
+        """Take the file away. Raises OSError; then that is tried again before the next record."""
+        self.octets = 0
+        self.is_torn = True
+        os.remove(self.path)
+        self.is_torn = False
+
+
+def record(kind: int, content: bytes) -> bytes:
+    """Return a record as it is written."""
+    head = pack(">BH", kind, len(content))
+    return b"".join((head, pack(">I", crc32(content, crc32(head))), content))
 
 
 class Outbox:
-    """Lanes of alerts, one for each recipient and priority: [priority, target, offsets, what is under way].
+    """What the program raises and what has no outcome yet."""
 
-    The first of a lane is sent until it has an outcome; of a recipient's lanes the one of the highest priority goes on.
-    """
+    lanes = None  # mote.lanes.Lanes, while one alert has to wait for another, or for its time
+    pending = None  # else the only one, from when it is accepted until it has its outcome
+    call_id = None  # of pending, while it is not begun
+    flag = None  # that there is something to do, once there are sockets
+    over = b""  # records of what has ended, not written yet
+    _is_busy = False
 
     def __init__(self, mote: object) -> None:
-        self._mote = mote
-        most = mote.settings.get("outbox")
-        self._most = most if type(most) is int else _OCTETS
+        self.mote = mote
+        self.start = mote.agent.uac.random_bytes(2)  # tells this start from others
+        self.journal = Journal("/outbox")
+        self.queues = []  # what other threads and scheduled functions have raised
         self._thread = get_ident()
-        self._start = unpack(">H", mote.agent.uac.random_bytes(2))[0]  # tells this start from others
-        self._journal = Journal(_PATH)
-        self._lanes = []
-        self._octets = 0  # of what waits
-        self._handles = {}  # by offset, the program's alerts
-        self._keys = {}  # offsets of what waits
-        self._over = b""  # records of what has ended, not written yet
-        self._queued = []  # what other threads and scheduled functions have raised
-        self._is_busy = self._is_settling = self._is_open = False
-        self._flag = asyncio.ThreadSafeFlag()
-        for kind, offset, content in self._journal.read_all():
-            if kind == PUT:
-                self._lane(content[1], _target(content))[2].append(offset)
-                self._octets += len(content)
-            else:
-                self._forget(*unpack(">IH", content))
-        asyncio.create_task(self._work())
+        if [name for name in os.listdir("/") if name in ("outbox", "outbox.new")]:
+            self.need_lanes().rescue()
 
-    def _lane(self, priority: int, target: bytes) -> list:
-        for lane in self._lanes:
-            if lane[0] == priority and lane[1] == target:
-                return lane
-        lane = [priority, target, [], None]
-        self._lanes.append(lane)
-        self._lanes.sort(key=lambda lane: -lane[0])
-        return lane
+    def need_lanes(self) -> object:
+        """Return the lanes, loaded if they aren't yet."""
+        if self.lanes is None:
+            from mote.lanes import Lanes
 
-    def _forget(self, offset: int, size: int) -> None:
-        for lane in self._lanes:
-            if offset in lane[2]:
-                lane[2].remove(offset)
-                self._octets -= size
+            self.lanes = Lanes(self, record)
+        return self.lanes
 
-    # From the program
+    def put(self, alert: object, *options: object) -> object:
+        """Accept a mote.Alert. It is on flash when this returns; from another thread, and where this has interrupted
+        itself, as soon as the loop has its turn. options: see accept(). Returns the alert, or what stands for it.
 
-    def put(
-        self, target: bytes, body: bytes, is_short: bool, expires: int | None, priority: int, key: str | None
-    ) -> object:
-        """Accept an alert. It is on flash when this returns; from another thread, and where this has interrupted
-        itself, as soon as the loop has its turn.
-
-        is_short: does it fit as it is? Raises agent.errors.UsageError for a text that doesn't at all.
+        Raises agent.errors.UsageError for a text that doesn't fit at all.
         """
-        alert = self._mote.Alert(target, body, expires, self._mote.uptime)
         alert.accepted = False
         if self._is_busy or get_ident() != self._thread:
-            self._queued.append((alert, is_short, expires, priority, key))
+            if len(self.queues) < _MAX_QUEUED:
+                self.queues.append((alert, options))
+            else:
+                alert.end("failed")
         else:
             self._is_busy = True
             try:
-                alert = self._accept(alert, is_short, expires, priority, key)
+                alert = self.accept(alert, *options)
             finally:
                 self._is_busy = False
-        self._flag.set()
+        if self.flag is not None:
+            self.flag.set()
         return alert
 
-    def _accept(self, alert: object, is_short: bool, expires: int | None, priority: int, key: str | None) -> object:
-        """Write an alert down; where the flash doesn't take it, it is sent from RAM. Returns the one to wait for."""
-        mote, target = self._mote, alert.target
-        if is_short:
-            parts = ((mote.agent.new_call_id(), alert.body, ()),)
-        else:
-            from mote.alerts import fitted
-
-            parts = fitted(mote, target, alert.body, expires)
-        clock = mote.agent.uac.clock
-        unix = None if clock is None else clock.unix(now())
-        raised = (_NEVER if expires is None else expires, unix or 0, self._start, mote.uptime())
-        contents = []
-        for call_id, body, options in parts:
-            text = options["fallback"][1] if "fallback" in options else b""
-            sizes = (len(call_id), len(target), len(text))
-            front = pack(_FRONT, _COMPACT if "compact" in options else 0, priority, *raised, *sizes)
-            contents.append(b"".join((front, call_id, target, body, text)))
-        size = sum([len(content) for content in contents])
-        if self._octets + size > self._most:
-            mote.log(WARNING, "outbox_full", octets=self._octets)
-            alert.end("failed")
-            return alert
+    def accept(self, alert: object, is_short: bool, priority: int, key: str | None, escalate_s: int) -> object:
+        """Write an alert down. is_short: does it fit as it is? The rest: see mote.Mote.alert()."""
+        if not (
+            self.lanes is None
+            and self.pending is None
+            and self.flag is not None
+            and is_short
+            and key is None
+            and type(alert.target) is bytes
+            and self.journal.octets < _ROOM
+            and "per_minute" not in self.mote.settings
+        ):
+            return self.need_lanes().accept(alert, is_short, priority, key, escalate_s)
+        call_id = self.mote.agent.new_call_id()
+        content = self.content((call_id, alert.target, b"", alert.body, b""), alert.expires, priority, bytes(9))
         try:
-            self._write(alert, contents, priority, key)
+            alert.at = self.journal.append(record(_PUT, content))
         except OSError as error:
-            mote.log(ERROR, "outbox_failed", error=repr(error))
-            return mote.in_ram(target, alert.body, is_short, expires)
+            return self.need_lanes().failed(alert, error)
+        alert.octets = len(content)
+        alert.born_s = self.mote.uptime()
+        alert.outbox = self
+        alert.accepted = True
+        self.pending = alert
+        self.call_id = call_id
         return alert
 
-    def _write(self, alert: object, contents: list, priority: int, key: str | None) -> None:
-        lane = self._lane(priority, alert.target)
-        old = self._keys.get(key)
-        if old in lane[2] and not (lane[3] and lane[2][0] == old):
-            size = len(self._journal.load(old))
-            self._over += _end(old, size)
-            self._forget(old, size)
-            self._tell(old, "replaced")
-        for content in contents:
-            offset = self._journal.append(record(PUT, content) + self._over)
-            self._over = b""
-            lane[2].append(offset)
-            self._octets += len(content)
-        alert.accepted = True
-        if key:
-            self._keys[key] = offset
-        if len(self._handles) >= _MAX_HANDLES:
-            for other in self._handles:
-                if self._handles[other].waiting is None:
-                    self._handles.pop(other).end("unknown")
-                    break
-        self._handles[offset] = alert  # that of the last part, whose outcome it has
+    def content(self, fields: tuple, expires: int | None, priority: int, more: bytes) -> bytes:
+        """Return the content of a record.
 
-    def waiting(self) -> int:
-        """Return how many alerts have no outcome yet."""
-        return sum([len(lane[2]) for lane in self._lanes]) + len(self._queued)
-
-    def is_idle(self) -> bool:
-        """Has each alert its outcome, and is that written down?"""
-        return not self.waiting() and not self._over
-
-    def has_all(self, alerts: object) -> bool:
-        """Is all that was raised on flash, what is under way included?"""
-        return not self._queued and not [alert for alert in alerts if type(alert) is not Stored]
-
-    # To the network
+        fields: Call-ID, target, key, body, text of a fallback. more: 9 octets of mote.lanes.
+        """
+        clock = self.mote.agent.uac.clock
+        unix = None if clock is None else clock.unix(now())
+        numbers = _NEVER if expires is None else expires, unix or 0, self.mote.uptime()
+        octets = [bytes((priority, 0 if clock is None else clock.quality))] + [
+            number.to_bytes(4, "big") for number in numbers
+        ]
+        sizes = [len(field).to_bytes(2, "big") for field in fields]
+        return b"".join(octets + [self.start, more] + sizes + list(fields))
 
     def open(self) -> None:
         """There are sockets: what waits may leave."""
-        self._is_open = True
-        self._flag.set()
+        self.flag = asyncio.ThreadSafeFlag()
+        self.flag.set()
+        asyncio.create_task(self._main())
+        if self.over:
+            asyncio.create_task(self.settle())  # an earlier run's has ended with its loop
 
-    async def _work(self) -> None:
+    async def _main(self) -> None:
         while True:
             try:
-                await self._flag.wait()
+                await self.flag.wait()
                 self._is_busy = True
-                self._take_queued()
-                self._feed()
+                if self.queues:
+                    self.need_lanes()
+                if self.lanes is not None:
+                    self.lanes.go_on()
+                elif self.call_id is not None:
+                    self._send()
                 self._is_busy = False
-                if self._over and not self._is_settling:
-                    self._is_settling = True
-                    asyncio.create_task(self._settle())
             except Exception as error:
                 self._is_busy = False
-                self._flag.set()
-                await self._mote.shell.failed(error)
+                self.flag.set()
+                await self.mote.shell.failed(error)
 
-    def _take_queued(self) -> None:
-        while self._queued:
-            alert, *more = self._queued[0]
-            try:
-                self._accept(alert, *more)
-            except MemoryError:
-                raise  # it is tried again
-            except Exception as error:
-                alert.end("failed")
-                self._mote.log(ERROR, "alert_failed", error=repr(error))
-            self._queued.pop(0)
+    def _send(self) -> None:
+        if self.pending.expires is not None:
+            from mote.dating import date
 
-    def _feed(self) -> None:
-        """Begin with the first of each lane whose recipient has none under way, once there are sockets."""
-        if not self._is_open:
-            return
-        taken = [lane[1] for lane in self._lanes if lane[3] is not None]
-        for lane in self._lanes:
-            if lane[2] and lane[1] not in taken:
-                taken.append(lane[1])
-                self._send(lane)
-
-    def _send(self, lane: list) -> None:
-        content = self._journal.load(lane[2][0])
-        if content is None:  # the flash has lost it
-            self._mote.log(ERROR, "outbox_failed", error="an alert can't be read any more")
-            self._tell(lane[2].pop(0), "failed")
-            self._flag.set()
-            return
-        call_id, alert = self._read(lane, content)
-        lane[3] = alert
-        if alert.expires is not None and alert.expires <= 0:
-            alert.end("expired")
-            return
+            date(self.mote, self.pending)
         try:
-            self._mote.submit(alert, call_id)
+            self.mote.submit(self.pending, self.call_id)
+            self.call_id = None
         except MemoryError:
-            lane[3] = None
             raise
-        except Exception as error:
-            alert.end("failed")
-            self._mote.log(ERROR, "alert_failed", error=repr(error))
+        except Exception:
+            self.need_lanes().go_on()  # it tries once more, and tells
 
-    def _read(self, lane: list, content: bytes) -> tuple:
-        """Return (Call-ID, alert) of a record, as it is to be sent now."""
-        flags, _, expires, unix, start, uptime, *sizes = unpack(_FRONT, content[:_FRONT_SIZE])
-        at = _FRONT_SIZE + sizes[0] + sizes[1]
-        end = len(content) - sizes[2]
-        alert = Stored(self, lane, len(content), lane[1], content[at:end])
-        options = alert.options = {"compact": True} if flags & _COMPACT else {}
-        self._date(alert, None if expires == _NEVER else expires, unix, start, uptime)
-        if sizes[2]:
-            from agent.cpim.imdn import CPIM
+    def ended(self, alert: object, outcome: str) -> None:
+        """An alert that was under way has its outcome. After a MemoryError it has not."""
+        self.forget(alert.at)
+        self.pending = None
+        if self.lanes is not None:
+            self.lanes.ended(alert, outcome)
+        self.flag.set()
 
-            options["content_type"] = CPIM
-            options["fallback"] = (b"text/plain", content[end:])
-        return content[_FRONT_SIZE : _FRONT_SIZE + sizes[0]], alert
+    def forget(self, at: int) -> None:
+        """Nobody needs the alert there any more; a restart before that is written down sends it again."""
+        if not self.over:
+            asyncio.create_task(self.settle())
+        self.over += record(_END, pack(">I", at))
 
-    def _date(self, alert: Stored, expires: int | None, unix: int, start: int, uptime: int) -> None:
-        """Say of an alert when it was raised, as far as anybody knows, and how long it is valid still.
-
-        Its validity is counted from that time (RFC 3428 section 7); where that isn't known, from when it is sent.
-        """
-        mote = self._mote
-        clock = mote.agent.uac.clock
-        today = None if clock is None else clock.unix(now())
-        if start == self._start:
-            passed = mote.uptime() - uptime
-            if not unix and today:
-                unix = today - passed
-        else:
-            passed = max(today - unix, 0) if unix and today else 0
-        if expires is not None:
-            alert.expires = expires - passed
-            alert.born_s = mote.uptime()
-            if unix:
-                alert.options["expires"] = expires
-        if expires is not None or passed > _LATE_S:
-            alert.options["date"] = unix  # 0: none
-
-    # What became of it
-
-    def ended(self, alert: Stored, outcome: str) -> None:
-        """The alert of a lane has its outcome. After a MemoryError it has not."""
-        lane = alert.lane
-        offset = lane[2][0]
-        self._over += _end(offset, alert.size)
-        lane[2].pop(0)
-        lane[3] = None
-        self._octets -= alert.size
-        self._tell(offset, outcome)
-        self._flag.set()
-
-    def _tell(self, offset: int, outcome: str) -> None:
-        for key in self._keys:
-            if self._keys[key] == offset:  # another alert may begin there once the journal is cleared
-                del self._keys[key]
-                break
-        alert = self._handles.pop(offset, None)
-        if alert is not None:
-            alert.end(outcome)
-
-    async def _settle(self) -> None:
-        """Write down what has ended, a second's worth together; until then a restart sends it again."""
-        try:
-            await asyncio.sleep_ms(_SOON_MS)
-            self._is_busy = True
-            if not [lane for lane in self._lanes if lane[2]]:
-                self._octets = 0
-                self._journal.clear()  # littlefs writes 256 octets for an alert in a small file, 4 KB in a large one
-            elif self._journal.size > _ROOM + 2 * self._octets:
-                self._rewrite()
-            elif self._over:
-                self._journal.append(self._over)
-            self._over = b""
-        except Exception as error:
-            if type(error) is OSError:
-                self._mote.log(ERROR, "outbox_failed", error=repr(error))
-            else:
-                await self._mote.shell.failed(error)
-        finally:
-            self._is_busy = self._is_settling = False
-
-    def _rewrite(self) -> None:
-        """Keep what waits alone."""
-        old = []
-        for lane in self._lanes:
-            old += lane[2]
-        new = self._journal.rewrite(old)
-        for key in self._keys:
-            self._keys[key] = new[old.index(self._keys[key])]
-        handles = self._handles
-        self._handles = {}
-        for offset in handles:
-            self._handles[new[old.index(offset)]] = handles[offset]
-        at = 0
-        for lane in self._lanes:
-            lane[2][:] = new[at : at + len(lane[2])]
-            at += len(lane[2])
-
-
-def _end(offset: int, size: int) -> bytes:
-    return record(END, pack(">IH", offset, size))
-
-
-def _target(content: bytes) -> bytes:
-    call_id, size = content[16:18]
-    return content[_FRONT_SIZE + call_id : _FRONT_SIZE + call_id + size]
+    async def settle(self) -> None:
+        """Write down what has ended, a second's worth together."""
+        while self.over:
+            try:
+                await asyncio.sleep_ms(_SOON_MS)
+                self._is_busy = True
+                if self.lanes is not None:
+                    self.lanes.settle()
+                elif self.pending is None:
+                    self.journal.clear()  # littlefs writes 256 octets for an alert in a small file, 4 KB in a large one
+                else:
+                    self.journal.append(self.over)
+                self.over = b""
+                self._is_busy = False
+            except Exception as error:
+                self._is_busy = False
+                if type(error) is OSError:
+                    self.over = b""  # it would grow for ever
+                    self.mote.log(ERROR, "outbox_failed", error=repr(error))
+                else:
+                    await self.mote.shell.failed(error)

@@ -36,10 +36,15 @@ def has_slept() -> bool:
 
 
 def is_idle(mote: object) -> bool:
-    """Has each alert its outcome?"""
-    return not mote._alerts and (mote.outbox is None or mote.outbox.is_idle())
+    """Has each alert its outcome, and is that written down?"""
+    outbox = mote.outbox
+    if mote._alerts or outbox is None:
+        return not mote._alerts
+    waits = outbox.pending is not None if outbox.lanes is None else outbox.lanes.waiting()
+    return not (waits or outbox.queues or outbox.over)
 
 
 def is_stored(mote: object) -> bool:
     """Is what has no outcome on flash, all of it?"""
-    return mote.outbox is not None and mote.outbox.has_all(mote._alerts.values())
+    outbox = mote.outbox
+    return outbox is not None and not outbox.queues and not [1 for one in mote._alerts.values() if one.outbox is None]

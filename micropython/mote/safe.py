@@ -93,7 +93,8 @@ async def _last() -> None:
 
 async def _tell(mote: object, quick: int, cause: str) -> None:
     mote.log(WARNING, "safe_mode", restarts=quick, cause=cause)
-    mote.alert("safe mode: %d quick restarts, the last by %s; send restart, or deploy" % (quick, cause))
+    text = "safe mode: %d quick restarts, the last by %s; send restart, or deploy" % (quick, cause)
+    mote.alert(text, key="safe mode")  # the last one is enough
 
 
 def _restart(message: object) -> str:

@@ -9,10 +9,10 @@ from time import gmtime
 from agent.user_agent import UserAgent
 from mote.place import sent_by
 
-PATH = "/mote.json"
+_OTHERS = "proxy transport notify password commanders ntp"
 
 
-def load(path: str = PATH) -> dict:
+def load(path: str = "/mote.json") -> dict:
     """Return the settings that the file has. Raises ValueError that says what to do about a file that won't do."""
     try:
         with open(path) as file:
@@ -35,29 +35,13 @@ def user_agent(settings: dict) -> UserAgent:
     """Return the user agent that the settings ask for."""
     given = settings.get
     aor = settings["aor"].encode()
-    more = {"target": settings["to"].encode()}
+    to = settings["to"]
+    more = {"target": (to if type(to) is str else to[0]).encode()}
     user, at, _ = aor[aor.find(b":") + 1 :].partition(b"@")
     if at:
-        if user.find(b"%") >= 0:
-            from agent.escapes import unescape
-
-            user = unescape(user)
         more["users"] = (user.partition(b":")[0],)
-    if given("proxy"):
-        more["proxy"] = given("proxy").encode()
-    if given("transport"):
-        more["transport"] = given("transport").upper().encode()
-    if given("notify"):
-        from mote.notify import ACCEPT, unpacker
+    if [name for name in _OTHERS.split() if given(name)] or user.find(b"%") >= 0 or gmtime()[0] >= 2024:
+        from mote.further import further
 
-        more["accept"] = ACCEPT
-        more["inflate"] = unpacker()
-    if given("password") or given("commanders"):
-        from mote.passwords import secrets
-
-        more.update(secrets(settings, os.urandom))
-    if gmtime()[0] >= 2024 or given("ntp"):  # an earlier year: the board's clock was never set
-        from mote.clock import clock
-
-        more["clock"] = clock()
+        further(settings, more)
     return UserAgent(aor, sent_by(settings), os.urandom, **more)

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from sipmote.virtual.vm import vm_command
 
-_CONTENT = 94  # octets of an alert of 30 octets to a URI of 24
+_CONTENT = 102  # octets of an alert of 30 octets to a URI of 24
 _PROGRAM = """
 import os
 import vfs
-from struct import pack
-from mote.journal import END, PUT, Journal, record
+from mote.outbox import Journal, record
+
+PUT, END = 1, 2
 
 BLOCK = 4096
 
@@ -49,8 +50,8 @@ def at_once():
 
 def behind():
     offset = journal.append(record(PUT, b"x" * %(content)d))
-    journal.append(record(END, pack(">IHB", offset, %(content)d, 0)))
-    if journal.size > 100000:
+    journal.append(record(END, offset.to_bytes(4, "big")))
+    if journal.octets > 100000:
         journal.clear()
 
 

@@ -144,6 +144,7 @@ class Board:
         if not self._place.vm:
             return None
         steps = steps or self._place.steps
+        (self._flash / "outbox").unlink(missing_ok=True)  # of a run that ended before it was cleared
         start = ["steps", steps] if steps else ["start"]
         command = [*(vm or self._place.vm), *options, "-m", *start, *program]
         try:

@@ -51,6 +51,13 @@ class Others:
 
         self._listener = Listener(self.streams(), host, port)
 
+    def bound(self) -> object:
+        """Return a new UDP socket, for one that was closed. Raises OSError."""
+        from mote.net.bind import bind_udp
+
+        host, _, port = self._shell.settings.get("bind", "0.0.0.0:5060").rpartition(":")
+        return bind_udp(host, int(port))
+
     def close(self) -> None:
         """Close all sockets."""
         for part in (self._streams, self._listener):

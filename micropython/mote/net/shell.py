@@ -13,6 +13,7 @@ from mote.net.sockets import address_of, now, readable
 _MAX_DATAGRAM = const(1500)  # octets; a longer one arrives cut short and is answered 400
 _SMALL = const(600)  # what is read after memory ran out: enough for a response
 _T1 = const(500)  # ms, RFC 3261 table 4
+_EBADF = const(9)  # somebody, or a driver, has closed the socket
 _LONG_MS = const(86400000)  # how long the ticker sleeps when nothing is due
 
 
@@ -23,6 +24,7 @@ class Shell:
     _flow = _address = None  # of the last datagram that left, and its socket address
     _others = None
     _wake_at = 0
+    reserve = None  # octets that are let go when memory runs out, so that an answer can be taken
 
     def __init__(self, user_agent: object, on_event: object, settings: dict) -> None:
         self.user_agent = user_agent
@@ -106,6 +108,8 @@ class Shell:
 
         In the latter case nothing is allocated, not even a coroutine.
         """
+        if type(error) is MemoryError:
+            self.reserve = None
         collect()
         core._io_queue.remove(core.cur_task)  # memory may have run out there between its two steps
         try:
@@ -117,9 +121,14 @@ class Shell:
 
     async def _read(self) -> None:
         room = _MAX_DATAGRAM
+        is_closed = False
         while True:
             data = None  # takes no memory while one is awaited
             try:
+                if is_closed:
+                    await asyncio.sleep_ms(_T1)
+                    self._udp = self.others().bound()
+                    is_closed = False
                 await readable(self._udp)
                 data, address = self._udp.recvfrom(room)
                 room = _MAX_DATAGRAM
@@ -130,8 +139,8 @@ class Shell:
                     events = None
                 else:
                     self.others().received(data, address)
-            except OSError:
-                pass  # an ICMP error of an earlier datagram; its request runs into its timer
+            except OSError as error:  # an ICMP error of an earlier datagram; its request runs into its timer
+                is_closed = is_closed or error.errno == _EBADF
             except Exception as error:
                 room = _SMALL  # recvfrom() takes it twice, and may have lost a datagram for that
                 await self.failed(error)  # it will come again: a request by its sender, a response after our next one

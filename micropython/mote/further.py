@@ -1,0 +1,30 @@
+"""What a user agent needs of a board's further settings. Loaded where there are any, and freed as mote.settings is."""
+
+import os
+from time import gmtime
+
+
+def further(settings: dict, more: dict) -> None:
+    """Add to more, what UserAgent is given by name, what these settings ask for."""
+    given = settings.get
+    if "users" in more and more["users"][0].find(b"%") >= 0:
+        from agent.escapes import unescape
+
+        more["users"] = (unescape(more["users"][0]),)
+    if given("proxy"):
+        more["proxy"] = given("proxy").encode()
+    if given("transport"):
+        more["transport"] = given("transport").upper().encode()
+    if given("notify"):
+        from mote.notify import ACCEPT, unpacker
+
+        more["accept"] = ACCEPT
+        more["inflate"] = unpacker()
+    if given("password") or given("commanders"):
+        from mote.passwords import secrets
+
+        more.update(secrets(settings, os.urandom))
+    if gmtime()[0] >= 2024 or given("ntp"):  # an earlier year: the board's clock was never set
+        from mote.clock import clock
+
+        more["clock"] = clock()

@@ -1,0 +1,506 @@
+"""Alerts of the outbox that wait: for one before them, for their time, for sockets. Loaded by the first of them.
+
+In RAM there is where each begins, and of each recipient the one that is under way.
+"""
+
+import asyncio
+import gc
+import os
+from struct import pack, unpack
+
+from agent.compat import const
+from mote.log import ERROR, WARNING
+from mote.net.sockets import now
+from mote.recovery import load, parts_of, read_all, write_anew
+
+_PUT = const(1)  # kinds of records, see mote.outbox
+_END = const(2)
+_MORE = ">BIHH"  # flags, seconds before which it isn't sent, group, how often it was repeated
+_NEVER = const(0xFFFFFFFF)  # expires
+_COMPACT = const(1)  # a flag
+_ROOM = const(4096)  # octets of what has ended that the journal may have, beside twice what waits
+_MAX_HANDLES = const(16)  # programs' alerts that are told their outcome, beside those that are awaited
+_OCTETS = const(262144)  # of alerts that may wait, unless the setting outbox says how many
+_EACH = const(64)  # octets of the heap for each alert that may wait: its place in a list takes four
+_RESERVE = const(2048)  # octets that are free, while alerts wait, for an answer to come in
+_LATE_S = const(30)  # from when on an alert says when it was raised
+_LOST = "an alert can't be read any more"
+_MINUTE_MS = const(60000)
+_RTC = const(2)  # agent.wall_clock.RTC, which boards without a clock don't load
+
+
+class Lanes:
+    """Lanes of alerts, one for each recipient and priority: [priority, target, offsets, under way, is frozen].
+
+    The first of a lane is sent until it has an outcome; of a recipient's lanes the one of the highest priority goes on.
+    Frozen is a first one that an earlier start may have sent; nothing changes it any more.
+    """
+
+    def __init__(self, outbox: object, record: object) -> None:
+        """record: the function of mote.outbox."""
+        self.outbox = outbox
+        self._record = record
+        self.mote = outbox.mote
+        self._lanes = []
+        self._octets = 0  # of what waits
+        self._most = (gc.mem_free() + gc.mem_alloc()) // _EACH
+        self._handles = {}  # by offset, the program's alerts
+        self._keys = {}  # (target, key) -> offset of the newest
+        self.held = None  # mote.held.Held, where something waits for its time
+        self._is_limited = self._is_ticking = False
+        first = outbox.pending
+        if first is None:
+            return
+        lane = self.lane(0, first.target)
+        lane[2].append(first.at)
+        self._octets = first.octets
+        if outbox.call_id is None:
+            lane[3] = first
+        else:  # it isn't begun
+            first.outbox = None
+            self._handles[first.at] = first
+        outbox.pending = outbox.call_id = None
+
+    def lane(self, priority: int, target: bytes) -> list:
+        """Return the lane, made if there is none."""
+        for lane in self._lanes:
+            if lane[0] == priority and lane[1] == target:
+                return lane
+        lane = [priority, target, [], None, False]
+        self._lanes.append(lane)
+        self._lanes.sort(key=lambda lane: -lane[0])
+        return lane
+
+    def need_held(self) -> object:
+        """Return what waits for its time."""
+        if self.held is None:
+            from mote.held import Held
+
+            self.held = Held(self)
+        return self.held
+
+    def rescue(self) -> None:
+        """Read what earlier starts have left. What can't be read at all is put aside."""
+        journal = self.outbox.journal
+        for is_last in (False, True):  # flash may be read the second time
+            try:
+                self._read_all(journal)
+                break
+            except OSError as error:
+                self._lanes.clear()
+                self._keys.clear()
+                self.held = None
+                self._octets = 0
+                if is_last:
+                    self.mote.log(ERROR, "outbox_failed", error="put aside as %s.lost: %r" % (journal.path, error))
+                    try:
+                        os.rename(journal.path, journal.path + ".lost")
+                    except OSError:
+                        pass  # then it can't be written to either, and alerts are sent from memory
+        for lane in self._lanes:
+            lane[4] = True
+        if not self.waiting():
+            self.outbox.lanes = None
+            journal.is_torn = True  # whatever there is goes before the first record
+            journal.octets = 0
+
+    def _read_all(self, journal: object) -> None:
+        for kind, offset, content in read_all(journal.path):
+            if kind == _PUT:
+                front, (_, target, key, _, _) = parts_of(content)
+                born_s = self.read(offset, content)[1].born_s
+                self._keep(born_s, front[0], target, offset, len(content), key, front[7], front[8])
+            elif kind == 0:
+                self.mote.log(ERROR, "outbox_failed", error=_LOST)
+            elif kind is None:
+                journal.octets = offset
+                journal.is_torn = content > offset
+            else:
+                (at,) = unpack(">I", content)
+                self.drop(at, len(load(journal.path, at) or b""))
+
+    def _keep(
+        self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, hold_s: int, group: int
+    ) -> None:
+        self._octets += size
+        if key:
+            self._keys[target, key] = offset
+        if hold_s:
+            self.need_held().add(born_s + hold_s, priority, target, offset, key, group)
+        else:
+            self.lane(priority, target)[2].append(offset)
+
+    def drop(self, offset: int, size: int) -> None:
+        """Nobody needs the alert at offset any more, if it is still there."""
+        for lane in self._lanes:
+            if offset in lane[2]:
+                lane[2].remove(offset)
+                break
+        else:
+            if self.held is None or not self.held.drop(offset):
+                return
+        self._octets -= size
+        for key in self._keys:
+            if self._keys[key] == offset:  # another alert may begin there once the journal is cleared
+                del self._keys[key]
+                break
+
+    def waiting(self) -> int:
+        """Return how many alerts have no outcome yet."""
+        return sum([len(lane[2]) for lane in self._lanes]) + (0 if self.held is None else len(self.held.entries))
+
+    # From the program
+
+    def go_on(self) -> None:
+        """Take what was queued, and begin with what can be sent."""
+        self._take_queued()
+        self._feed()
+
+    def _take_queued(self) -> None:
+        """Accept what other threads and scheduled functions have raised."""
+        outbox = self.outbox
+        while outbox.queues:
+            alert, how = outbox.queues[0]
+            try:
+                if outbox.accept(alert, *how) is not alert:  # it went from RAM, with a handle of its own
+                    alert.end("unknown")
+            except MemoryError:
+                raise  # it is tried again
+            except Exception as error:
+                alert.end("failed")
+                self.mote.log(ERROR, "alert_failed", error=repr(error))
+            outbox.queues.pop(0)
+
+    def failed(self, alert: object, error: OSError) -> object:
+        """The flash doesn't take an alert: it is sent from RAM. Returns what the program gets."""
+        self.mote.log(ERROR, "outbox_failed", error=repr(error))
+        for target in alert.target if type(alert.target) is tuple else (alert.target,):
+            sent = self.mote.in_ram(target, alert.body, False, alert.expires)
+            sent.accepted = False
+        return sent
+
+    def accept(self, alert: object, is_short: bool, priority: int, key: str | None, escalate_s: int) -> object:
+        """See mote.outbox.Outbox.accept()."""
+        name = b"" if key is None else str(key).encode()
+        if type(alert.target) is bytes:
+            goals = ((alert.target, 0, 0),)
+            old, count = self._repeated(alert, priority, name) if is_short else (None, 0)
+        else:
+            from mote.held import goals_of
+
+            goals = goals_of(self, alert.target, name, escalate_s)
+            old, count = None, 0
+        new = []
+        for target, hold_s, group in goals:
+            for content in self._contents(alert, target, is_short, priority, name, (hold_s, group, count)):
+                new.append((target, hold_s, group, content))
+        if self._is_full(new, priority):
+            self.mote.log(WARNING, "outbox_full", octets=self._octets, alerts=self.waiting())
+            alert.end("failed")
+            return alert
+        replaced = [] if old is None else [old]
+        if name:
+            replaced += self._of_key([goal[0] for goal in goals], name)
+        try:
+            self._write(alert, new, priority, name, set(replaced))
+        except OSError as error:
+            return self.failed(alert, error)
+        return alert
+
+    def _is_full(self, new: list, priority: int) -> bool:
+        """Is there no room for these parts? The last eighth is for what has a priority."""
+        most = self.mote.settings.get("outbox")
+        if type(most) is not int:
+            most = _OCTETS
+        number = self._most
+        if not priority:
+            most -= most // 8
+            number -= number // 8
+        octets = self._octets + sum([len(one[3]) for one in new])
+        return octets > most or self.waiting() + len(new) > number
+
+    def _contents(self, alert: object, target: bytes, is_short: bool, priority: int, key: bytes, more: tuple) -> list:
+        """Return the content of each part's record. more: hold_s, group, count."""
+        mote, expires = self.mote, alert.expires
+        if is_short:
+            bodies = ((mote.agent.new_call_id(), alert.body, ()),)
+        else:
+            from mote.alerts import fitted
+
+            bodies = fitted(mote, target, alert.body, expires)
+        contents = []
+        for call_id, body, options in bodies:
+            flags = _COMPACT if "compact" in options else 0
+            text = options["fallback"][1] if "fallback" in options else b""
+            parts = (call_id, target, key, body, text)
+            contents.append(self.outbox.content(parts, expires, priority, pack(_MORE, flags, *more)))
+        return contents
+
+    def _repeated(self, alert: object, priority: int, key: bytes) -> tuple:
+        """Return (offset, count) of what waits and is repeated by an alert, (None, 0) if it says something new."""
+        offsets = self.lane(priority, alert.target)[2]
+        offset = self._keys.get((alert.target, key)) if key else offsets[-1] if offsets else None
+        if offset not in offsets or self.is_fixed(offset):
+            return None, 0
+        content = load(self.outbox.journal.path, offset)
+        if content is None:
+            return None, 0
+        front, parts = parts_of(content)
+        return (offset, front[9] + 1) if parts[2:] == (key, alert.body, b"") else (None, 0)
+
+    def is_fixed(self, offset: int) -> bool:
+        """Was the alert sent before, or may it have been?"""
+        for lane in self._lanes:
+            if lane[2] and lane[2][0] == offset:
+                return lane[3] is not None or lane[4]
+        return False
+
+    def _of_key(self, targets: list, key: bytes) -> list:
+        """Return where what waits for these recipients under a key begins, unless it was sent."""
+        offsets = [self._keys.get((target, key)) for target in targets]
+        return [offset for offset in offsets if offset is not None and not self.is_fixed(offset)]
+
+    def _write(self, alert: object, new: list, priority: int, key: bytes, replaced: set) -> None:
+        """Write parts down in the place of others. new: (target, hold_s, group, content) of each.
+
+        In RAM first, where memory may be missing: what is on flash is kept.
+        """
+        outbox = self.outbox
+        shell = self.mote.shell
+        if shell.reserve is None:  # an answer has needed it
+            shell.reserve = bytearray(_RESERVE)
+        journal = outbox.journal
+        ends = [(offset, len(load(journal.path, offset) or b"")) for offset in replaced]
+        records = [self._record(_PUT, one[3]) for one in new]
+        data = b"".join(records + [self._record(_END, pack(">I", end[0])) for end in ends]) + outbox.over
+        kept = []
+        try:
+            self._keep_all(alert, new, priority, key, [len(one) for one in records], kept)
+            journal.append(data)  # the new ones first: a torn write loses none
+        except Exception:
+            for one in kept:
+                self.drop(*one)
+                self._handles.pop(one[0], None)
+            raise
+        outbox.over = b""
+        alert.accepted = True
+        for end in ends:
+            self.drop(*end)
+            self.tell(end[0], "replaced")
+        if ends:  # a sensor may flap all night
+            self._compact()
+
+    def _keep_all(self, alert: object, new: list, priority: int, key: bytes, sizes: list, kept: list) -> None:
+        """Keep parts where the journal will have them; kept gets (offset, size) of each."""
+        at = self.outbox.journal.octets
+        born_s = self.mote.uptime()
+        for number, (target, hold_s, group, content) in enumerate(new):
+            is_last = number + 1 == len(new) or new[number + 1][0] != target
+            is_only = is_last and (number == 0 or new[number - 1][0] != target)
+            kept.append((at, len(content)))
+            self._keep(born_s, priority, target, at, len(content), key if is_only else b"", hold_s, group)
+            if is_last:  # its outcome is that of the whole
+                self._handle(at, alert)
+            at += sizes[number]
+
+    def _handle(self, offset: int, alert: object) -> None:
+        if len(self._handles) >= _MAX_HANDLES:
+            for other in sorted(self._handles):  # the oldest first
+                if self._handles[other].waiting is None:
+                    self._handles.pop(other).end("unknown")
+                    break
+        self._handles[offset] = alert
+
+    # To the network
+
+    def _feed(self) -> None:
+        """Begin with the first of each lane whose recipient has none under way, once there are sockets."""
+        if self.held is not None:
+            self.held.feed()
+        self._expire()
+        taken = []
+        for lane in self._lanes:
+            if lane[3] is not None and not getattr(lane[3], "is_pausing", False):
+                taken.append(lane[1])
+        for lane in self._lanes:  # the highest first: while one pauses, lower ones wait
+            if lane[2] and lane[1] not in taken and (lane[0] or lane[3] is not None or self._may_send(lane[1])):
+                taken.append(lane[1])
+                if lane[3] is None:
+                    self._send(lane)
+        if not self._is_ticking and (
+            self._is_limited
+            or (self.held is not None and self.held.entries)
+            or [1 for alert in self._handles.values() if alert.expires is not None]
+        ):
+            self._is_ticking = True
+            asyncio.create_task(self._tick())
+
+    def _expire(self) -> None:
+        """End what somebody awaits, and what is valid no longer while another one is tried."""
+        at = self.mote.uptime()
+        under_way = [lane[3].at for lane in self._lanes if lane[3] is not None]
+        for offset in list(self._handles):
+            alert = self._handles[offset]
+            if alert.expires is not None and offset not in under_way and alert.expires <= at - alert.born_s:
+                self.outbox.forget(offset)
+                self.drop(offset, len(load(self.outbox.journal.path, offset) or b""))
+                self.tell(offset, "expired")
+
+    def _may_send(self, target: bytes) -> bool:
+        """Does the setting per_minute leave room for another one to a recipient?"""
+        rate = self.mote.settings.get("per_minute")
+        if not rate:
+            return True
+        from mote.limits import has_credit
+
+        cost_ms = _MINUTE_MS // rate
+        if has_credit(self.mote, b">" + target, cost_ms, _MINUTE_MS - cost_ms):
+            return True
+        self._is_limited = True
+        return False
+
+    async def _tick(self) -> None:
+        await asyncio.sleep(1)
+        self._is_ticking = self._is_limited = False
+        self.outbox.flag.set()
+
+    def _send(self, lane: list) -> None:
+        offset = lane[2][0]
+        try:
+            content = load(self.outbox.journal.path, offset)
+        except OSError:
+            content = None
+        if content is None:  # a restart may find it, if anybody does
+            self.mote.log(ERROR, "outbox_failed", error=_LOST)
+            lane[2].pop(0)
+            self.tell(offset, "failed")
+            self.outbox.flag.set()
+            return
+        call_id, alert = self.read(offset, content)
+        alert.outbox = self.outbox
+        lane[3] = alert
+        try:
+            age_s = self.mote.uptime() - alert.born_s
+            if alert.expires is not None and alert.expires <= age_s:
+                alert.end("expired")
+                return
+            if alert.expires is not None or age_s > _LATE_S:
+                from mote.dating import date
+
+                date(self.mote, alert)
+            self.mote.submit(alert, call_id)
+        except MemoryError:
+            lane[3] = None
+            raise
+        except Exception as error:
+            alert.end("failed")
+            self.mote.log(ERROR, "alert_failed", error=repr(error))
+
+    def read(self, offset: int, content: bytes) -> tuple:
+        """Return (Call-ID, mote.Alert) of a record."""
+        outbox = self.outbox
+        front, (call_id, target, _, body, text) = parts_of(content)
+        _, quality, expires, unix, uptime, start, flags, _, group, count = front
+        if count:
+            body += b" (repeated once)" if count == 1 else b" (repeated %d times)" % count
+        if start != outbox.start:
+            clock = self.mote.agent.uac.clock
+            today = None if clock is None else clock.unix(now())
+            if today and quality == _RTC != clock.quality:  # a better clock has spoken since: that one may have erred
+                unix = 0
+            uptime = self.mote.uptime() - (max(today - unix, 0) if unix and today else 0)
+        alert = self.mote.Alert(target, body, None if expires == _NEVER else expires, self.mote.uptime)
+        alert.at = offset
+        alert.octets = len(content)
+        alert.born_s = uptime
+        alert.group = group
+        if start != outbox.start:
+            alert.unix = unix
+        if flags & _COMPACT:
+            alert.options = {"compact": True}
+        if text:
+            from agent.cpim.imdn import CPIM
+
+            alert.options = dict(alert.options, content_type=CPIM, fallback=(b"text/plain", text))
+        return call_id, alert
+
+    # What became of it
+
+    def ended(self, alert: object, outcome: str) -> None:
+        """See mote.outbox.Outbox.ended()."""
+        for lane in self._lanes:
+            if lane[3] is alert:
+                lane[3] = None
+                lane[4] = False
+        self.drop(alert.at, alert.octets)
+        if getattr(alert, "group", 0) and self.held is not None and outcome not in ("delivered", "accepted"):
+            self.held.hasten(alert.group)
+        self.tell(alert.at, outcome)
+
+    def tell(self, offset: int, outcome: str) -> None:
+        """Tell the program. One to several recipients has the outcome of the first that it reaches, or of the last."""
+        alert = self._handles.pop(offset, None)
+        if alert is None or alert.outcome is not None:
+            return
+        if outcome in ("delivered", "accepted") or alert not in self._handles.values():
+            alert.end(outcome)
+
+    def acknowledge(self, key: str | None) -> list:
+        """Somebody has seen to it: what waits under a key (None: any), or for its time, is not sent. Returns texts."""
+        from mote.held import acknowledge
+
+        return acknowledge(self, self._keys, key)
+
+    def settle(self) -> None:
+        """Write down what has ended. Raises OSError."""
+        outbox = self.outbox
+        if not self.waiting():
+            outbox.lanes = self.mote.shell.reserve = None
+            outbox.journal.clear()
+            return
+        self._compact()
+        if outbox.over:
+            outbox.journal.append(outbox.over)
+            outbox.over = b""
+
+    def _compact(self) -> None:
+        """Rewrite a journal of which little counts, what has ended left out."""
+        if self.outbox.journal.octets > _ROOM + 2 * self._octets:
+            try:
+                self._rewrite()
+                self.outbox.over = b""
+            except (MemoryError, OSError):
+                pass  # it grows until fewer wait, or what is wrong is told with the next record
+
+    def _rewrite(self) -> None:
+        """Keep what waits alone. All that memory may be missing for is done before the new file counts."""
+        old = []
+        for lane in self._lanes:
+            old += lane[2]
+        held = [] if self.held is None else self.held.entries
+        old += [entry[3] for entry in held]
+        journal = self.outbox.journal
+        new = write_anew(journal.path, old)
+        octets = new.pop()
+        lists = []
+        at = 0
+        for lane in self._lanes:
+            lists.append(new[at : at + len(lane[2])])
+            at += len(lane[2])
+        keys, handles = {}, {}
+        for key in self._keys:
+            keys[key] = new[old.index(self._keys[key])]
+        for offset in self._handles:
+            handles[new[old.index(offset)]] = self._handles[offset]
+        os.rename(journal.path + ".new", journal.path)
+        journal.octets = octets
+        journal.is_torn = False
+        self._keys, self._handles = keys, handles
+        for number in range(len(lists)):
+            lane = self._lanes[number]
+            lane[2] = lists[number]
+            if lane[3] is not None:
+                lane[3].at = lane[2][0]
+        for entry in held:
+            entry[3] = new[at]
+            at += 1

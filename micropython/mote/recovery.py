@@ -1,0 +1,112 @@
+"""What a journal needs beyond being written to: it is read, cut, rewritten. Loaded by the first who needs it."""
+
+import os
+from binascii import crc32
+from struct import unpack
+
+from agent.compat import const
+
+_FRONT = ">BBIII2sBIHH5H"  # see parts_of()
+_FRONT_SIZE = const(35)
+_HEAD = const(7)  # octets: kind, size of the content, checksum
+_LONGEST = const(4096)
+_PUT = const(1)  # kinds, see mote.outbox
+_END = const(2)
+
+
+def read_all(path: str) -> object:
+    """Yield (kind, offset, content) of each whole record, and (0, offset, b"") where others are garbled.
+
+    The last is (None, offset where what counts ends, octets of the file). Raises OSError.
+    """
+    try:
+        os.stat(path)
+        _remove(path + ".new")  # of a rewriting that power was cut in
+    except OSError:
+        os.rename(path + ".new", path)  # FAT takes one name away before it gives it to the other
+    at = end = 0
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        while at < size:
+            found = _read(file, at)
+            if found is None:
+                at += 1
+                continue
+            if at > end:
+                yield 0, end, b""
+            yield found[0], at, found[1]
+            at = end = at + _HEAD + len(found[1])
+    yield None, end, size
+
+
+def load(path: str, offset: int) -> bytes | None:
+    """Return the content of the record at offset, None for what can't be read there. Raises OSError."""
+    with open(path, "rb") as file:
+        found = _read(file, offset)
+    return found and found[1]
+
+
+def parts_of(content: bytes) -> tuple:
+    """Return what stands in the record of an alert.
+
+    (priority, quality of the clock, expires, Unix time and uptime when it was raised, start, flags, seconds before
+    which it isn't sent, group, how often it was repeated), (Call-ID, target, key, body, text of a fallback).
+    """
+    front = unpack(_FRONT, content[:_FRONT_SIZE])
+    parts = []
+    at = _FRONT_SIZE
+    for size in front[10:]:
+        parts.append(content[at : at + size])
+        at += size
+    return front[:10], tuple(parts)
+
+
+def write_anew(path: str, offsets: list) -> list:
+    """Write the records at these offsets alone to a new file; returns their offsets there, and the octets of all.
+
+    Raises OSError. What is there counts until os.rename() has put the new one in its place.
+    """
+    places = [0]
+    try:
+        with open(path, "rb") as old, open(path + ".new", "wb") as new:
+            for offset in offsets:
+                content = load(path, offset) or b""
+                old.seek(offset)
+                places.append(places[-1] + new.write(old.read(_HEAD + len(content))))
+    except OSError:
+        _remove(path + ".new")
+        raise
+    return places
+
+
+def cut(path: str, octets: int) -> None:
+    """Cut a file off there. Raises OSError."""
+    if octets == 0:
+        _remove(path)
+        return
+    with open(path, "rb") as old, open(path + ".new", "wb") as new:
+        while octets:
+            octets -= new.write(old.read(min(octets, 512)))
+    os.rename(path + ".new", path)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.remove(path)
+    except OSError:
+        pass  # there is none
+
+
+def _read(file: object, offset: int) -> tuple | None:
+    """Return (kind, content) of the record at an offset of a file, None if there is no whole one."""
+    file.seek(offset)
+    head = file.read(_HEAD)
+    if len(head) < _HEAD:
+        return None
+    kind, size, checksum = unpack(">BHI", head)
+    if not _PUT <= kind <= _END or size > _LONGEST:
+        return None
+    content = file.read(size)
+    if len(content) < size or crc32(content, crc32(head[:3])) != checksum:
+        return None
+    return kind, content
