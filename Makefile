@@ -5,6 +5,8 @@ VENV := .cache/venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 VMS := .cache/vm/ready
+STUBS_VERSION := 1.29.0.post1
+STUBS := .cache/stubs/ready-$(STUBS_VERSION)
 
 # `make` alone is the demo. A comment behind ## is the target's line in `make help`.
 .PHONY: demo help test test-vm lint types check bench mpy hardware fuzz mutants conformance soak clean
@@ -27,10 +29,11 @@ lint: $(READY)  ## ruff: its rules, and the format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-types: $(READY)  ## mypy, strict
+types: $(READY) $(STUBS)  ## mypy, strict; what boards call of their own modules, too
 	@rm -rf .cache/types && mkdir -p .cache/types/sipmote
 	@ln -s $(CURDIR)/host_tools/* $(CURDIR)/agent .cache/types/sipmote
 	$(PY) -m mypy
+	$(PY) -m tests.board_types
 
 bench: $(READY) $(VMS)  ## what things cost, in all or by part: [PART="heap work"]
 	$(PY) -m tests.bench $(PART)
@@ -66,6 +69,13 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@rm -f $(VENV)/ready-*
+	@touch $@
+
+$(STUBS): $(READY)  # where they can't be had, `make types` says so and checks the rest
+	@rm -rf .cache/stubs && mkdir -p .cache/stubs
+	-@for port in esp32 rp2-rpi-pico-w; do \
+		$(PY) -m pip install --quiet --disable-pip-version-check --target .cache/stubs/port-$$port \
+			micropython-$$port-stubs==$(STUBS_VERSION) || exit 1; done
 	@touch $@
 
 $(VMS): $(READY)  # a VM that can't be had is no reason to stop: the tests that need it say so

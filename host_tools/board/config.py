@@ -19,6 +19,7 @@ from sipmote.users import algorithm_of
 
 Config = dict[str, Any]
 _LEAST_OUTBOX = 4096
+_WIRES = ("phy_addr", "mdc", "mdio", "reset", "power", "ref_clk", "spi", "sck", "mosi", "miso", "cs", "int")
 _Check = Callable[[Any], str | None]  # what was expected, None when the value is right
 
 
@@ -88,6 +89,11 @@ def _from_text(key: str, value: str) -> Any:
         return uris[0] if key == "to" and len(uris) == 1 else uris
     if key == "outbox" and value in ("true", "false"):
         return value == "true"
+    if key == "lan":
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
     return int(value) if value.isdigit() and key != "user" else value  # many users have a number for a name
 
 
@@ -129,8 +135,11 @@ def check_required(config: Config) -> None:
 
 
 def encode_config(config: Config) -> bytes:
-    """Return the octets of mote.json, the same for equal configurations."""
-    return json.dumps(config, indent=1, sort_keys=True).encode() + b"\n"
+    """Return the octets of mote.json, the same for equal configurations.
+
+    In UTF-8: MicroPython makes two characters of the escapes that JSON has for one beyond U+FFFF.
+    """
+    return json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def _uri(value: Any) -> str | None:
@@ -186,8 +195,8 @@ def _networks(value: Any) -> str | None:
         isinstance(network, list)
         and (len(network) == 2 or (len(network) == 3 and _is_static(network[2])))
         and all(isinstance(part, str) for part in network[:2])
-        and 1 <= len(network[0].encode()) <= 32
-        and (not network[1] or 8 <= len(network[1].encode()) <= 64)
+        and 1 <= _octets(network[0]) <= 32
+        and (not network[1] or 8 <= _octets(network[1]) <= 64)
         for network in value
     ):
         return None
@@ -195,6 +204,30 @@ def _networks(value: Any) -> str | None:
         'a list of ["ssid", "password"]: 1 to 32 octets, then 8 to 64 or none; '
         'for a fixed address ["ssid", "password", ["192.0.2.7", "255.255.255.0", GATEWAY, DNS SERVER]]'
     )
+
+
+def _cable(value: Any) -> str | None:
+    """Is value what mote.net.lan makes an interface of?"""
+    if isinstance(value, dict) and all(
+        _is_static(part)
+        if name == "address"
+        else isinstance(part, str) and part.isidentifier()
+        if name == "phy_type"
+        else part in ("in", "out")
+        if name == "ref_clk_mode"
+        else name in _WIRES and type(part) is int and 0 <= part < 64
+        for name, part in value.items()
+    ):
+        return None
+    return (
+        '{} where the firmware knows its board, or else its pins, such as {"phy_type": "LAN8720", "phy_addr": 1, '
+        '"mdc": 23, "mdio": 18} or {"spi": 0, "sck": 18, "mosi": 19, "miso": 16, "cs": 17, "reset": 20}, '
+        'and "address" as wifi has it'
+    )
+
+
+def _octets(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _is_static(value: Any) -> bool:
@@ -261,6 +294,7 @@ _CHECKS: dict[str, _Check] = {
     "commanders": _commanders,
     "allow": _uris,
     "wifi": _networks,
+    "lan": _cable,
     "pm": _one_of("none", "performance", "powersave"),
     "register": _seconds,
     "notify": _seconds,

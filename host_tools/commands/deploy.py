@@ -5,6 +5,7 @@ import json
 import time
 from pathlib import Path
 
+from sipmote.board.clock import set_clock
 from sipmote.board.compile import compile_packages
 from sipmote.board.config import (
     Changes,
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="PEM of the CA that vouches for the SIP server")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM of the board's own certificate")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM of its key (default: in the same file)")
+    parser.add_argument(
+        "--no-clock", action="store_true", help="don't set the board's clock to the time of this machine"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be done and do nothing")
     parser.add_argument("--no-start", action="store_true", help="leave the board at its prompt")
 
@@ -90,6 +94,9 @@ def run(args: argparse.Namespace) -> int:
             transfer.show()
         else:
             transfer.carry_out(board, survey)
+            why = None if args.no_clock else set_clock(board)
+            if why:
+                output.warn(f"the board's clock was not set: {why}")
     transfer.end("planned" if args.dry_run else "deployed", time.monotonic() - began)
     if "/mote.json" not in survey.files and "/mote.json" not in wanted:
         output.warn("the board has no mote.json yet: deploy again with --config or --set")

@@ -3,9 +3,10 @@
 A frame is 0x1E, base64 of (CBOR, then its CRC-32 in four octets, big endian), 0x1F, and holds no line end. All else
 is console text. Noise, a board that resets inside a frame and a host that attaches inside one cost that frame alone.
 
-A log record is the CBOR array [2, build, seq, uptime_ms, unix or null, clock quality, level, event, fields]. Kind 1 is
-the same without the build. Fields have texts as names, and values as JSON has them, or octets; integers have 64 bits,
-lists and maps up to four levels (mote.cbor writes as text what is deeper, and cuts what is longer than a frame).
+A log record is the CBOR array [3, build, seq, uptime_ms, unix or null, told or null, clock quality, level, event,
+fields]. Kind 2 is the same without told, and with 3 for the quality ntp; kind 1 is without the build, too. Fields have
+texts as names, and values as JSON has them, or octets; integers have 64 bits, lists and maps up to four levels
+(mote.cbor writes as text what is deeper, and cuts what is longer than a frame).
 """
 
 import base64
@@ -21,7 +22,7 @@ import cbor2
 
 MAX_FRAME = 4096  # octets of base64
 IDLE_S = 0.1  # a line silent for so long is not inside a frame: time to flush()
-QUALITIES = ("none", "learned", "rtc", "ntp")
+QUALITIES = ("none", "learned", "rtc", "host", "ntp")
 LEVELS = ("debug", "info", "warning", "error")
 _MAX_DEPTH = 6  # the record, its fields, and four levels of values in them
 Field = int | float | str | bytes | bool | None | list["Field"] | dict[str, "Field"]
@@ -29,7 +30,8 @@ Field = int | float | str | bytes | bool | None | list["Field"] | dict[str, "Fie
 _START, _END = 0x1E, 0x1F
 _LINE_ENDS = b"\r\n"
 _BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=")
-_LOG_RECORD, _LOG_RECORD_OF_BUILD = 1, 2  # kinds of frames
+_LOG_RECORD = 3  # a kind of frames, which 1 and 2 were before
+_NTP = 4  # a quality, which was 3 in those
 _YEAR_10000 = 253_402_300_800  # unix seconds: no date can be written from here on
 
 
@@ -44,6 +46,7 @@ class Console:
 class Record:
     """One log record. unix: seconds, None when the board knows no date; quality, level: indexes of the names above.
 
+    told: when the clock's source has told the time, in Unix seconds; None when nobody knows.
     build: what `sipmote deploy` made of all that it put there, 1..0xFFFF; 0 when something else put it there. None in a
     record of kind 1, which does not say.
     """
@@ -56,6 +59,12 @@ class Record:
     event: str
     fields: dict[str, Field]
     build: int | None = None
+    told: int | None = None
+
+    @property
+    def age_s(self) -> int | None:
+        """How long ago the clock was told the time; None when nobody knows."""
+        return None if self.unix is None or self.told is None else max(self.unix - self.told, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +196,13 @@ def decode_frame(frame: bytes) -> Record | None:
 
 
 def encode_record(record: Record) -> bytes:
-    """Return the frame a board writes for a record."""
+    """Return the frame a board writes for a record; one of kind 1 where build is None."""
     r = record
-    kind = [_LOG_RECORD] if r.build is None else [_LOG_RECORD_OF_BUILD, r.build]
-    return encode_frame([*kind, r.seq, r.uptime_ms, r.unix, r.quality, r.level, r.event, r.fields])
+    if r.build is None:
+        return encode_frame([1, r.seq, r.uptime_ms, r.unix, min(r.quality, _NTP - 1), r.level, r.event, r.fields])
+    told = None if r.unix is None else r.told or 0
+    head = [_LOG_RECORD, r.build, r.seq, r.uptime_ms, r.unix, told]
+    return encode_frame([*head, r.quality, r.level, r.event, r.fields])
 
 
 def encode_frame(value: object) -> bytes:
@@ -201,27 +213,29 @@ def encode_frame(value: object) -> bytes:
 
 def _record(value: Any) -> Record | None:
     """Return the record that a decoded payload is, or None."""
-    build = None
-    if type(value) is list and len(value) == 9 and value[0] == _LOG_RECORD_OF_BUILD:
-        build = value.pop(1)
-        if not _below(build, 0x10000):
-            return None
-    if type(value) is not list or len(value) != 8:
+    if type(value) is not list or len(value) not in (8, 9, 10) or type(value[0]) is not int:
         return None
-    kind, seq, uptime_ms, unix, quality, level, event, fields = value
+    kind = value[0]
+    if kind != len(value) - 7:
+        return None
+    build = value.pop(1) if kind > 1 else 0
+    told = value.pop(4) if kind == _LOG_RECORD else None
+    _, seq, uptime_ms, unix, quality, level, event, fields = value
+    is_old = kind < _LOG_RECORD  # without the quality host, which is before ntp
     if (
-        type(kind) is int
-        and kind == (_LOG_RECORD if build is None else _LOG_RECORD_OF_BUILD)
+        _below(build, 0x10000)
+        and (told is None or _below(told, _YEAR_10000))
         and _below(seq, 0x10000)
         and _below(uptime_ms, 1 << 63)
         and (unix is None or _below(unix, _YEAR_10000))
-        and _below(quality, len(QUALITIES))
+        and _below(quality, len(QUALITIES) - is_old)
         and _below(level, len(LEVELS))
         and type(event) is str
         and type(fields) is dict
         and _is_field(fields)
     ):
-        return Record(seq, uptime_ms, unix, quality, level, event, fields, build)
+        quality += is_old and quality == _NTP - 1
+        return Record(seq, uptime_ms, unix, quality, level, event, fields, build if kind > 1 else None, told or None)
     return None
 
 

@@ -98,6 +98,7 @@ def _event(record: Record) -> dict[str, Any]:
         "uptime_ms": record.uptime_ms,
         "date": stamp(record),
         "clock": QUALITIES[record.quality],
+        "clock_age_s": record.age_s,
         "level": LEVELS[record.level],
         "name": record.event,
         "fields": {name: _text(value) for name, value in record.fields.items()},
@@ -109,7 +110,9 @@ def _line(record: Record) -> str:
     """Return a record as one line: its date and how sure it is, or how long the board has been up."""
     date = stamp(record)
     seconds, ms = divmod(record.uptime_ms, 1000)
-    when = f"{date} ({QUALITIES[record.quality]})" if date else f"up {seconds}.{ms:03} s"
+    hours = (record.age_s or 0) // 3600
+    quality = QUALITIES[record.quality] + (f" of {hours} h ago" if hours else "")
+    when = f"{date} ({quality})" if date else f"up {seconds}.{ms:03} s"
     fields = {name: _text(value) for name, value in record.fields.items()}
     if record.build and record.event == "boot":  # once is enough for people
         fields["build"] = f"{record.build:04x}"

@@ -5,7 +5,7 @@ import gc
 from agent.compat import const
 from mote.limits import has_credit
 
-_QUALITIES = ("none", "learned", "rtc", "ntp")
+_QUALITIES = ("none", "learned", "rtc", "host", "ntp")
 _COST_MS = const(60000)  # a list a minute for each sender
 _CREDIT_MS = const(120000)  # and three at once
 

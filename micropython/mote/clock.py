@@ -3,12 +3,13 @@
 import time
 
 from agent.compat import const
-from agent.wall_clock import NTP, RTC, WallClock
+from agent.wall_clock import HOST, NTP, RTC, WallClock
 from mote.net.sockets import now
 
-_OLDEST = const(1704067200)  # 2024-01-01: no earlier date is today's; deploy may put in the day of the build
+_OLDEST = const(1704067200)  # 2024-01-01: no earlier date is today's; deploy puts the day of its sources here
 _SPAN_S = const(630720000)  # 20 years: nor is a later one
 _EPOCH_2000 = const(946684800)
+_SET = "/clock"  # when a host has set the board's clock, in Unix seconds; deploy writes it
 
 
 def clock() -> WallClock:
@@ -16,8 +17,19 @@ def clock() -> WallClock:
     wall = WallClock()
     unix = int(time.time()) + _epoch()
     if can_be(unix):
-        wall.set(unix, RTC, now())
+        told = _told(unix)
+        wall.set(unix, HOST if told else RTC, now(), told)
     return wall
+
+
+def _told(unix: int) -> int:
+    """Return when a host has set the board's clock, which shows unix; 0 where none has, or somebody has put it back."""
+    try:
+        with open(_SET) as file:
+            told = int(file.read(12))
+    except (OSError, ValueError):
+        return 0
+    return told if _OLDEST <= told <= unix else 0
 
 
 def can_be(unix: int) -> bool:

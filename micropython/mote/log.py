@@ -1,8 +1,9 @@
 """Log records as CBOR in frames on the console line: 0x1E, base64 of (CBOR, CRC-32), 0x1F.
 
 Base64 keeps control characters and line ends out of a frame and costs the board one call in C. A record is
-[2, build, seq, uptime_ms, unix or null, clock quality, level, event, fields]. build: the 16-bit number that deploy
-gives to what it compiles, 0 for sources. Records of the kind 1 were the same without build.
+[3, build, seq, uptime_ms, unix or null, told or null, clock quality, level, event, fields]. build: the 16-bit number
+that deploy gives to what it compiles, 0 for sources. told: when the clock's source has told the time, in Unix seconds,
+0 where nobody knows. Records of the kind 2 were the same without told and the quality host, kind 1 without build, too.
 """
 
 import sys
@@ -16,7 +17,7 @@ DEBUG = 0
 INFO = 1
 WARNING = 2
 ERROR = 3
-_KIND = const(2)
+_KIND = const(3)
 _BUILD = const(0)  # deploy puts another number here
 
 
@@ -36,13 +37,16 @@ def put(level: int, uptime_ms: int, clock: object | None, content: bytes) -> Non
     """Write a record. clock: agent.wall_clock.WallClock or None. content: its event and its fields in CBOR."""
     global _seq
     unix = None if clock is None else clock.unix(now())
-    # One call in C for what is always there, in fixed widths: an array of 9, the kind, build, seq and the uptime.
+    # One call in C for what is always there, in fixed widths: an array of 10, the kind, build, seq and the uptime.
     up = uptime_ms & 0xFFFFFFFF
     if unix is None:
-        head = pack(">BBBHBHBIBBB", 0x89, _KIND, 0x19, _BUILD, 0x19, _seq, 0x1A, up, 0xF6, 0, level)
+        head = pack(">BBBHBHBIHBB", 0x8A, _KIND, 0x19, _BUILD, 0x19, _seq, 0x1A, up, 0xF6F6, 0, level)
     else:
+        told = clock.told
         quality = clock.quality
-        head = pack(">BBBHBHBIBIBB", 0x89, _KIND, 0x19, _BUILD, 0x19, _seq, 0x1A, up, 0x1A, unix, quality, level)
+        head = pack(
+            ">BBBHBHBIBIBIBB", 0x8A, _KIND, 0x19, _BUILD, 0x19, _seq, 0x1A, up, 0x1A, unix, 0x1A, told, quality, level
+        )
     _seq = (_seq + 1) & 0xFFFF
     checksum = pack(">I", crc32(content, crc32(head)))
     frame = b2a_base64(b"".join((head, content, checksum)), newline=False)

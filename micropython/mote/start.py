@@ -21,8 +21,8 @@ def begin(mote: object) -> None:
         mote.outbox.open()
     if given("transport", "udp") != "udp":
         mote.shell.others().listen(host, int(port))
-    if given("wifi"):
-        from mote.net.wifi import keep_up
+    if given("wifi") or given("lan") is not None:
+        from mote.net.link import keep_up
 
         asyncio.create_task(keep_up(mote))
     elif given("register") or given("ntp"):

@@ -1,5 +1,5 @@
 from agent.clock import later, until
-from agent.wall_clock import LEARNED, NONE, NTP, RTC, WallClock
+from agent.wall_clock import HOST, LEARNED, NONE, NTP, RTC, WallClock
 from tests.helpers import NOW
 
 
@@ -56,3 +56,19 @@ def test_a_worse_source_does_not_set_a_wall_clock_again():
         assert clock.set(unix, quality, NOW) == taken
     assert clock.unix(NOW) == 5
     assert clock.quality == NTP
+
+
+def test_a_wall_clock_knows_when_it_was_told_for_as_long_as_it_counts():
+    """R0-P20: its age; 0 where nobody knows"""
+    clock = WallClock()
+    assert clock.told == 0
+    for quality, given, told in (
+        (LEARNED, None, 1000),
+        (RTC, 0, 0),
+        (HOST, 400, 400),
+        (LEARNED, None, 400),
+        (NTP, None, 1000),
+    ):
+        clock.set(1000, quality, NOW, given)
+        assert clock.told == told
+    assert clock.unix(later(NOW, 5 * 86400000)) - clock.told == 5 * 86400

@@ -60,7 +60,7 @@ def running(folder: Path, program: Path, *arguments: str, **settings: Any) -> It
     configuration = folder / "mote.json"
     configuration.write_text(json.dumps({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}))
     deploy = ["deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start", *arguments]
-    with Tool(*deploy) as tool:
+    with Tool(*deploy, "--no-clock") as tool:
         assert tool.wait(SLOW_S) == 0, tool.transcript()
     with Tool("monitor", "--port", PORT, "--reset") as monitor:
         monitor.wait_for(SLOW_S, event="log", name="boot")

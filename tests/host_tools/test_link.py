@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sipmote.link.frames import MAX_FRAME, Console, Damaged, Decoder, Item, Lost, Record, encode_frame, encode_record
 
 BOOT = Record(0, 812, None, 0, 1, "boot", {})
-ALERT = Record(1, 1900, 1767225600, 3, 1, "alert_sent", {"call_id": "a@b", "octets": 412, "again": False, "tag": b"\0"})
+ALERT = Record(1, 1900, 1767225600, 4, 1, "alert_sent", {"call_id": "a@b", "octets": 412, "again": False, "tag": b"\0"})
 
 fields = st.dictionaries(
     st.text(max_size=9),
@@ -22,10 +22,11 @@ records = st.builds(
     st.integers(0, 0xFFFF),
     st.integers(0, 1 << 40),
     st.none() | st.integers(0, 1 << 33),
-    st.integers(0, 3),
+    st.integers(0, 4),
     st.integers(0, 3),
     st.text(max_size=30),
     fields,
+    st.integers(0, 0xFFFF),
 )
 printed = st.text(st.characters(codec="utf-8", exclude_characters="\x1e\x1f"), max_size=60)
 
@@ -200,7 +201,17 @@ def test_gaps_in_the_sequence_are_reported_and_a_restart_is_none(
 def test_records_say_what_they_were_written_by_and_those_of_older_boards_do_not() -> None:
     new = Record(0, 812, None, 0, 1, "boot", {}, 0xBEEF)
     assert Decoder().feed(encode_record(new) + encode_record(BOOT)) == [new, Record(0, 812, None, 0, 1, "boot", {})]
+    assert decode(encode_frame([2, 0, 0, 1, 1767225600, 3, 1, "x", {}])) == [  # its 3 was ntp
+        Record(0, 1, 1767225600, 4, 1, "x", {}, 0)
+    ]
+    for told, age_s in ((1767225000, 600), (0, None), (1767225601, 0), (None, None)):
+        (record,) = decode(encode_frame([3, 0, 0, 1, 1767225600, told, 3, 1, "x", {}]))
+        assert (record.quality, record.age_s) == (3, age_s)
     for bad in (
+        [3, 0, 0, 1, 1767225600, "1", 4, 1, "x", {}],
+        [3, 0, 0, 1, 1767225600, 1, 5, 1, "x", {}],
+        [3, 0, 0, 1, 1767225600, 4, 1, "x", {}],
+        [2, 0, 0, 1, 1767225600, 4, 1, "x", {}],
         [2, 0x10000, 0, 1, None, 0, 1, "x", {}],
         [2, True, 0, 1, None, 0, 1, "x", {}],
         [2, 0, 1, None, 0, 1, "x", {}],

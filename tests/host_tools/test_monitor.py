@@ -13,7 +13,7 @@ from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
 
-ALERT = Record(3, 61_250, 1767225600, 3, 1, "alert_sent", {"call_id": b"a@b", "octets": 412})
+ALERT = Record(3, 61_250, 1767225600, 4, 1, "alert_sent", {"call_id": b"a@b", "octets": 412})
 
 
 def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) -> None:
@@ -29,6 +29,7 @@ def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) 
             "uptime_ms": 61_250,
             "date": "2026-01-01T00:00:00Z",
             "clock": "ntp",
+            "clock_age_s": None,
             "level": "info",
             "name": "alert_sent",
             "fields": {"call_id": "a@b", "octets": 412},
@@ -42,7 +43,7 @@ def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) 
 
 
 def test_a_record_says_to_programs_which_build_it_is_of(tmp_path: Path) -> None:
-    """Kind 2 of the log's frames; kind 1, of boards with older files, has none."""
+    """Since kind 2 of the log's frames; kind 1, of boards with older files, has none."""
     frames = [encode_record(Record(0, 1, None, 0, 1, "boot", {}, build)) for build in (None, 0, 0xABC)]
     (tmp_path / "main.py").write_text(f"for f in {frames!r}:\n print(f.decode())\n")
     with virtual_board(tmp_path) as port, Tool("monitor", "--port", port, "--reset") as monitor:
@@ -121,6 +122,8 @@ def test_a_record_has_a_line_of_its_own_with_its_date_and_how_sure_that_is(shown
 
 def test_a_board_without_a_clock_is_given_no_date(shown: Shown) -> None:
     assert stamp(Record(0, 1, 946684800, 0, 1, "boot", {})) is None
+    old = Record(0, 1, 1767225600, 3, 1, "boot", {}, 0, told=1767225600 - 7300)
+    assert shown(old).startswith("2026-01-01T00:00:00Z (host of 2 h ago) info boot")
     assert shown(Record(0, 61_005, 946684800, 0, 3, "boot", {})) == "up 61.005 s error boot\n"
 
 

@@ -173,7 +173,7 @@ def test_a_board_says_why_it_trusts_no_server_and_alerts_the_one_it_does(
         alerts = tmp_path / "alerts.py"
         peers = (good, bad["expired"], good, *bad.values())
         alerts.write_text(_ALERTS.replace("TARGETS", repr([f"sips:desk@127.0.0.1:{peer.port}" for peer in peers])))
-        files = ["--tls-ca", certificates.ca, "--tls-cert", certificates.client]
+        files = ["--tls-ca", certificates.ca, "--tls-cert", certificates.client, "--no-clock"]
         how = {"aor": "sip:pump@127.0.0.1", "transport": "tls"}
         monitor = stack.enter_context(board(tmp_path, alerts, *files, start=["--no-clock"], **how))
         monitor.wait_for(event="ready")  # what the board logged before is gone

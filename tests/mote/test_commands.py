@@ -139,7 +139,7 @@ def test_words_of_its_own_and_words_that_nobody_has_defined(tmp_path: Path) -> N
     with bench(tmp_path) as board:
         assert board.ask("help") == words
         up, clock, free, waiting = board.ask("Status now").split(", ")
-        assert up[:3] == "up " and clock == "clock: rtc" and free.endswith(" octets free")
+        assert up[:3] == "up " and clock == "clock: host" and free.endswith(" octets free")
         assert waiting == "0 alerts waiting"
         assert [board.ask(word) for word in ("hlep", "two words", "")] == [words] * 3
         board.monitor.wait_for(name="command", fields=lambda fields: fields["word"] == "")

@@ -129,7 +129,7 @@ def measure():
     mote.alert("undated", expires=600)
 """
     port = closed_port()
-    with desk_at(port) as desk, running(tmp_path, program, port, options=("--no-clock",)):
+    with desk_at(port) as desk, running(tmp_path, program, port, "--no-clock", options=("--no-clock",)):
         until(lambda: "undated" in desk.got)
     assert b"\r\nDate:" not in desk.last and 590 < int(header(desk.last, "Expires")) <= 600
 

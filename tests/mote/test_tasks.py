@@ -277,7 +277,7 @@ class mote:
 mote.shell = shell
 mote.agent = ua
 sys.modules["network"] = network
-from mote.net.wifi import keep_up
+from mote.net.link import keep_up
 from mote.online import keep_house
 sleep_ms = asyncio.sleep_ms
 asyncio.sleep_ms = lambda ms: sleep_ms(min(ms, 10))

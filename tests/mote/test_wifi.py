@@ -5,121 +5,22 @@ A driver that each test writes stands in for the port's; pauses are written down
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from sipmote.board.config import add_wifi, encode_config
 from tests.host_tools.virtual import virtual_board
+from tests.mote.drivers import run_link
 from tests.sip_peer import Peer
 from tests.tools import Tool
 from tests.vm import run_program
-
-_BEGIN = """
-import asyncio, json, sys
-
-script = json.loads(sys.argv[1])
-calls = []  # of the driver
-records = []
-pauses = []  # ms
-went = []  # what was done to be online
-class Enough(BaseException):
-    pass
-
-class network:
-    STA_IF = 0
-    class WLAN:
-        PM_POWERSAVE = 7
-        address = "192.0.2.7"
-        fails = []  # (method, error) that are still to come
-        statuses = [1001]
-        rssi = None
-        seconds = 2  # of Wi-Fi, once joined
-        def __init__(self, kind):
-            self.met("WLAN", kind)
-        def met(self, name, *arguments):
-            if name not in ("isconnected", "status", "ifconfig") or arguments:
-                calls.append([name] + [each if type(each) is str else repr(each) for each in arguments])
-            for fault in self.fails:
-                if fault[0] == name:
-                    self.fails.remove(fault)
-                    raise fault[1]
-        def active(self, on):
-            self.met("active", on)
-        def config(self, **options):
-            self.met("config", *sorted(options.items()))
-        def connect(self, ssid, key):
-            self.met("connect", ssid, key)
-            self.left = self.joins(ssid)
-        def joins(self, ssid):
-            return self.seconds
-        def status(self, what=None):
-            self.met("status")
-            if what == "rssi":
-                if self.rssi is None:
-                    raise OSError("not joined")
-                return self.rssi
-            return self.statuses.pop() if len(self.statuses) > 1 else self.statuses[0]
-        def isconnected(self):
-            self.met("isconnected")
-            self.left -= 1
-            return self.left >= 0
-        def ifconfig(self, *given):
-            self.met("ifconfig", *given)
-            return (self.address, "255.255.255.0", "192.0.2.1", "192.0.2.1")
-
-WLAN = network.WLAN
-sys.modules["network"] = network
-
-class mote:
-    settings = {"wifi": [["home", "open sesame"]], "register": 600}
-    most = 1  # records, then it is enough
-    class shell:
-        def failed(error):
-            went.append(repr(error))
-            return asyncio.sleep_ms(0)
-        def carry_out(events):
-            went.append(events)
-        def others():
-            return mote.shell
-        def moved():
-            went.append("moved")
-    class agent:
-        clock = None
-        def move_to(sent_by):
-            went.append(sent_by.decode())
-        def register(*arguments, **options):
-            return "register"
-    def log(level, event, **fields):
-        records.append([event, fields])
-        if len(records) == mote.most:
-            raise Enough
-
-async def pause(ms):
-    pauses.append(ms)
-
-asyncio.sleep_ms = pause
-from mote.net import wifi
-"""
-_END = """
-try:
-    asyncio.run(wifi.keep_up(mote))
-except Enough:
-    pass
-print(json.dumps({"calls": calls, "records": records, "pauses": pauses, "went": went}))
-"""
-
-
-def _run(scenario: str, argument: Any = None, bits: int = 32) -> dict[str, Any]:
-    """Run the task with a driver that scenario has changed, until there are mote.most records."""
-    found: dict[str, Any] = json.loads(run_program(_BEGIN + scenario + _END, json.dumps(argument), "256k", bits).stdout)
-    return found
 
 
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("error", ["OSError('Wifi Internal Error')", "RuntimeError('Wifi Unknown Error 0x0101')"])
 @pytest.mark.parametrize("method", ["WLAN", "active", "ifconfig", "connect", "isconnected"])
 def test_whatever_a_driver_raises_is_told_and_tried_again_from_off(method: str, error: str, bits: int) -> None:
-    seen = _run(f"WLAN.fails.append(({method!r}, {error}))\nmote.most = 3\n", bits=bits)
+    seen = run_link(f"WLAN.fails.append(({method!r}, {error}))\nmote.most = 3\n", bits=bits)
     failed, up, down = seen["records"]
     assert (failed[0], up[0], down[0]) == ("wifi_failed", "wifi_up", "wifi_down")
     assert (failed[1]["ssid"], failed[1]["status"]) == ("home", None)
@@ -129,12 +30,12 @@ def test_whatever_a_driver_raises_is_told_and_tried_again_from_off(method: str, 
 
 
 def test_too_little_memory_is_told_like_the_rest() -> None:
-    seen = _run("WLAN.fails += [('active', MemoryError()), ('connect', MemoryError())]\nmote.most = 3\n")
+    seen = run_link("WLAN.fails += [('active', MemoryError()), ('connect', MemoryError())]\nmote.most = 3\n")
     assert [name for name, _ in seen["records"]] == ["wifi_failed", "wifi_failed", "wifi_up"]
 
 
 def test_a_record_that_fails_itself_ends_nothing() -> None:
-    seen = _run("""
+    seen = run_link("""
 log = mote.log
 def once(*arguments, **fields):
     mote.log = log
@@ -147,12 +48,12 @@ WLAN.fails.append(("active", OSError(1)))
 
 
 def test_a_firmware_without_wifi_says_so() -> None:
-    seen = _run("del sys.modules['network']\n")
+    seen = run_link("del sys.modules['network']\n")
     assert "no module named 'network'" in seen["records"][0][1]["reason"]
 
 
 def test_pauses_double_up_to_a_minute_and_begin_anew_after_a_success() -> None:
-    seen = _run("""
+    seen = run_link("""
 WLAN.statuses = [202]
 outcomes = [0] * 7 + [2, 0]
 WLAN.joins = lambda self, ssid: outcomes.pop(0)
@@ -187,7 +88,7 @@ mote.most = 10
 def test_why_a_network_could_not_be_joined_is_told_in_words_on_each_port(
     port: str, constants: tuple[int | None, ...], status: int, words: str
 ) -> None:
-    seen = _run(
+    seen = run_link(
         """
 for name, value in zip(("IDLE", "WRONG_PASSWORD", "NO_AP_FOUND", "CONNECT_FAIL"), script[0]):
     if value is not None:
@@ -204,18 +105,18 @@ WLAN.statuses = [script[1]]
 
 
 def test_esp32_that_has_joined_and_has_no_address_says_so() -> None:
-    seen = _run("WLAN.seconds = 0\nWLAN.rssi = -60\nnetwork.STAT_IDLE = 1000\n")
+    seen = run_link("WLAN.seconds = 0\nWLAN.rssi = -60\nnetwork.STAT_IDLE = 1000\n")
     assert "no DHCP server" in seen["records"][0][1]["reason"]
 
 
 def test_a_port_without_reconnects_and_status_joins_too() -> None:
-    seen = _run("del WLAN.config, WLAN.status\n")
+    seen = run_link("del WLAN.config, WLAN.status\n")
     assert seen["records"] == [["wifi_up", {"ssid": "home", "address": "192.0.2.7", "rssi": None}]]
 
 
 def test_networks_are_tried_in_their_order_with_what_each_needs() -> None:
-    """Open ones, names in UTF-8, a fixed address, DHCP behind it; the driver keeps from trying by itself."""
-    seen = _run("""
+    """Open and hidden ones (nobody scans), names in UTF-8, a fixed address and DHCP behind it; no reconnects."""
+    seen = run_link("""
 WLAN.rssi = -71
 WLAN.statuses = [202]
 WLAN.joins = lambda self, ssid: 2 * (ssid == "Gäste ☕")
@@ -233,18 +134,27 @@ mote.most = 3
     fixed = ["ifconfig", "('192.0.2.9', '255.255.255.0', '192.0.2.1', '192.0.2.1')"]
     assert seen["calls"] == [
         *(*begun, *configured, fixed, ["connect", "fixed", "open sesame"]),
-        *(*begun, *configured, ["ifconfig", "dhcp"], ["connect", "Gäste ☕", "None"]),
+        *(*begun, *configured, ["ipconfig", "('dhcp4', True)"], ["connect", "Gäste ☕", "None"]),
     ]
 
 
+@pytest.mark.parametrize("bits", [32, 64])
+def test_board_reads_names_and_passwords_as_they_were_set(bits: int) -> None:
+    """MicroPython's JSON makes two characters of the two escapes of one beyond U+FFFF."""
+    written = encode_config(add_wifi({}, "Gäste 🙂", "sésame 🔑🔑")).decode()
+    program = "import json, sys\nprint(*[text.encode() for text in json.loads(sys.argv[1])['wifi'][0]])"
+    read = run_program(program, written, "128k", bits).stdout
+    assert read == f"{'Gäste 🙂'.encode()} {'sésame 🔑🔑'.encode()}\n"
+
+
 def test_power_saving_that_a_board_lacks_is_told_and_joined_without() -> None:
-    seen = _run("mote.settings['pm'] = 'performance'\nmote.most = 2\n")
+    seen = run_link("mote.settings['pm'] = 'performance'\nmote.most = 2\n")
     assert [name for name, _ in seen["records"]] == ["wifi_failed", "wifi_up"]
     assert "pm=performance is not for this board" in seen["records"][0][1]["reason"]
 
 
 def test_another_address_is_noticed_within_a_second_and_registered() -> None:
-    seen = _run("""
+    seen = run_link("""
 WLAN.seconds = 6
 addresses = ["0.0.0.0", "192.0.2.7", "192.0.2.7", "0.0.0.0", "192.0.2.8", "192.0.2.8"]
 WLAN.ifconfig = lambda self: (addresses.pop(0) if len(addresses) > 1 else addresses[0],)
@@ -256,7 +166,7 @@ mote.most = 3
 
 
 def test_a_driver_that_says_connected_and_has_no_address_is_told_of() -> None:
-    seen = _run("WLAN.address = '0.0.0.0'\nWLAN.seconds = 100\n")
+    seen = run_link("WLAN.address = '0.0.0.0'\nWLAN.seconds = 100\n")
     assert seen["records"][0][0] == "wifi_failed" and "no DHCP server" in seen["records"][0][1]["reason"]
 
 
@@ -270,7 +180,7 @@ def test_a_driver_that_says_connected_and_has_no_address_is_told_of() -> None:
 )
 def test_board_on_ipv6_goes_online_without_ipv4(bind: str, is_connected: bool, address: str) -> None:
     """Drivers count a board as connected that has an IPv4 address"""
-    seen = _run(
+    seen = run_link(
         """
 mote.settings["bind"], connected = script
 found = [[("FE80::1", 48, 0, 0)]] * 4 + [[("FE80::1", 48, 0, 0), ("2001:DB8::7", 48, 0, 0)]]
@@ -286,7 +196,7 @@ if connected:
 
 
 def test_no_memory_to_go_online_is_tried_again_and_a_bug_does_not_end_the_wifi() -> None:
-    seen = _run("""
+    seen = run_link("""
 WLAN.seconds = 6
 errors = [ValueError("a bug"), MemoryError()]
 def register(*arguments, **options):

@@ -92,9 +92,10 @@ def _server(configured: str | None) -> tuple:
     try:
         import network
 
-        named = network.WLAN(network.STA_IF).ifconfig()[3]
+        if hasattr(network, "WLAN"):
+            named = network.WLAN(network.STA_IF).ifconfig()[3]
         if named == _NO_ADDRESS:
-            named = network.ipconfig("dns")  # of a network with IPv6 alone
+            named = network.ipconfig("dns")  # over a cable, or of a network with IPv6 alone
     except (ImportError, AttributeError, ValueError):  # what a port doesn't have
         pass
     if not named or named == _NO_ADDRESS:
