@@ -79,7 +79,7 @@ def test_a_command_runs_once_over_a_restart_and_who_repeats_one_that_was_interru
 
 def test_memory_that_runs_out_before_the_answer_costs_no_command(tmp_path: Path) -> None:
     program = """
-from mote import commands
+import os
 
 respond = mote.agent.respond
 fails = 3
@@ -87,6 +87,7 @@ fails = 3
 
 def respond_late(*arguments):
     global fails
+    os.stat("/commands")  # before any answer
     fails -= 1
     if fails >= 0:
         raise MemoryError
@@ -95,6 +96,7 @@ def respond_late(*arguments):
 
 mote.agent.respond = respond_late
 """
+    """And its mark is on flash before the answer"""
     with running(tmp_path, _PROGRAM % program, outbox=False) as board:
         assert board.alert() == "begun"
         assert send(board, b"count", 1, b"a") == 200 and board.alert() == "counted"
