@@ -27,7 +27,10 @@ from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
 _WIFI_VARIABLE = "SIPMOTE_WIFI_PASSWORD"
 _COMMANDER_VARIABLE = "SIPMOTE_COMMANDER_PASSWORD"
 _ON_BOARD = "mote.json on the board"
-_FORGERY = "who may command is told by From alone, which anybody can forge; --commander NAME asks for a password"
+_FORGERY = (
+    "who may command (allow, or else to) is told by From alone, which anybody can forge, also to send the board to "
+    "sleep; --commander NAME asks for a password"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             if is_virtual(device):  # it shares our ports, and an inbox may have 5060
                 config.setdefault("bind", "0.0.0.0:0")
             wanted["/mote.json"] = encode_config(config)
-        if main is not None and b".command(" in main and _has_no_commanders(config or read_config(board, survey)):
+        if main is not None and b"mote" in main and _has_no_commanders(config or read_config(board, survey)):
             output.warn(_FORGERY)
         transfer = Transfer(make_plan(wanted, survey), output)
         if args.dry_run:

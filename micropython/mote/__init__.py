@@ -119,7 +119,7 @@ class Mote:
         period_ms = int(float(seconds) * 1000)  # here, where a slip shows in the program's line
 
         def keep(function: object) -> object:
-            self._sensors.append((period_ms, function))
+            self._sensors.append([period_ms, function, None, False])  # its task; does it wait?
             return function
 
         return keep
@@ -228,10 +228,10 @@ class Mote:
             self._alerts.pop(call_id, None)
 
     def sleep(self, seconds: float) -> object:
-        """Sleep deeply once no alert needs the board awake; to be awaited, and it starts the program anew."""
+        """Sleep deeply once no alert needs the board awake; then the program starts anew. It may be awaited."""
         from mote.power import sleep
 
-        return sleep(self, seconds)
+        return asyncio.create_task(sleep(self, seconds))
 
     def run(self) -> None:
         """Run sensors and commands until Ctrl-C."""
@@ -247,7 +247,7 @@ class Mote:
         begin(self)
         begin = None  # type: ignore[assignment]  # with its module
         for sensor in self._sensors:
-            asyncio.create_task(self._repeat(*sensor))
+            sensor[2] = asyncio.create_task(self._repeat(sensor))
         await asyncio.sleep(_STARTED_S)
         _loaded()  # who has sent nothing yet isn't slowed down any longer
         while True:
@@ -258,10 +258,10 @@ class Mote:
             except Exception as error:
                 await self.shell.failed(error)
 
-    async def _repeat(self, period_ms: int, function: object) -> None:
+    async def _repeat(self, sensor: list) -> None:
         while True:
             try:
-                result = function()
+                result = sensor[1]()
                 if type(result) is type(core.cur_task.coro):
                     await result
             except (KeyboardInterrupt, SystemExit):
@@ -274,11 +274,12 @@ class Mote:
                 except MemoryError:
                     print("sensor_failed", error)
             result = None
-            left_ms = period_ms
-            while left_ms > _DAY_MS:
-                await asyncio.sleep_ms(_DAY_MS)
+            left_ms = sensor[0]
+            sensor[3] = True
+            while sensor[3]:
+                await asyncio.sleep_ms(min(left_ms, _DAY_MS))
                 left_ms -= _DAY_MS
-            await asyncio.sleep_ms(left_ms)
+                sensor[3] = sensor[3] and left_ms > 0  # mote.intervals may have ended it
 
     def _on_event(self, event: object) -> None:
         if type(event) is not Outcome:

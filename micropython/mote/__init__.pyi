@@ -28,8 +28,8 @@ class Mote:
         """Decorate a function that runs when a message with this first word (in any case) comes from who may command.
 
         The function takes a Command and may be async. What it returns is sent back as text; None or "" sends nothing.
-        After an exception the sender is told what it was, and the log has the record command_failed. help and status
-        are there unless a program defines them itself.
+        After an exception the sender is told what it was, and the log has the record command_failed. ack, help,
+        interval, sleep and status are there unless a program defines them itself.
         """
 
     def alert(

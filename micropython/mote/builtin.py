@@ -3,26 +3,31 @@
 import gc
 
 from agent.compat import const
-from mote.limits import has_credit
+from mote.limits import has_credit, lost
 
 _QUALITIES = ("none", "learned", "rtc", "host", "ntp")
 _COST_MS = const(60000)  # a list a minute for each sender
 _CREDIT_MS = const(120000)  # and three at once
+_WORDS = {"ack", "help", "interval", "sleep", "status"}
 
 
 def builtin(mote: object, word: str, event: object, sender: bytes) -> tuple:
-    """Return (True, the function) for help and status; for other words (False, what lists the commands, or None).
+    """Return (True, the function) for the words above; for others (False, what lists the commands, or None).
 
     Automata never answer each other for ever: no list goes to who sends one, nor to what says that it was sent by
     itself (Auto-Submitted, RFC 3834), nor more often than a person needs it.
     """
     if word == "status":
         return True, lambda _: _status(mote)
+    if word != "help" and word in _WORDS:
+        from mote.acting import acting
+
+        return True, acting(mote, word)
     if word != "help":
         automatic = (event.message.get(b"auto-submitted") or b"no").lower() != b"no"
         if word == "commands:" or automatic or not has_credit(mote, b"?" + sender, _COST_MS, _CREDIT_MS):
             return False, None
-    return word == "help", lambda _: "commands: " + ", ".join(sorted(set(mote.commands) | {"help", "status"}))
+    return word == "help", lambda _: "commands: " + ", ".join(sorted(_WORDS | set(mote.commands)))
 
 
 def _status(mote: object) -> str:
@@ -30,7 +35,8 @@ def _status(mote: object) -> str:
     clock = mote.agent.clock
     quality = _QUALITIES[0 if clock is None else clock.quality]
     told = (mote.uptime(), quality, gc.mem_free(), _waiting(mote))
-    return "up %d s, clock: %s, %d octets free, %d alerts waiting" % told
+    status = "up %d s, clock: %s, %d octets free, %d alerts waiting" % told
+    return status + ", commands that a restart interrupted: %d" % lost if lost else status
 
 
 def _waiting(mote: object) -> int:

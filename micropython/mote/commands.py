@@ -2,11 +2,15 @@
 
 import asyncio
 from asyncio import core
+from gc import collect
 
+collect()
+from mote.limits import has_credit, mark_of, seen, write
+
+collect()
 from agent.compat import const
 from agent.errors import ParseError, UsageError
 from agent.uri import parse_uri
-from mote.limits import has_credit, is_known, mark_of, remember
 from mote.log import ERROR, INFO
 from mote.net.sockets import now
 
@@ -15,6 +19,7 @@ _COST_MS = const(1000)  # a command a second for each sender
 _CREDIT_MS = const(9000)  # and ten at once
 
 _running = 0
+_begun = []  # [event, sender, text, mark, is that on flash?] of those that begin; they stay while memory is short
 
 
 class Command:
@@ -33,6 +38,10 @@ class Command:
 
 def take_message(mote: object, event: object) -> None:
     """Answer a MessageReceived and start its command; where memory runs out in between it is called again."""
+    for begun in _begun:
+        if begun[0] is event:
+            _begin(mote, begun)
+            return
     if mote.settings.get("notify"):
         from mote.notify import answer_of
 
@@ -41,29 +50,51 @@ def take_message(mote: object, event: object) -> None:
             mote.shell.carry_out(mote.agent.respond(event, status, now()))
             return
     sender = event.user or _allowed(mote, event.sender)
-    mark = sender and mark_of(event)
-    text = None
     if sender is None:
         fault = 403, "not allowed"
     elif event.expired:
         fault = 200, "expired"
-    elif is_known(mark):
-        fault = 200, "repeated"
-    elif _running + mote.agent.replies() >= _AT_ONCE or not has_credit(mote, sender, _COST_MS, _CREDIT_MS):
-        fault = 480, "too many commands"
     else:
-        text, fault = _read(event.message)
-    if text is None:
+        fault = _take(mote, event, sender)
+    if fault is not None:
         from mote.ignored import ignore
 
         ignore(mote, event, *fault)
-    else:
-        _begin(mote, event, sender, text, mark)
 
 
-def _begin(mote: object, event: object, sender: bytes, text: str, mark: bytes) -> None:
+def _take(mote: object, event: object, sender: bytes) -> tuple | None:
+    """Begin a command of who may; returns (status, reason) for what isn't one."""
+    mark = mark_of(event)
+    known = seen(mark, event.user is not None)
+    if known == b"":
+        return 200, "repeated"
+    if under_way(mote) >= _AT_ONCE or not has_credit(mote, sender, _COST_MS, _CREDIT_MS):
+        return 480, "too many commands"
+    if known:
+        from mote.unmarked import interrupted
+
+        interrupted(mote, event, known, _reply)
+        return None
+    text, fault = _read(event.message)
+    if text is not None:
+        begun = [event, sender, text, mark, False]
+        _begun.append(begun)
+        _begin(mote, begun)
+    return fault  # type: ignore[no-any-return]
+
+
+def under_way(mote: object) -> int:
+    """Return how many commands run, or have an answer that isn't taken yet."""
+    return _running + mote.agent.replies()
+
+
+def _begin(mote: object, begun: list) -> None:
+    """Write the mark down, answer, and start the command.
+
+    After a MemoryError it is called again. It does nothing twice but for records of the log.
+    """
     global _running
-    mote.shell.carry_out(mote.agent.respond(event, 200, now()))
+    event, sender, text, mark, is_marked = begun
     command = Command(event.sender.decode(), event.user and event.user.decode(), text)
     word = command.words[0].lower() if command.words else ""
     function = mote.commands.get(word)
@@ -72,11 +103,22 @@ def _begin(mote: object, event: object, sender: bytes, text: str, mark: bytes) -
         from mote.builtin import builtin
 
         is_known, function = builtin(mote, word, event, sender)
+    if not is_marked:
+        try:
+            write(mark, function is None)
+        except OSError as error:
+            from mote.unmarked import can_do_without
+
+            if not can_do_without(mote, event, word, error):
+                _begun.remove(begun)
+                return
+        begun[4] = True
+    mote.shell.carry_out(mote.agent.respond(event, 200, now()))
     mote.log(INFO, "command", word=word, sender=command.sender, user=command.user, known=is_known)
     if function is not None:
-        asyncio.create_task(_run(mote, function, command, event))
+        asyncio.create_task(_run(mote, function, command, event, mark))
         _running += 1
-    remember(mark)
+    _begun.remove(begun)
 
 
 def _allowed(mote: object, sender: bytes) -> bytes | None:
@@ -88,7 +130,7 @@ def _allowed(mote: object, sender: bytes) -> bytes | None:
         sender = parse_uri(sender).address_of_record()
     except ParseError:  # what stands in From is no URI
         return None
-    allowed = mote.settings.get("allow") or mote.settings["to"]
+    allowed = mote.settings.get("allow", mote.settings["to"])
     if type(allowed) is str:  # one alone, as people write it by hand
         allowed = [allowed]
     return sender if sender in [parse_uri(uri.encode()).address_of_record() for uri in allowed] else None
@@ -106,7 +148,7 @@ def _read(message: object) -> tuple:
     return read(message)
 
 
-async def _run(mote: object, function: object, command: Command, event: object) -> None:
+async def _run(mote: object, function: object, command: Command, event: object, mark: bytes) -> None:
     global _running
     failure = None
     try:
@@ -122,6 +164,7 @@ async def _run(mote: object, function: object, command: Command, event: object) 
     try:
         if reply is not None and reply != "":
             _reply(mote, event, str(reply).encode())
+        write(mark, True)  # what a power cut comes before was interrupted, if only in its answer
     except Exception as error:
         mote.log(ERROR, "reply_failed", error=str(error))
     if failure is not None:
@@ -131,6 +174,7 @@ async def _run(mote: object, function: object, command: Command, event: object) 
 
 
 def _reply(mote: object, event: object, body: bytes) -> None:
+    """Send body to who sent a MessageReceived. Raises agent.errors.UsageError."""
     try:
         events = mote.agent.reply(event, mote.agent.new_call_id(), body, now())
     except UsageError:

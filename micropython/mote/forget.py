@@ -16,6 +16,8 @@ def forget() -> None:
         "mote.net.bind",
         "mote.net.ntp",
         "mote.safe",
+        "mote.intervals",
+        "mote.durations",
         "mote.start",
         "mote.online",
         "agent.opening",

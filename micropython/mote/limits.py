@@ -1,36 +1,86 @@
-"""What a board remembers of the commands before: who sent how many, and which they were."""
+"""What a board remembers of the commands before: which they were, on flash, and who sent how many.
 
+A command's mark is on flash before its 200, so that it runs at most once. /commands has a record of each command that
+is accepted, and another one when its function has ended: the number of the start (7 bits) and whether it has ended (1
+bit), the mark, and the CRC-32 of both.
+"""
+
+from binascii import crc32
 from hashlib import sha256
+from struct import pack, unpack
 
 from agent.compat import const
 
-_KNOWN = const(16)  # commands whose repetition is known
+PATH = "/commands"
+_SIZE = const(21)  # octets of a record, as mote.recall has it
+_MOST = const(48)  # records; then the last 16 marks alone are kept
 
-_known = [b""] * _KNOWN  # marks of the last commands, the next one's place at _count
-_count = 0
+lost = 0  # commands that the start before has not ended
+_start = -1  # number of this start, once the file was looked through
+_records = _MOST  # which has it looked through
 _paid = {}  # sender -> uptime in ms up to which what he asked for takes his time
-
-
-def remember(mark: bytes) -> None:
-    """Have a command known; allocates nothing."""
-    global _count
-    _known[_count % _KNOWN] = mark
-    _count += 1
 
 
 def mark_of(event: object) -> bytes:
     """Return 8 octets that repetitions of a message share, then 4 for its From with the tag, and 4 for its CSeq."""
     message = event.message
     whole = sha256(b"\n".join((event.call_id, event.sender, message.body))).digest()
-    return whole[:8] + sha256(message.get(b"from")).digest()[:4] + sha256(message.get(b"cseq")).digest()[:4]
+    cseq = pack(">I", int(message.get(b"cseq").split()[0]))
+    return b"".join((whole[:8], sha256(message.get(b"from")).digest()[:4], cseq))
 
 
-def is_known(mark: bytes) -> bool:
-    """Is it one of the last commands once more? With the same tag, another CSeq makes it another message."""
-    for known in _known:  # noqa: SIM110 - a board pays for a generator
-        if known[:8] == mark[:8] and (known[8:12] != mark[8:12] or known == mark):
-            return True
-    return False
+def seen(mark: bytes, is_asked: bool) -> bytes | None:
+    """Return None for a new command, b"" for one of the last once more; of one that a restart has interrupted its mark.
+
+    With the same tag, another CSeq makes it another message. But a board that has started anew asks for the password
+    once more, and then the same message has the next CSeq; is_asked: was the sender asked for one?
+    """
+    found = None
+    room = bytearray(_SIZE)
+    first, second = mark[0], mark[1]
+    try:
+        _look_through()
+        with open(PATH, "rb") as file:
+            while file.readinto(room) == _SIZE:
+                if room[1] == first and room[2] == second and room[1:9] == mark[:8] and is_whole(room):
+                    is_old = room[0] >> 1 != _start
+                    known = bytes(room[1:17])
+                    if (
+                        known[8:12] != mark[8:12]
+                        or known == mark
+                        or (is_old and is_asked and unpack(">I", room[13:17])[0] + 1 == unpack(">I", mark[12:])[0])
+                    ):
+                        found = known if is_old and not room[0] & 1 else b""
+    except OSError:  # there is none yet, or write() will tell
+        pass
+    return found
+
+
+def write(mark: bytes, has_ended: bool) -> None:
+    """Have a command known over restarts. Raises OSError; then it isn't."""
+    global _records
+    _look_through()
+    front = bytes((_start << 1 | has_ended,)) + mark
+    try:
+        with open(PATH, "ab") as file:
+            file.write(front + pack(">I", crc32(front)))
+    except BaseException:
+        _records = _MOST  # half of it may be there
+        raise
+    _records += 1
+
+
+def is_whole(record: bytes) -> bool:
+    """Is it a record as it was written?"""
+    return pack(">I", crc32(record[:17])) == record[17:]
+
+
+def _look_through() -> None:
+    global lost, _start, _records
+    if _records >= _MOST:
+        from mote.recall import recall
+
+        _start, lost, _records = recall(PATH, _MOST, is_whole, _start, lost)
 
 
 def has_credit(mote: object, sender: bytes, cost_ms: int, credit_ms: int) -> bool:

@@ -1,6 +1,7 @@
 """Deep sleep for boards on a battery. Loaded by Mote.sleep()."""
 
 import asyncio
+import sys
 
 import machine
 
@@ -10,6 +11,10 @@ from mote.log import INFO
 _AWAKE_S = const(10)  # after power-on and reset: time for a deploy to stop the program
 _PATIENCE_S = const(40)  # for alerts that flash keeps: one attempt, and something
 _POLL_MS = const(100)
+_LONGEST_S = const(604800)  # by a command: who has mistyped it is there again in a week
+_LONGEST_32_BITS_S = const(4260)  # 71 minutes: the timers of these chips count microseconds in 32 bits
+
+_asked = None  # the task that will sleep, as somebody has asked for by a command
 
 
 async def sleep(mote: object, seconds: float) -> None:
@@ -19,7 +24,12 @@ async def sleep(mote: object, seconds: float) -> None:
         await asyncio.sleep(_AWAKE_S - mote.uptime())
     waited = calm = 0
     while calm < 2:  # twice in a row: between two parts of a text none is under way
-        calm = calm + 1 if is_idle(mote) or (is_stored(mote) and waited > _PATIENCE_S * 1000) else 0
+        is_late = waited > _PATIENCE_S * 1000
+        if is_late:
+            is_ready = is_idle(mote) or is_stored(mote)
+        else:
+            is_ready = is_idle(mote) and not _commands(mote)
+        calm = calm + 1 if is_ready else 0
         await asyncio.sleep_ms(_POLL_MS)
         waited += _POLL_MS
     mote.log(INFO, "sleep", ms=ms)
@@ -48,3 +58,42 @@ def is_stored(mote: object) -> bool:
     """Is what has no outcome on flash, all of it?"""
     outbox = mote.outbox
     return outbox is not None and not outbox.queues and not [1 for one in mote._alerts.values() if one.outbox is None]
+
+
+def _commands(mote: object) -> int:
+    """Return how many commands run or have an answer that isn't taken yet."""
+    commands = sys.modules.get("mote.commands")  # a board that has had none doesn't load it to sleep
+    return 0 if commands is None else commands.under_way(mote)
+
+
+def asked_to_sleep(mote: object, text: str) -> str:
+    """Do what the command sleep says, once its answer and all else is through; returns the answer."""
+    global _asked
+    from mote.durations import read_duration, told
+
+    example = "; for example: sleep 10m"
+    longest = _LONGEST_32_BITS_S if sys.platform in ("rp2", "esp8266") else _LONGEST_S
+    if not text:
+        return "for how long? Nothing else wakes the board" + example
+    seconds = read_duration(text)
+    if seconds is None:
+        return "%s is no time%s" % (text, example)
+    if not 1 <= seconds <= longest:
+        return "1 s to %s%s" % (told(longest), example)
+    if _asked is not None:
+        _asked.cancel()
+    _asked = asyncio.create_task(_sleep_soon(mote, seconds))
+    return "sleeping for %s once all alerts and answers are through; nobody reaches the board meanwhile" % told(seconds)
+
+
+async def _sleep_soon(mote: object, seconds: float) -> None:
+    while True:
+        try:
+            while _commands(mote):  # somebody's pump runs, and is to be stopped
+                await asyncio.sleep_ms(_POLL_MS)
+            await sleep(mote, seconds)
+        except MemoryError:
+            await asyncio.sleep_ms(_POLL_MS)
+        except Exception as error:
+            await mote.shell.failed(error)
+            return

@@ -1,6 +1,7 @@
 """What a board does once, when its program begins to run. Freed when that is done."""
 
 import asyncio
+import os
 
 import micropython
 from mote.forget import forget
@@ -29,4 +30,12 @@ def begin(mote: object) -> None:
         from mote.online import online
 
         online(mote, host)
+    try:
+        os.stat("/intervals")
+    except OSError:  # all sensors run as the program says
+        pass
+    else:
+        from mote.intervals import restore
+
+        restore(mote)
     forget()

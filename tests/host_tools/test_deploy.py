@@ -281,7 +281,7 @@ def test_a_board_without_configuration_is_told_of_it(
 def test_commands_that_anybody_can_forge_are_told_of(
     port: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once for each deploy of such a program, until there is a commander."""
+    """Once for each deploy of a program with mote, which has commands of its own, until there is a commander."""
     monkeypatch.setenv("SIPMOTE_COMMANDER_PASSWORD", "wonder")
     program = tmp_path / "boiler.py"
     for text, arguments, warnings in (
@@ -290,6 +290,7 @@ def test_commands_that_anybody_can_forge_are_told_of(
         ("@mote.command('status')", ["--set", "log=debug"], 1),
         ("@mote.command('status')", ["--commander", "alice"], 0),
         ("@mote.command('limit')", [], 0),
+        ("from mote import Mote", ["--set", "commanders="], 1),
     ):
         program.write_text(text)
         assert main(["deploy", str(program), "--port", port, "--no-start", *arguments]) == 0

@@ -135,7 +135,7 @@ def test_what_a_command_returns_is_told_and_what_it_raises_has_a_line(
 
 
 def test_words_of_its_own_and_words_that_nobody_has_defined(tmp_path: Path) -> None:
-    words = "commands: break, cancel, count, help, list, long, none, status, zero"
+    words = "commands: ack, break, cancel, count, help, interval, list, long, none, sleep, status, zero"
     with bench(tmp_path) as board:
         assert board.ask("help") == words
         up, clock, free, waiting = board.ask("Status now").split(", ")

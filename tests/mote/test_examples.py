@@ -141,7 +141,7 @@ def test_commands_take_arguments_and_say_what_they_expect(tmp_path: Path) -> Non
         assert board.ask("pump 1") == "the pump ran for 1 s"
         assert board.file("pin4") == "0"
         assert board.ask("whoami") == "you are sip:desk@127.0.0.1"
-        assert board.ask("help") == "commands: help, limit, pump, status, whoami"
+        assert board.ask("help") == "commands: ack, help, interval, limit, pump, sleep, status, whoami"
 
 
 def test_each_example_has_a_test_here() -> None:

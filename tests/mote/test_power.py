@@ -64,3 +64,38 @@ def test_deploy_gets_in_after_a_cold_start_of_a_board_that_sleeps_for_long(tmp_p
         board.monitor.stop()
         deploy(board.port, other)
         assert (board.flash / "main.py").read_text() == "print('another')"
+
+
+_COMMANDED = """
+import machine
+from mote import Mote
+
+mote = Mote()
+print("reset cause", machine.reset_cause())
+
+
+@mote.every(600)
+def report():
+    mote.alert("still here")
+
+
+mote.run()
+"""
+
+
+def test_who_may_command_sends_the_board_to_sleep_once_and_for_a_time_that_can_be_read(tmp_path: Path) -> None:
+    """R0-P4, R0-P13: the answer comes first; the same request after the sleep doesn't put it to sleep again"""
+    with running(tmp_path, _COMMANDED) as board:
+        assert board.alert() == "still here"
+        assert board.ask("sleep") == "for how long? Nothing else wakes the board; for example: sleep 10m"
+        assert board.ask("Sleep soon").startswith("soon is no time; for example: sleep 10m")
+        assert board.ask("sleep 5 w").startswith("1 s to 7 d; for example: ")
+        assert board.ask("SLEEP 1 S").startswith("sleeping for 1 s once ")
+        board.printed("reset cause 4")
+        assert board.alert() == "still here"
+        board.desk._count -= 1  # the same octets
+        board.desk.send(board.desk.from_port, b"text/plain", b"SLEEP 1 S", to=b"sip:boiler@127.0.0.1")
+        assert board.desk.receive()[0].status == 200
+        board.monitor.wait_for(event="log", name="message_ignored")
+        assert board.ask("status").startswith("up ")
+        assert len([line for line in board.monitor.lines if line.get("name") == "sleep"]) == 1

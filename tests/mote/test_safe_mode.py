@@ -46,7 +46,7 @@ def test_program_is_left_alone_after_five_quick_restarts_until_somebody_says_res
         record = board.monitor.wait_for(event="log", name="safe_mode")
         assert (record["level"], record["fields"]) == ("warning", {"restarts": 5, "cause": "reset or power"})
         assert _starts(board.monitor.lines) == 6  # the first one, which deploy has started, isn't a restart
-        assert board.ask("help") == "commands: help, restart, status"
+        assert board.ask("help") == "commands: ack, help, interval, restart, sleep, status"
         (board.flash / "calm").touch()
         assert board.ask("restart") == "restarting"
         board.printed("it lives")

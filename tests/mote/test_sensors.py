@@ -82,7 +82,7 @@ runs = []
 Mote.every(fake, float(sys.argv[1]))(lambda: runs.append(1))
 asyncio.sleep_ms = sleep_ms
 try:
-    asyncio.run(Mote._repeat(fake, *fake._sensors[0]))
+    asyncio.run(Mote._repeat(fake, fake._sensors[0]))
 except SystemExit:
     pass
 print(json.dumps([slept, len(runs)]))
