@@ -32,7 +32,7 @@ class Desk:
 
     def take(self, data, reply):
         """Take a datagram, or a message of a stream."""
-        if not self.is_present:
+        if not self.is_present or not data.strip():  # a ping, which nobody answers over UDP
             return
         self.way = reply
         if data.startswith(b"SIP/2.0"):
