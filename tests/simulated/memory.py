@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from array import array
 from binascii import hexlify
 from hashlib import sha256
 
@@ -68,7 +69,7 @@ def memory(alerts, step):
     begin(16)
     configure(**_SETTINGS)
     world.peer = desk = _Desk(world, asks=True, dates=True)
-    free = []
+    free = array("I", [0] * (alerts // step))  # so that it doesn't grow
     outcomes = {}
     records = {}
     mote = new_mote(records)
@@ -89,13 +90,13 @@ def memory(alerts, step):
                 await asyncio.sleep(90)
                 gc.collect()
                 gc.collect()
-                free.append(gc.mem_free())
+                free[n // step - 1] = gc.mem_free()
         world.after(0, world.end)
 
     run(mote, 0x1FFFFFFF)
     ms = world.ms
     return {
-        "free": free,
+        "free": list(free),
         "came": desk.came,
         "answers": desk.answers,
         "outcomes": outcomes,

@@ -88,8 +88,11 @@ class World:
         self.ticks = (self.ticks + ms) & _LAST
 
     def spin(self):
-        """No time passes in a round."""
+        """Let a round pass in which somebody works."""
         self._pass(0)
+        if self._due and self._due[0][0] <= self.ms:
+            _, function, arguments = self._due.pop(0)
+            function(*arguments)
 
     def send(self, sock, data, address):
         """Carry a datagram to the peer, and the peer's answers back. Raises OSError."""
