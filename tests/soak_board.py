@@ -1,7 +1,8 @@
 """`python -m tests.soak_board [KILLS]`: a virtual board that is killed again and again while it raises alerts.
 
 Its desk loses answers, asks for a password and says 503 now and then. Each kill is kill -9 of the VM, a power cut but
-for what the system has in its cache; tests/mote/test_journal.py cuts writes short.
+for what the system has in its cache. What the file system makes of a cut, nights of outage, memory over 10,000 alerts
+and 1,000 alerts in 64 KB come first: whole, of what tests/mote/test_field.py and test_outbox.py try a part.
 """
 
 import contextlib
@@ -13,10 +14,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.dns_server import closed_port
 from tests.host_tools.peers import answer, header, sipmote
+from tests.simulated.on_host import simulated
 from tests.vm import board
 
 _PROGRAM = """
@@ -38,6 +42,26 @@ def measure():
     if not "quiet" in os.listdir("/") and mote.alert(text).accepted:
         accepted.write(text + "\\n")
         accepted.flush()
+
+
+mote.run()
+"""
+_MANY = """
+from mote import Mote
+
+mote = Mote()
+n = 0
+
+
+@mote.every(0.001)
+def measure():
+    global n
+    if n < %d:
+        n += 1
+        mote.alert("alert number %%d of the boiler" %% n)
+    elif n == %d:
+        n += 1
+        open("/raised", "w").close()
 
 
 mote.run()
@@ -137,6 +161,57 @@ def soak(kills: int, bits: int = 32) -> Figures:
     return Figures(kills, len(accepted), len(lost), doubled, desk.repeats)
 
 
+def pile_up(alerts: int, seconds: float) -> list[str]:
+    """Raise so many alerts on a board with 64 KB of heap while nobody answers; return what comes when somebody does."""
+    port = closed_port()
+    with tempfile.TemporaryDirectory() as folder:
+        flash, program = Path(folder) / "flash", Path(folder) / "program.py"
+        flash.mkdir()
+        program.write_text(_MANY % (alerts, alerts))
+        with board("--dir", str(flash), "--heap", "64k") as running:
+            settings = ("--set", "aor=sip:boiler@127.0.0.1", "--set", f"to=sip:desk@127.0.0.1:{port}")
+            code, out, err = sipmote("deploy", str(program), "--port", running.port, *settings)
+            assert code == 0, out + err
+            _await(lambda: (flash / "raised").exists(), seconds)
+            desk = Desk(port, is_kind=True)
+            desk.start()
+            with contextlib.closing(_Closing(desk)):
+                _await(lambda: len(desk.got) >= alerts and not (flash / "outbox").exists(), seconds)
+    assert all(len(known) == 1 for known in desk.got.values())
+    return list(desk.got)
+
+
+def many(alerts: int) -> list[str]:
+    """Return the texts of pile_up()."""
+    return [f"alert number {n} of the boiler" for n in range(1, alerts + 1)]
+
+
+def field() -> list[str]:
+    """Try whole what a simulated board goes through; return what is wrong, and print the figures."""
+    faults = []
+    for bits in (32, 64):
+        for name, *arguments in (
+            ("power_cuts.power_cuts", 1),
+            ("night.night", 14 * 24, 3600, True),
+            ("losses.losses", True),
+        ):
+            found = simulated(name, *arguments, bits=bits, seconds=900)
+            faults += found.pop("faults")
+            print(bits, name, found)
+        found = simulated("memory.memory", 10000, 100, bits=bits, heap="2m", seconds=900)
+        free = found.pop("free")
+        print(bits, "memory", found, "free", free[0], free[-1], min(free))
+        if free[-1] < free[0] - 1024 or found["came"] != 10000:
+            faults.append(f"memory: {free[0]} octets free after 100 alerts, {free[-1]} after 10,000")
+    return faults
+
+
+def _await(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 class _Closing:
     def __init__(self, desk: Desk) -> None:
         self.close = desk.end
@@ -163,6 +238,10 @@ def _missing(flash: Path, desk: Desk) -> list[str]:
 
 
 if __name__ == "__main__":
+    wrong = field()
+    print("\n".join(wrong) or "simulated: nothing is wrong")
+    arrived = pile_up(1000, 300)
+    print(f"64 KB of heap: {len(arrived)} of 1,000 arrived")
     figures = soak(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
     print(figures)
-    sys.exit(0 if figures.is_good and figures.accepted else 1)
+    sys.exit(0 if figures.is_good and figures.accepted and arrived == many(1000) and not wrong else 1)
