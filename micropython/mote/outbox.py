@@ -229,7 +229,9 @@ class Outbox:
             try:
                 await asyncio.sleep_ms(_SOON_MS)
                 self._is_busy = True
-                if self.lanes is not None:
+                if not self.over:
+                    pass  # it went with another record
+                elif self.lanes is not None:
                     self.lanes.settle()
                 elif self.pending is None:
                     self.journal.clear()  # littlefs writes 256 octets for an alert in a small file, 4 KB in a large one

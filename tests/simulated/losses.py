@@ -5,7 +5,7 @@ import asyncio
 from tests.simulated.desk import Desk
 from tests.simulated.world import begin, configure, new_mote, run, world
 
-KINDS = ("lost", "silence", "unreachable", "no link", "another address", "power cut")
+KINDS = ("lost", "silence", "unreachable", "no link", "another address", "closed socket", "power cut")
 _ALERTS = 4
 _LENGTH_MS = 400000
 _GONE_MS = 40000
