@@ -9,7 +9,7 @@ from tests.vm import ROOT, board
 
 
 def test_the_field_profile_passes_on_a_virtual_board(tmp_path: Path) -> None:
-    """With one reset instead of five"""
+    """With two resets instead of five"""
     command = [
         sys.executable,
         "-m",
@@ -21,6 +21,6 @@ def test_the_field_profile_passes_on_a_virtual_board(tmp_path: Path) -> None:
         "tests/hardware/test_field.py",
     ]
     with board("--dir", str(tmp_path)) as started:
-        environment = {**os.environ, "PORT": started.port, "WIFI": "", "HOST": "", "RESET": "", "KILLS": "1"}
+        environment = {**os.environ, "PORT": started.port, "WIFI": "", "HOST": "", "RESET": "", "KILLS": "2"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert "4 passed, 1 skipped" in done.stdout, done.stdout + done.stderr

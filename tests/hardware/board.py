@@ -32,6 +32,7 @@ HOST = os.environ.get("HOST", "") or "127.0.0.1"
 RESET = shlex.split(os.environ.get("RESET", ""))
 NETWORKS = [WIFI.split(":", 1) if ":" in WIFI else [WIFI, ""]] if WIFI else []
 SLOW_S = 300  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
+_DEPLOY_S = 1200  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
 _PULSE_S = 0.1  # that a reset button is pressed for
 _BUSY = ("could not enter raw repl", "failed to access", "no MicroPython prompt", "stopped answering")
@@ -40,18 +41,18 @@ _LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by anot
 
 on_a_board = [
     pytest.mark.skipif(not PORT, reason="no board: make hardware PORT=..."),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 
 
-def patiently(command: list[str]) -> str:
+def patiently(command: list[str], seconds: float = SLOW_S) -> str:
     """Run a command on the board until it is done; a board that still starts, or is busy, is asked again.
 
     Returns what was printed.
     """
-    deadline = time.monotonic() + SLOW_S
+    deadline = time.monotonic() + seconds
     while True:
-        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=SLOW_S)
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=seconds)
         told = done.stdout + done.stderr
         if done.returncode == 0:
             return done.stdout
@@ -107,9 +108,8 @@ def deploy(folder: Path, program: Path, *arguments: str, **settings: Any) -> Non
     clean()
     configuration = folder / "mote.json"
     configuration.write_text(json.dumps({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}))
-    patiently(
-        ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start", *arguments]
-    )
+    command = ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start"]
+    patiently([*command, *arguments], _DEPLOY_S)
 
 
 @contextmanager
