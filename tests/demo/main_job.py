@@ -18,10 +18,12 @@ def run(
     host: str = "127.0.0.1",
     wifi: Any = None,
     show: Callable[[str, Line], None] | None = None,
+    patience_s: float = 60,
 ) -> Line:
     """Play the main job over "udp" or "tcp"; returns what was seen, for a test to look at.
 
     port: a board's serial port; None starts a virtual board. host: the address of this machine as the board sees it.
+    patience_s: how long the board may take for each step.
     """
     show = show or (lambda who, line: None)
     seen: Line = {}
@@ -44,14 +46,16 @@ def run(
             settings = Path(folder) / "mote.json"
             settings.write_text(json.dumps(config))
             if port:
-                _board(seen, inbox, port, settings, show)
+                _board(seen, inbox, port, settings, show, patience_s)
             else:
                 with Tool("board", "start", "virtual", watch=lambda line: show("board", line)) as board:
-                    _board(seen, inbox, board.wait_for(event="ready")["port"], settings, show)
+                    _board(seen, inbox, board.wait_for(event="ready")["port"], settings, show, patience_s)
     return seen
 
 
-def _board(seen: Line, inbox: Tool, port: str, settings: Path, show: Callable[[str, Line], None]) -> None:
+def _board(
+    seen: Line, inbox: Tool, port: str, settings: Path, show: Callable[[str, Line], None], patience_s: float
+) -> None:
     with Tool(
         "deploy", str(BOILER), "--port", port, "--config", str(settings), watch=lambda line: show("deploy", line)
     ) as deploy:
@@ -60,10 +64,12 @@ def _board(seen: Line, inbox: Tool, port: str, settings: Path, show: Callable[[s
         seen["deployed"] = deploy.lines[-1]
     with Tool("monitor", "--port", port, watch=lambda line: show("monitor", line)) as monitor:
         monitor.wait_for(event="ready")
-        seen["alerts"] = [inbox.wait_for(60, event="message", body=f"Boiler at {celsius} C") for celsius in (81, 85)]
+        seen["alerts"] = [
+            inbox.wait_for(patience_s, event="message", body=f"Boiler at {celsius} C") for celsius in (81, 85)
+        ]
         inbox.type("status")
-        seen["reply_sent"] = inbox.wait_for(event="outcome")
-        seen["command"] = monitor.wait_for(event="log", name="command")
-        seen["outcome"] = monitor.wait_for(event="log", name="outcome")
-        seen["reply"] = inbox.wait_for(event="message", body=lambda text: text.startswith("ok, up"))
+        seen["reply_sent"] = inbox.wait_for(patience_s, event="outcome")
+        seen["command"] = monitor.wait_for(patience_s, event="log", name="command")
+        seen["outcome"] = monitor.wait_for(patience_s, event="log", name="outcome")
+        seen["reply"] = inbox.wait_for(patience_s, event="message", body=lambda text: text.startswith("ok, up"))
         seen["log"] = list(monitor.lines)

@@ -1,41 +1,79 @@
 """The acceptance of a real board: `make hardware PORT=... [WIFI=ssid[:password]] [HOST=address]`.
 
 PORT: its serial port. WIFI: the network it is to join; without it only what needs no network is tried, unless the board
-has sockets of its own (the virtual one). HOST: this machine's address as the board sees it. The board is left as found.
+has sockets of its own (the virtual one). HOST: this machine's address as the board sees it. RESET, if given: a command
+that resets the board, for a port without the lines that do it; KILLS: how often test_field.py has it reset. The board
+is left as found.
 """
 
+import contextlib
+import datetime
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sipmote.link.port import RESTART, close_port, open_port, wait_for_port
 from tests.tools import Tool
 
 PORT = os.environ.get("PORT", "")
 WIFI = os.environ.get("WIFI", "")
 HOST = os.environ.get("HOST", "") or "127.0.0.1"
+RESET = shlex.split(os.environ.get("RESET", ""))
 NETWORKS = [WIFI.split(":", 1) if ":" in WIFI else [WIFI, ""]] if WIFI else []
-SLOW_S = 300  # what one call of mpremote may take on a board with slow flash
+SLOW_S = 300  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
+_DEPLOY_S = 1200  # and a hundred files, on flash that takes seconds for each
+_AGAIN_S = 1  # until a board that doesn't answer yet is asked again
+_PULSE_S = 0.1  # that a reset button is pressed for
+_BUSY = ("could not enter raw repl", "failed to access", "no MicroPython prompt", "stopped answering")
+_CLEAN = "import os\nfor name in %r:\n try:\n  os.remove(name)\n except OSError:\n  pass\n"
+_LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by another test; what was found comes back
 
 on_a_board = [
     pytest.mark.skipif(not PORT, reason="no board: make hardware PORT=..."),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
+
+
+def patiently(command: list[str], seconds: float = SLOW_S) -> str:
+    """Run a command on the board until it is done; a board that still starts, or is busy, is asked again.
+
+    Returns what was printed.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=seconds)
+        told = done.stdout + done.stderr
+        if done.returncode == 0:
+            return done.stdout
+        assert time.monotonic() < deadline and any(words in told for words in _BUSY), told
+        time.sleep(_AGAIN_S)
 
 
 def mpremote(*arguments: str) -> str:
     """Run the real mpremote on the board; returns what it printed."""
-    command = [sys.executable, "-m", "mpremote", "connect", PORT, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SLOW_S)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return patiently(["mpremote", "connect", PORT, *arguments])
+
+
+def until(what: Callable[[], Any], why: str) -> Any:
+    """Poll until what() is true, as long as a slow board may take; returns it."""
+    deadline = time.monotonic() + SLOW_S
+    while True:
+        found = what()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{why}, in {SLOW_S} s"
+        time.sleep(0.05)
 
 
 def here() -> str:
@@ -48,20 +86,79 @@ def here() -> str:
     return HOST
 
 
+def set_clock(to: datetime.datetime) -> None:
+    """Set the board's clock."""
+    mpremote("exec", f"from machine import RTC; RTC().datetime({(*to.timetuple()[:3], 0, *to.timetuple()[3:6], 0)})")
+
+
 def start() -> None:
     """Let the board start anew and run its program, as far as it has one."""
+    mpremote("resume", "exec", "pass")  # a board that still starts hears no Ctrl-C
     with Tool("monitor", "--port", PORT, "--reset") as monitor:
-        monitor.wait_for(event="console", text="MPY: soft reboot")
+        monitor.wait_for(SLOW_S, event="console", text="MPY: soft reboot")
+
+
+def clean() -> None:
+    """Find the board, however long it starts, and take away what another test's program has left there."""
+    mpremote("resume", "exec", _CLEAN % (_LEFT,))
+
+
+def deploy(folder: Path, program: Path, *arguments: str, **settings: Any) -> None:
+    """Put a program with these arguments and settings on the board."""
+    clean()
+    configuration = folder / "mote.json"
+    configuration.write_text(json.dumps({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}))
+    command = ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start"]
+    patiently([*command, "--no-clock", *arguments], _DEPLOY_S)
 
 
 @contextmanager
 def running(folder: Path, program: Path, *arguments: str, **settings: Any) -> Iterator[Tool]:
-    """Deploy a program with these arguments and settings and start it; gives its monitor, from its first record on."""
-    configuration = folder / "mote.json"
-    configuration.write_text(json.dumps({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}))
-    deploy = ["deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start", *arguments]
-    with Tool(*deploy, "--no-clock") as tool:
-        assert tool.wait(SLOW_S) == 0, tool.transcript()
+    """Deploy a program and start it; gives its monitor, from its first record on."""
+    deploy(folder, program, *arguments, **settings)
     with Tool("monitor", "--port", PORT, "--reset") as monitor:
         monitor.wait_for(SLOW_S, event="log", name="boot")
         yield monitor
+
+
+class Console(threading.Thread):
+    """The board's serial port, for one who presses its reset button, too. octets: what has come."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.octets = b""
+        self._is_over = False
+
+    def start(self) -> None:
+        """Open the port, begin to listen, and let the program begin anew; the board is at its prompt."""
+        self._port = open_port(PORT, 0.1)
+        super().start()
+        self._port.write(RESTART)
+
+    def press_reset(self) -> None:
+        """Reset the board at once, whatever it does, by RESET or the port's lines; a port without them does nothing."""
+        if RESET:
+            subprocess.run(RESET, check=True, timeout=SLOW_S)
+            return
+        with contextlib.suppress(OSError):
+            self._port.dtr = False  # else an ESP32 starts its boot loader
+            self._port.rts = True
+            time.sleep(_PULSE_S)
+            self._port.dtr = True
+            self._port.rts = True
+
+    def run(self) -> None:
+        """Read until the end, and go on when the port, of a board with USB of its own, has come back."""
+        while not self._is_over:
+            try:
+                self.octets += self._port.read(1) + self._port.read(self._port.in_waiting)
+            except OSError:
+                close_port(self._port)
+                self._port = wait_for_port(PORT, SLOW_S, 0.1) or self._port
+
+    def end(self) -> None:
+        """Let go of the port."""
+        self._is_over = True
+        if self.ident:
+            self.join()
+            close_port(self._port)

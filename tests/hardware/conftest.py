@@ -1,10 +1,12 @@
 """What the tests of one board share: what was on it, and what it has."""
 
+import datetime
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.hardware.board import WIFI, mpremote, start
+from tests.hardware.board import WIFI, mpremote, set_clock, start
 
 _TREE = """
 import os, hashlib, binascii
@@ -79,3 +81,12 @@ def has_network(firmware: list[str]) -> None:
         pytest.skip("the board has no network")
     if "network" in firmware and not WIFI:
         pytest.skip("no network to join: WIFI=ssid:password")
+
+
+@pytest.fixture
+def kept_clock(found: None) -> Iterator[None]:
+    """Have a test set the board's clock: it is set right again in the end, if it was."""
+    year, month, day, _, *rest = map(int, mpremote("exec", "from machine import RTC; print(*RTC().datetime())").split())
+    before, began = datetime.datetime(year, month, day, *rest[:3]), time.monotonic()
+    yield
+    set_clock(before + datetime.timedelta(seconds=time.monotonic() - began))

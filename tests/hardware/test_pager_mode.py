@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 import trustme
 
 from tests.demo.main_job import BOILER
-from tests.hardware.board import HOST, here, mpremote, on_a_board, running, start
+from tests.hardware.board import HOST, here, on_a_board, running, set_clock, start
 from tests.hardware.own_registrar import REALM, hashed, own_registrar
 from tests.interop.kamailio import Registrar, password_of
 from tests.interop.peers import free_port
@@ -21,7 +20,7 @@ from tests.tools import Line, Tool
 
 pytestmark = on_a_board
 
-_SLOW_S = 60  # a board's join of a network, its handshake and its hashes, one after the other
+_SLOW_S = 120  # a board's start, join of a network, handshake and hashes, one after the other
 _HOT = """
 import gc
 
@@ -211,19 +210,10 @@ def test_a_server_that_nobody_vouches_for_gets_no_alert(
         assert not [line for line in inbox.lines if line["event"] == "message"]
 
 
-def set_clock(to: datetime.datetime) -> None:
-    """Set the board's clock."""
-    mpremote("exec", f"from machine import RTC; RTC().datetime({(*to.timetuple()[:3], 0, *to.timetuple()[3:6], 0)})")
-
-
 @pytest.fixture
-def unset_clock(has_tls: None) -> Iterator[None]:
-    """A board whose clock shows what it does after power-on; set right again in the end, if it was."""
-    year, month, day, _, *rest = map(int, mpremote("exec", "from machine import RTC; print(*RTC().datetime())").split())
-    before, began = datetime.datetime(year, month, day, *rest[:3]), time.monotonic()
+def unset_clock(has_tls: None, kept_clock: None) -> None:
+    """A board whose clock shows what it does after power-on."""
     set_clock(datetime.datetime(2000, 1, 1))
-    yield
-    set_clock(before + datetime.timedelta(seconds=time.monotonic() - began))
 
 
 def test_a_board_with_an_unset_clock_says_that_it_can_not_check_a_certificate(

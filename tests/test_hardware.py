@@ -1,0 +1,26 @@
+"""The acceptance of real boards, on a virtual one: what needs neither Wi-Fi nor a chip."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.vm import ROOT, board
+
+
+def test_the_field_profile_passes_on_a_virtual_board(tmp_path: Path) -> None:
+    """With two resets instead of five"""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-o",
+        "addopts=-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/hardware/test_field.py",
+    ]
+    with board("--dir", str(tmp_path)) as started:
+        environment = {**os.environ, "PORT": started.port, "WIFI": "", "HOST": "", "RESET": "", "KILLS": "2"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert "4 passed, 1 skipped" in done.stdout, done.stdout + done.stderr
