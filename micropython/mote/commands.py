@@ -130,7 +130,9 @@ def _allowed(mote: object, sender: bytes) -> bytes | None:
         sender = parse_uri(sender).address_of_record()
     except ParseError:  # what stands in From is no URI
         return None
-    allowed = mote.settings.get("allow", mote.settings["to"])
+    allowed = mote.settings.get("allow")
+    if allowed is None:  # an empty list is for a board that nobody commands
+        allowed = mote.settings["to"]
     if type(allowed) is str:  # one alone, as people write it by hand
         allowed = [allowed]
     return sender if sender in [parse_uri(uri.encode()).address_of_record() for uri in allowed] else None

@@ -33,14 +33,13 @@ def level(settings: dict) -> int:
 
 def user_agent(settings: dict) -> UserAgent:
     """Return the user agent that the settings ask for."""
-    given = settings.get
     aor = settings["aor"].encode()
     to = settings["to"]
     more = {"target": (to if type(to) is str else to[0]).encode()}
     user, at, _ = aor[aor.find(b":") + 1 :].partition(b"@")
     if at:
         more["users"] = (user.partition(b":")[0],)
-    if [name for name in _OTHERS.split() if given(name)] or user.find(b"%") >= 0 or gmtime()[0] >= 2024:
+    if [name for name in _OTHERS.split() if name in settings] or user.find(b"%") >= 0 or gmtime()[0] >= 2024:
         from mote.further import further
 
         further(settings, more)
