@@ -65,6 +65,8 @@ class Alert:
             self.born_s = uptime()
 
     def __iter__(self) -> object:
+        if self.outbox is not None and self.outcome is None:
+            self.outbox.go_on()
         if self.outcome is None:
             if self.waiting is None:
                 self.waiting = core.TaskQueue()

@@ -100,7 +100,7 @@ class Lanes:
         for lane in self._lanes:
             lane[4] = True
         if not self.waiting():
-            self.outbox.lanes = None
+            self.outbox.relax()
             journal.is_torn = True  # whatever there is goes before the first record
             journal.octets = 0
 
@@ -160,9 +160,9 @@ class Lanes:
         """Accept what other threads and scheduled functions have raised."""
         outbox = self.outbox
         while outbox.queues:
-            alert, how = outbox.queues[0]
+            alert, *how = outbox.queues[0]
             try:
-                if outbox.accept(alert, *how) is not alert:  # it went from RAM, with a handle of its own
+                if self.accept(alert, *how) is not alert:  # it went from RAM, with a handle of its own
                     alert.end("unknown")
             except MemoryError:
                 raise  # it is tried again
@@ -180,7 +180,7 @@ class Lanes:
         return sent
 
     def accept(self, alert: object, is_short: bool, priority: int, key: str | None, escalate_s: int) -> object:
-        """See mote.outbox.Outbox.accept()."""
+        """Write an alert down that waits; see mote.outbox.Outbox.put()."""
         name = b"" if key is None else str(key).encode()
         if type(alert.target) is bytes:
             goals = ((alert.target, 0, 0),)
@@ -233,7 +233,7 @@ class Lanes:
             flags = _COMPACT if "compact" in options else 0
             text = options["fallback"][1] if "fallback" in options else b""
             parts = (call_id, target, key, body, text)
-            contents.append(self.outbox.content(parts, expires, priority, pack(_MORE, flags, *more)))
+            contents.append(self.outbox.content(parts, expires, priority, mote.uptime(), pack(_MORE, flags, *more)))
         return contents
 
     def _repeated(self, alert: object, priority: int, key: bytes) -> tuple:
@@ -272,7 +272,8 @@ class Lanes:
         journal = outbox.journal
         ends = [(offset, len(load(journal.path, offset) or b"")) for offset in replaced]
         records = [self._record(_PUT, one[3]) for one in new]
-        data = b"".join(records + [self._record(_END, pack(">I", end[0])) for end in ends]) + outbox.over
+        over = [self._record(_END, pack(">I", end[0])) for end in ends]
+        data = b"".join(records + over) + outbox.ends()
         kept = []
         try:
             self._keep_all(alert, new, priority, key, [len(one) for one in records], kept)
@@ -282,7 +283,7 @@ class Lanes:
                 self.drop(*one)
                 self._handles.pop(one[0], None)
             raise
-        outbox.over = b""
+        outbox.over.clear()
         alert.accepted = True
         for end in ends:
             self.drop(*end)
@@ -455,20 +456,21 @@ class Lanes:
         """Write down what has ended. Raises OSError."""
         outbox = self.outbox
         if not self.waiting():
-            outbox.lanes = self.mote.shell.reserve = None
+            self.mote.shell.reserve = None
+            outbox.relax()
             outbox.journal.clear()
             return
         self._compact()
         if outbox.over:
-            outbox.journal.append(outbox.over)
-            outbox.over = b""
+            outbox.journal.append(outbox.ends())
+            outbox.over.clear()
 
     def _compact(self) -> None:
         """Rewrite a journal of which little counts, what has ended left out."""
         if self.outbox.journal.octets > _ROOM + 2 * self._octets:
             try:
                 self._rewrite()
-                self.outbox.over = b""
+                self.outbox.over.clear()
             except (MemoryError, OSError):
                 pass  # it grows until fewer wait, or what is wrong is told with the next record
 

@@ -30,8 +30,9 @@ _MAX_QUEUED = const(16)  # alerts of other threads that the loop hasn't seen
 class Journal:
     """A file that records are appended to, removed when nothing of it counts any more. octets: of what counts.
 
-    A record is its kind, its size, the CRC-32 of all the rest, and its content. What a power cut left half-written is
-    cut off; what was synced before is whole, in the order in which it was written. mote.recovery reads it.
+    A record is its kind, its size, its content's CRC-32 that begins with these two, and its content. What a power cut
+    left half-written is cut off; what was synced before is whole, in the order in which it was written. mote.recovery
+    reads it.
     """
 
     octets = 0
@@ -77,8 +78,8 @@ class Journal:
 
 def record(kind: int, content: bytes) -> bytes:
     """Return a record as it is written."""
-    head = pack(">BH", kind, len(content))
-    return b"".join((head, pack(">I", crc32(content, crc32(head))), content))
+    size = len(content)
+    return pack(">BHI", kind, size, crc32(content, kind << 16 | size)) + content
 
 
 class Outbox:
@@ -88,13 +89,14 @@ class Outbox:
     pending = None  # else the only one, from when it is accepted until it has its outcome
     call_id = None  # of pending, while it is not begun
     flag = None  # that there is something to do, once there are sockets
-    over = b""  # records of what has ended, not written yet
-    _is_busy = False
+    is_free = False  # can an alert be sent at once?
+    _can_be_free = _is_busy = False
 
     def __init__(self, mote: object) -> None:
         self.mote = mote
         self.start = mote.agent.uac.random_bytes(2)  # tells this start from others
         self.journal = Journal("/outbox")
+        self.over = []  # where alerts begin that have ended, which isn't written yet
         self.queues = []  # what other threads and scheduled functions have raised
         self._thread = get_ident()
         if [name for name in os.listdir("/") if name in ("outbox", "outbox.new")]:
@@ -106,75 +108,96 @@ class Outbox:
             from mote.lanes import Lanes
 
             self.lanes = Lanes(self, record)
+            self.is_free = False
         return self.lanes
 
-    def put(self, alert: object, *options: object) -> object:
-        """Accept a mote.Alert. It is on flash when this returns; from another thread, and where this has interrupted
-        itself, as soon as the loop has its turn. options: see accept(). Returns the alert, or what stands for it.
+    def relax(self) -> None:
+        """Nothing waits any more: the lanes aren't needed."""
+        self.lanes = None
+        self.is_free = self._can_be_free
 
-        Raises agent.errors.UsageError for a text that doesn't fit at all.
+    def put(self, alert: object, is_short: bool, priority: int, key: str | None, escalate_s: int) -> object:
+        """Accept a mote.Alert. It is on flash when this returns; from another thread, and where this has interrupted
+        itself, as soon as the loop has its turn. is_short: does it fit as it is? The rest: see mote.Mote.alert().
+
+        Returns the alert, or what stands for it. Raises agent.errors.UsageError for a text that doesn't fit at all.
         """
         alert.accepted = False
         if self._is_busy or get_ident() != self._thread:
             if len(self.queues) < _MAX_QUEUED:
-                self.queues.append((alert, options))
+                self.queues.append((alert, is_short, priority, key, escalate_s))
             else:
                 alert.end("failed")
         else:
             self._is_busy = True
             try:
-                alert = self.accept(alert, *options)
+                if self.is_free and is_short and key is None and type(alert.target) is bytes:
+                    alert = self._accept(alert, priority)
+                else:
+                    alert = self.need_lanes().accept(alert, is_short, priority, key, escalate_s)
             finally:
                 self._is_busy = False
         if self.flag is not None:
             self.flag.set()
         return alert
 
-    def accept(self, alert: object, is_short: bool, priority: int, key: str | None, escalate_s: int) -> object:
-        """Write an alert down. is_short: does it fit as it is? The rest: see mote.Mote.alert()."""
-        if not (
-            self.lanes is None
-            and self.pending is None
-            and self.flag is not None
-            and is_short
-            and key is None
-            and type(alert.target) is bytes
-            and self.journal.octets < _ROOM
-            and "per_minute" not in self.mote.settings
-        ):
-            return self.need_lanes().accept(alert, is_short, priority, key, escalate_s)
+    def _accept(self, alert: object, priority: int) -> object:
+        """Write an alert down that is sent at once."""
         call_id = self.mote.agent.new_call_id()
-        content = self.content((call_id, alert.target, b"", alert.body, b""), alert.expires, priority, bytes(9))
+        alert.born_s = self.mote.uptime()
+        fields = (call_id, alert.target, b"", alert.body, b"")
+        content = self.content(fields, alert.expires, priority, alert.born_s, bytes(9))
+        journal = self.journal
         try:
-            alert.at = self.journal.append(record(_PUT, content))
+            if journal.octets > _ROOM:  # all in it has ended
+                journal.clear()
+                self.over.clear()
+            alert.at = journal.append(record(_PUT, content))
         except OSError as error:
             return self.need_lanes().failed(alert, error)
         alert.octets = len(content)
-        alert.born_s = self.mote.uptime()
         alert.outbox = self
         alert.accepted = True
+        self.is_free = False
         self.pending = alert
         self.call_id = call_id
         return alert
 
-    def content(self, fields: tuple, expires: int | None, priority: int, more: bytes) -> bytes:
+    def content(self, fields: tuple, expires: int | None, priority: int, born_s: int, more: bytes) -> bytes:
         """Return the content of a record.
 
-        fields: Call-ID, target, key, body, text of a fallback. more: 9 octets of mote.lanes.
+        fields: Call-ID, target, key, body, text of a fallback. born_s: the uptime when it was raised. more: 9 octets of
+        mote.lanes.
         """
         clock = self.mote.agent.uac.clock
-        unix = None if clock is None else clock.unix(now())
-        numbers = _NEVER if expires is None else expires, unix or 0, self.mote.uptime()
-        octets = [bytes((priority, 0 if clock is None else clock.quality))] + [
-            number.to_bytes(4, "big") for number in numbers
-        ]
-        sizes = [len(field).to_bytes(2, "big") for field in fields]
-        return b"".join(octets + [self.start, more] + sizes + list(fields))
+        unix = quality = 0
+        if clock is not None:
+            unix, quality = clock.unix(now()) or 0, clock.quality
+        call_id, target, key, body, text = fields
+        front = pack(
+            ">BBIII2s9sHHHHH",
+            priority,
+            quality,
+            _NEVER if expires is None else expires,
+            unix,
+            born_s,
+            self.start,
+            more,
+            len(call_id),
+            len(target),
+            len(key),
+            len(body),
+            len(text),
+        )
+        return b"".join((front, call_id, target, key, body, text))
 
     def open(self) -> None:
         """There are sockets: what waits may leave."""
         self.flag = asyncio.ThreadSafeFlag()
         self.flag.set()
+        self._can_be_free = "per_minute" not in self.mote.settings
+        if self.lanes is None:
+            self.relax()
         asyncio.create_task(self._main())
         if self.over:
             asyncio.create_task(self.settle())  # an earlier run's has ended with its loop
@@ -183,18 +206,30 @@ class Outbox:
         while True:
             try:
                 await self.flag.wait()
-                self._is_busy = True
-                if self.queues:
-                    self.need_lanes()
-                if self.lanes is not None:
-                    self.lanes.go_on()
-                elif self.call_id is not None:
-                    self._send()
-                self._is_busy = False
+                self._go_on()
             except Exception as error:
                 self._is_busy = False
                 self.flag.set()
                 await self.mote.shell.failed(error)
+
+    def go_on(self) -> None:
+        """Begin with what can be sent, in the task of a program that has nothing else to do now."""
+        try:
+            self.flag.clear()
+            self._go_on()
+        except Exception:
+            self._is_busy = False
+            self.flag.set()  # it is tried again where what is wrong can be told
+
+    def _go_on(self) -> None:
+        self._is_busy = True
+        if self.queues:
+            self.need_lanes()
+        if self.lanes is not None:
+            self.lanes.go_on()
+        elif self.call_id is not None:
+            self._send()
+        self._is_busy = False
 
     def _send(self) -> None:
         if self.pending.expires is not None:
@@ -212,16 +247,22 @@ class Outbox:
     def ended(self, alert: object, outcome: str) -> None:
         """An alert that was under way has its outcome. After a MemoryError it has not."""
         self.forget(alert.at)
-        self.pending = None
-        if self.lanes is not None:
+        if self.lanes is None:
+            self.pending = None
+            self.is_free = True
+        else:
             self.lanes.ended(alert, outcome)
-        self.flag.set()
+            self.flag.set()
 
     def forget(self, at: int) -> None:
         """Nobody needs the alert there any more; a restart before that is written down sends it again."""
         if not self.over:
             asyncio.create_task(self.settle())
-        self.over += record(_END, pack(">I", at))
+        self.over.append(at)
+
+    def ends(self) -> bytes:
+        """Return the records of what has ended."""
+        return b"".join([record(_END, pack(">I", at)) for at in self.over])
 
     async def settle(self) -> None:
         """Write down what has ended, a second's worth together."""
@@ -236,13 +277,13 @@ class Outbox:
                 elif self.pending is None:
                     self.journal.clear()  # littlefs writes 256 octets for an alert in a small file, 4 KB in a large one
                 else:
-                    self.journal.append(self.over)
-                self.over = b""
+                    self.journal.append(self.ends())
+                self.over.clear()
                 self._is_busy = False
             except Exception as error:
                 self._is_busy = False
                 if type(error) is OSError:
-                    self.over = b""  # it would grow for ever
+                    self.over.clear()  # it would grow for ever
                     self.mote.log(ERROR, "outbox_failed", error=repr(error))
                 else:
                     await self.mote.shell.failed(error)

@@ -8,7 +8,7 @@ from agent.compat import const
 
 _FRONT = ">BBIII2sBIHH5H"  # see parts_of()
 _FRONT_SIZE = const(35)
-_HEAD = const(7)  # octets: kind, size of the content, checksum
+_HEAD = const(7)  # octets: kind, size of the content, checksum (mote.outbox)
 _LONGEST = const(4096)
 _PUT = const(1)  # kinds, see mote.outbox
 _END = const(2)
@@ -107,6 +107,6 @@ def _read(file: object, offset: int) -> tuple | None:
     if not _PUT <= kind <= _END or size > _LONGEST:
         return None
     content = file.read(size)
-    if len(content) < size or crc32(content, crc32(head[:3])) != checksum:
+    if len(content) < size or crc32(content, kind << 16 | size) != checksum:
         return None
     return kind, content
