@@ -199,7 +199,7 @@ class Mote:
     def in_ram(self, target: bytes, body: bytes, is_short: bool, expires: int | None) -> Alert:
         """Send an alert that is nowhere but in memory; see alert()."""
         if len(self._alerts) >= _MAX_ALERTS or not is_short:
-            from mote.alerts import send_fitted
+            from mote.fitting import send_fitted
 
             return send_fitted(self, target, body, expires, len(self._alerts) >= _MAX_ALERTS)
         alert = Alert(target, body, expires, self.uptime)

@@ -29,6 +29,11 @@ class Held:
         self._lanes.lane(entry[1], entry[2])[2].append(entry[3])
         self.entries.remove(entry)
 
+    def move(self, offsets: list) -> None:
+        """The journal is another one: that is where each begins."""
+        for number in range(len(offsets)):
+            self.entries[number][3] = offsets[number]
+
     def feed(self) -> None:
         """Hand what is due to the lanes."""
         at = self._lanes.mote.uptime()

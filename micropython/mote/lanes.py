@@ -11,7 +11,7 @@ from struct import pack, unpack
 from agent.compat import const
 from mote.log import ERROR, WARNING
 from mote.net.sockets import now
-from mote.recovery import load, parts_of, read_all, write_anew
+from mote.recovery import load, parts_of, read_all
 
 _PUT = const(1)  # kinds of records, see mote.outbox
 _END = const(2)
@@ -21,7 +21,7 @@ _COMPACT = const(1)  # a flag
 _ROOM = const(4096)  # octets of what has ended that the journal may have, beside twice what waits
 _MAX_HANDLES = const(16)  # programs' alerts that are told their outcome, beside those that are awaited
 _OCTETS = const(262144)  # of alerts that may wait, unless the setting outbox says how many
-_EACH = const(64)  # octets of the heap for each alert that may wait: its place in a list takes four
+_EACH = const(56)  # octets of the heap for each alert that may wait: its place in a list takes four
 _RESERVE = const(2048)  # octets that are free, while alerts wait, for an answer to come in
 _LATE_S = const(30)  # from when on an alert says when it was raised
 _LOST = "an alert can't be read any more"
@@ -225,7 +225,7 @@ class Lanes:
         if is_short:
             bodies = ((mote.agent.new_call_id(), alert.body, ()),)
         else:
-            from mote.alerts import fitted
+            from mote.fitting import fitted
 
             bodies = fitted(mote, target, alert.body, expires)
         contents = []
@@ -272,18 +272,16 @@ class Lanes:
         journal = outbox.journal
         ends = [(offset, len(load(journal.path, offset) or b"")) for offset in replaced]
         records = [self._record(_PUT, one[3]) for one in new]
-        over = [self._record(_END, pack(">I", end[0])) for end in ends]
-        data = b"".join(records + over) + outbox.ends()
+        data = records + [self._record(_END, pack(">I", end[0])) for end in ends]
         kept = []
         try:
             self._keep_all(alert, new, priority, key, [len(one) for one in records], kept)
-            journal.append(data)  # the new ones first: a torn write loses none
+            outbox.append(data)  # the new ones first: a torn write loses none
         except Exception:
             for one in kept:
                 self.drop(*one)
                 self._handles.pop(one[0], None)
             raise
-        outbox.over.clear()
         alert.accepted = True
         for end in ends:
             self.drop(*end)
@@ -453,17 +451,15 @@ class Lanes:
         return acknowledge(self, self._keys, key)
 
     def settle(self) -> None:
-        """Write down what has ended. Raises OSError."""
+        """Leave out of the journal what has ended, where that is most of it. Raises OSError."""
         outbox = self.outbox
         if not self.waiting():
             self.mote.shell.reserve = None
             outbox.relax()
-            outbox.journal.clear()
-            return
-        self._compact()
-        if outbox.over:
-            outbox.journal.append(outbox.ends())
             outbox.over.clear()
+            outbox.journal.clear()
+        else:
+            self._compact()
 
     def _compact(self) -> None:
         """Rewrite a journal of which little counts, what has ended left out."""
@@ -476,33 +472,18 @@ class Lanes:
 
     def _rewrite(self) -> None:
         """Keep what waits alone. All that memory may be missing for is done before the new file counts."""
-        old = []
-        for lane in self._lanes:
-            old += lane[2]
-        held = [] if self.held is None else self.held.entries
-        old += [entry[3] for entry in held]
+        from mote.compaction import compacted
+
         journal = self.outbox.journal
-        new = write_anew(journal.path, old)
-        octets = new.pop()
-        lists = []
-        at = 0
-        for lane in self._lanes:
-            lists.append(new[at : at + len(lane[2])])
-            at += len(lane[2])
-        keys, handles = {}, {}
-        for key in self._keys:
-            keys[key] = new[old.index(self._keys[key])]
-        for offset in self._handles:
-            handles[new[old.index(offset)]] = self._handles[offset]
+        lists, keys, handles = compacted(journal.path, self._lanes, self.held, self._keys, self._handles)
         os.rename(journal.path + ".new", journal.path)
-        journal.octets = octets
+        journal.octets = lists.pop()
         journal.is_torn = False
         self._keys, self._handles = keys, handles
-        for number in range(len(lists)):
+        for number in range(len(self._lanes)):
             lane = self._lanes[number]
             lane[2] = lists[number]
             if lane[3] is not None:
                 lane[3].at = lane[2][0]
-        for entry in held:
-            entry[3] = new[at]
-            at += 1
+        if self.held is not None:
+            self.held.move(lists[-1])

@@ -24,6 +24,7 @@ _END = const(2)  # one that says where the alert begins that has ended
 _SOON_MS = const(1000)  # in which outcomes gather, to be written together
 _NEVER = const(0xFFFFFFFF)  # expires
 _ROOM = const(4096)  # octets of what has ended that the journal may have
+_AT_ONCE = const(32)  # outcomes that one write has
 _MAX_QUEUED = const(16)  # alerts of other threads that the loop hasn't seen
 
 
@@ -260,9 +261,13 @@ class Outbox:
             asyncio.create_task(self.settle())
         self.over.append(at)
 
-    def ends(self) -> bytes:
-        """Return the records of what has ended."""
-        return b"".join([record(_END, pack(">I", at)) for at in self.over])
+    def append(self, records: list) -> int:
+        """Write records, and some of what has ended; returns the offset of the first. Raises OSError."""
+        ended = self.over[:_AT_ONCE]
+        data = b"".join(records + [record(_END, pack(">I", at)) for at in ended])
+        at = self.journal.append(data)
+        del self.over[: len(ended)]
+        return at  # type: ignore[no-any-return]
 
     async def settle(self) -> None:
         """Write down what has ended, a second's worth together."""
@@ -270,15 +275,13 @@ class Outbox:
             try:
                 await asyncio.sleep_ms(_SOON_MS)
                 self._is_busy = True
-                if not self.over:
-                    pass  # it went with another record
-                elif self.lanes is not None:
+                if self.over and self.lanes is not None:
                     self.lanes.settle()
-                elif self.pending is None:
+                elif self.over and self.pending is None:
                     self.journal.clear()  # littlefs writes 256 octets for an alert in a small file, 4 KB in a large one
-                else:
-                    self.journal.append(self.ends())
-                self.over.clear()
+                    self.over.clear()
+                while self.over:
+                    self.append([])
                 self._is_busy = False
             except Exception as error:
                 self._is_busy = False

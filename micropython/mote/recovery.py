@@ -1,4 +1,4 @@
-"""What a journal needs beyond being written to: it is read, cut, rewritten. Loaded by the first who needs it."""
+"""What a journal needs beyond being written to: it is read, and cut. Loaded by the first who needs it."""
 
 import os
 from binascii import crc32
@@ -8,7 +8,7 @@ from agent.compat import const
 
 _FRONT = ">BBIII2sBIHH5H"  # see parts_of()
 _FRONT_SIZE = const(35)
-_HEAD = const(7)  # octets: kind, size of the content, checksum (mote.outbox)
+HEAD = 7  # octets: kind, size of the content, checksum (mote.outbox)
 _LONGEST = const(4096)
 _PUT = const(1)  # kinds, see mote.outbox
 _END = const(2)
@@ -21,7 +21,7 @@ def read_all(path: str) -> object:
     """
     try:
         os.stat(path)
-        _remove(path + ".new")  # of a rewriting that power was cut in
+        remove(path + ".new")  # of a rewriting that power was cut in
     except OSError:
         os.rename(path + ".new", path)  # FAT takes one name away before it gives it to the other
     at = end = 0
@@ -35,7 +35,7 @@ def read_all(path: str) -> object:
             if at > end:
                 yield 0, end, b""
             yield found[0], at, found[1]
-            at = end = at + _HEAD + len(found[1])
+            at = end = at + HEAD + len(found[1])
     yield None, end, size
 
 
@@ -61,28 +61,10 @@ def parts_of(content: bytes) -> tuple:
     return front[:10], tuple(parts)
 
 
-def write_anew(path: str, offsets: list) -> list:
-    """Write the records at these offsets alone to a new file; returns their offsets there, and the octets of all.
-
-    Raises OSError. What is there counts until os.rename() has put the new one in its place.
-    """
-    places = [0]
-    try:
-        with open(path, "rb") as old, open(path + ".new", "wb") as new:
-            for offset in offsets:
-                content = load(path, offset) or b""
-                old.seek(offset)
-                places.append(places[-1] + new.write(old.read(_HEAD + len(content))))
-    except OSError:
-        _remove(path + ".new")
-        raise
-    return places
-
-
 def cut(path: str, octets: int) -> None:
     """Cut a file off there. Raises OSError."""
     if octets == 0:
-        _remove(path)
+        remove(path)
         return
     with open(path, "rb") as old, open(path + ".new", "wb") as new:
         while octets:
@@ -90,7 +72,8 @@ def cut(path: str, octets: int) -> None:
     os.rename(path + ".new", path)
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Take a file away, if there is one."""
     try:
         os.remove(path)
     except OSError:
@@ -100,8 +83,8 @@ def _remove(path: str) -> None:
 def _read(file: object, offset: int) -> tuple | None:
     """Return (kind, content) of the record at an offset of a file, None if there is no whole one."""
     file.seek(offset)
-    head = file.read(_HEAD)
-    if len(head) < _HEAD:
+    head = file.read(HEAD)
+    if len(head) < HEAD:
         return None
     kind, size, checksum = unpack(">BHI", head)
     if not _PUT <= kind <= _END or size > _LONGEST:

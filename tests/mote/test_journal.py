@@ -10,7 +10,8 @@ from tests.vm import run_program
 _BEGIN = """
 import json, os, sys
 from mote.outbox import Journal, record
-from mote.recovery import load, read_all, write_anew
+from mote.recovery import load, read_all
+from mote.compaction import _write_anew as write_anew
 
 PUT, END = 1, 2
 path = sys.argv[1] + "/journal"
