@@ -9,11 +9,11 @@ _MASK = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
 
-def later(now: int, delay_ms: int) -> int:
-    """Return the instant delay_ms (below 2**29, which is 6.2 days) after now."""
-    return (now + delay_ms) & _MASK
+def later(now: int, wait_ms: int) -> int:
+    """Return the instant wait_ms (below 2**29, which is 6.2 days) after now."""
+    return (now + wait_ms) & _MASK
 
 
-def until(deadline: int, now: int) -> int:
-    """Return the ms from now to deadline: negative once it has passed, right for 6.2 days either way."""
-    return (((deadline - now) & _MASK) ^ _HALF) - _HALF
+def until(at: int, now: int) -> int:
+    """Return the ms from now to at: negative once it has passed, right for 6.2 days either way."""
+    return (((at - now) & _MASK) ^ _HALF) - _HALF

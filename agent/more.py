@@ -3,7 +3,7 @@
 from .events import Transmit
 from .message import Message
 from .notices import Dropped
-from .request import ClientTransaction, Request
+from .request import ClientTransaction
 
 _PING = b"\r\n\r\n"
 _REPLY = b"reply:"  # what the queues of replies begin with: no URI does
@@ -87,56 +87,11 @@ class More:
         """
         return self._uas.respond(received, status, reason, self._uac.clock, now)  # type: ignore[union-attr,no-any-return]
 
-    def reply(
-        self,
-        received: "MessageReceived",  # type: ignore[name-defined]  # noqa: F821
-        call_id: bytes,
-        body: bytes,
-        now: int,
-        compact: bool = False,
-    ) -> list | tuple:
-        """Send text to who sent a MessageReceived: by the proxy or the route if we have one, else on its flow.
+    def reply(self, *arguments: object, **options: object) -> list | tuple:
+        """Send text to who sent a MessageReceived: see agent.reply.reply()."""
+        from .reply import reply
 
-        Replies have queues of their own: anybody can write another's URI as From, and an answer that nobody takes must
-        not hold up what is for that one. So beside one message, one reply may be pending for a URI (RFC 3428 section 8
-        wants one in all): what a stranger triggers never waits in front of what we have to tell.
-        compact: with short header names. Raises UsageError as send() does.
-        """
-        options = {"compact": True} if compact else {}
-        lane = _REPLY
-        if self._uac.is_guided:
-            request = self._uac.request(call_id, received.sender, body, options)
-        else:
-            request, lane = self._back(received, call_id, body, options)
-        request.lane = lane
-        request.key = lane + request.key
-        return self._uac.send(request, now)  # type: ignore[no-any-return]
-
-    def _back(self, received: "MessageReceived", call_id: bytes, body: bytes, options: dict) -> tuple:  # type: ignore[name-defined]  # noqa: F821
-        """Return (a reply that goes where a MessageReceived came from, what the name of its queue begins with).
-
-        Where the sender's URI doesn't lead there the flow has a queue of its own, and doesn't ask for our password,
-        unless it is at a host that had an answer to such a question before.
-        """
-        from .target import read_target
-
-        uac = self._uac
-        flow = received.flow
-        lane = _REPLY
-        uri, to, key, named, _ = read_target(received.sender, flow[0], flow)
-        if named is flow or named[1:3] != flow[1:3]:  # the grammar tells only whether it is a URI
-            lane += b"%s:%d:" % (flow[1], flow[2])
-        given = (call_id, (uri, to, key, flow, None), uac.aor, uac.token(4), body)
-        if options:
-            from .full_request import FullRequest
-
-            request: Request = FullRequest(uac, *given, options)
-        else:
-            request = Request(*given)
-        is_known = uac.recovery is not None and uac.recovery.peers.has_asked(flow[1])
-        if not is_known and (named is flow or named[1] != flow[1]):
-            request.is_away = True  # type: ignore[attr-defined]
-        return request, lane
+        return reply(self._uac, *arguments, **options)  # type: ignore[arg-type]
 
     def replies(self) -> int:
         """Return how many replies have no outcome yet."""

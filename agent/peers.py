@@ -70,7 +70,7 @@ class Peers:
         dead[flow[:3]] = later(now, (seconds or _DEAD_S) * 1000)
 
     def live_first(self, flows: list, now: int) -> list:
-        """Return flows with those at the end that led nowhere a while ago; of these the first to revive comes first."""
-        waits = [(until(self.dead.get(flow[:3], now), now), flow) for flow in flows]
-        late = sorted([pair for pair in waits if pair[0] > 0], key=lambda pair: pair[0])
-        return [flow for ms, flow in waits if ms <= 0] + [flow for _, flow in late]
+        """Return flows with those at the end that led nowhere a while ago: see agent.live_flows.live_first()."""
+        from .live_flows import live_first
+
+        return live_first(self.dead, flows, now)

@@ -6,10 +6,10 @@ from .request import PLAIN
 _SIPS_PORT = const(5061)
 
 
-def read_target(uri: bytes, transport: bytes, first_flow: tuple | None) -> tuple:
+def read_target(uri: bytes, transport: bytes, flow: tuple | None) -> tuple:
     """Return (Request-URI, To, key, flow, place) of a URI; place is None where flow has an address.
 
-    transport: b"UDP", b"TCP" or b"TLS", where the URI names none. first_flow: where requests go in any case, or None.
+    transport: b"UDP", b"TCP" or b"TLS", where the URI names none. flow: where requests go in any case, or None.
     A plain sip:user@host:port;transport=tcp, or less than that, is read here, everything else by the grammar. Raises
     UsageError for no URI to send to.
     """
@@ -27,7 +27,7 @@ def read_target(uri: bytes, transport: bytes, first_flow: tuple | None) -> tuple
     ):
         from .any_target import read_any
 
-        return read_any(uri, transport, first_flow)
+        return read_any(uri, transport, flow)
     parameter = semicolon + parameter
     transport = parameter[11:].upper() or transport
     to = b"sip:" + user + at + host

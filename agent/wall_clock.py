@@ -19,7 +19,7 @@ class WallClock:
         self.quality = NONE
         self.told = 0
         self._unix = 0
-        self._anchor_at = 0
+        self._mark = 0
 
     def set(self, unix: int, quality: int, now: int, told: int | None = None) -> bool:
         """Take unix (seconds since 1970) as the time at now, unless a better source has spoken; True if taken.
@@ -29,7 +29,7 @@ class WallClock:
         if quality < self.quality:
             return False
         self._unix = unix
-        self._anchor_at = now
+        self._mark = now
         self.quality = quality
         self.told = unix if told is None else told
         return True
@@ -38,10 +38,10 @@ class WallClock:
         """Return the seconds since 1970, or None while nobody has told. To be asked at least every six days."""
         if self.quality == NONE:
             return None
-        passed = until(now, self._anchor_at)
+        passed = until(now, self._mark)
         if passed > _REANCHOR:
             self._unix += passed // 1000
-            self._anchor_at = (now - passed % 1000) & _MASK
+            self._mark = (now - passed % 1000) & _MASK
             passed %= 1000
         return self._unix + passed // 1000
 

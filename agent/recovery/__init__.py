@@ -42,7 +42,7 @@ class Recovery:
     """The part of a Uac that goes on where a request has failed."""
 
     def __init__(self, uac: "Uac") -> None:  # type: ignore[name-defined]  # noqa: F821
-        self._uac = uac
+        self.uac = uac
         self.peers = Peers(uac.settings, uac.random_bytes)
 
     def has_refused(self, key: bytes, content_type: object) -> bool:
@@ -63,7 +63,7 @@ class Recovery:
         status and response: as amend() takes them; a 2xx ends a request that has an owner. events: to which is added.
         A MemoryError leaves all but events as it was: for the same response once more, or the timer.
         """
-        uac = self._uac
+        uac = self.uac
         request = attempt.request
         if status >= 300 and len(request.tried) < _MAX_ATTEMPTS:
             again = amend(request, status, response, self.peers, now)
@@ -85,7 +85,7 @@ class Recovery:
 
     def _replace(self, attempt: ClientTransaction, following: ClientTransaction, now: int, events: list) -> None:
         """Go on with another attempt at a request, behind what is pending for its URI if that is another one."""
-        uac = self._uac
+        uac = self.uac
         old, new = attempt.request, following.request
         branch = attempt.via[-23:].lower()
         if new.owner is not None or new.key == old.key:
@@ -93,75 +93,19 @@ class Recovery:
             if new.owner is None:
                 uac.queues[old.key][0] = new
         else:
-            self._move(old.key, following, now, events)
+            from .flows import move
+
+            move(uac, old.key, following, now, events)
         del uac.pending[branch]
 
-    def _move(self, old_key: bytes, following: ClientTransaction, now: int, events: list) -> None:
-        """Put a request from the head of one queue at the end of another one."""
-        uac = self._uac
-        new = following.request
-        branch = following.via[-23:].lower()
-        queue = uac.queues.get(new.key)
-        if queue is None:
-            uac.queues[new.key] = [new]
-        else:
-            queue.append(new)
-        try:
-            if queue is None:
-                uac.start(following, events)
-            uac.go_on(old_key, now, events)
-        except MemoryError:
-            if queue is None:
-                del uac.queues[new.key]
-                uac.pending.pop(branch, None)
-            else:
-                queue.remove(new)
-            raise
+    def resolved(self, *arguments: object) -> list:
+        """Go on with what waits for the flows of a place: see agent.recovery.flows.resolved()."""
+        from .flows import resolved
 
-    def resolved(self, place: bytes, flows: list, now: int, reason: bytes) -> list:
-        """Go on with what waits for the flows of a place; none: it leads nowhere."""
-        return self._uac.one_by_one([], self._resolve, place, flows, now, reason)  # type: ignore[no-any-return]
+        return resolved(self, *arguments)  # type: ignore[arg-type]
 
-    def _resolve(
-        self, attempt: ClientTransaction, events: list, place: bytes, flows: list, now: int, reason: bytes
-    ) -> None:
-        uac = self._uac
-        request = attempt.request
-        if request.place != place:
-            return
-        if not flows:
-            self.end(attempt, 503, reason, None, now, events)
-            return
-        before = request.flows
-        try:
-            request.flows, request.place = tuple(self.peers.live_first(flows, now)) + before[1:], None
-            branch = attempt.via[-23:]  # nothing was sent with it
-            following = uac.attempt(request, now, branch)
-            if len(following.data) > BUDGET:
-                following = uac.attempt(request, now, branch, True)
-            uac.start(following, events)
-        except MemoryError:
-            request.flows, request.place = before, place
-            raise
+    def failed(self, *arguments: object) -> list:
+        """End what is pending on a flow that is gone: see agent.recovery.flows.failed()."""
+        from .flows import failed
 
-    def failed(self, flow: tuple, now: int, reason: bytes, events: list) -> list:
-        """End what is pending on a flow that is gone or can't be opened, as if by a 503; see UserAgent.failed().
-
-        Returns events, to which is added. Raises MemoryError if there are none.
-        """
-        uac = self._uac
-        for queue in uac.queues.values():
-            for request in queue[1:]:
-                if request.flows[0][:3] == flow[:3] and len(request.flows) == 1:
-                    try:
-                        events.append(Outcome(request.call_id, "failed", 503, reason, None))
-                    except MemoryError:
-                        if not events:
-                            raise
-                        return events
-                    queue.remove(request)
-        return uac.one_by_one(events, self._fail, flow, now, reason)  # type: ignore[no-any-return]
-
-    def _fail(self, attempt: ClientTransaction, events: list, flow: tuple, now: int, reason: bytes) -> None:
-        if attempt.flow[:3] == flow[:3]:
-            self.end(attempt, 503, reason, None, now, events)
+        return failed(self, *arguments)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sipmote.agent.budget import fit
+from sipmote.agent.cutting import fit
 from sipmote.agent.errors import UsageError
 from sipmote.send.content import joins
 

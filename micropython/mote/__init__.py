@@ -248,6 +248,7 @@ class Mote:
 
         begin(self)
         begin = None  # type: ignore[assignment]  # with its module
+        gc.collect()  # the gap is for what stays
         for sensor in self._sensors:
             sensor[2] = asyncio.create_task(self._repeat(sensor))
         await asyncio.sleep(_STARTED_S)

@@ -1,6 +1,7 @@
 """Frees what a board needs only while it starts, itself included."""
 
 import sys
+from gc import collect
 
 
 def forget() -> None:
@@ -27,3 +28,4 @@ def forget() -> None:
         if sys.modules.pop(name, None) is not None:
             package, _, own = name.rpartition(".")
             delattr(sys.modules[package], own)
+    collect()  # what comes next fills the gaps

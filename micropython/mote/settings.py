@@ -6,10 +6,11 @@ import json
 import os
 from time import gmtime
 
+from agent.compat import const
 from agent.user_agent import UserAgent
 from mote.place import sent_by
 
-_OTHERS = "proxy transport notify password commanders ntp"
+_OTHERS = const("proxy transport notify password commanders ntp")
 
 
 def load(path: str = "/mote.json") -> dict:

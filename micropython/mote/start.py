@@ -17,7 +17,9 @@ def begin(mote: object) -> None:
     given = settings.get
     mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
     host, _, port = given("bind", "0.0.0.0:5060").rpartition(":")
-    mote.shell.open(bind_udp(host, int(port)))
+    udp = bind_udp(host, int(port))
+    forget()  # before there are tasks, which stay: they fill the gaps
+    mote.shell.open(udp)
     if mote.outbox is not None:
         mote.outbox.open()
     if given("transport", "udp") != "udp":

@@ -1,4 +1,5 @@
-from agent.budget import POLICIES, fit
+from agent.budget import POLICIES
+from agent.cutting import fit
 from agent.errors import UsageError
 from agent.wall_clock import NTP
 from tests.helpers import NOW, board, only, raises

@@ -1,11 +1,15 @@
 """What a shell does beside UDP answers: requests, streams, names, too little memory. Loaded by the first of them."""
 
-from gc import collect
+import sys
+from gc import collect, threshold
 
+from agent.compat import const
 from agent.events import Transmit
 from agent.notices import Dropped, Resolve
 from mote.net.peer import host_port_of
 from mote.net.sockets import now
+
+_LOADING = const(512)  # octets: memory is collected so often while commands are loaded, and stays in one piece
 
 
 class Others:
@@ -77,6 +81,19 @@ class Others:
         """Give the core what came: a datagram, or an item of a stream's Framer."""
         if data[:4] != b"SIP/" if type(data) is bytes else data.method:
             collect()  # what a request loads will stay: not between rubbish
+            if "mote.commands" not in sys.modules:
+                before = threshold()
+                threshold(_LOADING)
+                try:
+                    self._give(data, flow)
+                finally:
+                    threshold(before)
+                return
+        elif type(data) is not bytes and data.fault is None and data.status < 300 and "agent.more" not in sys.modules:
+            data = data.data  # the usual answer is taken without it
+        self._give(data, flow)
+
+    def _give(self, data: object, flow: tuple) -> None:
         shell = self._shell
         for _ in range(2):
             try:
