@@ -1,14 +1,20 @@
-"""A virtual board on a folder, for a test to deploy to."""
+"""A virtual board on a folder, for a test to deploy to, or with what a deploy would have put there."""
 
 import contextlib
+import functools
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sipmote.board.compile import compile_packages
+from sipmote.board.files import boot_file
 from sipmote.errors import ToolError
 from sipmote.virtual.vm import vm_command
+from tests.host_tools.peers import until
 from tests.tools import Tool
 
 
@@ -23,3 +29,33 @@ def virtual_board(flash: Path, heap: str = "64k") -> Iterator[str]:
         pytest.skip(str(error))
     with Tool("board", "start", "virtual", "--dir", str(flash), "--heap", heap) as board:
         yield board.wait_for(event="ready")["port"]
+
+
+@functools.cache
+def _modules() -> dict[str, bytes]:
+    return {**compile_packages(), "/boot.py": boot_file()}
+
+
+def fill(flash: Path, program: str, settings: Mapping[str, Any]) -> None:
+    """Write what a deploy of this program would, in a hundredth of its time; settings are not checked."""
+    files = {**_modules(), "/main.py": program.encode(), "/mote.json": json.dumps(settings).encode()}
+    for folder in {(flash / path[1:]).parent for path in files}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for path, data in files.items():
+        (flash / path[1:]).write_bytes(data)
+
+
+@contextlib.contextmanager
+def started(flash: Path, program: str, settings: Mapping[str, Any], heap: str = "128k") -> Iterator[tuple[str, Tool]]:
+    """Start a program on a virtual board whose flash has more files or none; gives its port, and its monitor.
+
+    The board runs something else before: the monitor is there, and makes a soft reset, before the program has run.
+    """
+    fill(flash, "open('/first', 'w').close()", settings)
+    with virtual_board(flash, heap) as port:
+        until(lambda: (flash / "first").exists())
+        (flash / "first").unlink()
+        (flash / "main.py").write_text(program)
+        with Tool("monitor", "--port", port, "--reset") as monitor:
+            monitor.wait_for(event="ready")
+            yield port, monitor
