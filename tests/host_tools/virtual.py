@@ -14,20 +14,23 @@ from sipmote.board.compile import compile_packages
 from sipmote.board.files import boot_file
 from sipmote.errors import ToolError
 from sipmote.virtual.vm import vm_command
-from tests.host_tools.peers import until
 from tests.tools import Tool
+from tests.vm import terminal
 
 
 @contextlib.contextmanager
-def virtual_board(flash: Path, heap: str = "64k") -> Iterator[str]:
-    """Start a virtual board with this folder as its flash; gives its port. Skips where no VM can be had, but in CI."""
+def virtual_board(flash: Path, heap: str = "64k", *options: str) -> Iterator[str]:
+    """Start a virtual board with this folder as its flash; gives its port. Skips where no VM can be had, but in CI.
+
+    options: further ones of `sipmote board start`.
+    """
     try:
         vm_command()
     except ToolError as error:
         if "CI" in os.environ:
             raise
         pytest.skip(str(error))
-    with Tool("board", "start", "virtual", "--dir", str(flash), "--heap", heap) as board:
+    with Tool("board", "start", "virtual", "--dir", str(flash), "--heap", heap, *options) as board:
         yield board.wait_for(event="ready")["port"]
 
 
@@ -46,16 +49,18 @@ def fill(flash: Path, program: str, settings: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def started(flash: Path, program: str, settings: Mapping[str, Any], heap: str = "128k") -> Iterator[tuple[str, Tool]]:
+def started(
+    flash: Path, program: str, settings: Mapping[str, Any], heap: str = "128k", *options: str
+) -> Iterator[tuple[str, Tool]]:
     """Start a program on a virtual board whose flash has more files or none; gives its port, and its monitor.
 
-    The board runs something else before: the monitor is there, and makes a soft reset, before the program has run.
+    The board is at its prompt before there is a program, and the monitor makes a soft reset.
     """
-    fill(flash, "open('/first', 'w').close()", settings)
-    with virtual_board(flash, heap) as port:
-        until(lambda: (flash / "first").exists())
-        (flash / "first").unlink()
-        (flash / "main.py").write_text(program)
+    with virtual_board(flash, heap, *options) as port:
+        with terminal(port) as person:
+            person.write(b"\r")
+            person.read_until(b">>> ")
+        fill(flash, program, settings)
         with Tool("monitor", "--port", port, "--reset") as monitor:
             monitor.wait_for(event="ready")
             yield port, monitor
