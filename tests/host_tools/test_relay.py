@@ -105,6 +105,7 @@ def test_what_could_not_be_passed_on_is_kept_over_a_restart(receiver: Receiver, 
         assert relay.wait_for(event="relay_waits")["status"] == 503
     database = sqlite3.connect(tmp_path / "db")
     database.execute("UPDATE parcel SET next_at = 0")
+    database.execute("UPDATE lane SET next_at = 0")
     database.commit()
     database.close()
     with _relay(receiver, tmp_path / "db") as relay:

@@ -11,15 +11,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 
 from sipmote.agent.uri import bracketed
-from tests import vm
 from tests.demo.main_job import BOILER
 from tests.dns_server import DnsServer
 from tests.host_tools.peers import has_ipv6
+from tests.host_tools.virtual import started, virtual_board
 from tests.interop.kamailio import Edge, Registrar, password_of
 from tests.interop.peers import free_port, wait_until
 from tests.tools import Line, Tool
@@ -85,14 +86,18 @@ def send(folder: Path, proxy: str, target: str, text: str, *more: str) -> tuple[
 def board(folder: Path, program: Path, *options: str, start: Sequence[str] = (), **settings: Any) -> Iterator[Tool]:
     """A virtual board that runs a program; gives its monitor.
 
-    options: further ones of `sipmote deploy`; start: of `sipmote board start`.
+    options: further ones of `sipmote deploy`, which is left out without them; start: of `sipmote board start`.
     """
-    vm.command(32)
+    settings = {"to": "sip:bob@interop.test", "bind": "127.0.0.1:0", **settings}
+    flash = Path(mkdtemp(prefix="flash-", dir=folder))
+    if not options:
+        with started(flash, program.read_text(), settings, "144k", *start) as (_, monitor):
+            yield monitor
+        return
     configuration = folder / "mote.json"
-    configuration.write_text(json.dumps({"to": "sip:bob@interop.test", "bind": "127.0.0.1:0", **settings}))
+    configuration.write_text(json.dumps(settings))
     configuration.chmod(0o600)
-    with Tool("board", "start", "virtual", "--heap", "144k", *start) as running:
-        serial = running.wait_for(event="ready")["port"]
+    with virtual_board(flash, "144k", *start) as serial:
         with Tool("deploy", str(program), "--port", serial, "--config", str(configuration), *options) as deploy:
             assert deploy.wait(60) == 0, deploy.transcript()
         with Tool("monitor", "--port", serial) as monitor:

@@ -1,6 +1,5 @@
 """A program on a virtual board with a desk to write to, for tests of what happens between its starts."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.host_tools.virtual import virtual_board
+from tests.host_tools.virtual import started
 from tests.sip_peer import Peer
 from tests.tools import Tool
 
@@ -52,14 +51,10 @@ def deploy(port: str, program: Path, *arguments: str) -> None:
 
 @contextmanager
 def running(folder: Path, program: str, to: str = "", **settings: Any) -> Iterator[Running]:
-    """Deploy a program, and start it with these settings, which no deploy has checked. to: instead of the desk."""
-    flash, main, configuration = folder / "flash", folder / "main.py", folder / "mote.json"
-    flash.mkdir()
-    main.write_text(program)
-    with Peer(b"sip:desk@127.0.0.1") as desk, virtual_board(flash, _HEAP) as port:
+    """Start a program with these settings, which no deploy has checked. to: instead of the desk."""
+    flash = folder / "flash"
+    with Peer(b"sip:desk@127.0.0.1") as desk:
         known = {"aor": "sip:boiler@127.0.0.1", "to": to or f"sip:desk@127.0.0.1:{desk.port}", "bind": "127.0.0.1:0"}
-        configuration.write_text(json.dumps(known))
-        deploy(port, main, "--config", str(configuration), "--no-start")
-        (flash / "mote.json").write_text(json.dumps({**known, "allow": ["sip:desk@127.0.0.1"], **settings}))
-        with Tool("monitor", "--port", port, "--reset") as monitor:
+        settings = {**known, "allow": ["sip:desk@127.0.0.1"], **settings}
+        with started(flash, program, settings, _HEAP) as (port, monitor):
             yield Running(port, flash, desk, monitor)

@@ -1,6 +1,6 @@
 """R0-P11, R0-P13: what comes to a board as a command, whoever sends it, and what he is told."""
 
-import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host_tools.virtual import virtual_board
+from tests.host_tools.virtual import started
 from tests.sip_peer import Peer
 from tests.tools import Tool
 
@@ -100,17 +100,9 @@ class Bench:
 
 @contextmanager
 def bench(folder: Path, program: str = PROGRAM, **settings: object) -> Iterator[Bench]:
-    flash = folder / "flash"
-    flash.mkdir()
-    (folder / "main.py").write_text(program)
-    with Peer(DESK) as desk, virtual_board(flash, "192k") as port:
+    with Peer(DESK) as desk:
         config = {"aor": BOARD.decode(), "to": f"sip:desk@127.0.0.1:{desk.port}", "bind": "127.0.0.1:0", **settings}
-        (folder / "mote.json").write_text(json.dumps(config))
-        deploy = ["deploy", str(folder / "main.py"), "--port", port, "--config", str(folder / "mote.json")]
-        with Tool(*deploy) as deployed:
-            assert deployed.wait(120) == 0, deployed.transcript()
-        with Tool("monitor", "--port", port) as monitor:
-            monitor.wait_for(event="ready")
+        with started(folder / "flash", program, config, "192k") as (_, monitor):
             yield Bench(desk, monitor)
 
 
@@ -136,6 +128,8 @@ def test_what_a_command_returns_is_told_and_what_it_raises_has_a_line(
 
 def test_words_of_its_own_and_words_that_nobody_has_defined(tmp_path: Path) -> None:
     words = "commands: ack, break, cancel, count, help, interval, list, long, none, sleep, status, zero"
+    (tmp_path / "flash").mkdir()
+    (tmp_path / "flash" / "clock").write_text(str(int(time.time())))  # when a deploy has set it
     with bench(tmp_path) as board:
         assert board.ask("help") == words
         up, clock, free, waiting = board.ask("Status now").split(", ")

@@ -1,13 +1,12 @@
 """Each file of micropython/examples, unmodified on a virtual board: its alerts and answers arrive at a desk."""
 
 import ast
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.host_tools.virtual import virtual_board
+from tests.host_tools.virtual import started
 from tests.sip_peer import Peer
 from tests.tools import Tool
 from tests.vm import ROOT
@@ -57,18 +56,14 @@ class Bench:
 
 @contextmanager
 def bench(folder: Path, example: str, **files: str) -> Iterator[Bench]:
-    """Deploy an example to a virtual board that has these files, and watch it."""
-    flash, configuration = folder / "flash", folder / "mote.json"
+    """Run an example on a virtual board that has these files, and watch it."""
+    flash = folder / "flash"
     flash.mkdir()
     for name, text in files.items():
         (flash / name).write_text(text)
-    with Peer(DESK) as desk, virtual_board(flash, "128k") as port:
-        to = f"sip:desk@127.0.0.1:{desk.port}"
-        configuration.write_text(json.dumps({"aor": BOARD.decode(), "to": to, "bind": "127.0.0.1:0"}))
-        with Tool("deploy", str(EXAMPLES / example), "--port", port, "--config", str(configuration)) as deploy:
-            assert deploy.wait(120) == 0, deploy.transcript()
-        with Tool("monitor", "--port", port) as monitor:
-            monitor.wait_for(event="ready")
+    with Peer(DESK) as desk:
+        settings = {"aor": BOARD.decode(), "to": f"sip:desk@127.0.0.1:{desk.port}", "bind": "127.0.0.1:0"}
+        with started(flash, (EXAMPLES / example).read_text(), settings) as (port, monitor):
             yield Bench(flash, desk, monitor, port)
             for line in monitor.lines:
                 assert line.get("name") not in ("sensor_failed", "command_failed"), monitor.transcript()
@@ -87,6 +82,7 @@ def test_boiler_tells_of_both_readings_that_are_too_hot_and_answers(tmp_path: Pa
 
 def test_door_tells_when_it_opens_and_closes(tmp_path: Path) -> None:
     with bench(tmp_path, "door.py") as board:
+        board.monitor.wait_for(event="log", name="boot")  # it has looked at its pin by then
         board.put("pin4", "1")
         assert board.alert() == "door opened"
         assert board.ask("door") == "open"

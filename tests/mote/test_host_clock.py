@@ -10,7 +10,8 @@ import pytest
 
 from sipmote.board import files
 from sipmote.board.compile import _OLDEST, Build, _compile, compile_packages
-from tests.mote.running import running
+from tests.mote.running import deploy, running
+from tests.tools import Tool
 from tests.vm import run_program
 
 _DAY_S = 86400
@@ -41,29 +42,33 @@ mote.run()
 
 def test_deploy_sets_the_clock_and_its_age_goes_on_over_resets_until_it_is_lost(tmp_path: Path) -> None:
     with running(tmp_path, _PROGRAM) as board:
+        board.monitor.stop()
+        deploy(board.port, board.flash / "main.py", "--no-start")
+        with Tool("monitor", "--port", board.port, "--reset") as monitor:
 
-        def boots() -> list[dict[str, Any]]:
-            return [line for line in board.monitor.lines if line.get("name") == "boot"]
+            def boots() -> list[dict[str, Any]]:
+                return [line for line in monitor.lines if line.get("name") == "boot"]
 
-        def next_boot() -> tuple[str, int | None]:
-            seen = len(boots())
-            (board.flash / "again").touch()
-            board.monitor.wait_for(event="log", name="boot", seq=lambda _: len(boots()) > seen)
-            return boots()[-1]["clock"], boots()[-1]["clock_age_s"]
+            def next_boot() -> tuple[str, int | None]:
+                seen = len(boots())
+                (board.flash / "again").touch()
+                monitor.wait_for(event="log", name="boot", seq=lambda _: len(boots()) > seen)
+                return boots()[-1]["clock"], boots()[-1]["clock_age_s"]
 
-        first = board.monitor.wait_for(event="log", name="boot")
-        assert first["clock"] == "host" and 0 <= first["clock_age_s"] < 60
-        set_at = int((board.flash / "clock").read_text())
-        assert abs(set_at - time.time()) < 60
-        (board.flash / "clock").write_text(str(set_at - 3600))
-        quality, age_s = next_boot()
-        assert quality == "host" and age_s is not None and 3600 <= age_s < 3720
-        for garbled in ("", "soon", str(set_at + _DAY_S), "-1"):  # the last but one: the clock has been put back since
-            (board.flash / "clock").write_text(garbled)
-            assert next_boot() == ("rtc", None), garbled
-        (board.flash / "clock").write_text(str(set_at))
-        (board.flash / "date").write_text("2024 6 1 5 12 0 0 0")  # before the build, whatever year that was
-        assert next_boot() == ("none", None)
+            first = monitor.wait_for(event="log", name="boot")
+            assert first["clock"] == "host" and 0 <= first["clock_age_s"] < 60
+            set_at = int((board.flash / "clock").read_text())
+            assert abs(set_at - time.time()) < 60
+            (board.flash / "clock").write_text(str(set_at - 3600))
+            quality, age_s = next_boot()
+            assert quality == "host" and age_s is not None and 3600 <= age_s < 3720
+            put_back = str(set_at + _DAY_S)  # the clock has been, since
+            for garbled in ("", "soon", put_back, "-1"):
+                (board.flash / "clock").write_text(garbled)
+                assert next_boot() == ("rtc", None), garbled
+            (board.flash / "clock").write_text(str(set_at))
+            (board.flash / "date").write_text("2024 6 1 5 12 0 0 0")  # before the build, whatever year that was
+            assert next_boot() == ("none", None)
 
 
 _CLOCK = """

@@ -1,7 +1,6 @@
 """R3428-4.3, R3428-4.9: alerts of a board that ask to be told of their delivery."""
 
 import gzip
-import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.message import Message
-from tests.host_tools.virtual import virtual_board
+from tests.host_tools.virtual import started
 from tests.sip_peer import Peer
 from tests.tools import Tool
 
@@ -38,17 +37,8 @@ def board(folder: Path, peer: Peer, *texts: str, **settings: object) -> Iterator
     """A virtual board that sends these texts to peer, and the tool that watches it."""
     to = f"sip:desk@127.0.0.1:{peer.port}"
     config = {"aor": BOARD.decode(), "to": to, "bind": "127.0.0.1:0", "log": "debug", "notify": 60, **settings}
-    program, configuration = folder / "boiler.py", folder / "mote.json"
-    program.write_text(PROGRAM.replace("{texts!r}", repr(texts)))
-    configuration.write_text(json.dumps(config))
-    flash = folder / "flash"
-    flash.mkdir()
-    with virtual_board(flash, "144k") as port:
-        with Tool("deploy", str(program), "--port", port, "--config", str(configuration)) as deploy:
-            assert deploy.wait(120) == 0, deploy.transcript()
-        with Tool("monitor", "--port", port) as monitor:
-            monitor.wait_for(event="ready")
-            yield monitor
+    with started(folder / "flash", PROGRAM.replace("{texts!r}", repr(texts)), config, "144k") as (_, monitor):
+        yield monitor
 
 
 def notification(request: Message, status: bytes = b"delivered") -> bytes:

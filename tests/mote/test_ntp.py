@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.dns_server import DnsServer
+from tests.host_tools.virtual import started
 from tests.sip_peer import Peer
-from tests.tools import Tool
-from tests.vm import board, run_program
+from tests.vm import run_program
 
 _2026 = 1_790_000_000  # Unix seconds
 _2033 = 2_000_000_000  # after the build of what is deployed
@@ -324,25 +324,19 @@ mote.run()
 
 @pytest.mark.parametrize(("bits", "epoch"), [(32, 2000), (64, 1970)])
 def test_deployed_board_without_a_clock_gets_one_and_alerts_go_out_before(
-    bits: int, epoch: int, tmp_path: Path
+    bits: int, epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its first question meets no answer; nothing waits for that, and a step of 26 years harms nothing."""
-    program, configuration, flash = tmp_path / "boiler.py", tmp_path / "mote.json", tmp_path / "flash"
-    program.write_text(_BOILER)
-    flash.mkdir()
     begin = threading.Event()
+    monkeypatch.setenv("VIRTUAL", str(bits))
+    clockless = ("--no-clock", "--epoch", str(epoch))
+    settings = {"aor": "sip:boiler@127.0.0.1", "bind": "127.0.0.1:0"}
     with (
         Peer(b"sip:desk@127.0.0.1") as desk,
         NtpServer(lambda query: [answer(query, _2033)] if begin.is_set() else []) as server,
-        board("--dir", str(flash), "--no-clock", "--epoch", str(epoch), bits=bits) as running,
     ):
-        settings = {"aor": "sip:boiler@127.0.0.1", "to": f"sip:desk@127.0.0.1:{desk.port}", "bind": "127.0.0.1:0"}
-        configuration.write_text(json.dumps({**settings, "ntp": server.place}))
-        arguments = ("--port", running.port, "--config", str(configuration), "--no-clock")
-        with Tool("deploy", str(program), *arguments) as deploy:
-            assert deploy.wait(120) == 0, deploy.transcript()
-        with Tool("monitor", "--port", running.port) as monitor:
-            monitor.wait_for(event="ready")
+        settings = {**settings, "to": f"sip:desk@127.0.0.1:{desk.port}", "ntp": server.place}
+        with started(tmp_path / "flash", _BOILER, settings, "128k", *clockless) as (_, monitor):
             desk.answer(200)
             monitor.wait_for(event="console", text="delivered 2000")
             begin.set()  # within the three attempts

@@ -9,9 +9,7 @@ from typing import Any
 
 from tests.dns_server import closed_port
 from tests.host_tools.peers import Peer
-from tests.host_tools.virtual import virtual_board
-from tests.sip_peer import Peer as Desk
-from tests.tools import Tool
+from tests.mote.running import running
 from tests.vm import run_program
 
 _BEGIN = """
@@ -316,22 +314,14 @@ mote.run()
 
 
 def test_board_logs_a_bug_as_one_record_and_goes_on(tmp_path: Path) -> None:
-    program, configuration, flash = tmp_path / "boiler.py", tmp_path / "mote.json", tmp_path / "flash"
-    program.write_text(_PROGRAM)
-    flash.mkdir()
-    with Desk(b"sip:desk@127.0.0.1") as desk, virtual_board(flash, "128k") as port:
-        to = f"sip:desk@127.0.0.1:{desk.port}"
-        settings = {"aor": "sip:boiler@127.0.0.1", "to": to, "allow": ["sip:desk@127.0.0.1"], "bind": "127.0.0.1:0"}
-        configuration.write_text(json.dumps(settings))
-        with Tool("deploy", str(program), "--port", port, "--config", str(configuration)) as deploy:
-            assert deploy.wait(120) == 0, deploy.transcript()
-        with Tool("monitor", "--port", port) as monitor:
-            monitor.wait_for(event="ready")
-            desk.answer(200)
-            assert desk.ask(desk.from_port, b"text/plain", b"break", to=b"sip:boiler@127.0.0.1").status == 200
-            reply = desk.receive()[0]
-            record = monitor.wait_for(event="log", name="task_failed")
-            fields = {"error": "ValueError('a bug',)", "at": "main.py:18 broken"}
-            assert (record["level"], record["fields"]) == ("error", fields)
-            assert desk.receive()[0].data == reply.data  # a repetition: who watches the time is still there
-            assert not [line for line in monitor.lines if line["event"] == "console"]
+    with running(tmp_path, _PROGRAM) as board:
+        desk, monitor = board.desk, board.monitor
+        desk.answer(200)
+        assert desk.ask(desk.from_port, b"text/plain", b"break", to=b"sip:boiler@127.0.0.1").status == 200
+        reply = desk.receive()[0]
+        record = monitor.wait_for(event="log", name="task_failed")
+        fields = {"error": "ValueError('a bug',)", "at": "main.py:18 broken"}
+        assert (record["level"], record["fields"]) == ("error", fields)
+        assert desk.receive()[0].data == reply.data  # a repetition: who watches the time is still there
+        seen = monitor.lines[[line.get("text") for line in monitor.lines].index("MPY: soft reboot") + 1 :]
+        assert not [line for line in seen if line["event"] == "console"]

@@ -50,7 +50,7 @@ mote = Mote()
 @mote.every(1)
 def lives():
     print("up", mote.uptime())
-    if mote.uptime() == 3:
+    if mote.uptime() == 1:
         mote.alert("nobody hears it")
 
 
@@ -66,14 +66,14 @@ def test_loop_that_is_held_up_starts_the_board_anew_and_one_that_goes_round_does
         board.printed("stuck")
         board.printed("reset cause 3", 5 * _TIMEOUT_S)
         after = len(board.monitor.lines)
-        board.printed("up 8")
+        board.printed(f"up {3 * _TIMEOUT_S}")
         assert not [line for line in board.monitor.lines[after:] if line.get("text", "").startswith("reset cause")]
 
 
 def test_network_where_nobody_answers_is_no_reason_to_start_anew(tmp_path: Path) -> None:
     """R0-P13: and nothing is said of a board that does well."""
     with running(tmp_path, _ALIVE, f"sip:desk@127.0.0.1:{closed_port()}", watchdog=_TIMEOUT_S) as board:
-        board.printed("up 9")
+        board.printed(f"up {3 * _TIMEOUT_S + 1}")
         boots = [line for line in board.monitor.lines if line.get("name") == "boot"]
         assert len(boots) == 1
 

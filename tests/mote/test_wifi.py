@@ -3,16 +3,14 @@
 A driver that each test writes stands in for the port's; pauses are written down, and not waited for.
 """
 
-import json
 from pathlib import Path
 
 import pytest
 
 from sipmote.board.config import add_wifi, encode_config
-from tests.host_tools.virtual import virtual_board
+from tests.host_tools.virtual import started
 from tests.mote.drivers import run_link
 from tests.sip_peer import Peer
-from tests.tools import Tool
 from tests.vm import run_program
 
 
@@ -234,18 +232,14 @@ mote.run()
 
 
 def test_deployed_board_names_the_wrong_password_and_goes_on_when_it_is_right(tmp_path: Path) -> None:
-    program, configuration, flash = tmp_path / "boiler.py", tmp_path / "mote.json", tmp_path / "flash"
-    program.write_text(_PROGRAM)
+    flash = tmp_path / "flash"
     (flash / "lib").mkdir(parents=True)
     (flash / "lib/network.py").write_text(_NETWORK)
     (flash / "password").write_text("another one")
-    with Peer(b"sip:desk@127.0.0.1") as desk, virtual_board(flash, "128k") as port:
+    with Peer(b"sip:desk@127.0.0.1") as desk:
         to = f"sip:desk@127.0.0.1:{desk.port}"
         settings = {"aor": "sip:boiler@127.0.0.1", "to": to, "bind": "127.0.0.1:0", "wifi": [["home", "open sesame"]]}
-        configuration.write_text(json.dumps(settings))
-        with Tool("deploy", str(program), "--port", port, "--config", str(configuration)) as deploy:
-            assert deploy.wait(120) == 0, deploy.transcript()
-        with Tool("monitor", "--port", port) as monitor:
+        with started(flash, _PROGRAM, settings) as (_, monitor):
             record = monitor.wait_for(event="log", name="wifi_failed")
             assert record["fields"] == {"ssid": "home", "reason": "wrong password", "status": 202}
             (flash / "password").write_text("open sesame")
