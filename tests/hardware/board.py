@@ -32,7 +32,7 @@ HOST = os.environ.get("HOST", "") or "127.0.0.1"
 RESET = shlex.split(os.environ.get("RESET", ""))
 NETWORKS = [WIFI.split(":", 1) if ":" in WIFI else [WIFI, ""]] if WIFI else []
 SLOW_S = 300  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
-_DEPLOY_S = 1200  # and a hundred files, on flash that takes seconds for each
+LONG_S = 1800  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
 _PULSE_S = 0.1  # that a reset button is pressed for
 _BUSY = ("could not enter raw repl", "failed to access", "no MicroPython prompt", "stopped answering")
@@ -41,7 +41,7 @@ _LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by anot
 
 on_a_board = [
     pytest.mark.skipif(not PORT, reason="no board: make hardware PORT=..."),
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(2 * LONG_S),
 ]
 
 
@@ -60,9 +60,9 @@ def patiently(command: list[str], seconds: float = SLOW_S) -> str:
         time.sleep(_AGAIN_S)
 
 
-def mpremote(*arguments: str) -> str:
+def mpremote(*arguments: str, seconds: float = SLOW_S) -> str:
     """Run the real mpremote on the board; returns what it printed."""
-    return patiently(["mpremote", "connect", PORT, *arguments])
+    return patiently(["mpremote", "connect", PORT, *arguments], seconds)
 
 
 def until(what: Callable[[], Any], why: str) -> Any:
@@ -109,7 +109,7 @@ def deploy(folder: Path, program: Path, *arguments: str, **settings: Any) -> Non
     configuration = folder / "mote.json"
     configuration.write_text(json.dumps({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}))
     command = ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start"]
-    patiently([*command, "--no-clock", *arguments], _DEPLOY_S)
+    patiently([*command, "--no-clock", *arguments], LONG_S)
 
 
 @contextmanager
