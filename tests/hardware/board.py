@@ -8,7 +8,6 @@ is left as found.
 
 import contextlib
 import datetime
-import json
 import os
 import shlex
 import socket
@@ -23,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from sipmote.board.config import encode_config
 from sipmote.link.port import RESTART, close_port, open_port, wait_for_port
 from tests.tools import Tool
 
@@ -35,6 +35,7 @@ SLOW_S = 300  # what one step may take on a board that is slow: a call of mpremo
 LONG_S = 1800  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
 _PULSE_S = 0.1  # that a reset button is pressed for
+_deployed: list[str] = []  # ports of boards that have our packages, once there are any
 _BUSY = ("could not enter raw repl", "failed to access", "no MicroPython prompt", "stopped answering")
 _CLEAN = "import os\nfor name in %r:\n try:\n  os.remove(name)\n except OSError:\n  pass\n"
 _LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by another test; what was found comes back
@@ -104,12 +105,20 @@ def clean() -> None:
 
 
 def deploy(folder: Path, program: Path, *arguments: str, **settings: Any) -> None:
-    """Put a program with these arguments and settings on the board."""
+    """Put a program with these arguments and settings on the board.
+
+    `sipmote deploy` puts all of it there once. For other programs and settings alone mpremote has less to ask.
+    """
     clean()
     configuration = folder / "mote.json"
-    configuration.write_text(json.dumps({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}))
+    settings = {"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}
+    configuration.write_bytes(encode_config(settings))
+    if _deployed and not arguments:
+        mpremote("fs", "cp", str(configuration), ":/mote.json", "+", "fs", "cp", str(program), ":/main.py")
+        return
     command = ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start"]
     patiently([*command, "--no-clock", *arguments], LONG_S)
+    _deployed.append(PORT)
 
 
 @contextmanager
