@@ -16,7 +16,7 @@ from sipmote.link.port import RESTART, WRITE_S
 
 _ENTER_S = (2, 4, 8)  # waiting for the raw REPL: a program may be slow to end, and a key be lost while a board starts
 _RESET_S = 20  # a soft reset, boot.py included
-_QUIET_S = 60  # the longest silence of a script: a slow flash is being tidied up
+_QUIET_S = 300  # the longest silence of a script: littlefs may tidy up a large folder on a slow flash for two minutes
 
 
 class BoardFull(ToolError):

@@ -6,6 +6,7 @@ that resets the board, for a port without the lines that do it; KILLS: how often
 is left as found.
 """
 
+import base64
 import contextlib
 import datetime
 import os
@@ -17,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -36,8 +37,18 @@ LONG_S = 1800  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
 _PULSE_S = 0.1  # that a reset button is pressed for
 _deployed: list[str] = []  # ports of boards that have our packages, once there are any
-_BUSY = ("could not enter raw repl", "failed to access", "no MicroPython prompt", "stopped answering")
+_BUSY = (
+    "could not enter raw repl",
+    "failed to access",
+    "no MicroPython prompt",
+    "stopped answering",
+    "timeout waiting for",
+)
 _CLEAN = "import os\nfor name in %r:\n try:\n  os.remove(name)\n except OSError:\n  pass\n"
+_HEAD = "import os\nfrom binascii import a2b_base64\n"
+_MAKE = "for path in %r:\n try:\n  os.mkdir(path)\n except OSError:\n  pass\n"
+_PIECE = 2048  # octets of a file that one script writes
+_AT_ONCE = 16  # scripts of one call of mpremote
 _LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by another test; what was found comes back
 
 on_a_board = [
@@ -64,6 +75,19 @@ def patiently(command: list[str], seconds: float = SLOW_S) -> str:
 def mpremote(*arguments: str, seconds: float = SLOW_S) -> str:
     """Run the real mpremote on the board; returns what it printed."""
     return patiently(["mpremote", "connect", PORT, *arguments], seconds)
+
+
+def put(files: dict[str, bytes]) -> None:
+    """Write these files, into folders that are made; mpremote's own copying gives up on a flash silent for 10 s."""
+    folders = sorted({str(folder) for path in files for folder in PurePosixPath(path).parents[:-1]})
+    scripts = [_MAKE % (folders,)]
+    for path, data in files.items():
+        for at in range(0, len(data), _PIECE):
+            piece = base64.b64encode(data[at : at + _PIECE])
+            scripts.append(f"with open({path!r}, {'ab' if at else 'wb'!r}) as f: f.write(a2b_base64({piece!r}))")
+    for at in range(0, len(scripts), _AT_ONCE):
+        script_words = [word for script in scripts[at : at + _AT_ONCE] for word in ("exec", _HEAD + script, "+")]
+        mpremote(*script_words[:-1], seconds=LONG_S)
 
 
 def until(what: Callable[[], Any], why: str) -> Any:
