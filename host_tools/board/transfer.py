@@ -21,6 +21,8 @@ from sipmote.link.repl import Board
 
 _CHUNK = 1024  # octets a script: 1.4 KB of base64, which a small heap can hold three times
 
+_TIDIES_S = 600  # for which a slow flash is silent while littlefs tidies up a folder with fifty files
+
 _BEGIN = """
 def put(data):
  data=a2b_base64(data)
@@ -97,7 +99,7 @@ class Transfer:
         if plan.send:
             check_space(plan, survey)
             board.reset()  # what the program had in memory would be in the way
-            board.run(TOOLS + _BEGIN % (folders(plan.send),) + _SWAP % ((), left))
+            board.run(TOOLS + _BEGIN % (folders(plan.send),) + _SWAP % ((), left), _TIDIES_S)
             if plan.first and plan.changes_packages:
                 board.run(_MARK % (MARK, BEGUN))
         with self._output.progress("sending", plan.octets) as advance:
@@ -108,7 +110,7 @@ class Transfer:
         swap = _SWAP % (plan.swap, stale if plan.send else plan.remove)
         if not plan.is_marked:  # while files change, the mark tells of none
             swap = _MARK % (MARK, "") + swap + _MARK % (MARK, plan.mark)
-        board.run("import os" + swap + _END)
+        board.run("import os" + swap + _END, _TIDIES_S)
         for path in plan.remove:
             self._tell(path, "removed")
 
@@ -139,7 +141,7 @@ def _send(board: Board, path: str, data: bytes) -> Iterator[int]:
             script = f"f=open({path!r},'wb')\nh=hashlib.sha256()\n" + script
         if number == len(chunks) - 1:
             script += "f.close()\nsay(hexlify(h.digest()).decode())\n"
-        output = board.run(script)
+        output = board.run(script, _TIDIES_S)
         yield len(chunk)
     if answers(output) != [(hashlib.sha256(data).hexdigest(),)]:
         raise ToolError(f"{path} did not arrive as it was sent: check the cable and try again")

@@ -32,7 +32,7 @@ WIFI = os.environ.get("WIFI", "")
 HOST = os.environ.get("HOST", "") or "127.0.0.1"
 RESET = shlex.split(os.environ.get("RESET", ""))
 NETWORKS = [WIFI.split(":", 1) if ":" in WIFI else [WIFI, ""]] if WIFI else []
-SLOW_S = 300  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
+SLOW_S = 900  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
 LONG_S = 1800  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
 _PULSE_S = 0.1  # that a reset button is pressed for
@@ -53,7 +53,7 @@ _LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by anot
 
 on_a_board = [
     pytest.mark.skipif(not PORT, reason="no board: make hardware PORT=..."),
-    pytest.mark.timeout(2 * LONG_S),
+    pytest.mark.timeout(4 * LONG_S),
 ]
 
 

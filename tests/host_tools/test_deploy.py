@@ -160,10 +160,10 @@ def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
         (source / module).write_text("def parse(x):\n    return 'new'\n\n\nrun = parse\n")
     run_script = Board.run
 
-    def interrupted(board: Board, script: str) -> str:
+    def interrupted(board: Board, script: str, *rest: float) -> str:
         if "mote/__init__.mpy.new" in script:
             raise KeyboardInterrupt
-        return run_script(board, script)
+        return run_script(board, script, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(Board, "run", interrupted)
@@ -197,7 +197,9 @@ def test_a_file_that_arrives_damaged_replaces_nothing(
 ) -> None:
     run_deploy(port, *NAMES)
     run_script = Board.run
-    monkeypatch.setattr(Board, "run", lambda board, script: run_script(board, script.replace("cHJpbn", "cHJpbm")))
+    monkeypatch.setattr(
+        Board, "run", lambda board, script, *rest: run_script(board, script.replace("cHJpbn", "cHJpbm"), *rest)
+    )
     program = tmp_path / "boiler.py"
     program.write_text("print('boiler')\n")
     before = (flash / "main.py").read_bytes()
@@ -370,7 +372,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The scripts that run on the board."""
     scripts: list[str] = []
     run_script = Board.run
-    monkeypatch.setattr(Board, "run", lambda board, script: (scripts.append(script), run_script(board, script))[1])
+    monkeypatch.setattr(
+        Board, "run", lambda board, script, *rest: (scripts.append(script), run_script(board, script, *rest))[1]
+    )
     return scripts
 
 
@@ -409,10 +413,10 @@ def test_a_first_deploy_that_was_cut_off_goes_on_without_renaming_packages(
     """A later one swaps what it has sent, and while it does no mark tells that all is right"""
     run_script = Board.run
 
-    def interrupted(board: Board, script: str) -> str:
+    def interrupted(board: Board, script: str, *rest: float) -> str:
         if "mote/__init__.mpy" in script:
             raise KeyboardInterrupt
-        return run_script(board, script)
+        return run_script(board, script, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(Board, "run", interrupted)
