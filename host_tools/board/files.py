@@ -10,6 +10,7 @@ from sipmote.files import rooms
 HOME = rooms()
 FOLDERS = ("/lib/agent", "/lib/mote")  # ours on a board, with all that is in them
 ROOT_FILES = ("/boot.py", "/main.py", "/mote.json", "/ca.der", "/client.der", "/client.key.der")
+MARK = "/lib/mote.sha256"  # says which packages deploy has put there; without it deploy hashes all of their files
 
 
 def packages() -> dict[str, Path]:

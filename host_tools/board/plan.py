@@ -2,25 +2,44 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from sipmote.board.files import ROOT_FILES
-from sipmote.board.survey import NEW, Survey
+from sipmote.board.files import FOLDERS, ROOT_FILES
+from sipmote.board.survey import NEW, Survey, mark_of
 from sipmote.errors import ToolError
+
+BEGUN = "begun"  # the mark of a board whose first deploy is under way
+_PACKAGES = tuple(f"{folder}/" for folder in FOLDERS)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What makes a board's files those we want: path -> octets to send, paths that are right, paths to take away."""
+    """What makes a board's files those we want: path -> octets to send, paths that are right, paths to take away.
+
+    mark: what is to stand at MARK in the end. is_marked: it stands there already, and stays. first: no package was ever
+    complete on this board, so that a file of theirs needs nothing beside it: no program can be using an older one.
+    """
 
     send: dict[str, bytes]
     same: list[str]
     remove: list[str]
+    mark: str = ""
+    is_marked: bool = False
+    first: bool = False
 
     @property
     def octets(self) -> int:
         return sum(map(len, self.send.values()))
+
+    @property
+    def changes_packages(self) -> bool:
+        return any(path.startswith(_PACKAGES) for path in (*self.send, *self.remove))
+
+    @property
+    def swap(self) -> list[str]:
+        """Paths that are sent under another name, and are renamed when all is there."""
+        return [path for path in self.send if not self.first or path in ROOT_FILES]
 
 
 def make_plan(wanted: dict[str, bytes], survey: Survey) -> Plan:
@@ -32,7 +51,10 @@ def make_plan(wanted: dict[str, bytes], survey: Survey) -> Plan:
         else:
             send[path] = data
     remove = [path for path in survey.files if path not in wanted and path not in ROOT_FILES]
-    return Plan(send, same, remove)
+    first = survey.mark == BEGUN or not any(path.startswith(_PACKAGES) for path in survey.files)
+    mark = mark_of(wanted)
+    plan = Plan(send, same, remove, mark, survey.mark == mark, first)
+    return replace(plan, is_marked=plan.is_marked and not plan.changes_packages)
 
 
 def check_space(plan: Plan, survey: Survey) -> None:

@@ -1,7 +1,9 @@
 """Putting a plan into effect over the raw REPL.
 
-The new files go beside the old ones under names ending in .new, each is checked there by its SHA-256, and one short
-script then renames them all: a cable pulled before that leaves what ran before, and the next deploy completes.
+The new files go beside the old ones under names ending in .new, each is checked by its SHA-256 as it is written, and
+one short script then renames them all: a cable pulled before that leaves what ran before, and the next deploy
+completes. On a board that never had our packages, only what lies at the root is renamed: littlefs renames a file in
+a large folder more slowly than it writes one.
 """
 
 import base64
@@ -9,7 +11,8 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 
-from sipmote.board.plan import Plan, check_space, folders
+from sipmote.board.files import MARK
+from sipmote.board.plan import BEGUN, Plan, check_space, folders
 from sipmote.board.survey import NEW, TOOLS, Survey, answers
 from sipmote.console import Output, complain
 from sipmote.errors import ToolError
@@ -18,20 +21,32 @@ from sipmote.link.repl import Board
 
 _CHUNK = 1024  # octets a script: 1.4 KB of base64, which a small heap can hold three times
 
-_MAKE_FOLDERS = """
+_TIDIES_S = 600  # for which a slow flash is silent while littlefs tidies up a folder with fifty files
+
+_BEGIN = """
+def put(data):
+ data=a2b_base64(data)
+ f.write(data)
+ h.update(data)
 for p in %r:
  try:
   os.mkdir(p)
  except OSError:
   pass
 """
-_COMMIT = """
+_SWAP = """
 for p in %r:
  os.rename(p+'.new',p)
  print('.',end='')
 for p in %r:
  os.remove(p)
  print('.',end='')
+"""
+_MARK = """
+with open(%r,'w') as f:
+ f.write(%r)
+"""
+_END = """
 if hasattr(os,'sync'):
  os.sync()
 """
@@ -84,14 +99,18 @@ class Transfer:
         if plan.send:
             check_space(plan, survey)
             board.reset()  # what the program had in memory would be in the way
-            board.run(TOOLS + _MAKE_FOLDERS % (folders(plan.send),))
-            board.run(_COMMIT % ((), left))
+            board.run(TOOLS + _BEGIN % (folders(plan.send),) + _SWAP % ((), left), _TIDIES_S)
+            if plan.first and plan.changes_packages:
+                board.run(_MARK % (MARK, BEGUN))
         with self._output.progress("sending", plan.octets) as advance:
             for path, data in plan.send.items():
-                for octets in _send(board, path + NEW, data):
+                for octets in _send(board, path + NEW if path in plan.swap else path, data):
                     advance(octets)
                 self._tell(path, "sent", len(data))
-        board.run(_COMMIT % (list(plan.send), stale if plan.send else plan.remove))
+        swap = _SWAP % (plan.swap, stale if plan.send else plan.remove)
+        if not plan.is_marked:  # while files change, the mark tells of none
+            swap = _MARK % (MARK, "") + swap + _MARK % (MARK, plan.mark)
+        board.run("import os" + swap + _END, _TIDIES_S)
         for path in plan.remove:
             self._tell(path, "removed")
 
@@ -113,16 +132,16 @@ class Transfer:
 
 
 def _send(board: Board, path: str, data: bytes) -> Iterator[int]:
-    """Write one file, yielding octets written; ToolError unless it can be read back as it was sent."""
+    """Write one file, yielding octets written; ToolError unless it arrived as it was sent."""
     chunks = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)] or [b""]
     output = ""
     for number, chunk in enumerate(chunks):
-        script = f"f.write(a2b_base64({base64.b64encode(chunk)!r}))\n"
+        script = f"put({base64.b64encode(chunk)!r})\n"
         if number == 0:
-            script = f"f=open({path!r},'wb')\n" + script
+            script = f"f=open({path!r},'wb')\nh=hashlib.sha256()\n" + script
         if number == len(chunks) - 1:
-            script += f"f.close()\nsay(digest({path!r}))\n"
-        output = board.run(script)
+            script += "f.close()\nsay(hexlify(h.digest()).decode())\n"
+        output = board.run(script, _TIDIES_S)
         yield len(chunk)
     if answers(output) != [(hashlib.sha256(data).hexdigest(),)]:
         raise ToolError(f"{path} did not arrive as it was sent: check the cable and try again")

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = {**compile_packages(), "/boot.py": boot_file(), **certified}
     device = args.port or find_port()
     with stopped_board(device, start=not args.no_start) as board:
-        survey = take_survey(board)
+        survey = take_survey(board, wanted)
         check_mpy(wanted, survey)
         if main is None and "/main.py" not in survey.files:
             main = first_program()

@@ -16,7 +16,7 @@ from sipmote.link.port import RESTART, WRITE_S
 
 _ENTER_S = (2, 4, 8)  # waiting for the raw REPL: a program may be slow to end, and a key be lost while a board starts
 _RESET_S = 20  # a soft reset, boot.py included
-_QUIET_S = 60  # the longest silence of a script: a slow flash is being tidied up
+_QUIET_S = 60  # the longest silence of a script
 
 
 class BoardFull(ToolError):
@@ -81,11 +81,14 @@ class Board:
         with self._spoken():
             self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_RESET_S)
 
-    def run(self, script: str) -> str:
-        """Run a script and return what it printed; ToolError (BoardFull) with the last line of its traceback."""
+    def run(self, script: str, quiet_s: float = _QUIET_S) -> str:
+        """Run a script and return what it printed; ToolError (BoardFull) with the last line of its traceback.
+
+        quiet_s: how long it may be silent.
+        """
         try:
             with self._spoken():
-                output, traceback = self._transport.exec_raw(script, timeout=_QUIET_S)
+                output, traceback = self._transport.exec_raw(script, timeout=quiet_s)
                 if traceback:
                     raise TransportExecError(output, traceback.decode("utf-8", "replace"))
                 return bytes(output).decode("utf-8", "replace")

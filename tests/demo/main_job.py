@@ -59,7 +59,7 @@ def _board(
     with Tool(
         "deploy", str(BOILER), "--port", port, "--config", str(settings), watch=lambda line: show("deploy", line)
     ) as deploy:
-        code = deploy.wait(300)
+        code = deploy.wait(max(300, 2 * patience_s))  # a hundred files, the first time
         assert code == 0, deploy.transcript()
         seen["deployed"] = deploy.lines[-1]
     with Tool("monitor", "--port", port, watch=lambda line: show("monitor", line)) as monitor:

@@ -6,9 +6,9 @@ that resets the board, for a port without the lines that do it; KILLS: how often
 is left as found.
 """
 
+import base64
 import contextlib
 import datetime
-import json
 import os
 import shlex
 import socket
@@ -18,11 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
+from sipmote.board.config import encode_config
 from sipmote.link.port import RESTART, close_port, open_port, wait_for_port
 from tests.tools import Tool
 
@@ -31,17 +32,28 @@ WIFI = os.environ.get("WIFI", "")
 HOST = os.environ.get("HOST", "") or "127.0.0.1"
 RESET = shlex.split(os.environ.get("RESET", ""))
 NETWORKS = [WIFI.split(":", 1) if ":" in WIFI else [WIFI, ""]] if WIFI else []
-SLOW_S = 300  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
-_DEPLOY_S = 1200  # and a hundred files, on flash that takes seconds for each
+SLOW_S = 900  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
+LONG_S = 1800  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
 _PULSE_S = 0.1  # that a reset button is pressed for
-_BUSY = ("could not enter raw repl", "failed to access", "no MicroPython prompt", "stopped answering")
+_deployed: list[str] = []  # ports of boards that have our packages, once there are any
+_BUSY = (
+    "could not enter raw repl",
+    "failed to access",
+    "no MicroPython prompt",
+    "stopped answering",
+    "timeout waiting for",
+)
 _CLEAN = "import os\nfor name in %r:\n try:\n  os.remove(name)\n except OSError:\n  pass\n"
+_HEAD = "import os\nfrom binascii import a2b_base64\n"
+_MAKE = "for path in %r:\n try:\n  os.mkdir(path)\n except OSError:\n  pass\n"
+_PIECE = 2048  # octets of a file that one script writes
+_AT_ONCE = 16  # scripts of one call of mpremote
 _LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by another test; what was found comes back
 
 on_a_board = [
     pytest.mark.skipif(not PORT, reason="no board: make hardware PORT=..."),
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(4 * LONG_S),
 ]
 
 
@@ -60,9 +72,22 @@ def patiently(command: list[str], seconds: float = SLOW_S) -> str:
         time.sleep(_AGAIN_S)
 
 
-def mpremote(*arguments: str) -> str:
+def mpremote(*arguments: str, seconds: float = SLOW_S) -> str:
     """Run the real mpremote on the board; returns what it printed."""
-    return patiently(["mpremote", "connect", PORT, *arguments])
+    return patiently(["mpremote", "connect", PORT, *arguments], seconds)
+
+
+def put(files: dict[str, bytes]) -> None:
+    """Write these files, into folders that are made; mpremote's own copying gives up on a flash silent for 10 s."""
+    folders = sorted({str(folder) for path in files for folder in PurePosixPath(path).parents[:-1]})
+    scripts = [_MAKE % (folders,)]
+    for path, data in files.items():
+        for at in range(0, len(data), _PIECE):
+            piece = base64.b64encode(data[at : at + _PIECE])
+            scripts.append(f"with open({path!r}, {'ab' if at else 'wb'!r}) as f: f.write(a2b_base64({piece!r}))")
+    for at in range(0, len(scripts), _AT_ONCE):
+        script_words = [word for script in scripts[at : at + _AT_ONCE] for word in ("exec", _HEAD + script, "+")]
+        mpremote(*script_words[:-1], seconds=LONG_S)
 
 
 def until(what: Callable[[], Any], why: str) -> Any:
@@ -104,12 +129,20 @@ def clean() -> None:
 
 
 def deploy(folder: Path, program: Path, *arguments: str, **settings: Any) -> None:
-    """Put a program with these arguments and settings on the board."""
+    """Put a program with these arguments and settings on the board.
+
+    `sipmote deploy` puts all of it there once. For other programs and settings alone mpremote has less to ask.
+    """
     clean()
     configuration = folder / "mote.json"
-    configuration.write_text(json.dumps({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}))
+    settings = {"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}
+    configuration.write_bytes(encode_config(settings))
+    if _deployed and not arguments:
+        mpremote("fs", "cp", str(configuration), ":/mote.json", "+", "fs", "cp", str(program), ":/main.py")
+        return
     command = ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start"]
-    patiently([*command, "--no-clock", *arguments], _DEPLOY_S)
+    patiently([*command, "--no-clock", *arguments], LONG_S)
+    _deployed.append(PORT)
 
 
 @contextmanager

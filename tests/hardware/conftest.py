@@ -1,31 +1,41 @@
 """What the tests of one board share: what was on it, and what it has."""
 
 import datetime
+import hashlib
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.hardware.board import WIFI, mpremote, set_clock, start
+from tests.hardware.board import LONG_S, WIFI, clean, mpremote, set_clock, start
 
-_TREE = """
-import os, hashlib, binascii
+_AT_ONCE = 16  # files that one script removes: a small heap holds their names
+_LIST = """
+import os
 def walk(folder):
     for entry in os.ilistdir(folder):
         path = folder.rstrip('/') + '/' + entry[0]
+        print('d' if entry[1] & 0x4000 else 'f', path)
         if entry[1] & 0x4000:
-            print('d', path)
             walk(path)
-        else:
-            digest = hashlib.sha256()
-            with open(path, 'rb') as file:
-                while True:
-                    data = file.read(256)
-                    if not data:
-                        break
-                    digest.update(data)
-            print(binascii.hexlify(digest.digest()).decode(), path)
 walk('/')
+"""
+_DIGESTS = """
+import hashlib, binascii
+for path in %r:
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while True:
+            data = file.read(512)
+            if not data:
+                break
+            digest.update(data)
+    print(binascii.hexlify(digest.digest()).decode(), path)
+"""
+_REMOVE = """
+import os
+for path in %r:
+    os.rmdir(path[2:]) if path[0] == 'd' else os.remove(path[2:])
 """
 _FOUND = """
 import hashlib
@@ -40,32 +50,41 @@ for name in ('network', 'socket', 'tls'):
 """
 
 
-def tree() -> dict[str, str]:
-    """Return path -> SHA-256 ("d" for a folder) of all that is on the board."""
-    lines = [line.split(" ", 1) for line in mpremote("exec", _TREE).splitlines()]
+def listing() -> set[str]:
+    """Return all paths on the board, each behind "d " for a folder or "f "."""
+    return set(mpremote("exec", _LIST).splitlines())
+
+
+def digests(paths: list[str]) -> dict[str, str]:
+    """Return path -> SHA-256 of these files on the board."""
+    lines = [line.split(" ", 1) for line in mpremote("exec", _DIGESTS % (paths,), seconds=LONG_S).splitlines()]
     return {path: digest for digest, path in lines}
 
 
 def on_files(commands: list[list[str]]) -> None:
     """Let mpremote do these with files, in one go: each call of its own costs seconds."""
     if commands:
-        mpremote(*[word for command in commands for word in ("fs", *command, "+")][:-1])
+        mpremote(*[word for command in commands for word in ("fs", *command, "+")][:-1], seconds=LONG_S)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what is on the board, and put it back in the end."""
-    before = tree()
+    before = listing()
     kept = tmp_path_factory.mktemp("kept")
-    files = [path for path, digest in before.items() if digest != "d"]
-    on_files([["cp", f":{path}", str(kept / str(number))] for number, path in enumerate(files)])
+    files = sorted(path[2:] for path in before if path.startswith("f "))
+    copies = {path: kept / str(number) for number, path in enumerate(files)}
+    on_files([["cp", f":{path}", str(copy)] for path, copy in copies.items()])
+    whole = {path: hashlib.sha256(copy.read_bytes()).hexdigest() for path, copy in copies.items()}
     yield
-    after = tree()
-    ours = [path for path in sorted(after, reverse=True) if path not in before]  # what a folder holds before the folder
-    on_files([["rmdir" if after[path] == "d" else "rm", f":{path}"] for path in ours])
-    changed = [(number, path) for number, path in enumerate(files) if after.get(path) != before[path]]
-    on_files([["cp", str(kept / str(number)), f":{path}"] for number, path in changed])
-    assert tree() == before, "the board is not as it was found"
+    clean()
+    after = listing()
+    ours = sorted(after - before, key=lambda path: path[2:], reverse=True)  # what a folder holds before the folder
+    for at in range(0, len(ours), _AT_ONCE):
+        mpremote("exec", _REMOVE % (ours[at : at + _AT_ONCE],))
+    there = digests([path for path in files if f"f {path}" in after])
+    on_files([["cp", str(copies[path]), f":{path}"] for path in files if there.get(path) != whole[path]])
+    assert listing() == before and digests(files) == whole, "the board is not as it was found"
     start()
 
 

