@@ -186,7 +186,8 @@ class Mote:
             check(expires, priority)
         body = str(text).encode()
         is_short = len(body) <= _SHORT and not self.settings.get("notify")
-        to = to or self.settings["to"]
+        if to is None:
+            to = self.settings["to"]
         if type(to) is not str:
             from mote.held import alert_several
 

@@ -15,26 +15,27 @@ def answered(mote: object, alert: object, outcome: object) -> None:
         mote.log(WARNING, "outcome", name=outcome.name, status=outcome.status, call_id=call_id, reason=outcome.reason)
     if alert is None:
         return
+    is_told_more = False
     if outcome.name == "accepted" and mote.settings.get("notify"):
         from mote.notify import wait_for
 
-        if wait_for(mote, alert, outcome.call_id):
+        is_told_more = wait_for(mote, alert, outcome.call_id)
+    if not is_told_more:
+        if outcome.name != "timeout" and outcome.status != 503:
+            mote.ended(outcome.call_id, outcome.name)
             return
-    if outcome.name != "timeout" and outcome.status != 503:
-        mote.ended(outcome.call_id, outcome.name)
-        return
-    wait_s = alert.pause_s
-    if outcome.retry_after:
-        from agent.headers.delta import retry_after_s
+        wait_s = alert.pause_s
+        if outcome.retry_after:
+            from agent.headers.delta import retry_after_s
 
-        wait_s = max(wait_s, retry_after_s(outcome.retry_after))
-    if alert.expires is not None and alert.expires <= mote.uptime() - alert.born_s + wait_s:
-        mote.ended(outcome.call_id, "expired")
-    else:
+            wait_s = max(wait_s, retry_after_s(outcome.retry_after))
+        if alert.expires is not None and alert.expires <= mote.uptime() - alert.born_s + wait_s:
+            mote.ended(outcome.call_id, "expired")
+            return
         asyncio.create_task(_send_again(mote, alert, outcome.call_id, wait_s))
-        if alert.outbox is not None:
-            alert.is_pausing = True
-            alert.outbox.flag.set()
+    if alert.outbox is not None:  # what has a higher priority goes on meanwhile
+        alert.is_pausing = True
+        alert.outbox.flag.set()
 
 
 async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) -> None:

@@ -47,7 +47,7 @@ def _write_anew(path: str, offsets: list) -> list:
                 content = load(path, offset) or b""
                 old.seek(offset)
                 places.append(places[-1] + new.write(old.read(HEAD + len(content))))
-    except OSError:
+    except Exception:
         remove(path + ".new")
         raise
     return places

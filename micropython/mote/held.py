@@ -5,9 +5,10 @@ What is raised together shares a group, a number that isn't 0.
 
 from agent.compat import const
 from agent.errors import UsageError
-from mote.log import INFO
+from mote.log import ERROR, INFO
 from mote.recovery import load, parts_of
 
+_LONGEST_S = const(2419200)  # 4 weeks
 _MOST = const(32)  # that wait for their time; beyond that the next in time goes at once
 
 
@@ -61,6 +62,8 @@ def alert_several(mote: object, body: bytes, expires: int | None, to: object, is
     priority, key, escalate_s = how
     if escalate_s is None:
         escalate_s = mote.settings.get("escalate_s", 0)
+    if type(escalate_s) is not int or not 0 <= escalate_s <= _LONGEST_S:
+        raise UsageError("escalate_s: %r is no number of seconds; 0 to %d" % (escalate_s, _LONGEST_S))
     targets = []
     for target in to:
         if target.encode() not in targets:
@@ -111,5 +114,10 @@ def acknowledge(lanes: object, keys: dict, key: str | None) -> list:
             text = parts_of(content)[1][3].decode() if content else ""
             if text not in texts:
                 texts.append(text)
+    try:
+        while lanes.outbox.over:  # before anybody is told so
+            lanes.outbox.append([])
+    except OSError as error:
+        lanes.mote.log(ERROR, "outbox_failed", error=repr(error))
     lanes.mote.log(INFO, "acknowledged", key=key, alerts=len(texts))
     return texts

@@ -9,9 +9,10 @@ import os
 from struct import pack, unpack
 
 from agent.compat import const
+from agent.errors import UsageError
 from mote.log import ERROR, WARNING
 from mote.net.sockets import now
-from mote.recovery import load, parts_of, read_all
+from mote.recovery import load, parts_of, read_all, tidy
 
 _PUT = const(1)  # kinds of records, see mote.outbox
 _END = const(2)
@@ -22,6 +23,8 @@ _ROOM = const(4096)  # octets of what has ended that the journal may have, besid
 _MAX_HANDLES = const(16)  # programs' alerts that are told their outcome, beside those that are awaited
 _OCTETS = const(262144)  # of alerts that may wait, unless the setting outbox says how many
 _EACH = const(56)  # octets of the heap for each alert that may wait: its place in a list takes four
+_KEY = const(8)  # as much as so many of them a key takes
+_LONGEST_KEY = const(255)  # octets
 _RESERVE = const(2048)  # octets that are free, while alerts wait, for an answer to come in
 _LATE_S = const(30)  # from when on an alert says when it was raised
 _LOST = "an alert can't be read any more"
@@ -51,7 +54,7 @@ class Lanes:
         first = outbox.pending
         if first is None:
             return
-        lane = self.lane(0, first.target)
+        lane = self.lane(first.priority, first.target)
         lane[2].append(first.at)
         self._octets = first.octets
         if outbox.call_id is None:
@@ -122,13 +125,14 @@ class Lanes:
     def _keep(
         self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, hold_s: int, group: int
     ) -> None:
+        lane = self.lane(priority, target)
         self._octets += size
         if key:
-            self._keys[target, key] = offset
+            self._keys[lane[1], key] = offset
         if hold_s:
-            self.need_held().add(born_s + hold_s, priority, target, offset, key, group)
+            self.need_held().add(born_s + hold_s, priority, lane[1], offset, key, group)
         else:
-            self.lane(priority, target)[2].append(offset)
+            lane[2].append(offset)
 
     def drop(self, offset: int, size: int) -> None:
         """Nobody needs the alert at offset any more, if it is still there."""
@@ -150,6 +154,13 @@ class Lanes:
         return sum([len(lane[2]) for lane in self._lanes]) + (0 if self.held is None else len(self.held.entries))
 
     # From the program
+
+    def begin(self) -> None:
+        """The loop is a new one: who waited for a time in the last one begins again."""
+        self._is_ticking = False
+        for lane in self._lanes:
+            if getattr(lane[3], "is_pausing", False):
+                lane[3] = None
 
     def go_on(self) -> None:
         """Take what was queued, and begin with what can be sent."""
@@ -182,6 +193,8 @@ class Lanes:
     def accept(self, alert: object, is_short: bool, priority: int, key: str | None, escalate_s: int) -> object:
         """Write an alert down that waits; see mote.outbox.Outbox.put()."""
         name = b"" if key is None else str(key).encode()
+        if len(name) > _LONGEST_KEY:
+            raise UsageError("key: %d octets are too many; %d at most" % (len(name), _LONGEST_KEY))
         if type(alert.target) is bytes:
             goals = ((alert.target, 0, 0),)
             old, count = self._repeated(alert, priority, name) if is_short else (None, 0)
@@ -194,13 +207,13 @@ class Lanes:
         for target, hold_s, group in goals:
             for content in self._contents(alert, target, is_short, priority, name, (hold_s, group, count)):
                 new.append((target, hold_s, group, content))
-        if self._is_full(new, priority):
-            self.mote.log(WARNING, "outbox_full", octets=self._octets, alerts=self.waiting())
-            alert.end("failed")
-            return alert
         replaced = [] if old is None else [old]
         if name:
             replaced += self._of_key([goal[0] for goal in goals], name)
+        if not replaced and self._is_full(new, priority):
+            self.mote.log(WARNING, "outbox_full", octets=self._octets, alerts=self.waiting())
+            alert.end("failed")
+            return alert
         try:
             self._write(alert, new, priority, name, set(replaced))
         except OSError as error:
@@ -217,7 +230,7 @@ class Lanes:
             most -= most // 8
             number -= number // 8
         octets = self._octets + sum([len(one[3]) for one in new])
-        return octets > most or self.waiting() + len(new) > number
+        return octets > most or self.waiting() + len(new) + _KEY * len(self._keys) > number
 
     def _contents(self, alert: object, target: bytes, is_short: bool, priority: int, key: bytes, more: tuple) -> list:
         """Return the content of each part's record. more: hold_s, group, count."""
@@ -246,7 +259,7 @@ class Lanes:
         if content is None:
             return None, 0
         front, parts = parts_of(content)
-        return (offset, front[9] + 1) if parts[2:] == (key, alert.body, b"") else (None, 0)
+        return (offset, min(front[9] + 1, 0xFFFF)) if parts[2:] == (key, alert.body, b"") else (None, 0)
 
     def is_fixed(self, offset: int) -> bool:
         """Was the alert sent before, or may it have been?"""
@@ -344,6 +357,7 @@ class Lanes:
                 self.outbox.forget(offset)
                 self.drop(offset, len(load(self.outbox.journal.path, offset) or b""))
                 self.tell(offset, "expired")
+                self.mote.log(WARNING, "alert_expired", age_s=at - alert.born_s, expires=alert.expires)
 
     def _may_send(self, target: bytes) -> bool:
         """Does the setting per_minute leave room for another one to a recipient?"""
@@ -371,7 +385,7 @@ class Lanes:
             content = None
         if content is None:  # a restart may find it, if anybody does
             self.mote.log(ERROR, "outbox_failed", error=_LOST)
-            lane[2].pop(0)
+            self.drop(offset, 0)
             self.tell(offset, "failed")
             self.outbox.flag.set()
             return
@@ -382,6 +396,7 @@ class Lanes:
             age_s = self.mote.uptime() - alert.born_s
             if alert.expires is not None and alert.expires <= age_s:
                 alert.end("expired")
+                self.mote.log(WARNING, "alert_expired", age_s=age_s, expires=alert.expires)
                 return
             if alert.expires is not None or age_s > _LATE_S:
                 from mote.dating import date
@@ -467,8 +482,8 @@ class Lanes:
             try:
                 self._rewrite()
                 self.outbox.over.clear()
-            except (MemoryError, OSError):
-                pass  # it grows until fewer wait, or what is wrong is told with the next record
+            except (MemoryError, OSError):  # it grows until fewer wait
+                tidy(self.outbox.journal.path)
 
     def _rewrite(self) -> None:
         """Keep what waits alone. All that memory may be missing for is done before the new file counts."""

@@ -157,6 +157,7 @@ class Outbox:
         except OSError as error:
             return self.need_lanes().failed(alert, error)
         alert.octets = len(content)
+        alert.priority = priority
         alert.outbox = self
         alert.accepted = True
         self.is_free = False
@@ -197,8 +198,12 @@ class Outbox:
         self.flag = asyncio.ThreadSafeFlag()
         self.flag.set()
         self._can_be_free = "per_minute" not in self.mote.settings
+        if self.pending is not None:  # of an earlier run
+            self.need_lanes()
         if self.lanes is None:
             self.relax()
+        else:
+            self.lanes.begin()
         asyncio.create_task(self._main())
         if self.over:
             asyncio.create_task(self.settle())  # an earlier run's has ended with its loop

@@ -66,10 +66,23 @@ def cut(path: str, octets: int) -> None:
     if octets == 0:
         remove(path)
         return
-    with open(path, "rb") as old, open(path + ".new", "wb") as new:
-        while octets:
-            octets -= new.write(old.read(min(octets, 512)))
+    try:
+        with open(path, "rb") as old, open(path + ".new", "wb") as new:
+            while octets:
+                octets -= new.write(old.read(min(octets, 512)))
+    except Exception:
+        remove(path + ".new")  # a start would take it for the journal
+        raise
     os.rename(path + ".new", path)
+
+
+def tidy(path: str) -> None:
+    """Take the new file away that didn't become the journal; not where it is all that there is."""
+    try:
+        os.stat(path)
+    except OSError:
+        return
+    remove(path + ".new")
 
 
 def remove(path: str) -> None:

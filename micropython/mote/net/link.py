@@ -38,9 +38,9 @@ async def keep_up(mote: object) -> None:
                 break
         step_s = 1 if mote.settings.get("lan") is not None else pause_s
         for _ in range(0, pause_s, step_s):
+            await asyncio.sleep_ms(step_s * 1000)
             if links and links[0].is_back():
                 break
-            await asyncio.sleep_ms(step_s * 1000)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
