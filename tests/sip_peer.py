@@ -61,6 +61,8 @@ class Peer:
         """Send a MESSAGE and return the response, which comes before anything else."""
         self.send(port, content_type, body, fields, to)
         response = self.receive()[0]
+        while response.status == 100:  # a machine that is busy
+            response = self.receive()[0]
         assert response.status, response.data
         return response
 
