@@ -92,7 +92,7 @@ async def measure():
 """
     with Peer() as one, Peer() as two, Peer() as three:
         to = ",".join(f"sip:desk@127.0.0.1:{peer.port}" for peer in (one, two, three))
-        with running(tmp_path, _SHIFT + program, 0, "--set", "to=" + to) as (started, flash):
+        with running(tmp_path, _SHIFT + program, 0, "--set", "to=" + to, heap="160k") as (started, flash):
             assert one.answer(200).body == b"boiler"
             until(lambda: b"\2\0\4" in (flash / "outbox").read_bytes())  # that the first has it
             os.kill(vm_of(started.process.pid), signal.SIGKILL)
