@@ -89,14 +89,18 @@ class Uas:
                 return events
         if not self._has_room(self._keep - 1, now):
             return [Dropped("too many unanswered requests", flow)]
-        transaction = self._begin(request, now)
-        status = self._status(request, is_copy)
-        if status:
-            from .refusals import refusal
+        try:
+            transaction = self._begin(request, now)
+            status = self._status(request, is_copy)
+            if status:
+                from .refusals import refusal
 
-            fields = refusal(status, message, self._accept, self._inflate)
-            return self._answer(transaction, *fields, now)
-        return [self._received(request, user, clock, now)]
+                fields = refusal(status, message, self._accept, self._inflate)
+                return self._answer(transaction, *fields, now)
+            return [self._received(request, user, clock, now)]
+        except MemoryError:  # it will come again, and is no repetition then
+            self._unbegin(request)
+            raise
 
     def respond(self, received: MessageReceived, status: int, reason: bytes, clock: object | None, now: int) -> list:
         """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent.
@@ -172,6 +176,13 @@ class Uas:
         self._transactions[request.key] = transaction
         self._waiting.append(transaction)
         return transaction
+
+    def _unbegin(self, request: Incoming) -> None:
+        transaction = self._transactions.get(request.key)
+        if transaction is not None:
+            if transaction in self._waiting:
+                self._waiting.remove(transaction)
+            self._forget(transaction)
 
     def _status(self, request: Incoming, is_copy: bool) -> int:
         """Return the status of the first check of RFC 3261 section 8.2 that fails, 0 for a MESSAGE that passes all.
@@ -251,6 +262,7 @@ class Uas:
 
             reason, fields = complete(status, reason, fields, self._accept)
         octets = response(status, reason, transaction.echo, fields)
+        events = [Transmit(octets, transaction.flow)]  # before anything changes, for which memory may be missing
         if not transaction.respond(octets, True, now):
             return []
         transaction.echo = b""
@@ -264,7 +276,7 @@ class Uas:
                 self._newest.next = transaction  # type: ignore[union-attr]
             self._newest = transaction
             self._octets += transaction.octets()
-        return [Transmit(octets, transaction.flow)]
+        return events
 
     def _forget(self, transaction: ServerTransaction) -> None:
         del self._transactions[transaction.key]

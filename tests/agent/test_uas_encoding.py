@@ -1,7 +1,7 @@
 """R3261-8.2-9, R3428-T1.4..R3428-T1.6: bodies that came packed, where the shell has what unpacks them."""
 
 from agent.errors import ParseError
-from tests.helpers import MESSAGE, NOW, UDP, changed, deliver, desk, only, sent, with_body, with_field, without
+from tests.helpers import MESSAGE, NOW, UDP, changed, deliver, desk, only, raises, sent, with_body, with_field, without
 
 OPTIONS = changed(without(b"Content-Type", with_body(b"")), b"MESSAGE sip", b"OPTIONS sip", b"1 MESSAGE", b"1 OPTIONS")
 
@@ -45,6 +45,21 @@ def test_a_body_that_cannot_be_unpacked_is_refused():
         first = only(ua.receive(packed(b"deflate", body), UDP, NOW))
         assert sent([first]).status == status
         assert only(ua.receive(packed(b"deflate", body), UDP, NOW)) == first
+
+
+def test_a_request_that_memory_ran_out_for_is_no_repetition_when_it_comes_again():
+    """Else it would be met with silence for ever"""
+    missing = [MemoryError()]
+
+    def unpacked(octets, encoding):
+        if missing:
+            raise missing.pop()
+        return inflate(octets, encoding)
+
+    ua = desk(inflate=unpacked)
+    raises(MemoryError, ua.receive, packed(b"deflate"), UDP, NOW)
+    assert ua.wait_ms(NOW) is None
+    assert only(ua.receive(packed(b"deflate"), UDP, NOW)).message.body == b"deflateaaa bbb ccc"
 
 
 def test_accept_encoding_says_what_can_be_unpacked():

@@ -14,6 +14,7 @@ from sipmote.agent.message import Message
 from tests.host_tools.virtual import started
 from tests.sip_peer import Peer
 from tests.tools import Tool
+from tests.vm import run_program
 
 BOARD = b"sip:boiler@127.0.0.1"
 DESK = b"sip:desk@127.0.0.1"
@@ -72,6 +73,31 @@ def test_a_notification_may_come_packed(tmp_path: Path) -> None:
             monitor.wait_for(event="console", text="alert: delivered")
         refusal = peer.ask(peer.from_port, imdn.CPIM, b"x", b"Content-Encoding: br\r\n", BOARD)
         assert refusal.get(b"accept-encoding") == b"deflate, gzip, identity"
+
+
+def test_what_there_is_no_memory_to_unpack_for_is_told_so() -> None:
+    """R0-P15: with 2 KB in one piece what looks back no further still is, else it gets 413"""
+    program = """
+import sys
+import mote.inflate as module
+from agent.errors import ParseError
+original = module.DeflateIO
+packed = bytes(int(sys.argv[1][at : at + 2], 16) for at in range(0, len(sys.argv[1]), 2))
+
+def unpacked(most):
+    def limited(stream, form, bits):
+        if bits > most:
+            raise MemoryError
+        return original(stream, form, bits)
+    module.DeflateIO = limited
+    try:
+        return len(module.inflate(packed, b"gzip"))
+    except ParseError as error:
+        return error.status
+
+print(unpacked(12), unpacked(11), unpacked(10))
+"""
+    assert run_program(program, gzip.compress(b"notification" * 100).hex(), "256k").stdout == "1200 1200 413\n"
 
 
 def test_a_notification_that_comes_late_is_logged(tmp_path: Path) -> None:
