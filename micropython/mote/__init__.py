@@ -189,7 +189,7 @@ class Mote:
         if to is None:
             to = self.settings["to"]
         if type(to) is not str:
-            from mote.held import alert_several
+            from mote.escalation import alert_several
 
             return alert_several(self, body, expires, to, is_short, (priority, key, escalate_s))
         if self.outbox is not None:

@@ -2,7 +2,7 @@
 
 import sys
 
-from mote.recovery import HEAD, load, remove
+from mote.journal import HEAD, load, remove
 
 
 def compacted(path: str, lanes: list, held: object, keys: dict, handles: dict) -> tuple:

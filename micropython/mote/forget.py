@@ -8,7 +8,7 @@ def forget() -> None:
     """Let go of these modules; who needs one of them again loads it again."""
     for name in (
         "mote.settings",
-        "mote.further",
+        "mote.further_settings",
         "mote.place",
         "mote.passwords",
         "mote.clock",

@@ -10,9 +10,9 @@ from struct import pack, unpack
 
 from agent.compat import const
 from agent.errors import UsageError
+from mote.journal import load, parts_of, read_all, tidy
 from mote.log import ERROR, WARNING
 from mote.net.sockets import now
-from mote.recovery import load, parts_of, read_all, tidy
 
 _PUT = const(1)  # kinds of records, see mote.outbox
 _END = const(2)
@@ -49,7 +49,7 @@ class Lanes:
         self._most = (gc.mem_free() + gc.mem_alloc()) // _EACH
         self._handles = {}  # by offset, the program's alerts
         self._keys = {}  # (target, key) -> offset of the newest
-        self.held = None  # mote.held.Held, where something waits for its time
+        self.held = None  # mote.escalation.Held, where something waits for its time
         self._is_limited = self._is_ticking = False
         first = outbox.pending
         if first is None:
@@ -77,7 +77,7 @@ class Lanes:
     def need_held(self) -> object:
         """Return what waits for its time."""
         if self.held is None:
-            from mote.held import Held
+            from mote.escalation import Held
 
             self.held = Held(self)
         return self.held
@@ -199,7 +199,7 @@ class Lanes:
             goals = ((alert.target, 0, 0),)
             old, count = self._repeated(alert, priority, name) if is_short else (None, 0)
         else:
-            from mote.held import goals_of
+            from mote.escalation import goals_of
 
             goals = goals_of(self, alert.target, name, escalate_s)
             old, count = None, 0
@@ -461,7 +461,7 @@ class Lanes:
 
     def acknowledge(self, key: str | None) -> list:
         """Somebody has seen to it: what waits under a key (None: any), or for its time, is not sent. Returns texts."""
-        from mote.held import acknowledge
+        from mote.escalation import acknowledge
 
         return acknowledge(self, self._keys, key)
 
@@ -501,4 +501,4 @@ class Lanes:
             if lane[3] is not None:
                 lane[3].at = lane[2][0]
         if self.held is not None:
-            self.held.move(lists[-1])
+            self.held.rebase(lists[-1])

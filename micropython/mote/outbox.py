@@ -32,7 +32,7 @@ class Journal:
     """A file that records are appended to, removed when nothing of it counts any more. octets: of what counts.
 
     A record is its kind, its size, its content's CRC-32 that begins with these two, and its content. What a power cut
-    left half-written is cut off; what was synced before is whole, in the order in which it was written. mote.recovery
+    left half-written is cut off; what was synced before is whole, in the order in which it was written. mote.journal
     reads it.
     """
 
@@ -64,7 +64,7 @@ class Journal:
 
     def cut(self) -> None:
         """Leave what counts. Raises OSError."""
-        from mote.recovery import cut
+        from mote.journal import cut
 
         cut(self.path, self.octets)
         self.is_torn = False

@@ -41,7 +41,7 @@ def user_agent(settings: dict) -> UserAgent:
     if at:
         more["users"] = (user.partition(b":")[0],)
     if [name for name in _OTHERS.split() if name in settings] or user.find(b"%") >= 0 or gmtime()[0] >= 2024:
-        from mote.further import further
+        from mote.further_settings import further
 
         further(settings, more)
     return UserAgent(aor, sent_by(settings), os.urandom, **more)

@@ -146,6 +146,20 @@ def test_a_dry_run_changes_nothing(port: str, flash: Path, run_deploy: Deploy) -
     assert not any(flash.iterdir())
 
 
+def interrupted(monkeypatch: pytest.MonkeyPatch, where: str, port: str, *arguments: str) -> None:
+    """Deploy, with Ctrl-C at the first script on the board that names a file."""
+    run_script = Board.run
+
+    def run(board: Board, script: str, *rest: float) -> str:
+        if where in script:
+            raise KeyboardInterrupt
+        return run_script(board, script, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Board, "run", run)
+        assert main(["deploy", "--port", port, *arguments]) == 130
+
+
 def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
     port: str,
     flash: Path,
@@ -158,16 +172,7 @@ def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
     before = {path: path.read_bytes() for path in flash.rglob("*.*") if path.is_file()}
     for module in ("agent/uri.py", "micropython/mote/__init__.py"):
         (source / module).write_text("def parse(x):\n    return 'new'\n\n\nrun = parse\n")
-    run_script = Board.run
-
-    def interrupted(board: Board, script: str, *rest: float) -> str:
-        if "mote/__init__.mpy.new" in script:
-            raise KeyboardInterrupt
-        return run_script(board, script, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Board, "run", interrupted)
-        assert main(["deploy", "--port", port]) == 130
+    interrupted(monkeypatch, "mote/__init__.mpy.new", port)
     assert "deploy again to complete" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
     actions = run_deploy(port)
@@ -411,16 +416,7 @@ def test_a_first_deploy_that_was_cut_off_goes_on_without_renaming_packages(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A later one swaps what it has sent, and while it does no mark tells that all is right"""
-    run_script = Board.run
-
-    def interrupted(board: Board, script: str, *rest: float) -> str:
-        if "mote/__init__.mpy" in script:
-            raise KeyboardInterrupt
-        return run_script(board, script, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Board, "run", interrupted)
-        assert main(["deploy", "--port", port, *NAMES]) == 130
+    interrupted(monkeypatch, "mote/__init__.mpy", port, *NAMES)
     capsys.readouterr()
     assert (flash / "lib/mote.sha256").read_text() == "begun"
     (flash / "lib/agent/uri.mpy").write_bytes(b"a part")

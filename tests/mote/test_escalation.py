@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from tests.dns_server import closed_port
@@ -108,3 +109,29 @@ async def measure():
             until(lambda: (flash / "outcome").exists() and (flash / "outcome").read_text())
             assert (flash / "outcome").read_text() == "delivered"
             assert three.silent()
+
+
+def test_ack_is_on_flash_before_anybody_hears_of_it(tmp_path: Path) -> None:
+    """R0-P4: a power cut right behind it stops the escalation all the same"""
+    program = """
+import os
+
+if "acknowledged" in os.listdir("/"):
+    open("/again", "w").close()
+else:
+    @mote.every(1000000)
+    def measure():
+        alert = mote.alert("fire", to=["sip:desk@127.0.0.1:9", "sip:night@127.0.0.1:%d"], escalate_s=1)
+        with open("/acknowledged", "w") as file:
+            file.write(repr(mote.outbox.lanes.acknowledge(None)))
+        while True:
+            pass
+"""
+    with Peer() as night, running(tmp_path, program % night.port, 9) as (started, flash):
+        until(lambda: (flash / "acknowledged").exists() and (flash / "acknowledged").read_text())
+        assert (flash / "acknowledged").read_text() == "['fire']"
+        os.kill(vm_of(started.process.pid), signal.SIGKILL)
+        until(lambda: (flash / "again").exists())
+        waited = time.monotonic()
+        until(lambda: time.monotonic() > waited + 2)
+        assert night.silent()

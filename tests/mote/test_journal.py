@@ -10,7 +10,7 @@ from tests.vm import run_program
 _BEGIN = """
 import json, os, sys
 from mote.outbox import Journal, record
-from mote.recovery import load, read_all
+from mote.journal import load, read_all
 from mote.compaction import _write_anew as write_anew
 
 PUT, END = 1, 2

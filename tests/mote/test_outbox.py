@@ -12,6 +12,7 @@ import pytest
 
 from tests.dns_server import closed_port
 from tests.host_tools.peers import header, sipmote, until
+from tests.sip_peer import Peer
 from tests.soak_board import Desk, many, pile_up, soak, vm_of
 from tests.vm import Board, board
 
@@ -205,12 +206,96 @@ def measure():
         assert list(desk.got) == ["first", "third"]
 
 
+def test_what_was_sent_at_once_keeps_its_priority_when_others_come(tmp_path: Path) -> None:
+    """Of those under way, and while it pauses after no answer: the high one before the low one"""
+    program = """
+import asyncio
+
+@mote.every(1000000)
+async def measure():
+    await asyncio.sleep(0.1)
+    high = mote.alert("high", priority=9)
+    await asyncio.sleep(0.1)
+    low = mote.alert("low", priority=5)
+    open("/raised", "w").close()
+"""
+    port = closed_port()
+    with running(tmp_path, program, port) as (_, flash):
+        until(lambda: (flash / "raised").exists())
+        with desk_at(port) as desk:
+            until(lambda: len(desk.got) == 2)
+        assert list(desk.got) == ["high", "low"]
+
+
+def test_a_second_run_goes_on_with_what_waits(tmp_path: Path) -> None:
+    """R0-P5: an attempt that failed in the first loop is repeated in the second"""
+    program = """
+import asyncio
+
+raised = []
+
+@mote.every(1000000)
+async def measure():
+    if not raised:
+        raised.append(mote.alert("first"))
+        raised.append(mote.alert("second"))
+    while not [1 for lane in mote.outbox.lanes._lanes if getattr(lane[3], "is_pausing", False)]:
+        await asyncio.sleep(0.05)
+    raise KeyboardInterrupt
+
+try:
+    mote.run()
+except KeyboardInterrupt:
+    open("/stopped", "w").close()
+mote._sensors.clear()
+"""
+    with Peer() as desk, running(tmp_path, program, desk.port) as (_, flash):
+        assert desk.answer(503).body == b"first"
+        until(lambda: (flash / "stopped").exists())
+        assert desk.answer(200).body == b"first"
+        assert desk.answer(200).body == b"second"
+
+
+def test_slips_are_named_in_the_programs_line(tmp_path: Path) -> None:
+    """R0-P13: and what has a text of its own is taken"""
+    program = """
+told = []
+for options in (
+    {"expires": -1}, {"expires": "600"}, {"expires": 1 << 32}, {"priority": 300}, {"priority": "high"},
+    {"key": "k" * 256}, {"to": []}, {"to": ["sip:a@x", "sip:b@x"], "escalate_s": -5},
+):
+    try:
+        told.append(repr(mote.alert("hot", **options).outcome))
+    except Exception as error:
+        told.append("%s: %s" % (type(error).__name__, str(error)[:10]))
+told.append(repr(mote.alert(42).outcome))
+with open("/told", "w") as file:
+    file.write("\\n".join(told))
+"""
+    with running(tmp_path, program, closed_port()) as (_, flash):
+        until(lambda: (flash / "told").exists() and (flash / "told").read_text())
+        slips = [
+            "expires: -",
+            "expires: '",
+            "expires: 4",
+            "priority: ",
+            "priority: ",
+            "key: 256 o",
+            "an alert n",
+            "escalate_s",
+        ]
+        assert (flash / "told").read_text().split("\n") == [f"UsageError: {slip}" for slip in slips] + ["None"]
+
+
 def test_a_full_outbox_refuses_and_says_so(tmp_path: Path) -> None:
     """R0-P13: with room for what has a priority"""
     program = """
 @mote.every(1000000)
 async def measure():
+    mote.alert("first")
+    mote.alert("old", key="k")
     outcomes = [mote.alert("%d" % n + "x" * 90).outcome for n in range(40)]
+    assert mote.alert("new", key="k").outcome is None  # it takes another one's place
     told = outcomes.count(None), outcomes.count("failed"), mote.alert("fire", priority=1).outcome
     with open("/outcomes", "w") as file:
         file.write("%d %d %s" % told)

@@ -1,4 +1,4 @@
-"""What a journal needs beyond being written to: it is read, and cut. Loaded by the first who needs it."""
+"""The journal of the outbox is read, and cut; mote.outbox.Journal writes it. Loaded by the first who needs it."""
 
 import os
 from binascii import crc32

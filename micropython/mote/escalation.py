@@ -5,8 +5,8 @@ What is raised together shares a group, a number that isn't 0.
 
 from agent.compat import const
 from agent.errors import UsageError
+from mote.journal import load, parts_of
 from mote.log import ERROR, INFO
-from mote.recovery import load, parts_of
 
 _LONGEST_S = const(2419200)  # 4 weeks
 _MOST = const(32)  # that wait for their time; beyond that the next in time goes at once
@@ -24,13 +24,13 @@ class Held:
         self.entries.append([due_s, priority, target, offset, key, group])
         self.entries.sort(key=lambda entry: entry[0])
         if len(self.entries) > _MOST:
-            self._move(self.entries[0])
+            self._release(self.entries[0])
 
-    def _move(self, entry: list) -> None:
+    def _release(self, entry: list) -> None:
         self._lanes.lane(entry[1], entry[2])[2].append(entry[3])
         self.entries.remove(entry)
 
-    def move(self, offsets: list) -> None:
+    def rebase(self, offsets: list) -> None:
         """The journal is another one: that is where each begins."""
         for number in range(len(offsets)):
             self.entries[number][3] = offsets[number]
@@ -39,13 +39,13 @@ class Held:
         """Hand what is due to the lanes."""
         at = self._lanes.mote.uptime()
         while self.entries and self.entries[0][0] <= at:
-            self._move(self.entries[0])
+            self._release(self.entries[0])
 
     def hasten(self, group: int) -> None:
         """One of a group couldn't be delivered: the next one is due."""
         for entry in self.entries:
             if entry[5] == group:
-                self._move(entry)
+                self._release(entry)
                 break
 
     def drop(self, offset: int) -> bool:
