@@ -35,7 +35,7 @@ def answered(mote: object, alert: object, outcome: object) -> None:
         asyncio.create_task(_send_again(mote, alert, outcome.call_id, wait_s))
     if alert.outbox is not None:  # what has a higher priority goes on meanwhile
         alert.is_pausing = True
-        alert.outbox.flag.set()
+        alert.outbox.wake.set()
 
 
 async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) -> None:

@@ -8,7 +8,7 @@ from agent.compat import const
 
 _FRONT = ">BBIII2sBIHH5H"  # see parts_of()
 _FRONT_SIZE = const(35)
-HEAD = 7  # octets: kind, size of the content, checksum (mote.outbox)
+HEAD = 8  # octets: kind and size of the content, checksum (mote.outbox)
 _LONGEST = const(4096)
 _PUT = const(1)  # kinds, see mote.outbox
 _END = const(2)
@@ -99,10 +99,11 @@ def _read(file: object, offset: int) -> tuple | None:
     head = file.read(HEAD)
     if len(head) < HEAD:
         return None
-    kind, size, checksum = unpack(">BHI", head)
+    front, checksum = unpack(">II", head)
+    kind, size = front >> 16, front & 0xFFFF
     if not _PUT <= kind <= _END or size > _LONGEST:
         return None
     content = file.read(size)
-    if len(content) < size or crc32(content, kind << 16 | size) != checksum:
+    if len(content) < size or crc32(content, front) != checksum:
         return None
     return kind, content

@@ -103,7 +103,7 @@ class Lanes:
         for lane in self._lanes:
             lane[4] = True
         if not self.waiting():
-            self.outbox.relax()
+            self.outbox.lanes = None
             journal.is_torn = True  # whatever there is goes before the first record
             journal.octets = 0
 
@@ -375,7 +375,7 @@ class Lanes:
     async def _tick(self) -> None:
         await asyncio.sleep(1)
         self._is_ticking = self._is_limited = False
-        self.outbox.flag.set()
+        self.outbox.wake.set()
 
     def _send(self, lane: list) -> None:
         offset = lane[2][0]
@@ -387,7 +387,7 @@ class Lanes:
             self.mote.log(ERROR, "outbox_failed", error=_LOST)
             self.drop(offset, 0)
             self.tell(offset, "failed")
-            self.outbox.flag.set()
+            self.outbox.wake.set()
             return
         call_id, alert = self.read(offset, content)
         alert.outbox = self.outbox
@@ -470,7 +470,9 @@ class Lanes:
         outbox = self.outbox
         if not self.waiting():
             self.mote.shell.reserve = None
-            outbox.relax()
+            if not self.mote.settings.get("per_minute"):  # else each alert asks whether it may leave
+                outbox.lanes = None
+                outbox.is_free = True
             outbox.over.clear()
             outbox.journal.clear()
         else:

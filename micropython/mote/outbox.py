@@ -31,7 +31,7 @@ _MAX_QUEUED = const(16)  # alerts of other threads that the loop hasn't seen
 class Journal:
     """A file that records are appended to, removed when nothing of it counts any more. octets: of what counts.
 
-    A record is its kind, its size, its content's CRC-32 that begins with these two, and its content. What a power cut
+    A record is its kind and size, its content's CRC-32 that begins with these, and its content. What a power cut
     left half-written is cut off; what was synced before is whole, in the order in which it was written. mote.journal
     reads it.
     """
@@ -80,7 +80,8 @@ class Journal:
 def record(kind: int, content: bytes) -> bytes:
     """Return a record as it is written."""
     size = len(content)
-    return pack(">BHI", kind, size, crc32(content, kind << 16 | size)) + content
+    front = kind << 16 | size
+    return pack(">I", front) + pack(">I", crc32(content, front)) + content
 
 
 class Outbox:
@@ -89,9 +90,9 @@ class Outbox:
     lanes = None  # mote.lanes.Lanes, while one alert has to wait for another, or for its time
     pending = None  # else the only one, from when it is accepted until it has its outcome
     call_id = None  # of pending, while it is not begun
-    flag = None  # that there is something to do, once there are sockets
+    wake = None  # a flag that there is something to do, once there are sockets
     is_free = False  # can an alert be sent at once?
-    _can_be_free = _is_busy = False
+    _is_busy = False
 
     def __init__(self, mote: object) -> None:
         self.mote = mote
@@ -111,11 +112,6 @@ class Outbox:
             self.lanes = Lanes(self, record)
             self.is_free = False
         return self.lanes
-
-    def relax(self) -> None:
-        """Nothing waits any more: the lanes aren't needed."""
-        self.lanes = None
-        self.is_free = self._can_be_free
 
     def put(self, alert: object, is_short: bool, priority: int, key: str | None, escalate_s: int) -> object:
         """Accept a mote.Alert. It is on flash when this returns; from another thread, and where this has interrupted
@@ -138,8 +134,8 @@ class Outbox:
                     alert = self.need_lanes().accept(alert, is_short, priority, key, escalate_s)
             finally:
                 self._is_busy = False
-        if self.flag is not None:
-            self.flag.set()
+        if self.wake is not None:
+            self.wake.set()
         return alert
 
     def _accept(self, alert: object, priority: int) -> object:
@@ -195,13 +191,12 @@ class Outbox:
 
     def open(self) -> None:
         """There are sockets: what waits may leave."""
-        self.flag = asyncio.ThreadSafeFlag()
-        self.flag.set()
-        self._can_be_free = "per_minute" not in self.mote.settings
-        if self.pending is not None:  # of an earlier run
+        self.wake = asyncio.ThreadSafeFlag()
+        self.wake.set()
+        if self.pending is not None or self.mote.settings.get("per_minute"):  # pending from an earlier run
             self.need_lanes()
         if self.lanes is None:
-            self.relax()
+            self.is_free = True
         else:
             self.lanes.begin()
         asyncio.create_task(self._main())
@@ -211,31 +206,33 @@ class Outbox:
     async def _main(self) -> None:
         while True:
             try:
-                await self.flag.wait()
-                self._go_on()
-            except Exception as error:
-                self._is_busy = False
-                self.flag.set()
-                await self.mote.shell.failed(error)
+                await self.wake.wait()
+                failure = self.go_on()
+            except Exception as error:  # of memory, while it begins to wait
+                failure = error
+            if failure is not None:
+                await self.mote.shell.failed(failure)
 
-    def go_on(self) -> None:
-        """Begin with what can be sent, in the task of a program that has nothing else to do now."""
-        try:
-            self.flag.clear()
-            self._go_on()
-        except Exception:
-            self._is_busy = False
-            self.flag.set()  # it is tried again where what is wrong can be told
+    def go_on(self) -> Exception | None:
+        """Begin with what can be sent, in any task that has nothing else to do; returns what the outbox's has to tell.
 
-    def _go_on(self) -> None:
+        It is tried again there.
+        """
+        self.wake.clear()
         self._is_busy = True
-        if self.queues:
-            self.need_lanes()
-        if self.lanes is not None:
-            self.lanes.go_on()
-        elif self.call_id is not None:
-            self._send()
+        failure = None
+        try:
+            if self.queues:
+                self.need_lanes()
+            if self.lanes is not None:
+                self.lanes.go_on()
+            elif self.call_id is not None:
+                self._send()
+        except Exception as error:
+            failure = error
+            self.wake.set()
         self._is_busy = False
+        return failure
 
     def _send(self) -> None:
         if self.pending.expires is not None:
@@ -258,7 +255,7 @@ class Outbox:
             self.is_free = True
         else:
             self.lanes.ended(alert, outcome)
-            self.flag.set()
+            self.wake.set()
 
     def forget(self, at: int) -> None:
         """Nobody needs the alert there any more; a restart before that is written down sends it again."""
@@ -266,11 +263,11 @@ class Outbox:
             asyncio.create_task(self.settle())
         self.over.append(at)
 
-    def append(self, records: list) -> int:
-        """Write records, and some of what has ended; returns the offset of the first. Raises OSError."""
+    def append(self, data: list) -> int:
+        """Write the records in data, and some of what has ended; returns the offset of the first. Raises OSError."""
         ended = self.over[:_AT_ONCE]
-        data = b"".join(records + [record(_END, pack(">I", at)) for at in ended])
-        at = self.journal.append(data)
+        data = data + [record(_END, pack(">I", at)) for at in ended]
+        at = self.journal.append(b"".join(data))
         del self.over[: len(ended)]
         return at  # type: ignore[no-any-return]
 

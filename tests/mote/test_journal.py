@@ -72,7 +72,7 @@ for length in range(len(whole) + 1):
         found.append([length, "after"])
 found.append(len(whole))
 """
-    assert run(program, tmp_path) == [4 * 7 + 3 + 5 + 4]
+    assert run(program, tmp_path) == [4 * 8 + 3 + 5 + 4]
 
 
 def test_what_was_garbled_is_not_taken_for_a_record_and_what_is_behind_it_is_read(tmp_path: Any) -> None:
