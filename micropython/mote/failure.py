@@ -7,6 +7,7 @@ from agent.compat import const
 
 _PLACES = const(3)
 _BEGIN = '  File "'
+_NO_LINE = '", line 1, in '  # what is compiled without line numbers: our modules, the firmware's
 
 
 def where(error: BaseException) -> str:
@@ -14,5 +15,5 @@ def where(error: BaseException) -> str:
     traceback = StringIO()
     sys.print_exception(error, traceback)
     lines = [line[len(_BEGIN) :] for line in traceback.getvalue().split("\n") if line.startswith(_BEGIN)]
-    places = [line.replace('", line ', ":").replace(", in ", " ") for line in lines[1:]]  # the first one is ours
-    return ", ".join(places[-_PLACES:])
+    places = [line.replace(_NO_LINE, " ").replace('", line ', ":").replace(", in ", " ") for line in lines[1:]]
+    return ", ".join(places[-_PLACES:])  # the first one is ours
