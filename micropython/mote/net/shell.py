@@ -11,7 +11,7 @@ from agent.events import Outcome, Transmit
 from mote.net.sockets import address_of, now, readable
 
 _MAX_DATAGRAM = const(1500)  # octets; a longer one arrives cut short and is answered 400
-_SMALL = const(600)  # what is read after memory ran out: enough for a response
+_LEAST = const(300)  # what is read where memory runs out again and again: enough for a plain 200
 _T1 = const(500)  # ms, RFC 3261 table 4
 _EBADF = const(9)  # somebody, or a driver, has closed the socket
 _LONG_MS = const(86400000)  # how long the ticker sleeps when nothing is due
@@ -142,7 +142,7 @@ class Shell:
             except OSError as error:  # an ICMP error of an earlier datagram; its request runs into its timer
                 is_closed = is_closed or error.errno == _EBADF
             except Exception as error:
-                room = _SMALL  # recvfrom() takes it twice, and may have lost a datagram for that
+                room = max(room >> 1, _LEAST)  # recvfrom() may have lost a datagram for want of its second copy
                 await self.failed(error)  # it will come again: a request by its sender, a response after our next one
 
     async def _tick(self) -> None:

@@ -129,7 +129,9 @@ class Streams:
                     continue
                 if not data:
                     break
-                for item in framer.feed(data):
+                found = framer.feed(data)
+                data = None  # what is found may need the room
+                for item in found:
                     if connection.heard_at is not None:
                         connection.heard_at = now()
                     try:
