@@ -15,7 +15,7 @@ def check(aor: bytes, sent_by: bytes, settings: dict) -> None:
     """
     for name in settings:
         if _SETTINGS.find(" %s " % name) < 0:
-            _refuse("a user agent has no setting %s" % name)
+            refuse("a user agent has no setting %s" % name)
     proxy, target, transport = settings.get("proxy"), settings.get("target"), settings.get("transport", b"UDP")
     try:
         read_target(aor, b"", (b"TLS",))  # a flow for what is read and not sent to
@@ -23,12 +23,12 @@ def check(aor: bytes, sent_by: bytes, settings: dict) -> None:
         if proxy is not None:
             settings["first_hop"] = read_target(proxy, transport, None)[3:]
     except Exception as error:  # ParseError and UsageError alike
-        _refuse("address-of-record, sent-by or proxy: %s" % error)
+        refuse("address-of-record, sent-by or proxy: %s" % error)
     if target is not None:
         settings["known"] = target, read_target(target, transport, settings.get("first_hop", (None,))[0])
 
 
-def _refuse(text: str) -> None:
+def refuse(text: str) -> None:
     from .errors import UsageError
 
     raise UsageError(text)

@@ -2,13 +2,13 @@
 
 from .errors import UsageError
 
-_REFUSALS = {
-    "in use": "this Call-ID is being sent already: take a new one",
-    "full": "too many messages wait for this URI: send more when some have their outcome",
-    "budget": "the request is {} octets over its budget of 1300",
-}
+_REFUSALS = (
+    "the request is {} octets over its budget of 1300",
+    "too many messages wait for this URI: send more when some have their outcome",
+    "this Call-ID is being sent already: take a new one",
+)
 
 
-def refuse(what: str, octets: int) -> None:
-    """Raise UsageError with one of the sentences above. octets: over the budget."""
-    raise UsageError(_REFUSALS[what].format(octets))
+def refuse(fault: int, octets: int) -> None:
+    """Raise UsageError with the sentence above that has this number, from 1. octets: over the budget."""
+    raise UsageError(_REFUSALS[fault - 1].format(octets))

@@ -12,8 +12,11 @@ from .events import Outcome, Transmit
 from .request import BUDGET, PLAIN, ClientTransaction, Request
 
 _MAX_QUEUE = const(100)  # messages that may wait behind the one that is pending
-_RTC = const(2)  # agent.wall_clock.RTC
+_RTC = const(2)  # of agent.qualities
 _TERMINATED = const(3)  # a state of an attempt
+_OVER = const(1)  # of agent.refusals
+_FULL = const(2)
+_IN_USE = const(3)
 
 
 class Uac:
@@ -85,11 +88,11 @@ class Uac:
             if over > 0 and forget_oversized(self, request):
                 attempt = self.attempt(request, now)
                 over = len(attempt.data) - BUDGET + to_come(self, request)
-        fault = "budget" if over > 0 else "full" if len(waiting) > _MAX_QUEUE else ""
+        fault = _OVER if over > 0 else _FULL if len(waiting) > _MAX_QUEUE else 0
         for queue in self.queues.values():
             for other in queue:
                 if other.call_id == request.call_id:
-                    fault = "in use"
+                    fault = _IN_USE
         if fault:
             from .refusals import refuse
 

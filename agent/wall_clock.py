@@ -3,20 +3,17 @@
 from .clock import until
 from .compat import const
 
-NONE = 0  # qualities of a wall clock, worst first
-LEARNED = 1  # from the Date of a response to a request of ours
-RTC = 2
-HOST = 3  # who has deployed the program
-NTP = 4
+_NONE = const(0)  # of agent.qualities
+_LEARNED = const(1)
 _MASK = const(0x3FFFFFFF)
 _REANCHOR = const(86400000)  # ms; `now` can be compared for 6 days, so a wall clock's anchor moves on once a day
 
 
 class WallClock:
-    """The time of day in Unix seconds, with its quality; told: when its source has told it, 0 where nobody knows."""
+    """The time of day in Unix seconds. told: when its source has told it, 0 where nobody knows."""
 
     def __init__(self) -> None:
-        self.quality = NONE
+        self.quality = _NONE
         self.told = 0
         self._unix = 0
         self._mark = 0
@@ -36,7 +33,7 @@ class WallClock:
 
     def unix(self, now: int) -> int | None:
         """Return the seconds since 1970, or None while nobody has told. To be asked at least every six days."""
-        if self.quality == NONE:
+        if self.quality == _NONE:
             return None
         passed = until(now, self._mark)
         if passed > _REANCHOR:
@@ -56,5 +53,5 @@ def learned(clock: WallClock | None, date: bytes, now: int) -> WallClock | None:
     unix = parse_date(date)
     if unix is not None:
         clock = clock or WallClock()
-        clock.set(unix, LEARNED, now)
+        clock.set(unix, _LEARNED, now)
     return clock

@@ -23,7 +23,7 @@ from .server_transaction import ServerTransaction
 
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
 _USUAL = const(1024)  # octets that a transaction may keep on average, twice what most do
-_RTC = const(2)  # agent.wall_clock.RTC
+_RTC = const(2)  # of agent.qualities
 
 # A MESSAGE for us has come. Take care of it (store it), then call UserAgent.respond() with this event.
 # message: agent.message.Message. sender: URI of its From field, or what stands there in its place, as UTF-8: that

@@ -2,7 +2,8 @@
 
 import time
 
-from sipmote.agent.wall_clock import NTP, WallClock
+from sipmote.agent.qualities import NTP
+from sipmote.agent.wall_clock import WallClock
 
 
 def now_ms() -> int:

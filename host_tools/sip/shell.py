@@ -18,11 +18,11 @@ from typing import Any, Protocol
 from sipmote.agent.errors import ParseError
 from sipmote.agent.events import Outcome, Transmit
 from sipmote.agent.notices import Dropped, Resolve
+from sipmote.agent.qualities import NTP
 from sipmote.agent.registration import FlowLost
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import Uri, bracketed, parse_uri
 from sipmote.agent.user_agent import UserAgent
-from sipmote.agent.wall_clock import NTP
 from sipmote.errors import ToolError
 from sipmote.sip.clock import now_ms
 from sipmote.sip.places import Bind, Flow, Wire, Zones, is_hidden, same_host

@@ -3,10 +3,13 @@
 import time
 
 from agent.compat import const
-from agent.wall_clock import HOST, NTP, RTC, WallClock
+from agent.wall_clock import WallClock
 from mote.net.sockets import now
 
 _OLDEST = const(1704067200)  # 2024-01-01: no earlier date is today's; deploy puts the day of its sources here
+_RTC = const(2)  # of agent.qualities
+_HOST = const(3)
+_NTP = const(4)
 _SPAN_S = const(630720000)  # 20 years: nor is a later one
 _EPOCH_2000 = const(946684800)
 _SET = "/clock"  # when a host has set the board's clock, in Unix seconds; deploy writes it
@@ -18,7 +21,7 @@ def clock() -> WallClock:
     unix = int(time.time()) + _epoch()
     if can_be(unix):
         told = _told(unix)
-        wall.set(unix, HOST if told else RTC, now(), told)
+        wall.set(unix, _HOST if told else _RTC, now(), told)
     return wall
 
 
@@ -39,7 +42,7 @@ def can_be(unix: int) -> bool:
 
 def set_clocks(wall: WallClock, unix: int) -> None:
     """Take the Unix seconds of an NTP server, for the board's own clock, too. Raises what that does."""
-    wall.set(unix, NTP, now())
+    wall.set(unix, _NTP, now())
     try:
         from machine import RTC as Clock
     except ImportError:

@@ -7,7 +7,7 @@ from mote.net.sockets import now
 
 _HOUSEKEEPING_MS = const(3600000)
 _FIRST_MS = const(60000)  # while an NTP server hasn't told the time; doubled each time
-_NTP = const(4)  # agent.wall_clock.NTP, which boards without a clock don't load
+_NTP = const(4)  # of agent.qualities
 
 
 async def keep_house(mote: object) -> None:

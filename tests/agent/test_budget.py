@@ -1,7 +1,7 @@
 from agent.budget import POLICIES
 from agent.cutting import fit
 from agent.errors import UsageError
-from agent.wall_clock import NTP
+from agent.qualities import NTP
 from tests.helpers import NOW, board, only, raises
 
 DESK = b"sip:desk@example.org"

@@ -1,5 +1,6 @@
 from agent.clock import later, until
-from agent.wall_clock import HOST, LEARNED, NONE, NTP, RTC, WallClock
+from agent.qualities import HOST, LEARNED, NONE, NTP, RTC
+from agent.wall_clock import WallClock
 from tests.helpers import NOW
 
 

@@ -2,8 +2,8 @@
 
 from agent.clock import later
 from agent.message import Message
+from agent.qualities import LEARNED, NTP
 from agent.uas.freshness import expiry
-from agent.wall_clock import LEARNED, NTP
 from tests.helpers import MESSAGE, NOW, UDP, desk, only, sent, with_field
 
 UNIX = 1289690940

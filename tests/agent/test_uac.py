@@ -4,9 +4,9 @@ from agent.clock import later
 from agent.errors import UsageError
 from agent.events import Transmit
 from agent.message import Message
+from agent.qualities import LEARNED, NTP
 from agent.request import BUDGET
 from agent.user_agent import UserAgent
-from agent.wall_clock import LEARNED, NTP
 from tests.helpers import NOW, Dice, Settled, answer, board, checked, counting, only, raises, sent
 
 DESK = b"sip:desk@example.org"

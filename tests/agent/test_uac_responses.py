@@ -4,7 +4,7 @@ from agent.clock import later
 from agent.errors import UsageError
 from agent.events import Outcome, Transmit
 from agent.notices import Dropped, Provisional
-from agent.wall_clock import LEARNED, NONE, NTP
+from agent.qualities import LEARNED, NONE, NTP
 from tests.helpers import NOW, UDP, answer, board, changed, only, raises, sent
 
 DESK = b"sip:desk@example.org"

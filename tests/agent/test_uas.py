@@ -4,8 +4,8 @@ from agent.clock import later
 from agent.errors import UsageError
 from agent.events import Transmit
 from agent.message import Message
+from agent.qualities import LEARNED, NTP, RTC
 from agent.uas import MessageReceived
-from agent.wall_clock import LEARNED, NTP, RTC
 from tests.helpers import (
     MESSAGE,
     NOW,

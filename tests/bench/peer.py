@@ -11,10 +11,11 @@ from sipmote.agent.auth.digest import secret
 from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.events import Transmit
 from sipmote.agent.message import Message
+from sipmote.agent.qualities import RTC
 from sipmote.agent.stream import Framer
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.user_agent import UserAgent
-from sipmote.agent.wall_clock import RTC, WallClock
+from sipmote.agent.wall_clock import WallClock
 
 
 class Peer:

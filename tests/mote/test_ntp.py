@@ -227,7 +227,8 @@ def test_clock_follows_steps_both_ways() -> None:
 
 _ONLINE = """
 import asyncio, json, sys
-from agent.wall_clock import RTC, WallClock
+from agent.qualities import RTC
+from agent.wall_clock import WallClock
 from mote import online
 from mote.net.sockets import now
 
