@@ -56,6 +56,7 @@ class Alert:
     options = {}  # of UserAgent.send(), never changed
     pause_s = 2  # until the next attempt, doubled each time
     waiting = None  # tasks
+    _sensors = ()  # the program's: one that waits here goes on once it is due again
 
     def __init__(self, target: bytes, body: bytes, expires: int | None, uptime: object) -> None:
         self.target = target
@@ -67,23 +68,40 @@ class Alert:
     def __iter__(self) -> object:
         if self.outbox is not None and self.outcome is None:
             self.outbox.go_on()
-        if self.outcome is None:
-            if self.waiting is None:
-                self.waiting = core.TaskQueue()
-            self.waiting.push(core.cur_task)
-            core.cur_task.data = self.waiting  # where a task that is cancelled is taken from
-            yield
+        limit_ms = 0
+        for sensor in self._sensors:
+            if sensor[2] is core.cur_task:
+                limit_ms = min(sensor[0], _DAY_MS)
+        self.waiting = self.waiting or []
+        while self.outcome is None:
+            task = core.cur_task
+            self.waiting.append(task)
+            try:
+                yield from core.sleep_ms(limit_ms or _DAY_MS)
+            finally:
+                self.waiting.remove(task)
+            if limit_ms:
+                break
         return self.outcome
 
     __await__ = __iter__
+
+    def __getattr__(self, name: str) -> object:
+        if name != "send" and name != "throw":
+            raise AttributeError(name)
+        from mote.tasks import method
+
+        return method(name, self)
 
     def end(self, outcome: str) -> None:
         """Tell whoever waits."""
         if self.outbox is not None and self.outcome is None:
             self.outbox.ended(self, outcome)
         self.outcome = outcome
-        while self.waiting is not None and self.waiting.peek():
-            core._task_queue.push(self.waiting.pop())
+        for task in self.waiting or ():
+            if task.data is None:  # else it was cancelled
+                core._task_queue.remove(task)
+                core._task_queue.push(task)
 
 
 class Mote:
@@ -101,7 +119,7 @@ class Mote:
 
         forget()
         self.commands = {}
-        self._sensors = []
+        self._sensors = Alert._sensors = []
         self._alerts = {}  # by Call-ID
         self.shell = Shell(self.agent, self._on_event, settings)
         self._mark = now()

@@ -29,7 +29,7 @@ _RESERVE = const(2048)  # octets that are free, while alerts wait, for an answer
 _LATE_S = const(30)  # from when on an alert says when it was raised
 _LOST = "an alert can't be read any more"
 _MINUTE_MS = const(60000)
-_RTC = const(2)  # agent.wall_clock.RTC, which boards without a clock don't load
+_RTC = const(2)  # of agent.qualities
 
 
 class Lanes:
@@ -318,7 +318,7 @@ class Lanes:
     def _handle(self, offset: int, alert: object) -> None:
         if len(self._handles) >= _MAX_HANDLES:
             for other in sorted(self._handles):  # the oldest first
-                if self._handles[other].waiting is None:
+                if not self._handles[other].waiting:
                     self._handles.pop(other).end("unknown")
                     break
         self._handles[offset] = alert
