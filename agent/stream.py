@@ -88,7 +88,7 @@ class Framer:
             end = buffer.find(PING, at)
             if end < 0:
                 return 0
-            message = self._begin(buffer[at : end + 4])
+            message = self._begin(buffer if end + 4 - at == len(buffer) else buffer[at : end + 4])
         if len(buffer) - at < self._total:
             return 0
         # The whole buffer isn't copied.
