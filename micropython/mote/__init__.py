@@ -55,7 +55,7 @@ class Alert:
     accepted = True
     options = {}  # of UserAgent.send(), never changed
     pause_s = 2  # until the next attempt, doubled each time
-    waiting = None  # tasks
+    waiting = None  # (queue, task) of those who await it
     _sensors = ()  # the program's: one that waits here goes on once it is due again
 
     def __init__(self, target: bytes, body: bytes, expires: int | None, uptime: object) -> None:
@@ -74,12 +74,12 @@ class Alert:
                 limit_ms = min(sensor[0], _DAY_MS)
         self.waiting = self.waiting or []
         while self.outcome is None:
-            task = core.cur_task
-            self.waiting.append(task)
+            waits = core._task_queue, core.cur_task
+            self.waiting.append(waits)
             try:
                 yield from core.sleep_ms(limit_ms or _DAY_MS)
             finally:
-                self.waiting.remove(task)
+                self.waiting.remove(waits)
             if limit_ms:
                 break
         return self.outcome
@@ -98,10 +98,10 @@ class Alert:
         if self.outbox is not None and self.outcome is None:
             self.outbox.ended(self, outcome)
         self.outcome = outcome
-        for task in self.waiting or ():
-            if task.data is None:  # else it was cancelled
-                core._task_queue.remove(task)
-                core._task_queue.push(task)
+        for queue, task in self.waiting or ():
+            if queue is core._task_queue and task.data is None:  # else of an earlier run, or cancelled
+                queue.remove(task)
+                queue.push(task)
 
 
 class Mote:

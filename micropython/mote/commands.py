@@ -36,6 +36,13 @@ class Command:
         self.words = text.split()
 
 
+def begin() -> None:
+    """Forget the commands of an earlier run, which have ended with it."""
+    global _running
+    _running = 0
+    _begun.clear()
+
+
 def take_message(mote: object, event: object) -> None:
     """Answer a MessageReceived and start its command; where memory runs out in between it is called again."""
     for begun in _begun:
@@ -91,7 +98,8 @@ def under_way(mote: object) -> int:
 def _begin(mote: object, begun: list) -> None:
     """Write the mark down, answer, and start the command.
 
-    After a MemoryError it is called again. It does nothing twice but for records of the log.
+    After a MemoryError it is called again, and does nothing twice. What is left to do has its own task, behind which
+    the datagram is gone.
     """
     global _running
     event, sender, text, mark, is_marked = begun
@@ -113,12 +121,12 @@ def _begin(mote: object, begun: list) -> None:
                 _begun.remove(begun)
                 return
         begun[4] = True
-    mote.shell.carry_out(mote.agent.respond(event, 200, now()))
-    mote.log(INFO, "command", word=word, sender=command.sender, user=command.user, known=is_known)
-    if function is not None:
-        asyncio.create_task(_run(mote, function, command, event, mark))
-        _running += 1
+    events = mote.agent.respond(event, 200, now())
+    event = type(event)(None, *event[1:])  # an answer doesn't need the message
+    asyncio.create_task(_run(mote, function, command, event, mark, is_known))
+    _running += 1
     _begun.remove(begun)
+    mote.shell.carry_out(events)
 
 
 def _allowed(mote: object, sender: bytes) -> bytes | None:
@@ -150,29 +158,44 @@ def _read(message: object) -> tuple:
     return read(message)
 
 
-async def _run(mote: object, function: object, command: Command, event: object, mark: bytes) -> None:
+async def _run(mote: object, function: object, command: Command, event: object, mark: bytes, is_known: bool) -> None:
+    """Run the function of a command, None for nothing, and answer; the log has that it came, and what went wrong."""
     global _running
-    failure = None
+    word = "".join(command.words[:1]).lower()
+    while True:
+        try:
+            mote.log(INFO, "command", word=word, sender=command.sender, user=command.user, known=is_known)
+            break
+        except MemoryError as error:
+            await mote.shell.failed(error)
+    reply = failure = None
     try:
-        reply = function(command)
-        if type(reply) is type(core.cur_task.coro):
-            reply = await reply
+        if function is not None:
+            reply = function(command)
+            if type(reply) is type(core.cur_task.coro):
+                reply = await reply
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # CancelledError is no Exception
         failure = error
         reply = "failed: %r" % error
     _running -= 1
-    try:
-        if reply is not None and reply != "":
-            _reply(mote, event, str(reply).encode())
-        write(mark, True)  # what a power cut comes before was interrupted, if only in its answer
-    except Exception as error:
-        mote.log(ERROR, "reply_failed", error=str(error))
+    while function is not None:
+        try:
+            if reply is not None and reply != "":
+                _reply(mote, event, str(reply).encode())
+            reply = None
+            write(mark, True)  # what a power cut comes before was interrupted, if only in its answer
+            break
+        except MemoryError as error:
+            await mote.shell.failed(error)
+        except Exception as error:
+            mote.log(ERROR, "reply_failed", error=str(error))
+            break
     if failure is not None:
         from mote.failure import where
 
-        mote.log(ERROR, "command_failed", word="".join(command.words[:1]), error=repr(failure), at=where(failure))
+        mote.log(ERROR, "command_failed", word=word, error=repr(failure), at=where(failure))
 
 
 def _reply(mote: object, event: object, body: bytes) -> None:

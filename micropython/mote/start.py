@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 
 import micropython
 from mote.forget import forget
@@ -19,6 +20,10 @@ def begin(mote: object) -> None:
     host, _, port = given("bind", "0.0.0.0:5060").rpartition(":")
     udp = bind_udp(host, int(port))
     forget()  # before there are tasks, which stay: they fill the gaps
+    for sensor in mote._sensors:
+        sensor[3] = False  # an earlier run's task is gone
+    if "mote.commands" in sys.modules:
+        sys.modules["mote.commands"].begin()
     mote.shell.open(udp)
     if mote.outbox is not None:
         mote.outbox.open()

@@ -27,3 +27,89 @@ def test_memory_is_set_aside_for_an_interrupt_handler_that_fails(tmp_path: Path)
     """A boot.py of the user's needn't do it."""
     with running(tmp_path, _PROGRAM) as board:
         board.printed("set aside 100")
+
+
+_TWICE = """
+from mote import Mote
+
+mote = Mote()
+runs = 0
+
+@mote.command("stop")
+async def stop(_):
+    raise SystemExit
+
+@mote.every(3600)
+async def boiler():
+    mote.alert("read %d" % runs)
+
+while runs < 9:
+    runs += 1
+    try:
+        mote.run()
+    except SystemExit:
+        print("ended", runs)
+"""
+
+
+def test_a_second_run_begins_with_nothing_of_the_first(tmp_path: Path) -> None:
+    """Commands that ended with it neither count as under way nor hold up a sleep; its sensors' tasks are gone."""
+    with running(tmp_path, _TWICE) as board:
+        for run in range(1, 9):
+            assert board.alert() == f"read {run}"
+            if run == 1:
+                assert board.ask("interval boiler 20m") == "boiler every 20 min"
+                assert board.alert() == "read 1"  # at once
+            assert (
+                board.desk.ask(board.desk.from_port, b"text/plain", b"stop", to=b"sip:boiler@127.0.0.1").status == 200
+            )
+            board.printed(f"ended {run}")
+        assert board.alert() == "read 9"
+        assert board.ask("status").startswith("up ")
+
+
+_SHORT = """
+from mote import Mote
+
+mote = Mote()
+agent = mote.agent
+_reply = agent.reply
+_log = mote.log
+failing = []
+
+def reply(*arguments):
+    if len(failing) < 3:
+        failing.append(None)
+        raise MemoryError
+    return _reply(*arguments)
+
+def log(level, event, **fields):
+    if event == "command" and len(failing) < 2:
+        failing.append(None)
+        raise MemoryError
+    _log(level, event, **fields)
+
+agent.reply = reply
+mote.log = log
+
+@mote.command("count")
+def count(_):
+    print("counted", len(failing))
+    return "once"
+
+@mote.every(3600)
+def begin():
+    mote.alert("begun")
+
+mote.run()
+"""
+
+
+def test_a_command_that_memory_runs_out_for_is_told_run_once_and_answered(tmp_path: Path) -> None:
+    """R0-P4, R0-P13: its record comes before it runs, and its answer as soon as there is room."""
+    with running(tmp_path, _SHORT) as board:
+        assert board.alert() == "begun"
+        assert board.ask("count") == "once"
+        board.printed("counted 2")
+        board.monitor.wait_for(event="log", name="command", fields=lambda fields: fields["word"] == "count")
+        assert board.monitor.transcript().count("counted") == 1
