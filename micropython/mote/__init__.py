@@ -17,6 +17,7 @@ mote.run()
 import asyncio
 import gc
 from asyncio import core
+from time import ticks_add, ticks_ms
 
 from agent.compat import const
 
@@ -68,16 +69,18 @@ class Alert:
     def __iter__(self) -> object:
         if self.outbox is not None and self.outcome is None:
             self.outbox.go_on()
+        waits = queue, task = core._task_queue, core.cur_task
         limit_ms = 0
         for sensor in self._sensors:
-            if sensor[2] is core.cur_task:
-                limit_ms = min(sensor[0], _DAY_MS)
-        self.waiting = self.waiting or []
+            if sensor[2] is task:
+                limit_ms = sensor[0]
+        if self.waiting is None:
+            self.waiting = []
         while self.outcome is None:
-            waits = core._task_queue, core.cur_task
             self.waiting.append(waits)
+            queue.push(task, ticks_add(ticks_ms(), min(limit_ms or _DAY_MS, _DAY_MS)))
             try:
-                yield from core.sleep_ms(limit_ms or _DAY_MS)
+                yield
             finally:
                 self.waiting.remove(waits)
             if limit_ms:
