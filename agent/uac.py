@@ -236,7 +236,13 @@ class Uac:
         if attempt.wake(now):
             events.append(Transmit(attempt.data, attempt.flow))
         elif attempt.state == _TERMINATED:
-            self.rescue().end(attempt, 408, b"Request Timeout", None, now, events)
+            request, reason = attempt.request, b"Request Timeout"
+            if (
+                self.recovery is None and request.owner is None and request.place is None
+            ):  # there is nothing else to try
+                self.ended(attempt, Outcome(request.call_id, "timeout", 408, reason, None), now, events)
+            else:
+                self.rescue().end(attempt, 408, reason, None, now, events)
 
     def one_by_one(self, events: list, step: object, *arguments: object) -> list:
         """Take a step with each attempt; returns events, to which they have added theirs.

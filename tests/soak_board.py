@@ -21,6 +21,7 @@ from typing import NamedTuple
 from tests.dns_server import closed_port
 from tests.host_tools.peers import answer, header, sipmote
 from tests.simulated.on_host import simulated
+from tests.tools import Tool
 from tests.vm import board
 
 _PROGRAM = """
@@ -162,7 +163,10 @@ def soak(kills: int, bits: int = 32) -> Figures:
 
 
 def pile_up(alerts: int, seconds: float) -> list[str]:
-    """Raise so many alerts on a board with 64 KB of heap while nobody answers; return what comes when somebody does."""
+    """Raise so many alerts on a board with 64 KB of heap while nobody answers; return what comes when somebody does.
+
+    He comes when the first has been given up, and with it more of the code is loaded.
+    """
     port = closed_port()
     with tempfile.TemporaryDirectory() as folder:
         flash, program = Path(folder) / "flash", Path(folder) / "program.py"
@@ -172,7 +176,11 @@ def pile_up(alerts: int, seconds: float) -> list[str]:
             settings = ("--set", "aor=sip:boiler@127.0.0.1", "--set", f"to=sip:desk@127.0.0.1:{port}")
             code, out, err = sipmote("deploy", str(program), "--port", running.port, *settings)
             assert code == 0, out + err
-            _await(lambda: (flash / "raised").exists(), seconds)
+            with Tool("monitor", "--port", running.port, "--json") as monitor:
+                monitor.wait_for(
+                    seconds, event="log", name="outcome", fields=lambda fields: fields["name"] == "timeout"
+                )
+            assert (flash / "raised").exists()
             desk = Desk(port, is_kind=True)
             desk.start()
             with contextlib.closing(_Closing(desk)):
@@ -240,7 +248,7 @@ def _missing(flash: Path, desk: Desk) -> list[str]:
 if __name__ == "__main__":
     wrong = field()
     print("\n".join(wrong) or "simulated: nothing is wrong")
-    arrived = pile_up(1000, 300)
+    arrived = pile_up(1000, 200)
     print(f"64 KB of heap: {len(arrived)} of 1,000 arrived")
     figures = soak(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
     print(figures)

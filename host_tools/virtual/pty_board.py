@@ -32,6 +32,7 @@ _RESETS = {
     70: ("5", "1"),
 }  # exit code: next reset_cause(), whether raw REPL follows
 _UNEXPECTED = ("3", "0")  # the VM crashed: what a watchdog would make of it
+_MACHINERY = 9216  # octets of heap that _SHIM keeps in a 32-bit VM, and no program on a board pays
 _CHUNK = 4096
 _UNREAD_MAX = 65536  # input the VM hasn't taken; more is lost, as when a UART overflows, so that Ctrl-C gets through
 _UNPLUGGED_POLL_MS = 20
@@ -46,8 +47,8 @@ def virtual_board(
 ) -> Iterator["VirtualBoard"]:
     """Make a board and switch it on; it ends with the context. Raises ToolError.
 
-    flash: the folder that is its flash, kept; None for a fresh one. heap: octets. bits: of the VM, None for any.
-    clock: does it know the date? epoch: the year that its time.time() counts from.
+    flash: the folder that is its flash, kept; None for a fresh one. heap: octets, about what a program finds. bits: of
+    the VM, None for any. clock: does it know the date? epoch: the year that its time.time() counts from.
     """
     with contextlib.ExitStack() as cleanup:
         work = Path(tempfile.mkdtemp(prefix="sipmote-board-"))
@@ -66,7 +67,7 @@ def virtual_board(
             "BOARD_ID": f"{zlib.crc32(bytes(flash.resolve())):08x}",
             "TZ": "UTC",
         }
-        command = [*vm_command(bits), "-X", f"heapsize={heap}", "-c", "import virtual_board"]
+        command = [*vm_command(bits), "-X", f"heapsize={heap + _MACHINERY}", "-c", "import virtual_board"]
         board = VirtualBoard(command, environment, flash)
         cleanup.callback(board.close)
         board.switch_on()

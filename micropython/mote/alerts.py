@@ -53,8 +53,8 @@ async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) 
                 alert.is_pausing = False
             mote.submit(alert, call_id)
             return
-        except MemoryError:
-            pass  # a while later there may be more
+        except MemoryError as error:
+            await mote.shell.failed(error)  # a while later there may be more
         except Exception as error:
             mote.ended(call_id, "failed")  # before the log, for which memory may be missing
             mote.log(ERROR, "alert_failed", error=repr(error))

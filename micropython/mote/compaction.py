@@ -1,53 +1,60 @@
 """Rewriting a journal of which little counts. Loaded when it is due, which is seldom, and freed then."""
 
+import os
 import sys
 
 from mote.journal import HEAD, load, remove
 
 
-def compacted(path: str, lanes: list, held: object, keys: dict, handles: dict) -> tuple:
-    """Write what waits to a new file; returns (lists, keys, handles) with the offsets there.
+def rewrite(path: str, lists: list, keys: dict, handles: dict) -> tuple:
+    """Keep of a journal the records at these offsets alone; the lists get those in the new one, each in its place.
 
-    The lists are of each lane and of what is held, then the octets of all. Raises OSError. The file at path counts
-    until os.rename() has put the new one in its place.
+    keys: of which the values are such offsets. handles: by such offsets. Returns both with those of the new one, and
+    the octets of that. Raises OSError and MemoryError; then nothing has changed. While memory is short a list of what
+    waits has room beside this one and no more: all is taken before the first octet is written.
     """
-    old = []
-    for lane in lanes:
-        old += lane[2]
-    if held is not None:
-        old += [entry[3] for entry in held.entries]
-    new = _write_anew(path, old)
-    octets = new.pop()
-    lists = []
-    at = 0
-    for lane in lanes:
-        lists.append(new[at : at + len(lane[2])])
-        at += len(lane[2])
-    lists.append(new[at:])
-    lists.append(octets)
+    places = [0] * (sum([len(offsets) for offsets in lists]) + 1)
+    _write_anew(path, lists, places)
     new_keys, new_handles = {}, {}
     for key in keys:
-        new_keys[key] = new[old.index(keys[key])]
+        new_keys[key] = places[_index(lists, keys[key])]
     for offset in handles:
-        new_handles[new[old.index(offset)]] = handles[offset]
+        new_handles[places[_index(lists, offset)]] = handles[offset]
+    os.rename(path + ".new", path)
+    at = 0
+    for offsets in lists:
+        for number in range(len(offsets)):
+            offsets[number] = places[at]
+            at += 1
     del sys.modules["mote.compaction"]
     del sys.modules["mote"].compaction
-    return lists, new_keys, new_handles
+    return new_keys, new_handles, places[at]
 
 
-def _write_anew(path: str, offsets: list) -> list:
-    """Write the records at these offsets alone to a new file; returns their offsets there, and the octets of all.
+def _index(lists: list, offset: int) -> int:
+    """Return the how-manieth of all an offset is."""
+    at = 0
+    for offsets in lists:
+        if offset in offsets:
+            return at + offsets.index(offset)
+        at += len(offsets)
+    raise ValueError(offset)
+
+
+def _write_anew(path: str, lists: list, places: list) -> None:
+    """Write the records at these offsets alone to a new file; places gets their offsets there, and the octets of all.
 
     Raises OSError. What is there counts until os.rename() has put the new one in its place.
     """
-    places = [0]
+    at = 0
     try:
         with open(path, "rb") as old, open(path + ".new", "wb") as new:
-            for offset in offsets:
-                content = load(path, offset) or b""
-                old.seek(offset)
-                places.append(places[-1] + new.write(old.read(HEAD + len(content))))
+            for offsets in lists:
+                for offset in offsets:
+                    content = load(path, offset) or b""
+                    old.seek(offset)
+                    places[at + 1] = places[at] + new.write(old.read(HEAD + len(content)))
+                    at += 1
     except Exception:
         remove(path + ".new")
         raise
-    return places

@@ -22,10 +22,12 @@ _COMPACT = const(1)  # a flag
 _ROOM = const(4096)  # octets of what has ended that the journal may have, beside twice what waits
 _MAX_HANDLES = const(16)  # programs' alerts that are told their outcome, beside those that are awaited
 _OCTETS = const(262144)  # of alerts that may wait, unless the setting outbox says how many
-_EACH = const(56)  # octets of the heap for each alert that may wait: its place in a list takes four
+_EACH = const(6)  # octets of free memory for each alert that may wait: four, and two while a list doubles
+_APART = const(16384)  # of that memory at least isn't for them: for what an outage loads, the reserve and an exchange
 _KEY = const(8)  # as much as so many of them a key takes
 _LONGEST_KEY = const(255)  # octets
 _RESERVE = const(2048)  # octets that are free, while alerts wait, for an answer to come in
+_MANY = const(32)  # that wait
 _LATE_S = const(30)  # from when on an alert says when it was raised
 _LOST = "an alert can't be read any more"
 _MINUTE_MS = const(60000)
@@ -46,11 +48,16 @@ class Lanes:
         self.mote = outbox.mote
         self._lanes = []
         self._octets = 0  # of what waits
-        self._most = (gc.mem_free() + gc.mem_alloc()) // _EACH
+        gc.collect()
+        free = gc.mem_free()
+        self._most = 2 * _MANY  # alerts: as many as a list has places for without another doubling
+        while 2 * self._most * _EACH <= min(free // 3, free - _APART):
+            self._most *= 2
         self._handles = {}  # by offset, the program's alerts
         self._keys = {}  # (target, key) -> offset of the newest
         self.held = None  # mote.escalation.Held, where something waits for its time
         self._is_limited = self._is_ticking = False
+        self._patience = 0  # octets that the journal has before it is tried again to rewrite it
         first = outbox.pending
         if first is None:
             return
@@ -119,8 +126,8 @@ class Lanes:
                 journal.octets = offset
                 journal.is_torn = content > offset
             else:
-                (at,) = unpack(">I", content)
-                self.drop(at, len(load(journal.path, at) or b""))
+                for at in unpack(">%dI" % (len(content) // 4), content):
+                    self.drop(at, len(load(journal.path, at) or b""))
 
     def _keep(
         self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, hold_s: int, group: int
@@ -226,9 +233,10 @@ class Lanes:
         if type(most) is not int:
             most = _OCTETS
         number = self._most
-        if not priority:
+        if priority:
+            number += number // 8
+        else:
             most -= most // 8
-            number -= number // 8
         octets = self._octets + sum([len(one[3]) for one in new])
         return octets > most or self.waiting() + len(new) + _KEY * len(self._keys) > number
 
@@ -285,7 +293,7 @@ class Lanes:
         journal = outbox.journal
         ends = [(offset, len(load(journal.path, offset) or b"")) for offset in replaced]
         records = [self._record(_PUT, one[3]) for one in new]
-        data = records + [self._record(_END, pack(">I", end[0])) for end in ends]
+        data = records + ([self._record(_END, pack(">%dI" % len(ends), *[end[0] for end in ends]))] if ends else [])
         kept = []
         try:
             self._keep_all(alert, new, priority, key, [len(one) for one in records], kept)
@@ -296,6 +304,8 @@ class Lanes:
                 self._handles.pop(one[0], None)
             raise
         alert.accepted = True
+        if self.waiting() == _MANY:
+            self._prepare()
         for end in ends:
             self.drop(*end)
             self.tell(end[0], "replaced")
@@ -314,6 +324,17 @@ class Lanes:
             if is_last:  # its outcome is that of the whole
                 self._handle(at, alert)
             at += sizes[number]
+
+    def _prepare(self) -> None:
+        """Load what sends them late, before more that wait take the room for it."""
+        try:
+            import agent.full_request
+            import mote.dating  # noqa: F401
+
+            if self.mote.agent.uac.clock is not None:
+                import agent.headers.date_writer  # noqa: F401
+        except MemoryError:
+            pass
 
     def _handle(self, offset: int, alert: object) -> None:
         if len(self._handles) >= _MAX_HANDLES:
@@ -480,27 +501,27 @@ class Lanes:
 
     def _compact(self) -> None:
         """Rewrite a journal of which little counts, what has ended left out."""
-        if self.outbox.journal.octets > _ROOM + 2 * self._octets:
+        journal = self.outbox.journal
+        if journal.octets > max(_ROOM + 2 * self._octets, self._patience):
             try:
                 self._rewrite()
                 self.outbox.over.clear()
-            except (MemoryError, OSError):  # it grows until fewer wait
-                tidy(self.outbox.journal.path)
+            except (MemoryError, OSError):  # it grows until fewer wait, and not every second all is written for nothing
+                self._patience = journal.octets + _ROOM
+                tidy(journal.path)
 
     def _rewrite(self) -> None:
         """Keep what waits alone. All that memory may be missing for is done before the new file counts."""
-        from mote.compaction import compacted
+        from mote.compaction import rewrite
 
         journal = self.outbox.journal
-        lists, keys, handles = compacted(journal.path, self._lanes, self.held, self._keys, self._handles)
-        os.rename(journal.path + ".new", journal.path)
-        journal.octets = lists.pop()
+        held = [] if self.held is None else [entry[3] for entry in self.held.entries]
+        lists = [lane[2] for lane in self._lanes] + [held]
+        self._keys, self._handles, journal.octets = rewrite(journal.path, lists, self._keys, self._handles)
         journal.is_torn = False
-        self._keys, self._handles = keys, handles
-        for number in range(len(self._lanes)):
-            lane = self._lanes[number]
-            lane[2] = lists[number]
+        self._patience = 0
+        for lane in self._lanes:
             if lane[3] is not None:
                 lane[3].at = lane[2][0]
-        if self.held is not None:
-            self.held.rebase(lists[-1])
+        if held:
+            self.held.rebase(held)

@@ -20,11 +20,12 @@ except ImportError:  # a firmware with one thread, whose number is 0
     get_ident = int
 
 _PUT = const(1)  # a record whose content is an alert
-_END = const(2)  # one that says where the alert begins that has ended
+_END = const(2)  # one that says where the alerts begin that have ended
 _SOON_MS = const(1000)  # in which outcomes gather, to be written together
 _NEVER = const(0xFFFFFFFF)  # expires
 _ROOM = const(4096)  # octets of what has ended that the journal may have
 _AT_ONCE = const(32)  # outcomes that one write has
+_NOTHING_MORE = b"\0\0\0\0\0\0\0\0\0"
 _MAX_QUEUED = const(16)  # alerts of other threads that the loop hasn't seen
 
 
@@ -81,7 +82,7 @@ def record(kind: int, content: bytes) -> bytes:
     """Return a record as it is written."""
     size = len(content)
     front = kind << 16 | size
-    return pack(">I", front) + pack(">I", crc32(content, front)) + content
+    return pack(">II", front, crc32(content, front)) + content
 
 
 class Outbox:
@@ -143,7 +144,7 @@ class Outbox:
         call_id = self.mote.agent.new_call_id()
         alert.born_s = self.mote.uptime()
         fields = (call_id, alert.target, b"", alert.body, b"")
-        content = self.content(fields, alert.expires, priority, alert.born_s, bytes(9))
+        content = self.content(fields, alert.expires, priority, alert.born_s, _NOTHING_MORE)
         journal = self.journal
         try:
             if journal.octets > _ROOM:  # all in it has ended
@@ -266,7 +267,8 @@ class Outbox:
     def append(self, data: list) -> int:
         """Write the records in data, and some of what has ended; returns the offset of the first. Raises OSError."""
         ended = self.over[:_AT_ONCE]
-        data = data + [record(_END, pack(">I", at)) for at in ended]
+        if ended:
+            data = data + [record(_END, pack(">%dI" % len(ended), *ended))]
         at = self.journal.append(b"".join(data))
         del self.over[: len(ended)]
         return at  # type: ignore[no-any-return]

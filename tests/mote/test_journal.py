@@ -11,7 +11,7 @@ _BEGIN = """
 import json, os, sys
 from mote.outbox import Journal, record
 from mote.journal import load, read_all
-from mote.compaction import _write_anew as write_anew
+from mote.compaction import rewrite
 
 PUT, END = 1, 2
 path = sys.argv[1] + "/journal"
@@ -100,16 +100,23 @@ with open(path + ".new", "wb") as file:
     file.write(put_[:9])
 found.append(contents())
 found.append("journal.new" in os.listdir(sys.argv[1]))
-new = write_anew(path, [offsets[1], offsets[4]])
-os.rename(path + ".new", path)
-journal.octets = new.pop()
-found.append([bytes(load(path, offset)).decode() for offset in new])
+lists = [[offsets[1]], [], [offsets[4]]]
+keys, handles, journal.octets = rewrite(path, lists, {"key": offsets[4]}, {offsets[1]: "handle"})
+found.append([[bytes(load(path, offset)).decode() for offset in one] for one in lists])
+found.append([keys["key"] == lists[2][0], handles[lists[0][0]], journal.octets == len(octets())])
 journal.append(record(END, b"x"))
 found.append(contents())
 journal.clear()
 found.append(contents())
 """
-    assert run(program, tmp_path) == [["0", "1", "2", "3", "4"], False, ["1", "4"], ["1", "4", "x"], []]
+    assert run(program, tmp_path) == [
+        ["0", "1", "2", "3", "4"],
+        False,
+        [["1"], [], ["4"]],
+        [True, "handle", True],
+        ["1", "4", "x"],
+        [],
+    ]
 
 
 @pytest.mark.parametrize("failing", ["open", "write", "close", "again"])

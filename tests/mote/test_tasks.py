@@ -43,7 +43,7 @@ async def until(what):
         if found:
             return found
         await asyncio.sleep_ms(10)
-    raise AssertionError("it never happened: %r" % met)
+    raise AssertionError("it never happened: %r" % met[:3])
 
 def heard():
     try:
@@ -117,6 +117,47 @@ queue.poller = Poller()
 found = await asked()
 """)
     assert (found, told, printed) == ("200", [], "")
+
+
+def test_memory_that_is_short_again_and_again_is_on_the_console() -> None:
+    """R0-P13: a few times are nothing to tell"""
+    found, told, printed = _run("""
+shell._shorts = 62
+shell.others = fails(MemoryError(), 1, shell.others)
+found = [await asked()]
+shell.others = fails(MemoryError(), 1, shell.others)
+found.append(await asked())
+""")
+    assert (found, told) == (["200", "200"], [])
+    assert printed == "memory is short, again and again: less of alerts, commands, settings, or more heap"
+
+
+def test_what_memory_allows_to_read_in_part_alone_is_not_answered_and_read_whole_later() -> None:
+    """R0-P5: half of a message isn't a wrong one"""
+    found, told, printed = _run("""
+import mote.net.shell
+readable = mote.net.shell.readable
+mote.net.shell.readable = lambda sock: readable(getattr(sock, "udp", sock))
+class Short:
+    def __init__(self, udp):
+        self.udp = udp
+        self.recvfrom = fails(MemoryError(), 2, udp.recvfrom)
+        self.sendto = udp.sendto
+long = OPTIONS[:-4] % b"UDP" + b"\\r\\nSubject: %s\\r\\n\\r\\n" % (b"x" * 500)
+send(b"sip:desk@127.0.0.1:%d" % port)
+_, board = await until(heard)
+shell._udp = Short(shell._udp)
+seen = []
+receive = ua.receive
+ua.receive = lambda data, *more: seen.append(len(data)) or receive(data, *more)
+desk.sendto(long, board)
+def answered():
+    desk.sendto(long, board)
+    data = heard()
+    return data and data[0][:3] == b"SIP" and data[0][8:11].decode()
+found = [await until(answered), seen[0] == len(long)]
+""")
+    assert (found, told, printed) == (["200", True], [], "")
 
 
 def test_bug_that_can_not_even_be_logged_is_on_the_console() -> None:

@@ -12,6 +12,7 @@ from mote.net.sockets import address_of, now, readable
 
 _MAX_DATAGRAM = const(1500)  # octets; a longer one arrives cut short and is answered 400
 _LEAST = const(300)  # what is read where memory runs out again and again: enough for a plain 200
+_MORE = const(64)  # that are tried the next time
 _T1 = const(500)  # ms, RFC 3261 table 4
 _EBADF = const(9)  # somebody, or a driver, has closed the socket
 _LONG_MS = const(86400000)  # how long the ticker sleeps when nothing is due
@@ -23,7 +24,7 @@ class Shell:
     _udp = _ticker = None
     _flow = _address = None  # of the last datagram that left, and its socket address
     _others = None
-    _wake_at = 0
+    _wake_at = _shorts = 0
     reserve = None  # octets that are let go when memory runs out, so that an answer can be taken
 
     def __init__(self, user_agent: object, on_event: object, settings: dict) -> None:
@@ -110,6 +111,9 @@ class Shell:
         """
         if type(error) is MemoryError:
             self.reserve = None
+            self._shorts += 1
+            if self._shorts & 63 == 0:  # a few are usual in a small heap
+                print("memory is short, again and again: less of alerts, commands, settings, or more heap")
         collect()
         core._io_queue.remove(core.cur_task)  # memory may have run out there between its two steps
         try:
@@ -131,7 +135,10 @@ class Shell:
                     is_closed = False
                 await readable(self._udp)
                 data, address = self._udp.recvfrom(room)
-                room = _MAX_DATAGRAM
+                if len(data) == room < _MAX_DATAGRAM:  # and perhaps not all of it, so it isn't answered: it comes again
+                    room = _MAX_DATAGRAM
+                    continue
+                room = min(room + _MORE, _MAX_DATAGRAM)
                 if address == self._address and data[:4] == b"SIP/":
                     events = self.user_agent.receive(data, self._flow, now())
                     data = None
