@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 
 import micropython
 from mote.forget import forget
@@ -16,14 +15,11 @@ def begin(mote: object) -> None:
         micropython.alloc_emergency_exception_buf(100)  # an interrupt handler that fails can say why
     settings = mote.settings
     given = settings.get
-    mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
     host, _, port = given("bind", "0.0.0.0:5060").rpartition(":")
     udp = bind_udp(host, int(port))
+    forget()
+    mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
     forget()  # before there are tasks, which stay: they fill the gaps
-    for sensor in mote._sensors:
-        sensor[3] = False  # an earlier run's task is gone
-    if "mote.commands" in sys.modules:
-        sys.modules["mote.commands"].begin()
     mote.shell.open(udp)
     if mote.outbox is not None:
         mote.outbox.open()

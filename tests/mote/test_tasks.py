@@ -129,7 +129,7 @@ shell.others = fails(MemoryError(), 1, shell.others)
 found.append(await asked())
 """)
     assert (found, told) == (["200", "200"], [])
-    assert printed == "memory is short, again and again: less of alerts, commands, settings, or more heap"
+    assert printed == "memory is short: leave something out"
 
 
 def test_what_memory_allows_to_read_in_part_alone_is_not_answered_and_read_whole_later() -> None:

@@ -113,7 +113,7 @@ class Shell:
             self.reserve = None
             self._shorts += 1
             if self._shorts & 63 == 0:  # a few are usual in a small heap
-                print("memory is short, again and again: less of alerts, commands, settings, or more heap")
+                print("memory is short: leave something out")
         collect()
         core._io_queue.remove(core.cur_task)  # memory may have run out there between its two steps
         try:
