@@ -141,3 +141,13 @@ def test_deploy_reads_and_checks_what_is_set() -> None:
     for wrong in ('{"cs": "17"}', '{"sc": 17}', '{"phy_type": 1}', '{"address": ["192.0.2.7"]}', "[]", "W5500"):
         with pytest.raises(ToolError, match=r"lan must be \{\} where"):
             check_values(set_keys({}, [f"lan={wrong}"]), "here")
+
+
+@pytest.mark.parametrize("wifi", [["home", "open sesame"], [5], [[]], {"home": "open sesame"}, "home", 5, [["a"] * 4]])
+def test_cable_is_used_beside_networks_that_are_written_wrong(wifi: Any) -> None:
+    """R0-P13: which have a record each, without what may be a password"""
+    number = len(wifi) if isinstance(wifi, list) else 1
+    seen = _run(f"mote.settings['wifi'] = {wifi!r}\nmote.most = {number + 1}\n", "rp2", {})
+    *failed, (up, _) = seen["records"]
+    assert up == "lan_up" and [name for name, _ in failed] == ["wifi_failed"] * number
+    assert all("write it as" in fields["reason"] and "sesame" not in str(fields) for _, fields in failed)

@@ -145,6 +145,11 @@ def test_board_reads_names_and_passwords_as_they_were_set(bits: int) -> None:
     assert read == f"{'Gäste 🙂'.encode()} {'sésame 🔑🔑'.encode()}\n"
 
 
+def test_a_network_that_is_written_wrong_keeps_a_board_from_no_other() -> None:
+    seen = run_link("mote.settings['wifi'].insert(0, 5)\nmote.most = 2\n")
+    assert [name for name, _ in seen["records"]] == ["wifi_failed", "wifi_up"]
+
+
 def test_power_saving_that_a_board_lacks_is_told_and_joined_without() -> None:
     seen = run_link("mote.settings['pm'] = 'performance'\nmote.most = 2\n")
     assert [name for name, _ in seen["records"]] == ["wifi_failed", "wifi_up"]

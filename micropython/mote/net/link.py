@@ -30,31 +30,36 @@ async def keep_up(mote: object) -> None:
         links = ()
         try:
             links = _links(mote)
+            for link in links:
+                if await _use(mote, link):
+                    pause_s = _FIRST_PAUSE_S
+                    break
         except Exception as error:
             await mote.shell.failed(error)
-        for link in links:
-            if await _use(mote, link):
-                pause_s = _FIRST_PAUSE_S
-                break
         step_s = 1 if mote.settings.get("lan") is not None else pause_s
-        for _ in range(0, pause_s, step_s):
+        left_s = pause_s
+        while left_s > 0 and not (links and left_s < pause_s and links[0].is_back()):
             await asyncio.sleep_ms(step_s * 1000)
-            if links and links[0].is_back():
-                break
+            left_s -= step_s
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 def _links(mote: object) -> list:
+    """Return what can be tried. A network that isn't written as one has a record, and holds up no other."""
     links = []
     cable = mote.settings.get("lan")
     if cable is not None:
         from mote.net.lan import Lan
 
         links.append(Lan(mote, cable))
-    for network in mote.settings.get("wifi") or ():
+    networks = mote.settings.get("wifi") or []
+    for network in networks if type(networks) is list else [networks]:
         from mote.net.wifi import Wifi
 
-        links.append(Wifi(mote, *network))
+        if type(network) is list and 1 <= len(network) <= 3:
+            links.append(Wifi(mote, *network))
+        else:  # it isn't named: it may be a password
+            Wifi(mote, "").failed('wifi: write it as [["ssid", "password"]]', None)
     return links
 
 

@@ -35,7 +35,7 @@ class Wifi:
                 self.failed("pm=%s is not for this board: %r" % (power, error), None)
         if self._static:
             nic.ifconfig(tuple(self._static))
-        elif any(len(other) > 2 for other in settings["wifi"]):
+        elif any(type(other) is list and len(other) > 2 for other in settings["wifi"]):
             ask(nic, "ipconfig", dhcp4=True)  # another network may have switched it off; ifconfig("dhcp") would block
         nic.connect(self._ssid, self._password or None)
         return nic
