@@ -51,16 +51,18 @@ def restore(mote: object) -> None:
     try:
         with open(_FILE) as file:
             kept = json.load(file)
-        restored = []
+        changes = []
         for sensor in mote._sensors:
             sensor[3] = False  # an earlier run's task is gone
             own, ms = kept.get(_name(sensor), (0, 0))
             if own == sensor[0] and min(_LEAST_MS, own) <= ms <= _MOST_S * 1000:
-                _change(sensor, int(ms))
-                restored.append(sensor)
-    except (OSError, ValueError, TypeError, AttributeError):  # garbled
+                changes.append((sensor, int(ms)))
+    except (OSError, ValueError, TypeError, AttributeError, MemoryError):  # garbled, a folder, no end of it
         mote.log(WARNING, "intervals_lost")
         return
+    for sensor, ms in changes:
+        _change(sensor, ms)
+    restored = [sensor for sensor, _ in changes]
     if restored:
         mote.log(INFO, "intervals", sensors=_list(restored))
 

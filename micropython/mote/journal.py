@@ -51,6 +51,7 @@ def parts_of(content: bytes) -> tuple:
 
     (priority, quality of the clock, expires, Unix time and uptime when it was raised, start, flags, seconds before
     which it isn't sent, group, how often it was repeated), (Call-ID, target, key, body, text of a fallback).
+    Raises ValueError for what another version may have written.
     """
     front = unpack(_FRONT, content[:_FRONT_SIZE])
     parts = []
@@ -58,6 +59,8 @@ def parts_of(content: bytes) -> tuple:
     for size in front[10:]:
         parts.append(content[at : at + size])
         at += size
+    if at != len(content):
+        raise ValueError
     return front[:10], tuple(parts)
 
 

@@ -116,18 +116,22 @@ class Lanes:
 
     def _read_all(self, journal: object) -> None:
         for kind, offset, content in read_all(journal.path):
-            if kind == _PUT:
-                front, (_, target, key, _, _) = parts_of(content)
-                born_s = self.read(offset, content)[1].born_s
-                self._keep(born_s, front[0], target, offset, len(content), key, front[7], front[8])
-            elif kind == 0:
-                self.mote.log(ERROR, "outbox_failed", error=_LOST)
-            elif kind is None:
+            if kind is None:
                 journal.octets = offset
                 journal.is_torn = content > offset
-            else:
-                for at in unpack(">%dI" % (len(content) // 4), content):
-                    self.drop(at, len(load(journal.path, at) or b""))
+                continue
+            try:
+                if kind == _PUT:
+                    front, (_, target, key, _, _) = parts_of(content)
+                    born_s = self.read(offset, content)[1].born_s
+                    self._keep(born_s, front[0], target, offset, len(content), key, front[7], front[8])
+                elif kind == _END:
+                    for at in unpack(">%dI" % (len(content) // 4), content):
+                        self.drop(at, len(load(journal.path, at) or b""))
+            except ValueError:  # another version has written it
+                kind = 0
+            if kind == 0:
+                self.mote.log(ERROR, "outbox_failed", error=_LOST)
 
     def _keep(
         self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, hold_s: int, group: int

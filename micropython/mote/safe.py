@@ -73,8 +73,8 @@ def _read(program: list) -> int:
     try:
         with open(_FILE) as file:
             quick, counted = json.load(file)
-        return quick if counted == program else 0
-    except (OSError, ValueError, TypeError):  # none yet, or power was cut while it was written
+        return quick if counted == program and type(quick) is int else 0
+    except (OSError, ValueError, TypeError, MemoryError):  # none yet, or power was cut while it was written
         return 0
 
 
