@@ -25,7 +25,8 @@ def builtin(mote: object, word: str, event: object, sender: bytes) -> tuple:
         return True, acting(mote, word)
     if word != "help":
         automatic = (event.message.get(b"auto-submitted") or b"no").lower() != b"no"
-        if word == "commands:" or automatic or not has_credit(mote, b"?" + sender, _COST_MS, _CREDIT_MS):
+        payer = b"?%s %s" % (sender, event.flow[1])
+        if word == "commands:" or automatic or not has_credit(mote, payer, _COST_MS, _CREDIT_MS):
             return False, None
     return word == "help", lambda _: "commands: " + ", ".join(sorted(_WORDS | set(mote.commands)))
 

@@ -69,7 +69,8 @@ def _take(mote: object, event: object, sender: bytes) -> tuple | None:
     known = seen(mark, event.user is not None)
     if known == b"":
         return 200, "repeated"
-    if under_way(mote) >= _AT_ONCE or not has_credit(mote, sender, _COST_MS, _CREDIT_MS):
+    payer = sender if event.user else b"%s %s" % (sender, event.flow[1])  # anybody can write this name, elsewhere
+    if under_way(mote) >= _AT_ONCE or not has_credit(mote, payer, _COST_MS, _CREDIT_MS):
         return 480, "too many commands"
     if known:
         from mote.unmarked import interrupted

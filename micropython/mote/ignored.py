@@ -11,7 +11,8 @@ def ignore(mote: object, event: object, status: int, reason: str) -> None:
     """Answer a MessageReceived, and log why it doesn't run anything."""
     phrase = reason.encode() if status != 200 and status != 403 else b""
     mote.shell.carry_out(mote.agent.respond(event, status, now(), phrase))
-    mote.log(WARNING, "message_ignored", sender=event.sender.decode(), reason=reason)
+    sender, address = event.sender.decode(), event.flow[1].decode()
+    mote.log(WARNING, "message_ignored", sender=sender, address=address, reason=reason)
 
 
 def read(message: object) -> tuple:

@@ -18,6 +18,9 @@ _MOST = const(48)  # records; then the last 16 marks alone are kept
 lost = 0  # commands that the start before has not ended
 _start = -1  # number of this start, once the file was looked through
 _records = _MOST  # which has it looked through
+_MOST_PAYING = const(16)  # senders; further ones share what one may ask for
+_OTHERS = b""
+
 _paid = {}  # sender -> uptime in ms up to which what he asked for takes his time
 
 
@@ -84,8 +87,17 @@ def _look_through() -> None:
 
 
 def has_credit(mote: object, sender: bytes, cost_ms: int, credit_ms: int) -> bool:
-    """May a sender ask for this now? It costs him so much time; what came before may take up so much of it."""
+    """May a sender ask for this now? It costs him so much time; what came before may take up so much of it.
+
+    A sender that begins with > is a recipient of ours: nobody else makes up who that is.
+    """
     at = mote.uptime_ms()
+    if sender not in _paid and len(_paid) >= _MOST_PAYING:
+        for other in list(_paid):
+            if _paid[other] <= at:
+                del _paid[other]
+        if len(_paid) >= _MOST_PAYING and sender[:1] != b">":
+            sender = _OTHERS
     paid = max(_paid.get(sender, 0), at)
     if paid - at > credit_ms:
         return False

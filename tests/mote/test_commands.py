@@ -94,7 +94,7 @@ class Bench:
 
     def ignored(self, reason: str, sender: bytes = DESK) -> None:
         """Wait for the record of a message that was ignored for this reason."""
-        fields = {"sender": sender.decode(), "reason": reason}
+        fields = {"sender": sender.decode(), "address": "127.0.0.1", "reason": reason}
         self.monitor.wait_for(name="message_ignored", level="warning", fields=fields)
 
 
@@ -214,6 +214,16 @@ def test_a_flood_of_commands_costs_neither_alerts_nor_the_board(tmp_path: Path) 
                     break
         assert board.desk.answer(200).body == b"0"
         assert "MemoryError" not in board.monitor.transcript()
+
+
+def test_who_writes_anothers_name_uses_up_nothing_of_his(tmp_path: Path) -> None:
+    """R0-P11: and the log says from where that came"""
+    with bench(tmp_path) as board, Peer(DESK, "127.0.0.2") as forger:
+        for _ in range(14):
+            forger.send(board.port, TEXT, b"none", to=BOARD)
+        record = board.monitor.wait_for(name="message_ignored", level="warning")["fields"]
+        assert record == {"sender": DESK.decode(), "address": "127.0.0.2", "reason": "too many commands"}
+        assert board.ask("count") == "1"
 
 
 def test_a_flood_of_strangers_costs_alerts_nothing(tmp_path: Path) -> None:

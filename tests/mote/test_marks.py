@@ -207,3 +207,23 @@ look()
     once, after = _run(program, tmp_path)
     assert once == [False] * 4 + [True] * 4
     assert after == [False] * 4 + [True, False, True, True]
+
+
+def test_what_senders_have_asked_for_takes_a_bounded_memory_and_keeps_no_recipient_waiting() -> None:
+    """R0-P11: made-up addresses share what one may ask for; those of before are forgotten when they have paid"""
+    program = """
+import json
+from mote import limits
+
+class mote:
+    at = 5
+    def uptime_ms():
+        return mote.at
+
+taken = [limits.has_credit(mote, b"desk %d" % n, 1000, 9000) for n in range(200)]
+found = [taken.count(True), len(limits._paid), limits.has_credit(mote, b">sip:desk@x", 1000, 0)]
+mote.at += 20000
+found += [limits.has_credit(mote, b"desk 300", 1000, 9000), len(limits._paid)]
+print(json.dumps(found))
+"""
+    assert json.loads(run_program(program, "", "256k").stdout) == [26, 17, True, True, 1]
