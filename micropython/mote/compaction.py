@@ -9,7 +9,7 @@ from mote.journal import HEAD, load, remove
 def rewrite(path: str, lists: list, keys: dict, handles: dict) -> tuple:
     """Keep of a journal the records at these offsets alone; the lists get those in the new one, each in its place.
 
-    keys: of which the values are such offsets. handles: by such offsets. Returns both with those of the new one, and
+    keys: of which the values are tuples of such offsets. handles: by such offsets. Returns both with those of the new one, and
     the octets of that. Raises OSError and MemoryError; then nothing has changed. While memory is short a list of what
     waits has room beside this one and no more: all is taken before the first octet is written.
     """
@@ -17,7 +17,7 @@ def rewrite(path: str, lists: list, keys: dict, handles: dict) -> tuple:
     _write_anew(path, lists, places)
     new_keys, new_handles = {}, {}
     for key in keys:
-        new_keys[key] = places[_index(lists, keys[key])]
+        new_keys[key] = tuple([places[_index(lists, offset)] for offset in keys[key]])
     for offset in handles:
         new_handles[places[_index(lists, offset)]] = handles[offset]
     os.rename(path + ".new", path)

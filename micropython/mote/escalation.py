@@ -103,7 +103,7 @@ def acknowledge(lanes: object, keys: dict, key: str | None) -> list:
     """End what is held, and what waits with a key and was never sent; returns their texts. key: of these alone."""
     wanted = None if key is None else key.encode().lower()
     held = [] if lanes.held is None else [(entry[3], entry[4]) for entry in lanes.held.entries]
-    found = [(keys[pair], pair[1]) for pair in keys] + held
+    found = [(offset, pair[1]) for pair in keys for offset in keys[pair]] + held
     texts = []
     for offset, name in sorted(set(found)):
         if (wanted is None or name.lower() == wanted) and not lanes.is_fixed(offset):

@@ -18,7 +18,8 @@ _PUT = const(1)  # kinds of records, see mote.outbox
 _END = const(2)
 _MORE = ">BIHH"  # flags, seconds before which it isn't sent, group, how often it was repeated
 _NEVER = const(0xFFFFFFFF)  # expires
-_COMPACT = const(1)  # a flag
+_COMPACT = const(1)  # flags
+_GOES_ON = const(2)  # it is a part of the text that the one before it begins
 _ROOM = const(4096)  # octets of what has ended that the journal may have, beside twice what waits
 _MAX_HANDLES = const(16)  # programs' alerts that are told their outcome, beside those that are awaited
 _OCTETS = const(262144)  # of alerts that may wait, unless the setting outbox says how many
@@ -54,7 +55,7 @@ class Lanes:
         while 2 * self._most * _EACH <= min(free // 3, free - _APART):
             self._most *= 2
         self._handles = {}  # by offset, the program's alerts
-        self._keys = {}  # (target, key) -> offset of the newest
+        self._keys = {}  # (target, key) -> offsets of the newest, of each part
         self.held = None  # mote.escalation.Held, where something waits for its time
         self._is_limited = self._is_ticking = False
         self._patience = 0  # octets that the journal has before it is tried again to rewrite it
@@ -124,7 +125,7 @@ class Lanes:
                 if kind == _PUT:
                     front, (_, target, key, _, _) = parts_of(content)
                     born_s = self.read(offset, content)[1].born_s
-                    self._keep(born_s, front[0], target, offset, len(content), key, front[7], front[8])
+                    self._keep(born_s, front[0], target, offset, len(content), key, front[6:9])
                 elif kind == _END:
                     for at in unpack(">%dI" % (len(content) // 4), content):
                         self.drop(at, len(load(journal.path, at) or b""))
@@ -133,13 +134,14 @@ class Lanes:
             if kind == 0:
                 self.mote.log(ERROR, "outbox_failed", error=_LOST)
 
-    def _keep(
-        self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, hold_s: int, group: int
-    ) -> None:
+    def _keep(self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, more: tuple) -> None:
+        """more: flags, hold_s, group."""
+        flags, hold_s, group = more
         lane = self.lane(priority, target)
         self._octets += size
         if key:
-            self._keys[lane[1], key] = offset
+            before = self._keys.get((lane[1], key), ()) if flags & _GOES_ON else ()
+            self._keys[lane[1], key] = before + (offset,)
         if hold_s:
             self.need_held().add(born_s + hold_s, priority, lane[1], offset, key, group)
         else:
@@ -155,9 +157,11 @@ class Lanes:
             if self.held is None or not self.held.drop(offset):
                 return
         self._octets -= size
-        for key in self._keys:
-            if self._keys[key] == offset:  # another alert may begin there once the journal is cleared
-                del self._keys[key]
+        for key, offsets in self._keys.items():
+            if offset in offsets:  # another alert may begin there once the journal is cleared
+                self._keys[key] = tuple([other for other in offsets if other != offset])
+                if not self._keys[key]:
+                    del self._keys[key]
                 break
 
     def waiting(self) -> int:
@@ -184,8 +188,7 @@ class Lanes:
         while outbox.queues:
             alert, *how = outbox.queues[0]
             try:
-                if self.accept(alert, *how) is not alert:  # it went from RAM, with a handle of its own
-                    alert.end("unknown")
+                self.accept(alert, *how)
             except MemoryError:
                 raise  # it is tried again
             except Exception as error:
@@ -194,12 +197,11 @@ class Lanes:
             outbox.queues.pop(0)
 
     def failed(self, alert: object, error: OSError) -> object:
-        """The flash doesn't take an alert: it is sent from RAM. Returns what the program gets."""
+        """The flash doesn't take an alert: it is sent from RAM. Returns it."""
+        from mote.without_flash import send_from_ram
+
         self.mote.log(ERROR, "outbox_failed", error=repr(error))
-        for target in alert.target if type(alert.target) is tuple else (alert.target,):
-            sent = self.mote.in_ram(target, alert.body, False, alert.expires)
-            sent.accepted = False
-        return sent
+        return send_from_ram(self.mote, alert)
 
     def accept(self, alert: object, is_short: bool, priority: int, key: str | None, escalate_s: int) -> object:
         """Write an alert down that waits; see mote.outbox.Outbox.put()."""
@@ -255,7 +257,7 @@ class Lanes:
             bodies = fitted(mote, target, alert.body, expires)
         contents = []
         for call_id, body, options in bodies:
-            flags = _COMPACT if "compact" in options else 0
+            flags = (_COMPACT if "compact" in options else 0) | (_GOES_ON if contents else 0)
             text = options["fallback"][1] if "fallback" in options else b""
             parts = (call_id, target, key, body, text)
             contents.append(self.outbox.content(parts, expires, priority, mote.uptime(), pack(_MORE, flags, *more)))
@@ -264,7 +266,8 @@ class Lanes:
     def _repeated(self, alert: object, priority: int, key: bytes) -> tuple:
         """Return (offset, count) of what waits and is repeated by an alert, (None, 0) if it says something new."""
         offsets = self.lane(priority, alert.target)[2]
-        offset = self._keys.get((alert.target, key)) if key else offsets[-1] if offsets else None
+        offset = (self._keys.get((alert.target, key), ()) if key else offsets)[-1:]
+        offset = offset[0] if offset else None
         if offset not in offsets or self.is_fixed(offset):
             return None, 0
         content = load(self.outbox.journal.path, offset)
@@ -282,8 +285,10 @@ class Lanes:
 
     def _of_key(self, targets: list, key: bytes) -> list:
         """Return where what waits for these recipients under a key begins, unless it was sent."""
-        offsets = [self._keys.get((target, key)) for target in targets]
-        return [offset for offset in offsets if offset is not None and not self.is_fixed(offset)]
+        offsets = []
+        for target in targets:
+            offsets += self._keys.get((target, key), ())
+        return [offset for offset in offsets if not self.is_fixed(offset)]
 
     def _write(self, alert: object, new: list, priority: int, key: bytes, replaced: set) -> None:
         """Write parts down in the place of others. new: (target, hold_s, group, content) of each.
@@ -322,9 +327,9 @@ class Lanes:
         born_s = self.mote.uptime()
         for number, (target, hold_s, group, content) in enumerate(new):
             is_last = number + 1 == len(new) or new[number + 1][0] != target
-            is_only = is_last and (number == 0 or new[number - 1][0] != target)
+            flags = _GOES_ON if number and new[number - 1][0] == target else 0
             kept.append((at, len(content)))
-            self._keep(born_s, priority, target, at, len(content), key if is_only else b"", hold_s, group)
+            self._keep(born_s, priority, target, at, len(content), key, (flags, hold_s, group))
             if is_last:  # its outcome is that of the whole
                 self._handle(at, alert)
             at += sizes[number]

@@ -101,9 +101,9 @@ with open(path + ".new", "wb") as file:
 found.append(contents())
 found.append("journal.new" in os.listdir(sys.argv[1]))
 lists = [[offsets[1]], [], [offsets[4]]]
-keys, handles, journal.octets = rewrite(path, lists, {"key": offsets[4]}, {offsets[1]: "handle"})
+keys, handles, journal.octets = rewrite(path, lists, {"key": (offsets[4],)}, {offsets[1]: "handle"})
 found.append([[bytes(load(path, offset)).decode() for offset in one] for one in lists])
-found.append([keys["key"] == lists[2][0], handles[lists[0][0]], journal.octets == len(octets())])
+found.append([keys["key"] == (lists[2][0],), handles[lists[0][0]], journal.octets == len(octets())])
 journal.append(record(END, b"x"))
 found.append(contents())
 journal.clear()

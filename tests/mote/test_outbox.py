@@ -77,6 +77,39 @@ def measure():
             assert list(desk.got) == ["high", "reading 2", "low"]
 
 
+def test_the_newest_of_a_key_replaces_all_parts_of_a_long_text(tmp_path: Path) -> None:
+    """R0-P5: also of one that was raised before a power cut; the first part was sent, and is whole"""
+    program = """
+import os
+
+LONG = "x" * 2000
+if "raised" not in os.listdir("/"):
+    @mote.every(1000000)
+    def measure():
+        mote.alert("first")
+        old = mote.alert(LONG, key="boiler")
+        mote.alert("second")
+        mote.alert(LONG, key="boiler")
+        mote.alert(LONG, key="tank", priority=9)
+        with open("/raised", "w") as file:
+            file.write(str(old.outcome))
+else:
+    @mote.every(1000000)
+    def measure():
+        mote.alert("new", key="boiler")
+        mote.alert("full", key="tank")
+"""
+    port = closed_port()
+    with running(tmp_path, program, port, "--set", "budget=split") as (started, flash):
+        until(lambda: (flash / "raised").exists() and (flash / "raised").read_text() == "replaced")
+        os.kill(vm_of(started.process.pid), signal.SIGKILL)
+        until(lambda: b"full" in (flash / "outbox").read_bytes())
+        with desk_at(port) as desk:
+            until(lambda: not (flash / "outbox").exists())
+        begun, *rest = desk.got
+        assert begun.startswith("(1/") and rest == ["first", "second", "new", "full"]
+
+
 def test_a_key_of_before_names_no_other_alert(tmp_path: Path) -> None:
     """R0-P5: one that begins in the journal where that of the key began before it was cleared"""
     program = """
@@ -184,6 +217,42 @@ def measure():
     port = closed_port()
     with desk_at(port) as desk, running(tmp_path, program, port):
         until(lambda: "hot" in desk.got)
+
+
+def test_an_alert_to_several_stands_for_all_where_the_flash_is_broken(tmp_path: Path) -> None:
+    """R0-P13: also one of another thread; the first that is reached counts, else the last"""
+    program = """
+import _thread, asyncio, os
+
+os.mkdir("/outbox")
+alerts = []
+
+def raise_all():
+    for last in ("sip:two@127.0.0.1:%d", "sip:gone@127.0.0.1:%d"):
+        alerts.append(mote.alert("hot", to=["sip:one@127.0.0.1:%d", last, "sip:gone@127.0.0.1:%d"]))
+
+@mote.every(1000000)
+async def measure():
+    raise_all()
+    _thread.start_new_thread(raise_all, ())
+    while len(alerts) < 4:
+        await asyncio.sleep(0.01)
+    told = []
+    for alert in alerts:
+        told.append(await alert)
+    with open("/told", "w") as file:
+        file.write(" ".join(told))
+"""
+    with Peer() as one, Peer() as two, Peer() as gone:
+        ports = (two.port, gone.port, one.port, gone.port)
+        with running(tmp_path, program % ports, closed_port()) as (_, flash):
+            for _ in range(4):
+                gone.answer(404)
+            two.answer(200), two.answer(200)
+            for _ in range(4):
+                one.answer(404)
+            until(lambda: (flash / "told").exists() and (flash / "told").read_text())
+            assert (flash / "told").read_text() == "delivered failed delivered failed"
 
 
 def test_an_alert_that_the_flash_has_lost_holds_up_no_other(tmp_path: Path) -> None:
