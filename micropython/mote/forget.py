@@ -17,6 +17,7 @@ def forget() -> None:
         "mote.net.bind",
         "mote.net.ntp",
         "mote.safe",
+        "mote.slept",
         "mote.intervals",
         "mote.durations",
         "mote.start",

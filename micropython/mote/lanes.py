@@ -42,6 +42,8 @@ class Lanes:
     Frozen is a first one that an earlier start may have sent; nothing changes it any more.
     """
 
+    slept = {}  # start -> seconds between then and now, see mote.slept; never changed
+
     def __init__(self, outbox: object, record: object) -> None:
         """record: the function of mote.outbox."""
         self.outbox = outbox
@@ -92,6 +94,9 @@ class Lanes:
 
     def rescue(self) -> None:
         """Read what earlier starts have left. What can't be read at all is put aside."""
+        from mote.slept import slept
+
+        self.slept = slept()
         journal = self.outbox.journal
         for is_last in (False, True):  # flash may be read the second time
             try:
@@ -452,7 +457,8 @@ class Lanes:
             today = None if clock is None else clock.unix(now())
             if today and quality == _RTC != clock.quality:  # a better clock has spoken since: that one may have erred
                 unix = 0
-            uptime = self.mote.uptime() - (max(today - unix, 0) if unix and today else 0)
+            age_s = max(today - unix if unix and today else 0, self.slept.get(start, uptime) - uptime)
+            uptime = self.mote.uptime() - max(age_s, 0)
         alert = self.mote.Alert(target, body, None if expires == _NEVER else expires, self.mote.uptime)
         alert.at = offset
         alert.octets = len(content)

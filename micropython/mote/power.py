@@ -37,6 +37,10 @@ async def sleep(mote: object, seconds: float) -> None:
         from mote.safe import good
 
         good()
+    if not is_idle(mote):
+        from mote.slept import note
+
+        note(mote, ms)
     machine.deepsleep(ms)
 
 

@@ -111,6 +111,47 @@ async def measure():
             assert three.silent()
 
 
+def test_a_board_without_a_clock_that_sleeps_counts_on(tmp_path: Path) -> None:
+    """R0-P5: to the next one, and until an alert is over, though it wakes more often than that"""
+    program = """
+import asyncio, machine, os
+
+_deepsleep, _sleep_ms = machine.deepsleep, asyncio.sleep_ms
+machine.deepsleep = lambda ms: _deepsleep(1)
+asyncio.sleep_ms = lambda ms: _sleep_ms(min(ms, 3))  # the 40 s that it waits
+number = len(open("/starts").read()) if "starts" in os.listdir("/") else 0
+with open("/starts", "a") as file:
+    file.write("x")
+
+@mote.every(1000000)
+async def measure():
+    if number == 0:
+        await mote.alert("first")
+        mote.alert("boiler", escalate_s=%d)
+        mote.alert("over", to="sip:gone@127.0.0.1:%d", expires=290)
+        mote.alert("last", to="sip:gone@127.0.0.1:%d", expires=1000)
+    if number < 3:
+        await asyncio.sleep(0.5)
+        await mote.sleep(100)
+    await asyncio.sleep(1000)
+"""
+    clockless = {"heap": "160k", "options": ("--no-clock",)}
+    gone = closed_port()
+    with Peer() as one, Peer() as two:
+        to = ",".join(f"sip:desk@127.0.0.1:{peer.port}" for peer in (one, two))
+        more = ("--no-clock", "--set", "to=" + to)
+        with running(tmp_path, program % (250, gone, gone), 0, *more, **clockless) as (_, flash):
+            for text in (b"first", b"boiler"):
+                assert one.answer(200).body == text
+            assert two.answer(200).body == b"first"
+            assert two.answer(200).body == b"boiler"
+            assert len((flash / "starts").read_text()) == 4
+            with desk_at(gone) as desk:
+                until(lambda: "last" in desk.got)
+                until(lambda: not (flash / "outbox").exists())
+            assert list(desk.got) == ["last"]
+
+
 def test_ack_is_on_flash_before_anybody_hears_of_it(tmp_path: Path) -> None:
     """R0-P4: a power cut right behind it stops the escalation all the same"""
     program = """
