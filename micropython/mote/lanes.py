@@ -525,14 +525,30 @@ class Lanes:
                 self._patience = journal.octets + _ROOM
                 tidy(journal.path)
 
-    def _rewrite(self) -> None:
-        """Keep what waits alone. All that memory may be missing for is done before the new file counts."""
+    def change(self, changed: object) -> None:
+        """Rewrite what waits. changed: a function that returns a record's content, as long as before, as it is then."""
+        outbox = self.outbox
+        outbox._is_busy = True
+        try:
+            self._rewrite(lambda content: self._record(_PUT, changed(content)))
+            outbox.over.clear()
+        except OSError as error:
+            self.mote.log(ERROR, "outbox_failed", error=repr(error))
+        finally:
+            outbox._is_busy = False
+            tidy(outbox.journal.path)
+
+    def _rewrite(self, changed: object = None) -> None:
+        """Keep what waits alone. All that memory may be missing for is done before the new file counts.
+
+        changed: a function that makes another record of a content.
+        """
         from mote.compaction import rewrite
 
         journal = self.outbox.journal
         held = [] if self.held is None else [entry[3] for entry in self.held.entries]
         lists = [lane[2] for lane in self._lanes] + [held]
-        self._keys, self._handles, journal.octets = rewrite(journal.path, lists, self._keys, self._handles)
+        self._keys, self._handles, journal.octets = rewrite(journal.path, lists, self._keys, self._handles, changed)
         journal.is_torn = False
         self._patience = 0
         for lane in self._lanes:

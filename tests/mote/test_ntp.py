@@ -8,13 +8,16 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.dns_server import DnsServer
+from tests.dns_server import DnsServer, closed_port
+from tests.host_tools.peers import header, until
 from tests.host_tools.virtual import started
+from tests.mote.test_outbox import desk_at
 from tests.sip_peer import Peer
 from tests.vm import run_program
 
@@ -80,6 +83,7 @@ class machine:
             rtc.append(date)
 sys.modules["machine"] = machine
 class mote:
+    outbox = None
     settings = asked
     class agent:
         clock = WallClock()
@@ -238,6 +242,7 @@ pauses = []
 class Enough(BaseException):
     pass
 class mote:
+    outbox = None
     settings = {"ntp": asked["ntp"], "register": 600}
     class agent:
         clock = WallClock()
@@ -348,3 +353,48 @@ def test_deployed_board_without_a_clock_gets_one_and_alerts_go_out_before(
             record = monitor.wait_for(event="log", name="outcome", clock="ntp")
             assert record["date"].startswith("2033-05-18T") and 0 <= record["clock_age_s"] < 60
             monitor.wait_for(event="console", text="delivered 2033")
+
+
+_STEPPED = """
+import asyncio, machine, os
+
+is_first = "stepped" not in os.listdir("/")
+if is_first:
+    machine.RTC().datetime((%d, 6, 1, 2, 0, 0, 0, 0))
+from mote import Mote
+
+mote = Mote()
+if is_first:
+    mote.alert("hot", expires=600)
+
+
+@mote.every(1000)
+async def step():
+    while is_first and mote.agent.clock.quality < 4:
+        await asyncio.sleep(0.01)
+    if is_first:
+        open("/stepped", "w").close()
+        machine.reset()
+    await asyncio.sleep(0.1)
+    open("/again", "w").close()
+
+
+mote.run()
+"""
+
+
+@pytest.mark.parametrize("year", [2027, 2039])
+def test_alert_that_waits_while_the_clock_is_put_right_outlives_a_restart(tmp_path: Path, year: int) -> None:
+    """R0-P5, R0-P20: it says when it was raised by the clock that is right; a step either way ends none"""
+    left = [1]
+    told = lambda query: [answer(query, _2033)] if left and left.pop() else []  # noqa: E731
+    flash = tmp_path / "flash"
+    port = closed_port()
+    with NtpServer(told) as server:
+        settings = {"aor": "sip:boiler@127.0.0.1", "to": f"sip:desk@127.0.0.1:{port}", "bind": "127.0.0.1:0"}
+        with started(flash, _STEPPED % year, {**settings, "ntp": server.place}, "128k"):
+            until(lambda: (flash / "again").exists())
+            with desk_at(port) as desk:
+                until(lambda: not (flash / "outbox").exists())
+            assert list(desk.got) == ["hot"]
+            assert abs(parsedate_to_datetime(header(desk.last, "Date")).timestamp() - _2033) < 30

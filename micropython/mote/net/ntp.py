@@ -8,7 +8,7 @@ from agent.compat import const
 from agent.resolve.search import is_address
 from agent.uri import parse_host_port
 from mote.log import WARNING
-from mote.net.sockets import address_of, readable
+from mote.net.sockets import address_of, now, readable
 
 _PORT = const(123)
 _ATTEMPTS = const(3)
@@ -16,6 +16,7 @@ _PATIENCE_MS = const(2000)  # for each of them
 _SIZE = const(48)  # octets
 _QUERY = b"\x23" + bytes(39)  # version 4, client; a transmit timestamp follows
 _SERVER = const(4)  # a mode
+_NTP = const(4)  # agent.wall_clock.NTP
 _EPOCH_1900 = const(2208988800)  # seconds before 1970
 
 
@@ -28,7 +29,9 @@ async def keep_time(mote: object) -> None:
             mote.log(WARNING, "ntp_silent", server=server)
         else:
             from mote.clock import set_clocks
+            from mote.redated import step
 
+            step(mote, unix, _NTP, now())  # first: power may be cut between the two
             set_clocks(mote.agent.clock, unix)
     except Exception as error:
         try:
