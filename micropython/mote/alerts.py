@@ -1,6 +1,7 @@
 """Alerts whose answer isn't the usual one: attempts that failed are repeated. Loaded by the first of them."""
 
 import asyncio
+from asyncio import core
 
 from agent.compat import const
 from mote.log import ERROR, WARNING
@@ -32,13 +33,16 @@ def answered(mote: object, alert: object, outcome: object) -> None:
         if alert.expires is not None and alert.expires <= mote.uptime() - alert.born_s + wait_s:
             mote.ended(outcome.call_id, "expired")
             return
-        asyncio.create_task(_send_again(mote, alert, outcome.call_id, wait_s))
+        asyncio.create_task(send_again(mote, alert, outcome.call_id, wait_s))
     if alert.outbox is not None:  # what has a higher priority goes on meanwhile
         alert.is_pausing = True
         alert.outbox.wake.set()
+    else:
+        alert.loop = core._task_queue  # of the run in which it pauses
 
 
-async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) -> None:
+async def send_again(mote: object, alert: object, call_id: bytes, wait_s: int) -> None:
+    """Wait, then hand an alert to the core once more."""
     alert.pause_s = min(2 * alert.pause_s, _LONGEST_PAUSE_S)
     while True:
         await asyncio.sleep(wait_s)
@@ -51,6 +55,8 @@ async def _send_again(mote: object, alert: object, call_id: bytes, wait_s: int) 
 
                 date(mote, alert)
                 alert.is_pausing = False
+            else:
+                alert.loop = None
             mote.submit(alert, call_id)
             return
         except MemoryError as error:

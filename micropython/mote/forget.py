@@ -21,6 +21,7 @@ def forget() -> None:
         "mote.intervals",
         "mote.durations",
         "mote.start",
+        "mote.anew",
         "mote.online",
         "agent.opening",
         "agent.target",

@@ -20,9 +20,14 @@ def begin(mote: object) -> None:
     forget()
     mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
     forget()  # before there are tasks, which stay: they fill the gaps
+    is_first = mote.shell._ticker is None
     mote.shell.open(udp)
     if mote.outbox is not None:
         mote.outbox.open()
+    if not is_first:
+        from mote.anew import begin_anew
+
+        begin_anew(mote)
     if given("transport", "udp") != "udp":
         mote.shell.others().listen(host, int(port))
     if given("wifi") or given("lan") is not None:
