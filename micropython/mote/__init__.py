@@ -284,7 +284,6 @@ class Mote:
                 await self.shell.failed(error)
 
     async def _repeat(self, sensor: list) -> None:
-        sensor[3] = False  # whatever it did in an earlier run
         while True:
             try:
                 result = sensor[1]()

@@ -18,7 +18,6 @@ _AT_ONCE = const(8)  # commands that run or whose answer is on its way
 _COST_MS = const(1000)  # a command a second for each sender
 _CREDIT_MS = const(9000)  # and ten at once
 
-_loop = None  # the queue of the loop that the following are of
 _running = 0
 _begun = []  # [event, sender, text, mark, is that on flash?] of those that begin; they stay while memory is short
 
@@ -86,12 +85,7 @@ def _take(mote: object, event: object, sender: bytes) -> tuple | None:
 
 
 def under_way(mote: object) -> int:
-    """Return how many commands run, or have an answer that isn't taken yet; those of an earlier run ended with it."""
-    global _loop, _running
-    if _loop is not core._task_queue:
-        _loop = core._task_queue
-        _running = 0
-        _begun.clear()
+    """Return how many commands run, or have an answer that isn't taken yet."""
     return _running + mote.agent.replies()
 
 

@@ -53,7 +53,6 @@ def restore(mote: object) -> None:
             kept = json.load(file)
         changes = []
         for sensor in mote._sensors:
-            sensor[3] = False  # an earlier run's task is gone
             own, ms = kept.get(_name(sensor), (0, 0))
             if own == sensor[0] and min(_LEAST_MS, own) <= ms <= _MOST_S * 1000:
                 changes.append((sensor, int(ms)))
