@@ -196,6 +196,8 @@ class Uac:
         else:
             name = "accepted" if status == 202 else "delivered"  # 202: by a store or a gateway (RFC 3428 section 4)
             self.ended(attempt, Outcome(attempt.request.call_id, name, status, reason, None), now, events)
+        if attempt.request.key.startswith(b"reply:"):
+            date = None  # it went to whoever has written
         if date and status < 300 and (self.clock is None or self.clock.quality < _RTC):  # nobody better has told
             attempt.data = b""
             try:

@@ -72,7 +72,10 @@ def cut(path: str, octets: int) -> None:
     try:
         with open(path, "rb") as old, open(path + ".new", "wb") as new:
             while octets:
-                octets -= new.write(old.read(min(octets, 512)))
+                data = old.read(min(octets, 512))
+                if not data:
+                    raise OSError("somebody else cut it short")
+                octets -= new.write(data)
     except Exception:
         remove(path + ".new")  # a start would take it for the journal
         raise

@@ -132,6 +132,8 @@ class Lanes:
                     born_s = self.read(offset, content)[1].born_s
                     self._keep(born_s, front[0], target, offset, len(content), key, front[6:9])
                 elif kind == _END:
+                    if len(content) % 4:
+                        raise ValueError
                     for at in unpack(">%dI" % (len(content) // 4), content):
                         self.drop(at, len(load(journal.path, at) or b""))
             except ValueError:  # another version has written it
@@ -275,11 +277,22 @@ class Lanes:
         offset = offset[0] if offset else None
         if offset not in offsets or self.is_fixed(offset):
             return None, 0
-        content = load(self.outbox.journal.path, offset)
+        content = self._load(offset)
         if content is None:
             return None, 0
         front, parts = parts_of(content)
-        return (offset, min(front[9] + 1, 0xFFFF)) if parts[2:] == (key, alert.body, b"") else (None, 0)
+        validity = _NEVER if alert.expires is None else alert.expires  # a shorter one isn't the same
+        is_same = parts[2:] == (key, alert.body, b"") and front[2] == validity
+        return (offset, min(front[9] + 1, 0xFFFF)) if is_same else (None, 0)
+
+    def _load(self, offset: int) -> bytes | None:
+        """Return the content of a record; flash may be read the second time."""
+        for _ in range(2):
+            try:
+                return load(self.outbox.journal.path, offset)
+            except OSError:
+                pass
+        return None
 
     def is_fixed(self, offset: int) -> bool:
         """Was the alert sent before, or may it have been?"""
@@ -414,11 +427,8 @@ class Lanes:
 
     def _send(self, lane: list) -> None:
         offset = lane[2][0]
-        try:
-            content = load(self.outbox.journal.path, offset)
-        except OSError:
-            content = None
-        if content is None:  # a restart may find it, if anybody does
+        content = self._load(offset)
+        if content is None:
             self.mote.log(ERROR, "outbox_failed", error=_LOST)
             self.drop(offset, 0)
             self.tell(offset, "failed")

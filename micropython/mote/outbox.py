@@ -148,8 +148,8 @@ class Outbox:
         journal = self.journal
         try:
             if journal.octets > _ROOM:  # all in it has ended
-                journal.clear()
                 self.over.clear()
+                journal.clear()
             alert.at = journal.append(record(_PUT, content))
         except OSError as error:
             return self.need_lanes().failed(alert, error)
@@ -251,12 +251,16 @@ class Outbox:
     def ended(self, alert: object, outcome: str) -> None:
         """An alert that was under way has its outcome. After a MemoryError it has not."""
         self.forget(alert.at)
-        if self.lanes is None:
-            self.pending = None
-            self.is_free = True
-        else:
-            self.lanes.ended(alert, outcome)
-            self.wake.set()
+        was_busy, self._is_busy = self._is_busy, True  # an alert of a scheduled function comes behind this
+        try:
+            if self.lanes is None:
+                self.pending = None
+                self.is_free = True
+            else:
+                self.lanes.ended(alert, outcome)
+                self.wake.set()
+        finally:
+            self._is_busy = was_busy
 
     def forget(self, at: int) -> None:
         """Nobody needs the alert there any more; a restart before that is written down sends it again."""

@@ -86,6 +86,20 @@ def test_reply_that_is_redirected_stays_out_of_the_way_of_other_messages():
     assert Message(alert.data).body == b"fire"
 
 
+def test_who_is_answered_does_not_tell_the_time():
+    """R0-P11: a reply goes to whoever has written; the Date of a desk's 200 is taken"""
+    ua = desk()
+    ua.uac.clock = None
+    date = b"Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n"
+    event = received(ua, UDP)
+    sent = only(ua.reply(event, ua.new_call_id(), b"on", NOW))
+    assert only(ua.receive(respond_to(sent.data, b"200 OK", date), UDP, NOW)).name == "delivered"
+    assert ua.uac.clock is None
+    alert = only(ua.send(ua.new_call_id(), b"sip:desk@192.0.2.5", b"fire", NOW))
+    ua.receive(respond_to(alert.data, b"200 OK", date), alert.flow, NOW)
+    assert ua.uac.clock.unix(NOW) == 1289690940
+
+
 def test_reply_may_have_short_names():
     """R3428-8.2"""
     for settings in ({}, {"proxy": b"sip:192.0.2.99"}):
