@@ -17,6 +17,7 @@ from mote.net.sockets import now
 _PUT = const(1)  # kinds of records, see mote.outbox
 _END = const(2)
 _MORE = ">BIHH"  # flags, seconds before which it isn't sent, group, how often it was repeated
+_USUAL = const(4)  # it is for whom the setting `to` names
 _NEVER = const(0xFFFFFFFF)  # expires
 _COMPACT = const(1)  # flags
 _GOES_ON = const(2)  # it is a part of the text that the one before it begins
@@ -100,13 +101,10 @@ class Lanes:
         journal = self.outbox.journal
         for is_last in (False, True):  # flash may be read the second time
             try:
-                self._read_all(journal)
+                self._redirect(self._read_all(journal))
                 break
             except OSError as error:
-                self._lanes.clear()
-                self._keys.clear()
-                self.held = None
-                self._octets = 0
+                self._clear()
                 if is_last:
                     self.mote.log(ERROR, "outbox_failed", error="put aside as %s.lost: %r" % (journal.path, error))
                     try:
@@ -120,7 +118,34 @@ class Lanes:
             journal.is_torn = True  # whatever there is goes before the first record
             journal.octets = 0
 
-    def _read_all(self, journal: object) -> None:
+    def _clear(self) -> None:
+        self._lanes.clear()
+        self._keys.clear()
+        self.held = None
+        self._octets = 0
+
+    def _usual(self) -> bytes:
+        """Return who gets alerts, or the first of them."""
+        to = self.mote.settings["to"]
+        return (to if type(to) is str else to[0]).encode()
+
+    def _redirect(self, astray: list) -> None:
+        """Alerts for whom the setting `to` named before go to whom it names now, but for what may have been sent."""
+        if not astray or not any(offset in lane[2][1:] for offset in astray for lane in self._lanes):
+            return
+        from mote.redirect import goes_to
+
+        kept = [load(self.outbox.journal.path, lane[2][0]) for lane in self._lanes if lane[2]]
+        try:
+            self.change(goes_to(kept, self._usual()))
+        except MemoryError:  # they go to whom they were for
+            return
+        self._clear()
+        self._read_all(self.outbox.journal)
+
+    def _read_all(self, journal: object) -> list:
+        """Read the journal; returns where alerts begin that were for whom the setting `to` named before."""
+        astray = []
         for kind, offset, content in read_all(journal.path):
             if kind is None:
                 journal.octets = offset
@@ -131,6 +156,8 @@ class Lanes:
                     front, (_, target, key, _, _) = parts_of(content)
                     born_s = self.read(offset, content)[1].born_s
                     self._keep(born_s, front[0], target, offset, len(content), key, front[6:9])
+                    if front[6] & _USUAL and target != self._usual():
+                        astray.append(offset)
                 elif kind == _END:
                     if len(content) % 4:
                         raise ValueError
@@ -140,6 +167,7 @@ class Lanes:
                 kind = 0
             if kind == 0:
                 self.mote.log(ERROR, "outbox_failed", error=_LOST)
+        return astray
 
     def _keep(self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, more: tuple) -> None:
         """more: flags, hold_s, group."""
@@ -265,6 +293,8 @@ class Lanes:
         contents = []
         for call_id, body, options in bodies:
             flags = (_COMPACT if "compact" in options else 0) | (_GOES_ON if contents else 0)
+            if is_short and not more[1] and target == self._usual():
+                flags |= _USUAL
             text = options["fallback"][1] if "fallback" in options else b""
             parts = (call_id, target, key, body, text)
             contents.append(self.outbox.content(parts, expires, priority, mote.uptime(), pack(_MORE, flags, *more)))
@@ -536,7 +566,7 @@ class Lanes:
                 tidy(journal.path)
 
     def change(self, changed: object) -> None:
-        """Rewrite what waits. changed: a function that returns a record's content, as long as before, as it is then."""
+        """Rewrite what waits. changed: a function that returns a record's content as it is then."""
         outbox = self.outbox
         outbox._is_busy = True
         try:

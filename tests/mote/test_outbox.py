@@ -110,6 +110,42 @@ else:
         assert begun.startswith("(1/") and rest == ["first", "second", "new", "full"]
 
 
+def test_what_waits_goes_to_whom_a_later_deploy_names(tmp_path: Path) -> None:
+    """R0-P5: but for what may have been sent, what named its recipient, and long texts, which were fitted to theirs"""
+    program = """
+import os
+
+if "raised" not in os.listdir("/"):
+    @mote.every(1000000)
+    def measure():
+        for text in ("sent", "first", "second"):
+            mote.alert(text)
+        mote.alert("third", key="boiler")
+        mote.alert("named", to="sip:named@127.0.0.1:%d")
+        mote.alert("also named", to="sip:named@127.0.0.1:%d")
+        mote.alert("x" * 200)
+        open("/raised", "w").close()
+else:
+    @mote.every(1000000)
+    def measure():
+        mote.alert("fourth", key="boiler")
+        open("/again", "w").close()
+"""
+    wrong, right, named = closed_port(), closed_port(), closed_port()
+    with running(tmp_path, program % (named, named), wrong) as (started, flash):
+        until(lambda: (flash / "raised").exists())
+        code, out, err = sipmote(
+            "deploy", str(tmp_path / "program.py"), "--port", started.port, "--set", f"to=sip:desk@127.0.0.1:{right}"
+        )
+        assert code == 0, out + err
+        until(lambda: (flash / "again").exists())
+        with desk_at(right) as desk, desk_at(named) as other, desk_at(wrong) as former:
+            until(lambda: not (flash / "outbox").exists())
+        assert list(desk.got) == ["first", "second", "fourth"]
+        assert list(other.got) == ["named", "also named"]
+        assert list(former.got) == ["sent", "x" * 200]
+
+
 def test_a_key_of_before_names_no_other_alert(tmp_path: Path) -> None:
     """R0-P5: one that begins in the journal where that of the key began before it was cleared"""
     program = """
@@ -245,7 +281,7 @@ async def measure():
 """
     with Peer() as one, Peer() as two, Peer() as gone:
         ports = (two.port, gone.port, one.port, gone.port)
-        with running(tmp_path, program % ports, closed_port()) as (_, flash):
+        with running(tmp_path, program % ports, closed_port(), heap="160k") as (_, flash):
             for _ in range(4):
                 gone.answer(404)
             two.answer(200), two.answer(200)
