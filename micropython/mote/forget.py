@@ -16,6 +16,7 @@ def forget() -> None:
         "mote.identity",
         "mote.net.bind",
         "mote.net.ntp",
+        "mote.rescue",
         "mote.safe",
         "mote.slept",
         "mote.intervals",

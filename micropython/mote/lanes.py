@@ -5,12 +5,11 @@ In RAM there is where each begins, and of each recipient the one that is under w
 
 import asyncio
 import gc
-import os
-from struct import pack, unpack
+from struct import pack
 
 from agent.compat import const
 from agent.errors import UsageError
-from mote.journal import load, parts_of, read_all, tidy
+from mote.journal import load, parts_of, tidy
 from mote.log import ERROR, WARNING
 from mote.net.sockets import now
 
@@ -94,83 +93,13 @@ class Lanes:
         return self.held
 
     def rescue(self) -> None:
-        """Read what earlier starts have left. What can't be read at all is put aside."""
-        from mote.slept import slept
+        """Read what earlier starts have left."""
+        from mote.rescue import Rescue
 
-        self.slept = slept()
-        journal = self.outbox.journal
-        for is_last in (False, True):  # flash may be read the second time
-            try:
-                self._redirect(self._read_all(journal))
-                break
-            except OSError as error:
-                self._clear()
-                if is_last:
-                    self.mote.log(ERROR, "outbox_failed", error="put aside as %s.lost: %r" % (journal.path, error))
-                    try:
-                        os.rename(journal.path, journal.path + ".lost")
-                    except OSError:
-                        pass  # then it can't be written to either, and alerts are sent from memory
-        for lane in self._lanes:
-            lane[4] = True
-        if not self.waiting():
-            self.outbox.lanes = None
-            journal.is_torn = True  # whatever there is goes before the first record
-            journal.octets = 0
+        Rescue(self).rescue()
 
-    def _clear(self) -> None:
-        self._lanes.clear()
-        self._keys.clear()
-        self.held = None
-        self._octets = 0
-
-    def _usual(self) -> bytes:
-        """Return who gets alerts, or the first of them."""
-        to = self.mote.settings["to"]
-        return (to if type(to) is str else to[0]).encode()
-
-    def _redirect(self, astray: list) -> None:
-        """Alerts for whom the setting `to` named before go to whom it names now, but for what may have been sent."""
-        if not astray or not any(offset in lane[2][1:] for offset in astray for lane in self._lanes):
-            return
-        from mote.redirect import goes_to
-
-        kept = [load(self.outbox.journal.path, lane[2][0]) for lane in self._lanes if lane[2]]
-        try:
-            self.change(goes_to(kept, self._usual()))
-        except MemoryError:  # they go to whom they were for
-            return
-        self._clear()
-        self._read_all(self.outbox.journal)
-
-    def _read_all(self, journal: object) -> list:
-        """Read the journal; returns where alerts begin that were for whom the setting `to` named before."""
-        astray = []
-        for kind, offset, content in read_all(journal.path):
-            if kind is None:
-                journal.octets = offset
-                journal.is_torn = content > offset
-                continue
-            try:
-                if kind == _PUT:
-                    front, (_, target, key, _, _) = parts_of(content)
-                    born_s = self.read(offset, content)[1].born_s
-                    self._keep(born_s, front[0], target, offset, len(content), key, front[6:9])
-                    if front[6] & _USUAL and target != self._usual():
-                        astray.append(offset)
-                elif kind == _END:
-                    if len(content) % 4:
-                        raise ValueError
-                    for at in unpack(">%dI" % (len(content) // 4), content):
-                        self.drop(at, len(load(journal.path, at) or b""))
-            except ValueError:  # another version has written it
-                kind = 0
-            if kind == 0:
-                self.mote.log(ERROR, "outbox_failed", error=_LOST)
-        return astray
-
-    def _keep(self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, more: tuple) -> None:
-        """more: flags, hold_s, group."""
+    def keep(self, born_s: int, priority: int, target: bytes, offset: int, size: int, key: bytes, more: tuple) -> None:
+        """Keep an alert that is in the journal. more: flags, hold_s, group."""
         flags, hold_s, group = more
         lane = self.lane(priority, target)
         self._octets += size
@@ -293,7 +222,7 @@ class Lanes:
         contents = []
         for call_id, body, options in bodies:
             flags = (_COMPACT if "compact" in options else 0) | (_GOES_ON if contents else 0)
-            if is_short and not more[1] and target == self._usual():
+            if is_short and not more[1] and mote.settings["to"] == target.decode():
                 flags |= _USUAL
             text = options["fallback"][1] if "fallback" in options else b""
             parts = (call_id, target, key, body, text)
@@ -377,7 +306,7 @@ class Lanes:
             is_last = number + 1 == len(new) or new[number + 1][0] != target
             flags = _GOES_ON if number and new[number - 1][0] == target else 0
             kept.append((at, len(content)))
-            self._keep(born_s, priority, target, at, len(content), key, (flags, hold_s, group))
+            self.keep(born_s, priority, target, at, len(content), key, (flags, hold_s, group))
             if is_last:  # its outcome is that of the whole
                 self._handle(at, alert)
             at += sizes[number]
@@ -559,26 +488,13 @@ class Lanes:
         journal = self.outbox.journal
         if journal.octets > max(_ROOM + 2 * self._octets, self._patience):
             try:
-                self._rewrite()
+                self.rewrite()
                 self.outbox.over.clear()
             except (MemoryError, OSError):  # it grows until fewer wait, and not every second all is written for nothing
                 self._patience = journal.octets + _ROOM
                 tidy(journal.path)
 
-    def change(self, changed: object) -> None:
-        """Rewrite what waits. changed: a function that returns a record's content as it is then."""
-        outbox = self.outbox
-        outbox._is_busy = True
-        try:
-            self._rewrite(lambda content: self._record(_PUT, changed(content)))
-            outbox.over.clear()
-        except OSError as error:
-            self.mote.log(ERROR, "outbox_failed", error=repr(error))
-        finally:
-            outbox._is_busy = False
-            tidy(outbox.journal.path)
-
-    def _rewrite(self, changed: object = None) -> None:
+    def rewrite(self, changed: object = None) -> None:
         """Keep what waits alone. All that memory may be missing for is done before the new file counts.
 
         changed: a function that makes another record of a content.

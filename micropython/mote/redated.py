@@ -19,7 +19,10 @@ def step(mote: object, unix: int, quality: int, at: int) -> None:
             outbox.need_lanes()
         if outbox.lanes is not None and outbox.lanes.waiting():
             worst, start = clock.quality, outbox.start
-            outbox.lanes.change(lambda content: redated(content, unix - before, worst, quality, start))
+            from mote.rescue import Rescue
+
+            change = Rescue(outbox.lanes).change
+            change(lambda content: redated(content, unix - before, worst, quality, start))
     del sys.modules["mote.redated"]
     del sys.modules["mote"].redated
 
