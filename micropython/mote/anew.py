@@ -7,7 +7,7 @@ from asyncio import core
 from mote.net.sockets import now
 
 
-def begin_anew(mote: object) -> None:
+def begin(mote: object) -> None:
     """Let go of what tasks of an earlier loop held, once there are sockets."""
     for name in ("commands", "power"):  # what runs there has ended with its task: they are loaded anew
         if sys.modules.pop("mote." + name, None) is not None:

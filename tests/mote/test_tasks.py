@@ -122,7 +122,7 @@ found = await asked()
 def test_memory_that_is_short_again_and_again_is_on_the_console() -> None:
     """R0-P13: a few times are nothing to tell"""
     found, told, printed = _run("""
-shell._shorts = 62
+shell.repeats = 62
 shell.others = fails(MemoryError(), 1, shell.others)
 found = [await asked()]
 shell.others = fails(MemoryError(), 1, shell.others)

@@ -24,7 +24,8 @@ class Shell:
     _udp = _ticker = None
     _flow = _address = None  # of the last datagram that left, and its socket address
     _others = None
-    _wake_at = _shorts = 0
+    _wake_at = 0
+    repeats = 0  # of memory that was short
     reserve = None  # octets that are let go when memory runs out, so that an answer can be taken
 
     def __init__(self, user_agent: object, on_event: object, settings: dict) -> None:
@@ -111,8 +112,8 @@ class Shell:
         """
         if type(error) is MemoryError:
             self.reserve = None
-            self._shorts += 1
-            if self._shorts & 63 == 0:  # a few are usual in a small heap
+            self.repeats += 1
+            if self.repeats & 63 == 0:  # a few are usual in a small heap
                 print("memory is short: leave something out")
         collect()
         core._io_queue.remove(core.cur_task)  # memory may have run out there between its two steps
