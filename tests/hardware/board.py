@@ -35,6 +35,7 @@ NETWORKS = [WIFI.split(":", 1) if ":" in WIFI else [WIFI, ""]] if WIFI else []
 SLOW_S = 900  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
 LONG_S = 1800  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
+_RESET_S = 60  # that RESET may take
 _PULSE_S = 0.1  # that a reset button is pressed for
 _deployed: list[str] = []  # ports of boards that have our packages, once there are any
 _BUSY = (
@@ -47,6 +48,15 @@ _BUSY = (
 _CLEAN = "import os\nfor name in %r:\n try:\n  os.remove(name)\n except OSError:\n  pass\n"
 _HEAD = "import os\nfrom binascii import a2b_base64\n"
 _MAKE = "for path in %r:\n try:\n  os.mkdir(path)\n except OSError:\n  pass\n"
+_READ = """
+from binascii import b2a_base64
+with open(%r, "rb") as f:
+    while True:
+        data = f.read(1023)
+        if not data:
+            break
+        print(b2a_base64(data).decode(), end="")
+"""
 _PIECE = 2048  # octets of a file that one script writes
 _AT_ONCE = 16  # scripts of one call of mpremote
 _LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by another test; what was found comes back
@@ -60,14 +70,18 @@ on_a_board = [
 def patiently(command: list[str], seconds: float = SLOW_S) -> str:
     """Run a command on the board until it is done; a board that still starts, or is busy, is asked again.
 
-    Returns what was printed.
+    So is one whose answer got lost: mpremote waits for that for ever. Returns what was printed.
     """
     deadline = time.monotonic() + seconds
     while True:
-        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=seconds)
-        told = done.stdout + done.stderr
-        if done.returncode == 0:
-            return done.stdout
+        try:
+            done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=seconds / 2)
+            told = done.stdout + done.stderr
+        except subprocess.TimeoutExpired:
+            told = f"{command}: timeout waiting for its end"
+        else:
+            if done.returncode == 0:
+                return done.stdout
         assert time.monotonic() < deadline and any(words in told for words in _BUSY), told
         time.sleep(_AGAIN_S)
 
@@ -78,16 +92,25 @@ def mpremote(*arguments: str, seconds: float = SLOW_S) -> str:
 
 
 def put(files: dict[str, bytes]) -> None:
-    """Write these files, into folders that are made; mpremote's own copying gives up on a flash silent for 10 s."""
+    """Write these files, into folders that are made; mpremote's own copying gives up on a flash silent for 10 s.
+
+    A piece has its place in the file, so that it may be written again.
+    """
     folders = sorted({str(folder) for path in files for folder in PurePosixPath(path).parents[:-1]})
     scripts = [_MAKE % (folders,)]
     for path, data in files.items():
-        for at in range(0, len(data), _PIECE):
+        for at in range(0, len(data) or 1, _PIECE):
             piece = base64.b64encode(data[at : at + _PIECE])
-            scripts.append(f"with open({path!r}, {'ab' if at else 'wb'!r}) as f: f.write(a2b_base64({piece!r}))")
+            mode = "r+b" if at else "wb"
+            scripts.append(f"with open({path!r}, {mode!r}) as f: f.seek({at}); f.write(a2b_base64({piece!r}))")
     for at in range(0, len(scripts), _AT_ONCE):
         script_words = [word for script in scripts[at : at + _AT_ONCE] for word in ("exec", _HEAD + script, "+")]
         mpremote(*script_words[:-1], seconds=LONG_S)
+
+
+def read(path: str) -> bytes:
+    """Return what a file on the board holds."""
+    return b"".join(base64.b64decode(line) for line in mpremote("exec", _READ % path, seconds=LONG_S).splitlines())
 
 
 def until(what: Callable[[], Any], why: str) -> Any:
@@ -131,15 +154,15 @@ def clean() -> None:
 def deploy(folder: Path, program: Path, *arguments: str, **settings: Any) -> None:
     """Put a program with these arguments and settings on the board.
 
-    `sipmote deploy` puts all of it there once. For other programs and settings alone mpremote has less to ask.
+    `sipmote deploy` puts all of it there once. For other programs and settings alone there is less to ask.
     """
     clean()
-    configuration = folder / "mote.json"
-    settings = {"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}
-    configuration.write_bytes(encode_config(settings))
+    encoded = encode_config({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings})
     if _deployed and not arguments:
-        mpremote("fs", "cp", str(configuration), ":/mote.json", "+", "fs", "cp", str(program), ":/main.py")
+        put({"/mote.json": encoded, "/main.py": program.read_bytes()})
         return
+    configuration = folder / "mote.json"
+    configuration.write_bytes(encoded)
     command = ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start"]
     patiently([*command, "--no-clock", *arguments], LONG_S)
     _deployed.append(PORT)
@@ -171,7 +194,7 @@ class Console(threading.Thread):
     def press_reset(self) -> None:
         """Reset the board at once, whatever it does, by RESET or the port's lines; a port without them does nothing."""
         if RESET:
-            subprocess.run(RESET, check=True, timeout=SLOW_S)
+            subprocess.run(RESET, check=True, timeout=_RESET_S)
             return
         with contextlib.suppress(OSError):
             self._port.dtr = False  # else an ESP32 starts its boot loader

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hardware.board import LONG_S, WIFI, clean, mpremote, set_clock, start
+from tests.hardware.board import LONG_S, WIFI, clean, mpremote, put, read, set_clock, start
 
 _AT_ONCE = 16  # files that one script removes: a small heap holds their names
 _LIST = """
@@ -61,21 +61,13 @@ def digests(paths: list[str]) -> dict[str, str]:
     return {path: digest for digest, path in lines}
 
 
-def on_files(commands: list[list[str]]) -> None:
-    """Let mpremote do these with files, in one go: each call of its own costs seconds."""
-    if commands:
-        mpremote(*[word for command in commands for word in ("fs", *command, "+")][:-1], seconds=LONG_S)
-
-
 @pytest.fixture(scope="session", autouse=True)
-def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def found() -> Iterator[None]:
     """Keep what is on the board, and put it back in the end."""
     before = listing()
-    kept = tmp_path_factory.mktemp("kept")
     files = sorted(path[2:] for path in before if path.startswith("f "))
-    copies = {path: kept / str(number) for number, path in enumerate(files)}
-    on_files([["cp", f":{path}", str(copy)] for path, copy in copies.items()])
-    whole = {path: hashlib.sha256(copy.read_bytes()).hexdigest() for path, copy in copies.items()}
+    kept = {path: read(path) for path in files}
+    whole = {path: hashlib.sha256(data).hexdigest() for path, data in kept.items()}
     yield
     clean()
     after = listing()
@@ -83,7 +75,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     for at in range(0, len(ours), _AT_ONCE):
         mpremote("exec", _REMOVE % (ours[at : at + _AT_ONCE],))
     there = digests([path for path in files if f"f {path}" in after])
-    on_files([["cp", str(copies[path]), f":{path}"] for path in files if there.get(path) != whole[path]])
+    put({path: kept[path] for path in files if there.get(path) != whole[path]})
     assert listing() == before and digests(files) == whole, "the board is not as it was found"
     start()
 

@@ -45,7 +45,7 @@ def portable_tests(found: None, tmp_path_factory: pytest.TempPathFactory) -> Non
         assert process.wait() == 0
         files[f"/lib/tests/{name}.mpy"] = compiled.read_bytes()
     put(files)
-    mpremote("fs", "rm", ":/main.py")  # nothing of ours is to run beside the tests
+    clean()  # nothing of ours is to run beside the tests
 
 
 @pytest.mark.parametrize("module", MODULES)
