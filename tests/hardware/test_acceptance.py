@@ -11,6 +11,7 @@ from tests.hardware.board import HOST, LONG_S, NETWORKS, PORT, SLOW_S, clean, de
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = sorted(path.stem for path in (ROOT / "tests" / "agent").glob("test_*.py"))
+_there: list[str] = []  # ports of boards that have the portable tests
 
 pytestmark = on_a_board
 
@@ -31,9 +32,11 @@ def test_log_records_of_the_program_are_decoded(found: None, tmp_path: Path) -> 
     assert boot["fields"]["commands"] == "status"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def portable_tests(found: None, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Put the core, as it is here, and its tests on the board."""
+    """Put the core, as it is here, and its tests on the board, unless they are there; what failed is tried again."""
+    if _there:
+        return
     deploy(tmp_path_factory.mktemp("deployed"), main_job.BOILER, aor="sip:a@192.0.2.7", to="sip:b@192.0.2.1")
     texts = [(ROOT / "tests" / "agent" / f"{module}.py").read_text() for module in MODULES]
     shared = {name for text in texts for name in re.findall(r"^from tests\.(\w+) import", text, re.MULTILINE)}
@@ -46,6 +49,7 @@ def portable_tests(found: None, tmp_path_factory: pytest.TempPathFactory) -> Non
         files[f"/lib/tests/{name}.mpy"] = compiled.read_bytes()
     put(files)
     clean()  # nothing of ours is to run beside the tests
+    _there.append(PORT)
 
 
 @pytest.mark.parametrize("module", MODULES)
