@@ -50,15 +50,17 @@ _HEAD = "import os\nfrom binascii import a2b_base64\n"
 _MAKE = "for path in %r:\n try:\n  os.mkdir(path)\n except OSError:\n  pass\n"
 _READ = """
 from binascii import b2a_base64
-with open(%r, "rb") as f:
-    while True:
-        data = f.read(1023)
-        if not data:
-            break
-        print(b2a_base64(data).decode(), end="")
+for path in %r:
+    with open(path, "rb") as f:
+        while True:
+            data = f.read(1023)
+            if not data:
+                break
+            print(b2a_base64(data).decode(), end="")
+    print(":")
 """
 _PIECE = 2048  # octets of a file that one script writes
-_AT_ONCE = 16  # scripts of one call of mpremote
+_AT_ONCE = 16  # scripts, or files, of one call of mpremote
 _LEFT = ("/outbox", "/outbox.new", "/began", "/restarts", "/main.py")  # by another test; what was found comes back
 
 on_a_board = [
@@ -108,9 +110,14 @@ def put(files: dict[str, bytes]) -> None:
         mpremote(*script_words[:-1], seconds=LONG_S)
 
 
-def read(path: str) -> bytes:
-    """Return what a file on the board holds."""
-    return b"".join(base64.b64decode(line) for line in mpremote("exec", _READ % path, seconds=LONG_S).splitlines())
+def read(paths: list[str]) -> dict[str, bytes]:
+    """Return path -> what that file on the board holds."""
+    found = {}
+    for at in range(0, len(paths), _AT_ONCE):
+        some = paths[at : at + _AT_ONCE]
+        *files, _ = mpremote("exec", _READ % (some,), seconds=LONG_S).split(":")
+        found |= {path: b"".join(map(base64.b64decode, text.split())) for path, text in zip(some, files, strict=True)}
+    return found
 
 
 def until(what: Callable[[], Any], why: str) -> Any:

@@ -66,7 +66,7 @@ def found() -> Iterator[None]:
     """Keep what is on the board, and put it back in the end."""
     before = listing()
     files = sorted(path[2:] for path in before if path.startswith("f "))
-    kept = {path: read(path) for path in files}
+    kept = read(files)
     whole = {path: hashlib.sha256(data).hexdigest() for path, data in kept.items()}
     yield
     clean()
