@@ -29,6 +29,7 @@ def check(aor: bytes, sent_by: bytes, settings: dict) -> None:
 
 
 def refuse(text: str) -> None:
+    """Raise UsageError with this text."""
     from .errors import UsageError
 
     raise UsageError(text)

@@ -239,9 +239,7 @@ class Uac:
             events.append(Transmit(attempt.data, attempt.flow))
         elif attempt.state == _TERMINATED:
             request, reason = attempt.request, b"Request Timeout"
-            if (
-                self.recovery is None and request.owner is None and request.place is None
-            ):  # there is nothing else to try
+            if self.recovery is None and request.owner is None and request.place is None:  # nothing else is known
                 self.ended(attempt, Outcome(request.call_id, "timeout", 408, reason, None), now, events)
             else:
                 self.rescue().end(attempt, 408, reason, None, now, events)

@@ -56,7 +56,7 @@ class Alert:
     accepted = True
     options = {}  # of UserAgent.send(), never changed
     pause_s = 2  # until the next attempt, doubled each time
-    waiting = None  # (queue, task) of those who await it
+    waiting = None  # tasks
     _sensors = ()  # the program's: one that waits here goes on once it is due again
 
     def __init__(self, target: bytes, body: bytes, expires: int | None, uptime: object) -> None:
@@ -69,7 +69,7 @@ class Alert:
     def __iter__(self) -> object:
         if self.outbox is not None and self.outcome is None:
             self.outbox.go_on()
-        waits = queue, task = core._task_queue, core.cur_task
+        task = core.cur_task
         limit_ms = 0
         for sensor in self._sensors:
             if sensor[2] is task:
@@ -77,12 +77,12 @@ class Alert:
         if self.waiting is None:
             self.waiting = []
         while self.outcome is None:
-            self.waiting.append(waits)
-            queue.push(task, ticks_add(ticks_ms(), min(limit_ms or _DAY_MS, _DAY_MS)))
+            self.waiting.append(task)
+            core._task_queue.push(task, ticks_add(ticks_ms(), min(limit_ms or _DAY_MS, _DAY_MS)))
             try:
                 yield
             finally:
-                self.waiting.remove(waits)
+                self.waiting.remove(task)
             if limit_ms:
                 break
         return self.outcome
@@ -92,7 +92,7 @@ class Alert:
     def __getattr__(self, name: str) -> object:
         if name != "send" and name != "throw":
             raise AttributeError(name)
-        from mote.tasks import method
+        from mote.coroutine import method
 
         return method(name, self)
 
@@ -101,10 +101,10 @@ class Alert:
         if self.outbox is not None and self.outcome is None:
             self.outbox.ended(self, outcome)
         self.outcome = outcome
-        for queue, task in self.waiting or ():
-            if queue is core._task_queue and task.data is None:  # else of an earlier run, or cancelled
-                queue.remove(task)
-                queue.push(task)
+        for task in self.waiting or ():
+            if task.data is None:  # else it was cancelled
+                core._task_queue.remove(task)
+                core._task_queue.push(task)
 
 
 class Mote:

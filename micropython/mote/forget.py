@@ -22,7 +22,7 @@ def forget() -> None:
         "mote.intervals",
         "mote.durations",
         "mote.start",
-        "mote.anew",
+        "mote.second_run",
         "mote.online",
         "agent.opening",
         "agent.target",

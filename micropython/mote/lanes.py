@@ -281,6 +281,7 @@ class Lanes:
         records = [self._record(_PUT, one[3]) for one in new]
         data = records + ([self._record(_END, pack(">%dI" % len(ends), *[end[0] for end in ends]))] if ends else [])
         kept = []
+        are_few = self.waiting() < _MANY
         try:
             self._keep_all(alert, new, priority, key, [len(one) for one in records], kept)
             outbox.append(data)  # the new ones first: a torn write loses none
@@ -290,7 +291,7 @@ class Lanes:
                 self._handles.pop(one[0], None)
             raise
         alert.accepted = True
-        if self.waiting() == _MANY:
+        if are_few and self.waiting() >= _MANY:
             self._prepare()
         for end in ends:
             self.drop(*end)

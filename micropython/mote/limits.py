@@ -14,13 +14,12 @@ from agent.compat import const
 PATH = "/commands"
 _SIZE = const(21)  # octets of a record, as mote.recall has it
 _MOST = const(48)  # records; then the last 16 marks alone are kept
+_MOST_PAYING = const(16)  # senders; further ones share what one may ask for
+_OTHERS = b""
 
 lost = 0  # commands that the start before has not ended
 _start = -1  # number of this start, once the file was looked through
 _records = _MOST  # which has it looked through
-_MOST_PAYING = const(16)  # senders; further ones share what one may ask for
-_OTHERS = b""
-
 _paid = {}  # sender -> uptime in ms up to which what he asked for takes his time
 
 

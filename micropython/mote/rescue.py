@@ -62,7 +62,7 @@ class Rescue:
         lanes = self._lanes._lanes
         if not astray or not any(offset in lane[2][1:] for offset in astray for lane in lanes):
             return
-        from mote.redirect import goes_to
+        from mote.readdressed import goes_to
 
         kept = [load(self._outbox.journal.path, lane[2][0]) for lane in lanes if lane[2]]
         try:

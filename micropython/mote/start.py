@@ -25,7 +25,7 @@ def begin(mote: object) -> None:
     if mote.outbox is not None:
         mote.outbox.open()
     if not is_first:
-        from mote.anew import begin as begin_anew
+        from mote.second_run import begin as begin_anew
 
         begin_anew(mote)
     if given("transport", "udp") != "udp":

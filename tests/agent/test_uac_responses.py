@@ -113,6 +113,14 @@ def test_no_answer_is_a_timeout_after_eleven_sendings():
         assert ms == 32000
 
 
+def test_a_timeout_where_nothing_else_is_known_loads_no_recovery():
+    """R3261-17.1-1: an outage costs a board that sends to an address no memory"""
+    ua = board()
+    ua.send(b"1", b"sip:desk@192.0.2.9", b"x", NOW)
+    assert only(ua.wake(later(NOW, 32000))) == Outcome(b"1", "timeout", 408, b"Request Timeout", None)
+    assert ua.uac.recovery is None
+
+
 def test_a_response_after_the_timeout_is_ignored():
     """R4320-6: its transaction is gone"""
     ua, request = pending()

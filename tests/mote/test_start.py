@@ -29,45 +29,6 @@ def test_memory_is_set_aside_for_an_interrupt_handler_that_fails(tmp_path: Path)
         board.printed("set aside 100")
 
 
-_TWICE = """
-from mote import Mote
-
-mote = Mote()
-runs = 0
-
-@mote.command("stop")
-async def stop(_):
-    raise SystemExit
-
-@mote.every(3600)
-async def boiler():
-    mote.alert("read %d" % runs)
-
-while runs < 9:
-    runs += 1
-    try:
-        mote.run()
-    except SystemExit:
-        print("ended", runs)
-"""
-
-
-def test_a_second_run_begins_with_nothing_of_the_first(tmp_path: Path) -> None:
-    """Commands that ended with it neither count as under way nor hold up a sleep; its sensors' tasks are gone."""
-    with running(tmp_path, _TWICE) as board:
-        for run in range(1, 9):
-            assert board.alert() == f"read {run}"
-            if run == 1:
-                assert board.ask("interval boiler 20m") == "boiler every 20 min"
-                assert board.alert() == "read 1"  # at once
-            assert (
-                board.desk.ask(board.desk.from_port, b"text/plain", b"stop", to=b"sip:boiler@127.0.0.1").status == 200
-            )
-            board.printed(f"ended {run}")
-        assert board.alert() == "read 9"
-        assert board.ask("status").startswith("up ")
-
-
 _SHORT = """
 from mote import Mote
 

@@ -16,7 +16,7 @@ _PATIENCE_MS = const(2000)  # for each of them
 _SIZE = const(48)  # octets
 _QUERY = b"\x23" + bytes(39)  # version 4, client; a transmit timestamp follows
 _SERVER = const(4)  # a mode
-_NTP = const(4)  # agent.wall_clock.NTP
+_NTP = const(4)  # of agent.qualities
 _EPOCH_1900 = const(2208988800)  # seconds before 1970
 
 

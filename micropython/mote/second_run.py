@@ -18,6 +18,7 @@ def begin(mote: object) -> None:
     alerts = list(mote._alerts.values())
     if outbox is not None:
         alerts += [outbox.pending] + list(getattr(outbox.lanes, "_handles", {}).values())
+        alerts += [queued[0] for queued in outbox.queues]
     for alert in alerts:
         if alert is not None:
             alert.waiting = None  # else its end would wake tasks of then

@@ -11,8 +11,8 @@ _USUAL = 4  # mote.lanes
 
 def goes_to(kept: list, target: bytes) -> object:
     """Return a function of a record's content: for another recipient, unless it is kept or was raised for that one."""
-    del sys.modules["mote.redirect"]
-    del sys.modules["mote"].redirect
+    del sys.modules["mote.readdressed"]
+    del sys.modules["mote"].readdressed
 
     def changed(content: bytes) -> bytes:
         front, (call_id, _, *others) = parts_of(content)
