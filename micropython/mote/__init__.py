@@ -140,6 +140,10 @@ class Mote:
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
         period_ms = int(float(seconds) * 1000)  # here, where a slip shows in the program's line
+        if period_ms < 1:
+            from mote.slips import no_period
+
+            no_period(seconds)
 
         def keep(function: object) -> object:
             self._sensors.append([period_ms, function, None, False])  # its task; does it wait?
@@ -150,6 +154,10 @@ class Mote:
     def command(self, word: str) -> object:
         """Decorate a function, async or not, of a Command; what it returns is sent back. word: in any case."""
         word = word.lower()
+        if len(word.split()) != 1:
+            from mote.slips import no_word
+
+            no_word(word)
 
         def keep(function: object) -> object:
             self.commands[word] = function
@@ -255,7 +263,7 @@ class Mote:
         """Sleep deeply once no alert needs the board awake; then the program starts anew. It may be awaited."""
         from mote.power import sleep
 
-        return asyncio.create_task(sleep(self, seconds))
+        return sleep(self, seconds)
 
     def run(self) -> None:
         """Run sensors and commands until Ctrl-C."""
@@ -293,9 +301,9 @@ class Mote:
                 raise
             except BaseException as error:  # CancelledError is no Exception
                 try:
-                    from mote.failure import where
+                    from mote.failure import told
 
-                    self.log(ERROR, "sensor_failed", error=repr(error), at=where(error))
+                    self.log(ERROR, "sensor_failed", **told(error))
                 except MemoryError:
                     print("sensor_failed", error)
             result = None

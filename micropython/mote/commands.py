@@ -172,10 +172,11 @@ async def _run(mote: object, function: object, command: Command, event: object, 
         raise
     except BaseException as error:  # CancelledError is no Exception
         failure = error
-        reply = "failed: %r" % error
     _running -= 1
     while function is not None:
         try:
+            if failure is not None:
+                reply, failure = _failed(mote, word, failure), None
             if reply is not None and reply != "":
                 _reply(mote, event, str(reply).encode())
             reply = None
@@ -186,10 +187,15 @@ async def _run(mote: object, function: object, command: Command, event: object, 
         except Exception as error:
             mote.log(ERROR, "reply_failed", error=str(error))
             break
-    if failure is not None:
-        from mote.failure import where
 
-        mote.log(ERROR, "command_failed", word=word, error=repr(failure), at=where(failure))
+
+def _failed(mote: object, word: str, failure: BaseException) -> str:
+    """Log what a command's function has raised; returns the answer."""
+    from mote.failure import told
+
+    fields = told(failure)
+    mote.log(ERROR, "command_failed", word=word, **fields)
+    return "failed: " + fields["error"]  # type: ignore[no-any-return]
 
 
 def _reply(mote: object, event: object, body: bytes) -> None:

@@ -111,7 +111,8 @@ def acknowledge(lanes: object, keys: dict, key: str | None) -> list:
             lanes.outbox.forget(offset)
             lanes.drop(offset, len(content))
             lanes.tell(offset, "acknowledged")
-            text = parts_of(content)[1][3].decode() if content else ""
+            *_, body, fallback = parts_of(content)[1] if content else (b"", b"")  # a body in CPIM has one in plain text
+            text = (fallback or body).decode()
             if text not in texts:
                 texts.append(text)
     try:

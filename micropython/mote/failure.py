@@ -10,6 +10,16 @@ _BEGIN = '  File "'
 _NO_LINE = '", line 1, in '  # what is compiled without line numbers: our modules, the firmware's
 
 
+def told(error: BaseException) -> dict:
+    """Return the fields of a record about an exception: error, and at where it was raised."""
+    try:
+        return {"error": repr(error), "at": where(error)}
+    except MemoryError:
+        raise
+    except Exception:  # one of the program's own, whose __repr__ or __str__ fails
+        return {"error": type(error).__name__}
+
+
 def where(error: BaseException) -> str:
     """Return the last places that an exception came through, the one where it was raised last: "main.py:12 boiler"."""
     traceback = StringIO()

@@ -12,9 +12,9 @@ def take(mote: object, event: object) -> None:
     elif kind is Provisional:
         pass  # somebody works on it
     elif isinstance(event, Exception):
-        from mote.failure import where
+        from mote.failure import told
 
-        mote.log(ERROR, "task_failed", error=repr(event), at=where(event))
+        mote.log(ERROR, "task_failed", **told(event))
     elif hasattr(event, "message"):
         from mote.commands import take_message
 

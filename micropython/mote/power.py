@@ -11,15 +11,23 @@ from mote.log import INFO
 _AWAKE_S = const(10)  # after power-on and reset: time for a deploy to stop the program
 _PATIENCE_S = const(40)  # for alerts that flash keeps: one attempt, and something
 _POLL_MS = const(100)
-_LONGEST_S = const(604800)  # by a command: who has mistyped it is there again in a week
-_LONGEST_32_BITS_S = const(4260)  # 71 minutes: the timers of these chips count microseconds in 32 bits
+_LONGEST_S = 4260 if sys.platform in ("rp2", "esp8266") else 2147483  # their timers count microseconds in 32 bits
+_LONGEST_ASKED_S = min(_LONGEST_S, 604800)  # by a command: who has mistyped it is there again in a week
 
 _asked = None  # the task that will sleep, as somebody has asked for by a command
 
 
-async def sleep(mote: object, seconds: float) -> None:
+def sleep(mote: object, seconds: float) -> object:
+    """Return a task that sleeps. Raises agent.errors.UsageError for a time that the board can't sleep for."""
+    if not 0.001 <= seconds <= _LONGEST_S:
+        from agent.errors import UsageError
+
+        raise UsageError("sleep: %r is no number of seconds from 0.001 to %d" % (seconds, _LONGEST_S))
+    return asyncio.create_task(_sleep(mote, int(seconds * 1000)))
+
+
+async def _sleep(mote: object, ms: int) -> None:
     """Sleep once no alert needs the board awake; it wakes as from a reset, so this never returns."""
-    ms = int(seconds * 1000)
     if not has_slept() and mote.uptime() < _AWAKE_S:
         await asyncio.sleep(_AWAKE_S - mote.uptime())
     waited = calm = 0
@@ -76,14 +84,13 @@ def asked_to_sleep(mote: object, text: str) -> str:
     from mote.durations import read_duration, told
 
     example = "; for example: sleep 10m"
-    longest = _LONGEST_32_BITS_S if sys.platform in ("rp2", "esp8266") else _LONGEST_S
     if not text:
         return "for how long? Nothing else wakes the board" + example
     seconds = read_duration(text)
     if seconds is None:
         return "%s is no time%s" % (text, example)
-    if not 1 <= seconds <= longest:
-        return "1 s to %s%s" % (told(longest), example)
+    if not 1 <= seconds <= _LONGEST_ASKED_S:
+        return "1 s to %s%s" % (told(_LONGEST_ASKED_S), example)
     if _asked is not None:
         _asked.cancel()
     _asked = asyncio.create_task(_sleep_soon(mote, seconds))
@@ -95,7 +102,7 @@ async def _sleep_soon(mote: object, seconds: float) -> None:
         try:
             while _commands(mote):  # somebody's pump runs, and is to be stopped
                 await asyncio.sleep_ms(_POLL_MS)
-            await sleep(mote, seconds)
+            await _sleep(mote, int(seconds * 1000))
         except MemoryError:
             await asyncio.sleep_ms(_POLL_MS)
         except Exception as error:

@@ -119,6 +119,11 @@ def test_wifi_stands_in_for_a_cable_that_leads_nowhere() -> None:
     assert [name for name, _ in seen["records"]] == ["lan_failed", "wifi_up"]
 
 
+def test_wifi_gives_way_to_a_cable_that_is_put_in() -> None:
+    seen = _run("mote.settings['wifi'] = [['home', '']]\nCable.links = [0] * 70 + [1]\nmote.most = 4\n")
+    assert [name for name, _ in seen["records"]] == ["lan_failed", "wifi_up", "wifi_down", "lan_up"]
+
+
 @pytest.mark.parametrize("bits", [32, 64])
 def test_name_server_is_asked_of_a_port_without_wifi(bits: int) -> None:
     seen = _run(

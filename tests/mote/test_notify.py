@@ -62,6 +62,22 @@ def test_a_notification_makes_delivered_of_an_accepted_alert(tmp_path: Path) -> 
         monitor.wait_for(event="console", text="alert: failed")
 
 
+def test_ack_names_what_it_stops_by_its_text(tmp_path: Path) -> None:
+    program = PROGRAM.replace("expires=600", "to=[mote.settings['to'], 'sip:second@127.0.0.1:9'], escalate_s=600")
+    with Peer(DESK) as peer:
+        config = {
+            "aor": BOARD.decode(),
+            "to": f"sip:desk@127.0.0.1:{peer.port}",
+            "bind": "127.0.0.1:0",
+            "notify": 60,
+            "allow": [DESK.decode()],
+        }
+        with started(tmp_path / "flash", program.replace("{texts!r}", "['hot']"), config, "144k"):
+            assert parse_cpim(peer.answer(200).body).body == b"hot"
+            assert peer.ask(peer.from_port, b"text/plain", b"ack", to=BOARD).status == 200
+            assert peer.answer(200).body == b"stopped: hot"
+
+
 def test_a_notification_may_come_packed(tmp_path: Path) -> None:
     """R0-P15: as Linphone sends it"""
     with Peer() as peer, board(tmp_path, peer, "hot", "hotter") as monitor:

@@ -39,10 +39,23 @@ mote.run()
 """
 
 
-@pytest.mark.parametrize("line", ["@mote.every", "@mote.command"])
-def test_decorator_without_what_it_needs_stops_the_program_in_its_own_line(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("@mote.every", ""),
+        ("@mote.command", ""),
+        ("@mote.every(0)", "UsageError: every: 0 s is no time from one run to the next"),
+        ("@mote.every(-1.5)", "UsageError: every: -1.5 s is no time"),
+        ("@mote.command('pump on')", "UsageError: command: 'pump on' is not one word"),
+        ("@mote.command('')", "UsageError: command: '' is not one word"),
+        ("mote.sleep(0)\n", "UsageError: sleep: 0 is no number of seconds from 0.001 to 2147483"),
+        ("mote.sleep('10m')\n", "TypeError"),
+    ],
+)
+def test_slip_stops_the_program_in_its_own_line(tmp_path: Path, line: str, told: str) -> None:
     with running(tmp_path, _SLIP % line) as board:
         board.printed('  File "main.py", line 7, in <module>')
+        board.monitor.wait_for(event="console", text=lambda text: text.startswith(told))
 
 
 def test_alert_that_expired_while_the_board_was_held_up_is_expired(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ async def keep_up(mote: object) -> None:
         try:
             links = _links(mote)
             for link in links:
-                if await _use(mote, link):
+                if await _use(mote, link, links[0]):
                     pause_s = _FIRST_PAUSE_S
                     break
         except Exception as error:
@@ -63,8 +63,8 @@ def _links(mote: object) -> list:
     return links
 
 
-async def _use(mote: object, link: object) -> bool:
-    """Join a network and stay until it is lost; False if it never came up."""
+async def _use(mote: object, link: object, first: object) -> bool:
+    """Join a network and stay until it is lost, or the first choice is back; False if it never came up."""
     joined = False
     try:
         nic = link.start()
@@ -72,7 +72,7 @@ async def _use(mote: object, link: object) -> bool:
         failure = await _failure(link, nic, bound)
         if failure is None:
             joined = True
-            await _stay(mote, link, nic, bound)
+            await _stay(mote, link, nic, bound, first)
             link.down()
         else:
             link.failed(*failure)
@@ -112,12 +112,15 @@ def _address(link: object, nic: object, bound: str) -> str | None:
     return None if found == _NO_ADDRESS else found
 
 
-async def _stay(mote: object, link: object, nic: object, bound: str) -> None:
-    """Return when the network is lost; go online with each new address. Raises whatever a driver does."""
+async def _stay(mote: object, link: object, nic: object, bound: str, first: object) -> None:
+    """Return when the network is lost, or a better one is back; go online with each new address.
+
+    Raises whatever a driver does.
+    """
     ours = None
     while True:
         address = _address(link, nic, bound)
-        if address is None and not nic.isconnected():
+        if (address is None and not nic.isconnected()) or (link is not first and first.is_back()):
             return
         if address != ours and address is not None:
             try:
