@@ -141,9 +141,9 @@ class Mote:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
         period_ms = int(float(seconds) * 1000)  # here, where a slip shows in the program's line
         if period_ms < 1:
-            from mote.slips import no_period
+            from mote.failure import every
 
-            no_period(seconds)
+            every(seconds)
 
         def keep(function: object) -> object:
             self._sensors.append([period_ms, function, None, False])  # its task; does it wait?
@@ -155,9 +155,9 @@ class Mote:
         """Decorate a function, async or not, of a Command; what it returns is sent back. word: in any case."""
         word = word.lower()
         if len(word.split()) != 1:
-            from mote.slips import no_word
+            from mote.failure import command
 
-            no_word(word)
+            command(word)
 
         def keep(function: object) -> object:
             self.commands[word] = function

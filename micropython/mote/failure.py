@@ -1,13 +1,24 @@
-"""Where an exception was raised, for a log record. Loaded by the first one that a function of the program lets out."""
+"""What goes wrong in a program: a line that can't be, a function that lets an exception out. Loaded by the first."""
 
 import sys
 from io import StringIO
 
 from agent.compat import const
+from agent.errors import UsageError
 
 _PLACES = const(3)
 _BEGIN = '  File "'
 _NO_LINE = '", line 1, in '  # what is compiled without line numbers: our modules, the firmware's
+
+
+def every(seconds: float) -> None:
+    """Raise agent.errors.UsageError for a sensor that would leave nobody else a turn."""
+    raise UsageError("every: %r s is no time from one run to the next; 30 or so, 0.001 at least" % (seconds,))
+
+
+def command(word: str) -> None:
+    """Raise agent.errors.UsageError for a command that no message could name."""
+    raise UsageError("command: %r is not one word; what follows the word is in message.words" % (word,))
 
 
 def told(error: BaseException) -> dict:

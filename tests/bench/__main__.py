@@ -78,13 +78,13 @@ def heap(table: Table, code: Code) -> None:
         for place, octets in one.smallest:
             table.row(f"{what}: smallest heap, {place.name}", octets, "octets", place.how)
         size = sum(code.sizes[name] for name in one.opened)
-        table.row(f"{what}: .mpy files of its modules", size, "octets", "mpy-cross -O2", loads=one.opened)
+        table.row(f"{what}: .mpy files of its modules", size, "octets", "mpy-cross -O3", loads=one.opened)
         if one.kept is not alone:
             share = sum(octets for name, octets in one.kept.items() if name not in alone)
             table.row(f"{what}: heap kept by the modules that it alone needs", share, "octets", KEPT)
     total = sum(octets for name, octets in alone.items() if name in code.sizes)
     table.row("heap kept by all that an alert loads", total, "octets", KEPT)
-    table.row("all of agent/ and mote/: .mpy files", sum(code.sizes.values()), "octets", "mpy-cross -O2")
+    table.row("all of agent/ and mote/: .mpy files", sum(code.sizes.values()), "octets", "mpy-cross -O3")
     for file in costs:
         places = ", ".join(f"{place} {octets:,}" for place, octets in file.kept.items() if place != code.mpy.name)
         row = {"kept": file.kept, "loaded_by": file.loaded_by, "needed_for": file.needed_for}
