@@ -140,7 +140,7 @@ class Mote:
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
         period_ms = int(float(seconds) * 1000)  # here, where a slip shows in the program's line
-        if period_ms < 1:
+        if period_ms < 0:
             from mote.failure import every
 
             every(seconds)

@@ -12,8 +12,8 @@ _NO_LINE = '", line 1, in '  # what is compiled without line numbers: our module
 
 
 def every(seconds: float) -> None:
-    """Raise agent.errors.UsageError for a sensor that would leave nobody else a turn."""
-    raise UsageError("every: %r s is no time from one run to the next; 30 or so, 0.001 at least" % (seconds,))
+    """Raise agent.errors.UsageError for a sensor that can't be."""
+    raise UsageError("every: %r s is no time from one run to the next; 30 or so, 0 for at once" % (seconds,))
 
 
 def command(word: str) -> None:

@@ -82,15 +82,14 @@ def test_the_newest_of_a_key_replaces_all_parts_of_a_long_text(tmp_path: Path) -
     program = """
 import os
 
-LONG = "x" * 2000
 if "raised" not in os.listdir("/"):
     @mote.every(1000000)
     def measure():
         mote.alert("first")
-        old = mote.alert(LONG, key="boiler")
+        old = mote.alert("x" * 2000, key="boiler")
         mote.alert("second")
-        mote.alert(LONG, key="boiler")
-        mote.alert(LONG, key="tank", priority=9)
+        mote.alert("y" * 2000, key="boiler")
+        mote.alert("z" * 2000, key="tank", priority=9)
         with open("/raised", "w") as file:
             file.write(str(old.outcome))
 else:

@@ -44,7 +44,6 @@ mote.run()
     [
         ("@mote.every", ""),
         ("@mote.command", ""),
-        ("@mote.every(0)", "UsageError: every: 0 s is no time from one run to the next"),
         ("@mote.every(-1.5)", "UsageError: every: -1.5 s is no time"),
         ("@mote.command('pump on')", "UsageError: command: 'pump on' is not one word"),
         ("@mote.command('')", "UsageError: command: '' is not one word"),
