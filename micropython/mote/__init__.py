@@ -97,10 +97,11 @@ class Alert:
         return method(name, self)
 
     def end(self, outcome: str) -> None:
-        """Tell whoever waits."""
-        if self.outbox is not None and self.outcome is None:
-            self.outbox.ended(self, outcome)
+        """Tell whoever waits. After a MemoryError it has no outcome yet."""
+        is_first = self.outcome is None
         self.outcome = outcome
+        if self.outbox is not None and is_first:
+            self.outbox.ended(self, outcome)
         for task in self.waiting or ():
             if task.data is None:  # else it was cancelled
                 core._task_queue.remove(task)
@@ -140,10 +141,6 @@ class Mote:
     def every(self, seconds: float) -> object:
         """Decorate a function without arguments, async or not, to run now and then every so many seconds."""
         period_ms = int(float(seconds) * 1000)  # here, where a slip shows in the program's line
-        if period_ms < 0:
-            from mote.failure import every
-
-            every(seconds)
 
         def keep(function: object) -> object:
             self._sensors.append([period_ms, function, None, False])  # its task; does it wait?

@@ -33,12 +33,13 @@ def answered(mote: object, alert: object, outcome: object) -> None:
         if alert.expires is not None and alert.expires <= mote.uptime() - alert.born_s + wait_s:
             mote.ended(outcome.call_id, "expired")
             return
-        asyncio.create_task(send_again(mote, alert, outcome.call_id, wait_s))
-    if alert.outbox is not None:  # what has a higher priority goes on meanwhile
-        alert.is_pausing = True
-        alert.outbox.wake.set()
+    if alert.outbox is not None:
+        alert.is_pausing = True  # before it has a task: memory may be missing for either
+        alert.outbox.wake.set()  # what has a higher priority goes on meanwhile
     else:
         alert.loop = core._task_queue  # of the run in which it pauses
+    if not is_told_more:
+        asyncio.create_task(send_again(mote, alert, outcome.call_id, wait_s))
 
 
 async def send_again(mote: object, alert: object, call_id: bytes, wait_s: int) -> None:

@@ -163,6 +163,7 @@ async def _run(mote: object, function: object, command: Command, event: object, 
         except MemoryError as error:
             await mote.shell.failed(error)
     reply = failure = None
+    parts = []  # of the answer, that are still to be sent
     try:
         if function is not None:
             reply = function(command)
@@ -178,7 +179,7 @@ async def _run(mote: object, function: object, command: Command, event: object, 
             if failure is not None:
                 reply, failure = _failed(mote, word, failure), None
             if reply is not None and reply != "":
-                _reply(mote, event, str(reply).encode())
+                _reply(mote, event, str(reply).encode(), parts)
             reply = None
             write(mark, True)  # what a power cut comes before was interrupted, if only in its answer
             break
@@ -198,13 +199,16 @@ def _failed(mote: object, word: str, failure: BaseException) -> str:
     return "failed: " + fields["error"]  # type: ignore[no-any-return]
 
 
-def _reply(mote: object, event: object, body: bytes) -> None:
-    """Send body to who sent a MessageReceived. Raises agent.errors.UsageError."""
+def _reply(mote: object, event: object, body: bytes, parts: list) -> None:
+    """Send body to who sent a MessageReceived. parts: [], and what it is after a MemoryError.
+
+    Raises agent.errors.UsageError.
+    """
     try:
         events = mote.agent.reply(event, mote.agent.new_call_id(), body, now())
     except UsageError:
         from mote.long_reply import reply_fitted
 
-        reply_fitted(mote, event, body)
+        reply_fitted(mote, event, body, parts)
         return
     mote.shell.carry_out(events)

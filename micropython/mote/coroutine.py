@@ -9,4 +9,13 @@ def method(name: str, alert: object) -> object:
     task = id(core.cur_task)
     if task not in steps:
         steps[task] = iter(alert)
-    return getattr(steps[task], name)
+    step = getattr(steps[task], name)
+
+    def go_on(argument: object) -> object:
+        try:
+            return step(argument)
+        except BaseException:  # it has ended, StopIteration included; another task may have this number then
+            steps.pop(task, None)
+            raise
+
+    return go_on

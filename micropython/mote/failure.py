@@ -11,11 +11,6 @@ _BEGIN = '  File "'
 _NO_LINE = '", line 1, in '  # what is compiled without line numbers: our modules, the firmware's
 
 
-def every(seconds: float) -> None:
-    """Raise agent.errors.UsageError for a sensor that can't be."""
-    raise UsageError("every: %r s is no time from one run to the next; 30 or so, 0 for at once" % (seconds,))
-
-
 def command(word: str) -> None:
     """Raise agent.errors.UsageError for a command that no message could name."""
     raise UsageError("command: %r is not one word; what follows the word is in message.words" % (word,))

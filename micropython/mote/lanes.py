@@ -123,7 +123,10 @@ class Lanes:
         self._octets -= size
         for key, offsets in self._keys.items():
             if offset in offsets:  # another alert may begin there once the journal is cleared
-                self._keys[key] = tuple([other for other in offsets if other != offset])
+                try:
+                    self._keys[key] = tuple([other for other in offsets if other != offset])
+                except MemoryError:
+                    self._keys[key] = ()
                 if not self._keys[key]:
                     del self._keys[key]
                 break
@@ -135,11 +138,8 @@ class Lanes:
     # From the program
 
     def begin(self) -> None:
-        """The loop is a new one: who waited for a time in the last one begins again."""
+        """The loop is a new one."""
         self._is_ticking = False
-        for lane in self._lanes:
-            if getattr(lane[3], "is_pausing", False):
-                lane[3] = None
 
     def go_on(self) -> None:
         """Take what was queued, and begin with what can be sent."""
@@ -150,6 +150,10 @@ class Lanes:
         """Accept what other threads and scheduled functions have raised."""
         outbox = self.outbox
         while outbox.queues:
+            if outbox.queues[0] is None:
+                self.mote.log(WARNING, "alert_refused")
+                outbox.queues.pop(0)
+                continue
             alert, *how = outbox.queues[0]
             try:
                 self.accept(alert, *how)
@@ -281,6 +285,7 @@ class Lanes:
         records = [self._record(_PUT, one[3]) for one in new]
         data = records + ([self._record(_END, pack(">%dI" % len(ends), *[end[0] for end in ends]))] if ends else [])
         kept = []
+        keys = dict(self._keys) if key else self._keys
         are_few = self.waiting() < _MANY
         try:
             self._keep_all(alert, new, priority, key, [len(one) for one in records], kept)
@@ -289,6 +294,7 @@ class Lanes:
             for one in kept:
                 self.drop(*one)
                 self._handles.pop(one[0], None)
+            self._keys = keys
             raise
         alert.accepted = True
         if are_few and self.waiting() >= _MANY:
@@ -447,29 +453,37 @@ class Lanes:
     # What became of it
 
     def ended(self, alert: object, outcome: str) -> None:
-        """See mote.outbox.Outbox.ended()."""
+        """See mote.outbox.Outbox.ended(). What memory may be missing for comes first: it is called again then."""
+        self.tell(alert.at, outcome)
+        if getattr(alert, "group", 0) and self.held is not None and outcome not in ("delivered", "accepted"):
+            self.held.hasten(alert.group)
+        self.outbox.forget(alert.at)
         for lane in self._lanes:
             if lane[3] is alert:
                 lane[3] = None
                 lane[4] = False
         self.drop(alert.at, alert.octets)
-        if getattr(alert, "group", 0) and self.held is not None and outcome not in ("delivered", "accepted"):
-            self.held.hasten(alert.group)
-        self.tell(alert.at, outcome)
 
     def tell(self, offset: int, outcome: str) -> None:
         """Tell the program. One to several recipients has the outcome of the first that it reaches, or of the last."""
-        alert = self._handles.pop(offset, None)
-        if alert is None or alert.outcome is not None:
+        alert = self._handles.get(offset)
+        if alert is None:
             return
-        if outcome in ("delivered", "accepted") or alert not in self._handles.values():
-            alert.end(outcome)
+        others = [other for other in self._handles if other != offset and self._handles[other] is alert]
+        if alert.outcome is None and (outcome in ("delivered", "accepted") or not others):
+            alert.end(outcome)  # before it is forgotten: memory may be missing
+        self._handles.pop(offset, None)
 
     def acknowledge(self, key: str | None) -> list:
         """Somebody has seen to it: what waits under a key (None: any), or for its time, is not sent. Returns texts."""
         from mote.escalation import acknowledge
 
-        return acknowledge(self, self._keys, key)
+        outbox = self.outbox
+        was_busy, outbox._is_busy = outbox._is_busy, True  # an alert of a scheduled function comes behind this
+        try:
+            return acknowledge(self, self._keys, key)
+        finally:
+            outbox._is_busy = was_busy
 
     def settle(self) -> None:
         """Leave out of the journal what has ended, where that is most of it. Raises OSError."""

@@ -5,11 +5,23 @@ from mote.log import ERROR
 from mote.net.sockets import now
 
 
-def reply_fitted(mote: object, event: object, body: bytes) -> None:
+def reply_fitted(mote: object, event: object, body: bytes, parts: list) -> None:
     """Send body to who sent a MessageReceived. Where the policy doesn't allow to change it, he is told so.
 
+    parts: [], and after a MemoryError what it is then: those that are still to be sent.
     Raises agent.errors.UsageError for what can't be sent for another reason than its length.
     """
+    agent = mote.agent
+    if not parts:
+        parts += _fitted(mote, event, body)
+    while parts:
+        events = agent.reply(event, agent.new_call_id(), parts[0][0], now(), parts[0][1])
+        parts.pop(0)
+        mote.shell.carry_out(events)
+
+
+def _fitted(mote: object, event: object, body: bytes) -> list:
+    """Return (octets, are names compact?) of each part."""
     agent = mote.agent
     way = {} if agent.uac.is_guided else {"flow": event.flow}
     try:
@@ -17,5 +29,4 @@ def reply_fitted(mote: object, event: object, body: bytes) -> None:
     except UsageError as error:
         mote.log(ERROR, "reply_failed", error=str(error))
         bodies, compact = (b"failed: %s" % str(error).encode(),), True
-    for body in bodies:
-        mote.shell.carry_out(agent.reply(event, agent.new_call_id(), body, now(), compact))
+    return [(body, compact) for body in bodies]

@@ -126,6 +126,8 @@ class Outbox:
                 self.queues.append((alert, is_short, priority, key, escalate_s))
             else:
                 alert.end("failed")
+                if len(self.queues) == _MAX_QUEUED:
+                    self.queues.append(None)  # for a record
         else:
             self._is_busy = True
             try:
@@ -250,15 +252,18 @@ class Outbox:
 
     def ended(self, alert: object, outcome: str) -> None:
         """An alert that was under way has its outcome. After a MemoryError it has not."""
-        self.forget(alert.at)
         was_busy, self._is_busy = self._is_busy, True  # an alert of a scheduled function comes behind this
         try:
             if self.lanes is None:
+                self.forget(alert.at)
                 self.pending = None
                 self.is_free = True
             else:
                 self.lanes.ended(alert, outcome)
                 self.wake.set()
+        except MemoryError:
+            alert.outcome = None
+            raise
         finally:
             self._is_busy = was_busy
 

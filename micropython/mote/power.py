@@ -32,14 +32,14 @@ async def _sleep(mote: object, ms: int) -> None:
         await asyncio.sleep(_AWAKE_S - mote.uptime())
     waited = calm = 0
     while calm < 2:  # twice in a row: between two parts of a text none is under way
+        await asyncio.sleep_ms(_POLL_MS)  # before a look, so that nothing comes behind the last one
+        waited += _POLL_MS
         is_late = waited > _PATIENCE_S * 1000
         if is_late:
             is_ready = is_idle(mote) or is_stored(mote)
         else:
             is_ready = is_idle(mote) and not _commands(mote)
         calm = calm + 1 if is_ready else 0
-        await asyncio.sleep_ms(_POLL_MS)
-        waited += _POLL_MS
     mote.log(INFO, "sleep", ms=ms)
     if mote.settings.get("watchdog"):
         from mote.safe import good

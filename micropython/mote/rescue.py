@@ -38,8 +38,6 @@ class Rescue:
                         os.rename(journal.path, journal.path + ".lost")
                     except OSError:
                         pass  # then it can't be written to either, and alerts are sent from memory
-        for lane in lanes._lanes:
-            lane[4] = True
         if not lanes.waiting():
             self._outbox.lanes = None
             journal.is_torn = True  # whatever there is goes before the first record
@@ -71,6 +69,8 @@ class Rescue:
             return
         self._clear()
         self._read_all()
+        for lane in lanes:  # a first one that was redirected has been sent to nobody
+            lane[4] = bool(lane[2]) and load(self._outbox.journal.path, lane[2][0]) in kept
 
     def _read_all(self) -> list:
         """Read the journal; returns where alerts begin that were for whom the setting `to` named before."""
@@ -93,6 +93,8 @@ class Rescue:
                 kind = 0
             if kind == 0:
                 self._mote.log(ERROR, "outbox_failed", error="an alert can't be read any more")
+        for lane in self._lanes._lanes:
+            lane[4] = True  # its first one may have been sent
         return astray
 
     def _take(self, offset: int, content: bytes, astray: list) -> None:

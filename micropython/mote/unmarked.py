@@ -10,10 +10,10 @@ _INTERRUPTED = b"interrupted: the board has restarted meanwhile, and this comman
 def interrupted(mote: object, event: object, mark: bytes, reply: object) -> None:
     """Answer the repetition of a command that was accepted and not ended before the board started anew.
 
-    reply: a function of mote, event and a text.
+    reply: a function of mote, event, a text, and a list.
     """
     ignore(mote, event, 200, "interrupted")
-    reply(mote, event, _INTERRUPTED)
+    reply(mote, event, _INTERRUPTED, [])
     try:
         write(mark, True)  # from now on it is repeated, no more
     except OSError as error:

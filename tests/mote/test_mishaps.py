@@ -15,8 +15,14 @@ from tests.simulated.on_host import simulated
         ("cut_short", True),
         ("scheduled", [f"loop {n}" for n in range(6)] + [f"scheduled {n}" for n in (1, 2, 3)]),
         ("not_removed", True),
+        ("acknowledged_meanwhile", [3]),
+        ("no_memory_for_a_task", [["delivered", "delivered"], ["hot", "hotter"]]),
+        ("key_after_failed_write", ["first", "from memory", "new"]),
+        ("interrupted", ["first", "second"]),
+        ("waited_for", [False, "delivered"]),
+        ("slept_behind", [0]),
     ],
 )
 def test_what_goes_wrong_once_costs_no_accepted_alert(mishap: str, comes: Any) -> None:
-    """R0-P5: a text of another validity, a read, a removal, a journal cut short, a function in between"""
+    """R0-P5, R0-P13: a read, a write, a removal, memory, Ctrl-C, a journal cut short, a function in between"""
     assert simulated(f"mishaps.{mishap}", heap="4m") == comes

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.host_tools.peers import until
 from tests.mote.running import running
 
 _PROGRAM = """
@@ -73,6 +74,7 @@ def test_alert_that_paused_is_sent_in_the_second_run_and_wakes_no_task_of_the_fi
         assert board.desk.answer(503).body == b"first"
         assert {board.alert(), board.alert()} == {"first", "second"}
         assert board.ask("status").endswith(" 0 alerts waiting")
+        board.printed("measured")
         assert [line.get("text") for line in board.monitor.lines].count("measured") == 1
 
 
@@ -86,4 +88,4 @@ def test_an_interval_that_somebody_changes_finds_no_task_of_the_first(tmp_path: 
         assert [line.get("text") for line in board.monitor.lines].count("measured") == 1
         assert board.alert() == "second"
         assert board.ask("status").endswith(" 0 alerts waiting")
-        assert [line.get("text") for line in board.monitor.lines].count("measured") == 2
+        until(lambda: [line.get("text") for line in board.monitor.lines].count("measured") == 2)

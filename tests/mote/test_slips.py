@@ -44,7 +44,6 @@ mote.run()
     [
         ("@mote.every", ""),
         ("@mote.command", ""),
-        ("@mote.every(-1.5)", "UsageError: every: -1.5 s is no time"),
         ("@mote.command('pump on')", "UsageError: command: 'pump on' is not one word"),
         ("@mote.command('')", "UsageError: command: '' is not one word"),
         ("mote.sleep(0)\n", "UsageError: sleep: 0 is no number of seconds from 0.001 to 2147483"),

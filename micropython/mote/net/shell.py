@@ -15,6 +15,7 @@ _LEAST = const(300)  # what is read where memory runs out again and again: enoug
 _MORE = const(64)  # that are tried the next time
 _T1 = const(500)  # ms, RFC 3261 table 4
 _EBADF = const(9)  # somebody, or a driver, has closed the socket
+_SOON_MS = const(100)
 _LONG_MS = const(86400000)  # how long the ticker sleeps when nothing is due
 
 
@@ -25,13 +26,14 @@ class Shell:
     _flow = _address = None  # of the last datagram that left, and its socket address
     _others = None
     _wake_at = 0
-    repeats = 0  # of memory that was short
     reserve = None  # octets that are let go when memory runs out, so that an answer can be taken
 
     def __init__(self, user_agent: object, on_event: object, settings: dict) -> None:
         self.user_agent = user_agent
         self.settings = settings
         self._on_event = on_event
+        self.pending = []  # events that there was no memory for, and what went wrong; it has room for four
+        self.repeats = 0  # of memory that was short
 
     def open(self, udp: object) -> None:
         """Begin to read a UDP socket (None on a board without a network), and to watch the time."""
@@ -69,15 +71,13 @@ class Shell:
                 elif not self.others().take(event):
                     self._on_event(event)
             except Exception as error:
+                if self.reserve is not None:  # else to write it would take memory
+                    self.reserve = None
                 collect()
-                asyncio.create_task(self._again(error, event))
+                self.pending.append(event if type(error) is MemoryError else error)
+                is_due = True
         if is_due:
             self._arm()
-
-    async def _again(self, error: Exception, event: object) -> None:
-        await self.failed(error)
-        if type(error) is MemoryError:
-            self.carry_out((event,))
 
     def _arm(self) -> None:
         """Have the ticker wake in time for the core's next deadline.
@@ -88,7 +88,7 @@ class Shell:
         at = now()
         if ticker is None or ticker is core.cur_task or until(self._wake_at, at) <= _T1:
             return
-        wait = self.user_agent.wait_ms(at)
+        wait = _SOON_MS if self.pending else self.user_agent.wait_ms(at)
         if wait is not None and until(self._wake_at, at) > wait:
             self._wake_at = at + wait
             core._task_queue.remove(ticker)
@@ -111,7 +111,8 @@ class Shell:
         In the latter case nothing is allocated, not even a coroutine.
         """
         if type(error) is MemoryError:
-            self.reserve = None
+            if self.reserve is not None:
+                self.reserve = None
             self.repeats += 1
             if self.repeats & 63 == 0:  # a few are usual in a small heap
                 print("memory is short: leave something out")
@@ -122,7 +123,7 @@ class Shell:
                 self._on_event(error)
         except Exception:
             print(error)
-        return asyncio.sleep_ms(100)  # let others finish
+        return asyncio.sleep_ms(_SOON_MS)  # let others finish
 
     async def _read(self) -> None:
         room = _MAX_DATAGRAM
@@ -156,11 +157,14 @@ class Shell:
     async def _tick(self) -> None:
         while True:
             try:
-                wait = self.user_agent.wait_ms(now())
+                wait = _SOON_MS if self.pending else self.user_agent.wait_ms(now())
                 if wait is None:
                     wait = _LONG_MS
                 self._wake_at = now() + wait
                 await asyncio.sleep_ms(wait)
+                if self.pending:
+                    left, self.pending = self.pending, []
+                    self.carry_out(left)
                 self.carry_out(self.user_agent.wake(now()))
             except Exception as error:  # it is due again at once
                 await self.failed(error)
