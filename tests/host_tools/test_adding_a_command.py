@@ -1,6 +1,7 @@
 """host_tools/README.md: the command that it shows how to add, and what it says of the rooms."""
 
 import ast
+import json
 import re
 import shlex
 import sys
@@ -62,6 +63,41 @@ def test_every_command_speaks_json_and_shows_an_example(name: str, capsys: pytes
 def test_alone_it_shows_its_help_and_says_its_version_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in __main__._COMMANDS)
+    assert all(f"  {name} " in said for name in __main__._COMMANDS)
     assert main(["--version"]) == 0
-    assert re.fullmatch(r"sipmote \d+\.\d+\.\d+\n", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.fullmatch(r"sipmote \d+\.\d+\.\d+, compiles for MicroPython .* \(mpy-cross \S+\)\n", said)
+
+
+def test_json_is_taken_before_the_command_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ("--json ports", "ports --json", "--json --version"):
+        assert main(line.split()) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert all("event" in json.loads(each) for each in said), line
+    assert json.loads(said[0])["sipmote"]
+
+
+@pytest.mark.parametrize(
+    ("line", "usage", "nearest"),
+    [
+        ("dploy boiler.py", "usage: sipmote [--json] COMMAND", "is deploy meant?"),
+        ("flurb", "usage: sipmote [--json] COMMAND", ""),
+        ("--jsn ports", "usage: sipmote [--json] COMMAND", "is --json meant?"),
+        ("monitor --prot /dev/ttyUSB0", "usage: sipmote monitor ", "is --port meant?"),
+        ("inbox --rgister=sip:desk@example.org", "usage: sipmote inbox ", "is --register meant?"),
+        ("passwd --relm", "usage: sipmote passwd ", "is --realm meant?"),
+        ("history --limit many", "usage: sipmote history ", ""),
+    ],
+)
+def test_a_slip_is_answered_with_the_nearest_word_below_the_usage_of_its_command(
+    line: str, usage: str, nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and said.out == ""
+    assert (
+        said.err.startswith(usage)
+        and said.err.rstrip().endswith(nearest or "")
+        and ("meant?" in said.err) == bool(nearest)
+    )
