@@ -18,6 +18,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
+    "names": ("keep short names for URIs", "sipmote names add desk sip:desk@192.0.2.1"),
     "passwd": ("set a user's password for an inbox", "sipmote passwd users.txt alice --realm example.org"),
     "ask": ("send one message and print what comes back", "sipmote ask sip:boiler@192.0.2.7 status"),
     "send": ("send one message", 'sipmote send sip:boiler@192.0.2.7 "status"'),

@@ -1,15 +1,18 @@
-"""Who somebody is: persons in URIs, the one at this computer, and the passwords that people are asked for."""
+"""Who somebody is: persons in URIs and their short names, the one at this computer, and passwords."""
 
+import difflib
 import getpass
+import json
 import os
 import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from sipmote.agent.errors import ParseError
+from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.escapes import unescape
 from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.errors import ToolError
+from sipmote.files import alone, data_folder, write_whole
 from sipmote.sip.places import normal_host
 
 PASSWORD_VARIABLE = "SIPMOTE_PASSWORD"
@@ -56,6 +59,57 @@ def account(login: bytes, target: bytes, proxy: bytes | None) -> bytes:
     user, _, domain = login.rpartition(b"@") if b"@" in login else (login, b"", b"")
     host = domain or parse_uri(target).host or parse_uri(proxy or target).host or b"localhost"
     return b"sip:%s@%s" % (quote(user, "&=+$,;?/!~*'()").encode(), bracketed(host))
+
+
+def read_names() -> dict[str, str]:
+    """Return name -> URI, as `sipmote names` has written them; raises ToolError for a file that holds something else.
+
+    A person writes a name wherever a URI is wanted. Which one is meant is settled here, and no peer ever sees it.
+    """
+    path = _names_file()
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ToolError(f"can't read {path}: {error.strerror}") from None
+    except ValueError:
+        names = None
+    if not isinstance(names, dict) or not all(isinstance(uri, str) for uri in names.values()):
+        raise ToolError(f"{path} holds no names: mend it, or move it away and add them again")
+    return names
+
+
+def write_name(name: str, uri: str | None) -> str | None:
+    """Have a name stand for a URI, or, with None, for nothing; returns what it stood for before. Raises ToolError."""
+    path = _names_file()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"can't write {path}: {error.strerror}") from None
+    with alone(path):
+        names = read_names()
+        before = names.pop(name, None)
+        if uri is not None:
+            names[name] = uri
+        write_whole(path, json.dumps(names, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return before
+
+
+def _names_file() -> Path:
+    return data_folder() / "names.json"
+
+
+def named(text: str) -> str:
+    """Return the URI that a name stands for, a URI as it is. Raises UsageError, with a remedy, for what is neither."""
+    if ":" in text:
+        return text
+    names = read_names()
+    if text in names:
+        return names[text]
+    near = [f"sip:{text}"] if "@" in text else difflib.get_close_matches(text, names, 1)
+    meant = f"; is {near[0]} meant?" if near else ", which `sipmote names add` makes"
+    raise UsageError(f"{text} is neither a URI, such as sip:desk@192.0.2.1, nor a name{meant}")
 
 
 def is_name(name: str) -> bool:

@@ -4,15 +4,14 @@ A line of it is user:realm:algorithm:H(user:realm:password), the hash in hexadec
 the algorithm's name. Who can read the hash can do all that the password allows: the file is its owner's alone.
 """
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sipmote.agent.auth.digest import is_supported, secret
 from sipmote.errors import ToolError
+from sipmote.files import alone, write_whole
 from sipmote.people import check_name
 
 Users = dict[bytes, dict[bytes, bytes]]  # as agent.auth.server takes them
@@ -74,27 +73,8 @@ def write_user(path: str, user: str, realm: str, password: str, algorithms: Sequ
     if user.startswith("#"):
         raise ToolError(f"user {user!r}: a line that begins with # is a comment, so choose another name")
     target = Path(path).resolve()  # where a link leads
-    with _alone(target):
+    with alone(target):
         return _write_user(target, user, realm, password, algorithms)
-
-
-@contextlib.contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Keep others who do the same out meanwhile: each would write the file without the other's user."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
-    try:
-        folder = os.open(target.parent, os.O_RDONLY)
-    except OSError as error:
-        raise ToolError(f"can't write {target}: {error.strerror}") from None
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _write_user(target: Path, user: str, realm: str, password: str, algorithms: Sequence[bytes]) -> bool:
@@ -106,19 +86,7 @@ def _write_user(target: Path, user: str, realm: str, password: str, algorithms: 
         for name in algorithms
         if is_supported(name)
     ]
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=target.name, dir=target.parent)  # with mode 0600
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write("\n".join([*kept, *new, ""]))
-            file.flush()
-            os.fsync(handle)
-        if old:
-            with contextlib.suppress(OSError):  # who reads it now is to read it then
-                os.chown(temporary, target.stat().st_uid, target.stat().st_gid)
-                os.chmod(temporary, target.stat().st_mode & 0o640)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise ToolError(f"can't write {target}: {error.strerror}") from None
+    write_whole(target, "\n".join([*kept, *new, ""]))
     return len(kept) < len(old)
 
 

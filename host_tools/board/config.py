@@ -14,7 +14,7 @@ from sipmote.agent.errors import ParseError
 from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port, parse_uri
 from sipmote.errors import ToolError
-from sipmote.people import is_name
+from sipmote.people import is_name, read_names
 from sipmote.users import algorithm_of
 
 Config = dict[str, Any]
@@ -85,7 +85,10 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
 
 def _from_text(key: str, value: str) -> Any:
     if key in ("allow", "to"):
-        uris = re.split(",(?=sips?:)", value)  # users may have commas in their names
+        names = read_names()
+        known = "|".join(map(re.escape, names)) or "(?!)"
+        uris = re.split(f",(?=sips?:|(?:{known})(?:,|$))", value)  # users may have commas in their names
+        uris = [names.get(uri, uri) for uri in uris]
         return uris[0] if key == "to" and len(uris) == 1 else uris
     if key == "outbox" and value in ("true", "false"):
         return value == "true"

@@ -2,16 +2,19 @@
 
 import argparse
 import csv
+import os
 import re
 import sys
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 
+from sipmote.agent.uri import parse_uri
 from sipmote.console import Output, Part, harmless
 from sipmote.errors import ToolError
 from sipmote.inbox.history import Query, Stored, find
 from sipmote.inbox.screen import content_of, sender_of
 from sipmote.inbox.store import default_path
+from sipmote.people import read_names
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _COLUMNS = (
@@ -28,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "text", metavar="TEXT", nargs="?", default="", help="only messages with this in text or subject"
     )
-    parser.add_argument("--from", dest="sender", metavar="WHO", default="", help="only those from whom this is part of")
+    parser.add_argument(
+        "--from", dest="sender", metavar="WHO", default="", help="only those from whom this is part of, or the name"
+    )
     when = "2026-11-26, 2026-11-26T14:00, 14:00 (today), or 30m, 2h, 7d ago"
     parser.add_argument("--since", type=_when, metavar="WHEN", help=f"only what came then or later: {when}")
     parser.add_argument(
@@ -48,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if args.csv and args.json:
         raise ToolError("--csv and --json: one of the two, please")
     output = Output(args.json, mark=_MARK)
-    found = find(args.db or str(default_path()), Query(args.text, args.sender, args.since, args.until, args.limit))
+    query = Query(args.text, _sender(args.sender), args.since, args.until, args.limit)
+    found = find(args.db or str(default_path()), query)
     if args.csv:
         _write_table(found, output)
         return 0
@@ -58,6 +64,12 @@ def run(args: argparse.Namespace) -> int:
         else:
             output.show((one,), Stored.line, _message)
     return 0
+
+
+def _sender(text: str) -> str:
+    """Return user and host of who has this name, any other text as it is."""
+    uri = read_names().get(text) if text else None
+    return text if uri is None else parse_uri(os.fsencode(uri)).address_of_record().decode().partition(":")[2]
 
 
 def _when(text: str) -> float:

@@ -159,7 +159,6 @@ def run(args: argparse.Namespace) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     _check(args)
-    args.zones = arguments.take_zones(args)
     options = _options(args)
     printer = Printer()
     screen = Screen(Output(args.json, printer, MARK))
@@ -232,6 +231,7 @@ def _options(args: argparse.Namespace) -> Options:
     accept += () if reader is None else (smime.PKCS7, smime.MULTIPART)
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
+        args.zones = arguments.take_zones(args)
         proxy = arguments.uri("--proxy", args.proxy)
         aor = _account(args) or arguments.uri("--aor", args.aor)
     except UsageError as error:

@@ -8,7 +8,7 @@ from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port, parse_uri
 from sipmote.errors import ToolError
-from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
+from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name, named
 from sipmote.sip.places import Bind, Wire, split_zone, with_zone
 from sipmote.sip.tls import Tls, load_tls
 from sipmote.sip.trace import open_trace
@@ -110,7 +110,8 @@ def bind(text: str) -> Bind:
 def take_zones(args: argparse.Namespace) -> dict[bytes, str]:
     """Take the zones of link-local addresses out of the URIs in args, as in sip:desk@[fe80::1%eth0]; returns them.
 
-    An address without a zone of its own has that of --bind.
+    An address without a zone of its own has that of --bind. A URI takes the place of a person's name for it. Raises
+    UsageError for what is neither.
     """
     zones: dict[bytes, str] = {}
     for one in args.bind or ():
@@ -120,7 +121,7 @@ def take_zones(args: argparse.Namespace) -> dict[bytes, str]:
     for name in ("uri", "sender", "proxy", "register", "aor", "relay_to"):
         text = getattr(args, name, None)
         if text:
-            text, found = split_zone(text)
+            text, found = split_zone(named(text))
             setattr(args, name, text)
             zones |= found
     return zones
