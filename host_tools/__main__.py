@@ -13,8 +13,12 @@ from sipmote.errors import ToolError
 
 _COMMANDS = {  # name: (what it does, an example)
     "board": ("run a virtual board behind a serial port", "sipmote board start virtual --heap 64k"),
+    "init": ("ask what a board needs, and write its configuration and a first program", "sipmote init boiler"),
     "ports": ("list the serial ports that boards are behind", "sipmote ports"),
     "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
+    "reset": ("restart a board's program", "sipmote reset --port /dev/ttyUSB0"),
+    "repl": ("open a board's Python prompt", "sipmote repl --port /dev/ttyUSB0"),
+    "uninstall": ("take off a board what deploy put there", "sipmote uninstall --port /dev/ttyUSB0"),
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
@@ -38,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return 1
     except KeyboardInterrupt:
+        if sys.stderr.isatty():  # the shell's prompt belongs into a row of its own
+            print(file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has gone; Python would complain once more at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from sipmote.errors import ToolError
 from sipmote.printer import Printer
 from sipmote.terminal_rows import Styled, in_rows
 
@@ -41,6 +42,16 @@ def harmless(text: str, lines: bool = False) -> str:
 def complain(text: str) -> None:
     """Tell a person on stderr what is wrong."""
     print(_complaint(text), file=sys.stderr, flush=True)
+
+
+def ask_person(question: str) -> str:
+    """Ask a person on stderr, and return the line that is answered without outer blanks; ToolError without one."""
+    print(f"{harmless(question)} ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        print(file=sys.stderr)
+        raise ToolError("no answer: nothing was changed")
+    return line.strip()
 
 
 def _complaint(text: str) -> str:

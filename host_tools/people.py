@@ -137,9 +137,17 @@ def ask_password(whose: str, file: str | None = None, variable: str = PASSWORD_V
     if variable not in os.environ:
         if not (sys.stdin.isatty() or sys.stderr.isatty()):
             raise ToolError(f"no password for {whose}: set {variable}")
-        text = getpass.getpass(f"password of {whose}: ")
-        if twice and getpass.getpass("the same again: ") != text:
+        text = _typed(f"password of {whose}: ")
+        if twice and _typed("the same again: ") != text:
             raise ToolError("the two passwords differ: nothing was changed")
     if twice and not text:
         raise ToolError("an empty password lets everybody in: nothing was changed")
     return text
+
+
+def _typed(prompt: str) -> str:
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        print(file=sys.stderr)
+        raise ToolError("no password: nothing was changed") from None

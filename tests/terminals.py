@@ -59,7 +59,11 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Type a line."""
-        os.write(self._screen, text.encode() + b"\r")
+        self.press(text + "\r")
+
+    def press(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._screen, keys.encode())
 
     def wait_for(self, text: str, seconds: float = 30) -> None:
         """Wait until this text has been shown."""

@@ -1,0 +1,97 @@
+"""Taking off a board what deploy and the board's own program have left there.
+
+The mark of a whole installation goes first. Whatever ends the rest midway, saying it again completes it.
+"""
+
+import hashlib
+
+from sipmote.board.files import FOLDERS, MARK, ROOT_FILES, boot_file
+from sipmote.board.survey import NEW, TOOLS, answers
+from sipmote.console import Output, complain
+from sipmote.errors import ToolError
+from sipmote.link.port import close_port, open_port
+from sipmote.link.repl import Board
+
+_MAIN, _BOOT = "/main.py", "/boot.py"
+_KEPT = ("/clock", "/commands", "/intervals", "/outbox", "/restarts", "/slept")  # which mote writes
+_SILENCE_S = 600  # of a slow flash that tidies up
+
+_LOOK = """
+def there(p):
+ try:
+  return os.stat(p)[0]
+ except OSError:
+  return 0
+def walk(p):
+ if there(p)&0x4000:
+  for e in os.ilistdir(p):
+   walk(p+'/'+e[0])
+ elif there(p):
+  say(p)
+for p in %r:
+ walk(p)
+if there('/boot.py'):
+ with open('/boot.py','rb') as f:
+  say(hexlify(hashlib.sha256(f.read()).digest()).decode())
+else:
+ say('')
+"""
+_REMOVE = """
+import os
+for p in %r:
+ os.remove(p)
+def fold(p):
+ try:
+  for e in os.ilistdir(p):
+   fold(p+'/'+e[0])
+  os.rmdir(p)
+ except OSError:
+  pass
+for p in %r:
+ fold(p)
+if hasattr(os,'sync'):
+ os.sync()
+"""
+
+
+class Uninstalling:
+    """Removes what is ours from one board, and tells of each file."""
+
+    def __init__(self, device: str, output: Output) -> None:
+        """device: the port's name."""
+        self._device = device
+        self._output = output
+
+    def carry_out(self, with_program: bool) -> None:
+        """Remove all of it, with_program the user's main.py as well, and restart the board. Raises ToolError."""
+        port = open_port(self._device)
+        board = Board(port)
+        try:
+            board.stop()
+            removed = self._remove(board, with_program)
+            board.restart()
+        except (KeyboardInterrupt, ToolError) as error:
+            if isinstance(error, KeyboardInterrupt):
+                complain("interrupted: say it again to remove the rest")
+            board.abandon()
+            raise
+        finally:
+            close_port(port)
+        self._output.say({"event": "uninstalled", "removed": removed}, f"uninstalled: {removed} files removed")
+
+    def _remove(self, board: Board, with_program: bool) -> int:
+        """Return how many files are gone."""
+        at_root = [path for path in (*ROOT_FILES, *_KEPT) if path not in (_MAIN, _BOOT)]
+        at_root += [path + NEW for path in (*ROOT_FILES, *_KEPT)]
+        wanted = [MARK, *at_root, *FOLDERS, *([_MAIN] if with_program else [])]
+        board.reset()  # what the program had in memory would be in the way
+        *found, (boot,) = answers(board.run(TOOLS + _LOOK % (wanted,), _SILENCE_S))
+        paths = [path for (path,) in found]
+        if boot == hashlib.sha256(boot_file()).hexdigest():
+            paths.append(_BOOT)
+        elif boot:
+            self._output.say({"event": "file", "path": _BOOT, "action": "kept"}, "kept    /boot.py, which is not ours")
+        board.run(_REMOVE % (paths, FOLDERS), _SILENCE_S)
+        for path in paths:
+            self._output.say({"event": "file", "path": path, "action": "removed"}, f"removed {path}")
+        return len(paths)
