@@ -19,6 +19,7 @@ Event = Mapping[str, Any]  # what programs read; "event" names it
 Part = str | Styled  # of a line: text, or text and its style on a terminal, e.g. ("delivered", "green")
 _Thing = TypeVar("_Thing")
 
+_NARROW = 80  # columns
 _KEPT = "\t\n\xa0\u200d"  # not printable to Python, and no danger: the last one joins emoji
 
 
@@ -115,6 +116,15 @@ class Output:
             self._text = self._text[-1:]
             self._put(sys.stdout, harmless(text, lines=True))
 
+    def has_person(self) -> bool:
+        """Does somebody read this on a terminal?"""
+        return not self._as_json and sys.stdout.isatty()
+
+    def is_narrow(self) -> bool:
+        """Do people read this on a terminal that has no room for what is not needed?"""
+        columns = self._columns(sys.stdout)
+        return columns is not None and 0 < columns < _NARROW
+
     def pause_text(self) -> None:
         """Nothing more comes for the moment: programs get the line that has not ended."""
         if self._as_json:
@@ -139,7 +149,8 @@ class Output:
 
     def _write_events(self, events: Iterable[Event]) -> None:
         lines = [json.dumps(event) + "\n" for event in events]
-        self._put(sys.stdout, "".join(lines), len(lines))
+        if lines:
+            self._put(sys.stdout, "".join(lines), len(lines))
 
     def _print(self, line: Sequence[Part]) -> None:
         """Print a line for people, with its styles where the terminal has them."""
@@ -163,8 +174,12 @@ class Output:
     def _in_rows(self, parts: list[Styled], stream: TextIO) -> list[Styled]:
         if self._mark is None:
             return parts
-        columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
-        return in_rows(parts, self._mark, columns)
+        return in_rows(parts, self._mark, self._columns(stream))
+
+    @staticmethod
+    def _columns(stream: TextIO) -> int | None:
+        """Return those of a terminal, None where there is none."""
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
 
     def _put(self, stream: TextIO, text: str, lines: int = 1) -> None:
         if self._printer is None:

@@ -108,8 +108,10 @@ def named(text: str) -> str:
     if text in names:
         return names[text]
     near = [f"sip:{text}"] if "@" in text else difflib.get_close_matches(text, names, 1)
-    meant = f"; is {near[0]} meant?" if near else ", which `sipmote names add` makes"
-    raise UsageError(f"{text} is neither a URI, such as sip:desk@192.0.2.1, nor a name{meant}")
+    meant = f"; is {near[0]} meant?" if near else ""
+    raise UsageError(
+        f"{text}: a URI such as sip:desk@192.0.2.1, or a name that `sipmote names add` has made, was expected{meant}"
+    )
 
 
 def is_name(name: str) -> bool:

@@ -32,11 +32,16 @@ class Printer:
         self._broken: BaseException | None = None
         self._on_broken: Callable[[BaseException], None] | None = None
         self._on_room: Callable[[], None] | None = None
+        self._write: Callable[[int, bytes], OSError | None] = write
         threading.Thread(target=self._work, daemon=True).start()
 
     def tell_lost(self, told: Callable[[int], tuple[int, bytes]]) -> None:
         """Let told say how many lines were not shown: it returns a descriptor and what to write there."""
         self._tell_lost = told
+
+    def write_by(self, call: Callable[[int, bytes], OSError | None]) -> None:
+        """Have a function write, in the thread: it takes a descriptor and octets, as write() of this module does."""
+        self._write = call
 
     def on_broken(self, call: Callable[[BaseException], None]) -> None:
         """Have a function called, in the thread, when nobody can read us any more."""
@@ -98,7 +103,7 @@ class Printer:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting)
                 descriptor, octets, lines = self._waiting.popleft()
-            error = _write(descriptor, octets)
+            error = self._write(descriptor, octets)
             if isinstance(error, BrokenPipeError):
                 self._end(error)
                 return
@@ -124,7 +129,7 @@ class Printer:
             call(error)
 
 
-def _write(descriptor: int, octets: bytes) -> OSError | None:
+def write(descriptor: int, octets: bytes) -> OSError | None:
     """Write all of it, however long that takes, and return what went wrong."""
     rest = memoryview(octets)
     while rest:

@@ -3,9 +3,11 @@
 import contextlib
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ with socket.socket() as sock:  # set the loopback interface up
 print("up", flush=True)
 input()
 """
+
+_STEERING = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()].|[=>])")
 
 
 @contextlib.contextmanager
@@ -44,7 +48,8 @@ class Terminal:
     """A shell's line that runs in a terminal of its own."""
 
     def __init__(self, line: str, folder: Path, network: list[str], **environment: str) -> None:
-        self.shown = ""
+        self._written = ""
+        self.shown = ""  # what steers a terminal left out
         self._screen, theirs = pty.openpty()
         self._process = subprocess.Popen(
             [*network, "bash", "-c", line],
@@ -64,6 +69,15 @@ class Terminal:
     def press(self, keys: str) -> None:
         """Press keys."""
         os.write(self._screen, keys.encode())
+
+    def resize(self, columns: int) -> None:
+        """Make it so wide."""
+        termios.tcsetwinsize(self._screen, (24, columns))
+
+    def is_as_a_shell_wants_it(self) -> bool:
+        """Does it show what is typed, and give it line by line?"""
+        modes = termios.tcgetattr(self._screen)[3]
+        return bool(modes & termios.ECHO and modes & termios.ICANON and modes & termios.ISIG)
 
     def wait_for(self, text: str, seconds: float = 30) -> None:
         """Wait until this text has been shown."""
@@ -87,8 +101,13 @@ class Terminal:
             data = os.read(self._screen, 65536)
         except OSError:  # nobody has the other end open
             return False
-        self.shown += data.decode(errors="replace")
+        self._written += data.decode(errors="replace")
+        self.shown = _STEERING.sub("", self._written)
         return bool(data)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def close(self) -> None:
         """End it as closing a window does."""

@@ -282,21 +282,8 @@ def test_manual_explains_each_key_of_the_configuration_and_its_default() -> None
 
 _ROOMS = ("", "agent", "boards", "host_tools", "micropython", "tests")
 _READMES = [room for room in _ROOMS if (ROOT / room / "README.md").exists()]
-_COMMANDS = (
-    "board",
-    "deploy",
-    "history",
-    "inbox",
-    "init",
-    "monitor",
-    "names",
-    "passwd",
-    "ports",
-    "repl",
-    "reset",
-    "send",
-)
-_COMMANDS += ("uninstall",)
+_COMMANDS = ("board", "deploy", "history", "inbox", "monitor", "passwd", "ports", "send")
+_COMMANDS += ("completion", "init", "man", "names", "repl", "reset", "uninstall")
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

@@ -2,8 +2,11 @@
 
 import argparse
 import asyncio
+import os
 import signal
+import sqlite3
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sipmote.agent.cms import smime
@@ -16,7 +19,7 @@ from sipmote.errors import ToolError
 from sipmote.inbox.app import Options, serve
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.screen import MARK, Screen
-from sipmote.inbox.store import Store, default_path
+from sipmote.inbox.store import Store, default_path, trouble
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
@@ -87,7 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--interactive",
         action="store_true",
         help="send what comes on stdin, line by line, also when that is no terminal: 'TEXT' answers the last message, "
-        "'sip:... TEXT' goes to that URI",
+        "'sip:... TEXT' goes to that URI. At a terminal there is a prompt that tells whom a line goes to, and /help",
+    )
+    parser.add_argument(
+        "--as",
+        dest="identity",
+        metavar="URI",
+        help="as --aor, and remembered in the file of messages for the next time; - forgets it",
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show where each message came from, however narrow the terminal"
     )
     parser.add_argument(
         "--aor",
@@ -161,9 +173,10 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     options = _options(args)
     printer = Printer()
-    screen = Screen(Output(args.json, printer, MARK))
+    screen = Screen(Output(args.json, printer, MARK), args.verbose)
     store = Store(args.db or str(default_path()), screen.warning)
     try:
+        options = replace(options, aor=_identity(args, options, store))
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(serve(options, store, screen, printer))
     finally:
@@ -172,12 +185,27 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _identity(args: argparse.Namespace, options: Options, store: Store) -> bytes | None:
+    """Return who our messages are from, as far as somebody has said it, now or before."""
+    try:
+        if args.identity is not None:
+            store.be(None if args.identity == "-" else args.identity)
+        kept = store.identity()
+    except sqlite3.Error as error:
+        raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
+    return options.aor or (None if kept is None else os.fsencode(kept))
+
+
 def _check(args: argparse.Namespace) -> None:
     """Raise ToolError for arguments that go without each other, or don't go together."""
     for name, value in vars(args).items():
         if value == "":  # as of a variable that isn't set
-            option = "exec" if name == "command" else name.replace("_", "-")
+            option = {"command": "exec", "identity": "as"}.get(name, name.replace("_", "-"))
             raise ToolError(f"--{option} is empty: leave it out, or say what it is to be")
+    if args.identity and (args.register or args.aor):
+        raise ToolError(
+            "--as says who our messages are from, and for the next time, too: leave --register and --aor out"
+        )
     if args.register and args.aor:
         raise ToolError("--register says who our messages are from: leave --aor out")
     if args.realm and not args.users:
@@ -217,12 +245,13 @@ def _reader(args: argparse.Namespace) -> "Reader | None":
 
 
 def _account(args: argparse.Namespace) -> bytes | None:
-    """Return the URI to register, None for none; raises ToolError for one that is nobody's, and UsageError."""
+    """Return who we are, as the arguments say, None where they don't; raises UsageError and ToolError."""
     account = arguments.uri("--register", args.register)
     if account is not None and not parse_uri(account).user:
         host = bracketed(parse_uri(account).host).decode()
         raise ToolError(f"--register {args.register}: as whom? Name the user, as in sip:{args.user or 'NAME'}@{host}")
-    return account
+    identity = None if args.identity == "-" else args.identity
+    return account or arguments.uri("--aor", args.aor) or arguments.uri("--as", identity)
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -233,7 +262,7 @@ def _options(args: argparse.Namespace) -> Options:
     try:
         args.zones = arguments.take_zones(args)
         proxy = arguments.uri("--proxy", args.proxy)
-        aor = _account(args) or arguments.uri("--aor", args.aor)
+        aor = _account(args)
     except UsageError as error:
         raise ToolError(str(error)) from None
     return Options(
@@ -261,4 +290,12 @@ def _options(args: argparse.Namespace) -> Options:
         wires=arguments.trace(args),
         zones=args.zones,
         reads_stdin=args.interactive or sys.stdin.isatty(),
+        prompts=_prompts(args),
     )
+
+
+def _prompts(args: argparse.Namespace) -> bool:
+    """Is there a person at a terminal that can show a prompt, and nobody beside us who writes to it?"""
+    others_write = sys.stderr.isatty() and (args.command or args.trace == "-")
+    is_able = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
+    return is_able and not args.json and not others_write

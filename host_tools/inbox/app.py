@@ -9,7 +9,7 @@ import sqlite3
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,13 +52,15 @@ from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event, Shell
 from sipmote.sip.tls import Tls
 
-if TYPE_CHECKING:  # loaded for who asks for S/MIME
+if TYPE_CHECKING:  # loaded for who asks for S/MIME, or talks
+    from sipmote.inbox.prompt import Prompt
     from sipmote.smime.reader import Reader
 
 _KEEP = 32768  # transactions remembered, of 1 KiB on average. Beyond them the store knows the twins
 _BINDING_S = 600
 _UNREGISTER_S = 2.0
 _WATCH_S = 10.0  # between two looks at the files of certificates
+_EARLIER = 10  # messages that a person sees at the start
 _DROPPED_S = 1.0  # between two lines about what led to nothing
 _OK: Answer = (200, b"")
 _ACCEPTED: Answer = (202, b"")
@@ -84,7 +86,8 @@ class Options:
     of them, None for those of the only one. reader: for S/MIME, None to leave it as it is; with it, require_signed asks
     for good signatures, require_authenticated for encryption that nobody can change, and late_bringers are addresses
     that may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end
-    here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names.
+    here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names. prompts: a person talks at a
+    terminal, and not a program that writes lines.
     """
 
     aor: bytes | None
@@ -111,6 +114,7 @@ class Options:
     wires: Sequence[Wire]
     zones: Zones
     reads_stdin: bool
+    prompts: bool
 
 
 async def serve(options: Options, store: Store, screen: Screen, printer: Printer) -> None:
@@ -122,7 +126,7 @@ async def serve(options: Options, store: Store, screen: Screen, printer: Printer
     loop.set_exception_handler(lambda loop, context: _on_exception(context, screen))
     printer.on_broken(lambda error: _end_from_thread(loop, ended, error))
     try:
-        inbox = Inbox(options, store, screen, printer)
+        inbox = Inbox(options, store, screen, printer, partial(_end, ended))
     except AgentError as error:
         raise ToolError(str(error)) from None
     except sqlite3.Error as error:
@@ -165,8 +169,13 @@ def _fault(error: BaseException) -> str:
 class Inbox:
     """The application behind the shell: it stores, answers, shows, and lets others run commands, notify and relay."""
 
-    def __init__(self, options: Options, store: Store, screen: Screen, printer: Printer) -> None:
-        """Make all that the options ask for, within the running loop; raises ToolError and AgentError."""
+    def __init__(
+        self, options: Options, store: Store, screen: Screen, printer: Printer, quit: Callable[[], None]
+    ) -> None:
+        """Make all that the options ask for, within the running loop; raises ToolError and AgentError.
+
+        quit: a person at the prompt wants to end.
+        """
         self._options = options
         self._store = store
         self._screen = screen
@@ -187,7 +196,10 @@ class Inbox:
         login = options.credentials[0][1] if options.credentials else None
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login)
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
-        self._keyboard = Keyboard(self._ua, self._shell, outbox, screen) if options.reads_stdin else None
+        self._keyboard = None
+        if options.reads_stdin:
+            self._keyboard = Keyboard(self._ua, self._shell, outbox, screen, self._show_earlier, quit)
+        self._prompt = _prompt(self._keyboard, quit, printer) if self._keyboard and options.prompts else None
         self._store_failed = False
         self._showing = Showing(store, screen, printer)
         self._unbound = asyncio.Event()
@@ -202,9 +214,11 @@ class Inbox:
         """Listen, register, read what is typed, as the options say. Raises ToolError."""
         options = self._options
         bound = await self._shell.open(options.binds)
-        self._screen.ready([str(bind) for bind in bound])
+        self._screen.ready([str(bind) for bind in bound], self._store.path, (options.aor or b"").decode())
         if options.relay_to and options.credentials and not self._login:
             self._screen.warning("whoever reaches us sends with the password of --user: --users FILE keeps others out")
+        if self._prompt:
+            self._show_earlier(_EARLIER)
         try:
             self._showing.start(self._runners is not None)
         except sqlite3.Error as error:
@@ -220,7 +234,9 @@ class Inbox:
                 raise ToolError(f"can't register at {server.decode(errors='replace')}: {error}") from None
             self._registering = self._loop.create_task(self._register(uri))
         if self._keyboard:
-            self._keyboard.start()
+            self._keyboard.start(reads=self._prompt is None)
+        if self._prompt:
+            self._prompt.start()
         self._watch()
 
     async def close(self) -> None:
@@ -231,7 +247,7 @@ class Inbox:
             self._watcher.cancel()
         self._undeciphered.close()
         await self._shell.close()
-        for part in (self._keyboard, self._relay, self._runners, self._notifier):
+        for part in (self._prompt, self._keyboard, self._relay, self._runners, self._notifier):
             if part is not None:
                 await part.close()
         self._showing.close()
@@ -377,10 +393,19 @@ class Inbox:
             except Exception as error:
                 self._screen.warning(f"no notification of a message: {_fault(error)}", call_id=one.call_id)
 
+    def _show_earlier(self, count: int) -> None:
+        """Show a person the last messages that came before."""
+        try:
+            self._screen.earlier(self._store.earlier(count))
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            self._screen.warning(f"can't show earlier messages: {error}")
+
     def _tell_peers(self, event: MessageReceived, one: Received) -> None:
         """Remember whom a typed line answers; tell the sender that his message was delivered if he asked for it."""
         if self._keyboard:
             self._keyboard.answer_to(event)
+        if self._prompt:
+            self._prompt.refresh()
         if self._relay:
             self._relay.seen(one.sender)
         if self._notifier and not one.duplicate and one.cpim and not one.encrypted and wanted(event, one.cpim):
@@ -444,6 +469,12 @@ class Inbox:
             self._shell.carry_out(self._ua.unregister(now_ms()))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._unbound.wait(), _UNREGISTER_S)
+
+
+def _prompt(keyboard: Keyboard, quit: Callable[[], None], printer: Printer) -> "Prompt":
+    from sipmote.inbox.prompt import Prompt  # a sixth of a second, for who talks
+
+    return Prompt(keyboard.aim, keyboard.take, quit, printer)
 
 
 def _is_by(user: str | None, one: Received) -> bool:

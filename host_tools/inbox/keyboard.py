@@ -1,87 +1,182 @@
 """Lines that are typed, or come from a program: TEXT answers the last message, URI TEXT goes to that URI.
 
-What begins like an address never goes to who wrote last: a text for one must not reach another.
+What begins like an address never goes to who wrote last: a text for one must not reach another. A person at a prompt
+has commands, which begin with a slash, and chooses whom TEXT goes to.
 """
 
 import asyncio
+import concurrent.futures
 import os
 import re
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
 
 from sipmote.agent.errors import AgentError, UsageError
 from sipmote.agent.uas import MessageReceived
+from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
+from sipmote.errors import ToolError
 from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.screen import Screen
+from sipmote.people import named
 from sipmote.sip.places import split_zone
 from sipmote.sip.shell import Shell
 
 _MAX_WAITING = 100  # lines
 _MAX_OURS = 1000  # Call-IDs
+_SHOWN = 10  # messages, where nobody says how many
 
 # An address at the beginning of a line: in angle brackets, with or without a name before them; a URI of a scheme by
 # which people are reached, in any case (RFC 3261 section 19.1.4); somebody@somewhere. The rest is the text.
-_IN_BRACKETS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^<>"@:]{0,64}?)\s*<\s*([a-z][a-z0-9+.-]*:[^<>]*?)\s*>\s*(.*)', re.I)
-_URI = re.compile(r"((?:sips?|im|pres|tel|sms|smsto|mailto|xmpp|callto|h323|urn):\S*)\s*(.*)", re.I)
+_IN_BRACKETS = re.compile(
+    r'(?:"(?:[^"\\]|\\.)*"|[^<>"@:]{0,64}?)\s*<\s*([a-z][a-z0-9+.-]*:[^<>]*?)\s*>\s*(.*)', re.I | re.S
+)
+_URI = re.compile(r"((?:sips?|im|pres|tel|sms|smsto|mailto|xmpp|callto|h323|urn):\S*)\s*(.*)", re.I | re.S)
 _BARE = re.compile(r"([^\s@:/]+@[^\s@]*[\w\]])(?:\s|$)")
 _SCHEMES = ("sip", "sips", "im", "tel")
+
+
+_HELP = {  # of a command: what it takes, what it does
+    "to": ("NAME|URI", "whom lines go to; /to alone: who wrote last"),
+    "history": ("[N]", f"the last {_SHOWN} or N messages"),
+    "help": ("", "this"),
+    "quit": ("", "the end, as Ctrl-D"),
+}
+_MORE_HELP = ("URI TEXT      for once to that URI", "//TEXT        a text that begins with a slash")
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Whom a line goes to that begins with no address.
+
+    target: a URI, b"" for nobody. name: as people see it. event: the message that is answered, None for no answer.
+    """
+
+    target: bytes
+    name: str
+    event: MessageReceived | None = None
 
 
 class Keyboard:
     """Sends what comes on stdin."""
 
-    def __init__(self, ua: UserAgent, shell: Shell, outbox: Outbox, screen: Screen) -> None:
-        """Read nothing yet, within the running loop."""
+    def __init__(
+        self,
+        ua: UserAgent,
+        shell: Shell,
+        outbox: Outbox,
+        screen: Screen,
+        history: Callable[[int], None],
+        quit: Callable[[], None],
+    ) -> None:
+        """Read nothing yet, within the running loop. history: shows so many messages. quit: ends the inbox."""
         self._ua = ua
         self._shell = shell
         self._outbox = outbox
         self._screen = screen
-        self._last: MessageReceived | None = None
+        self._history = history
+        self._quit = quit
+        self._last = Aim(b"", "nobody")  # who wrote last
+        self._chosen: Aim | None = None
         self._ours: dict[bytes, None] = {}  # Call-IDs of what was sent, latest last
         self._loop = asyncio.get_running_loop()
-        self._lines: asyncio.Queue[str] = asyncio.Queue(_MAX_WAITING)
+        self._lines: asyncio.Queue[tuple[str, Aim | None]] = asyncio.Queue(_MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to read. A thread waits: a terminal that is shared with others must not be made non-blocking."""
+    def start(self, reads: bool) -> None:
+        """Begin to send; reads: and to read. A thread waits: a shared terminal must not be made non-blocking."""
         self._task = self._loop.create_task(self._send_lines())
-        threading.Thread(target=self._read_stdin, daemon=True).start()
+        if reads:
+            threading.Thread(target=self._read_stdin, daemon=True).start()
 
     def answer_to(self, event: MessageReceived) -> None:
         """This is the last message from now on."""
-        self._last = event
+        self._last = Aim(event.sender, os.fsdecode(event.sender), event)
+
+    def aim(self) -> Aim:
+        """Return whom a line goes to that is begun now."""
+        return self._chosen or self._last
 
     def has_sent(self, call_id: bytes) -> bool:
         """Was it we who sent this, and somebody's store or proxy has brought it back?"""
         return call_id in self._ours
 
+    async def take(self, line: str, aim: Aim) -> None:
+        """Take a line that a person has typed at a prompt that showed this aim: a command, or a text to send."""
+        line = line.strip()
+        if line.startswith("/") and not line.startswith("//"):
+            self._obey(*line[1:].split(None, 1))
+        else:
+            await self._lines.put((line[1:] if line.startswith("//") else line, aim))
+
+    def _obey(self, command: str = "", rest: str = "") -> None:
+        if command == "to":
+            self._choose(rest)
+        elif command == "history" and (rest.isdecimal() or not rest):
+            self._history(int(rest or _SHOWN))
+        elif command == "quit":
+            self._quit()
+        elif command in ("help", "history"):
+            lines = [f"/{name} {takes}".ljust(14) + does for name, (takes, does) in _HELP.items()]
+            self._screen.help([*lines, *_MORE_HELP])
+        else:
+            near = get_close_matches(command, _HELP, 1)
+            meant = f"is /{near[0]} meant? " if near else ""
+            self._screen.warning(
+                f"there is no /{command}: {meant}/help tells what there is, //{command} is sent as a text"
+            )
+
+    def _choose(self, name: str) -> None:
+        """Have all lines from now on go to a name or URI; to who wrote last without one."""
+        if not name:
+            self._chosen = None
+            return
+        try:
+            uri, rest = split_address(named(name))
+            if rest or not uri:
+                raise UsageError(f"{name} is no name or URI alone")
+            parse_uri(os.fsencode(split_zone(uri)[0]))
+        except (AgentError, ToolError) as error:
+            self._screen.warning(f"not chosen: {getattr(error, 'detail', error)}")
+            return
+        self._chosen = Aim(os.fsencode(uri), name)
+
     def _read_stdin(self) -> None:
         with open(os.dup(0), errors="replace") as lines:  # not sys.stdin, whose lock would be held when we exit
             for line in lines:
-                asyncio.run_coroutine_threadsafe(self._lines.put(line), self._loop).result()
+                try:
+                    asyncio.run_coroutine_threadsafe(self._lines.put((line, None)), self._loop).result()
+                except (RuntimeError, concurrent.futures.CancelledError):  # the inbox has ended
+                    return
 
     async def _send_lines(self) -> None:
         while True:
-            line = (await self._lines.get()).strip()
+            line, aim = await self._lines.get()
+            line = line.strip()
             if line:
                 try:
-                    await self._send(line)
+                    await self._send(line, self._last if aim is None else aim)
                 except (AgentError, OSError) as error:
                     self._screen.warning(f"not sent: {error}", line=line)
                 except Exception as error:  # a fault of ours: the next line may be none
                     self._screen.warning(f"not sent: {error!r}", line=line)
 
-    async def _send(self, line: str) -> None:
+    async def _send(self, line: str, aim: Aim) -> None:
         uri, text = split_address(line)
-        last = None if uri else self._last
-        if not uri and last is None:
+        if uri:
+            aim = Aim(uri.encode(), uri)
+        if not aim.target:
             raise UsageError("nobody to answer yet: type sip:user@host TEXT")
         if not text:
             raise UsageError(f"no text: type {uri} TEXT")
-        uri, zones = split_zone(uri)
-        self._shell.add_zones(zones)
-        target = uri.encode() if last is None else last.sender
-        way = await self._outbox.way(target, last)
+        target = aim.target
+        if aim.event is None:
+            written, zones = split_zone(os.fsdecode(target))
+            self._shell.add_zones(zones)
+            target = os.fsencode(written)
+        way = await self._outbox.way(target, aim.event)
         call_id = self._ua.new_call_id()
         self._ours[call_id] = None
         if len(self._ours) > _MAX_OURS:

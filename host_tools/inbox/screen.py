@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from sipmote.agent.events import Outcome
@@ -15,23 +16,63 @@ _LONGEST_SAID = 64  # characters of a display name that are shown
 _INDENT = " " * 9  # what stands below a message begins behind its time
 MARK = _INDENT[2:] + "| "  # what a message goes on in, and nothing of ours begins with
 
-_NOT_ALLOWED = ": a board takes commands from the addresses in its allow, or else its to; --aor says who we are"
+_NOT_ALLOWED = ": a board takes commands from the addresses in its allow, or else its to; --as says who we are"
 
 
 class Screen:
     """Shows what happens at an inbox."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, says_source: bool = False) -> None:
+        """says_source: tell of each message where it came from, also on a narrow terminal."""
         self._output = output
+        self._says_source = says_source
+        self._day = _midnight(time.localtime())
 
-    def ready(self, bound: Sequence[str]) -> None:
-        """We listen."""
-        line = (f"listening at {', '.join(bound)}; stop with Ctrl-C", "dim")
-        self._output.say({"event": "ready", "bind": bound}, line)
+    def ready(self, bound: Sequence[str], file: str = "", aor: str = "") -> None:
+        """We listen. file: where messages are kept; aor: who we are, where somebody has said it."""
+        event = {"event": "ready", "db": file, "aor": aor or None, "bind": bound}
+        self._output.say(event, (f"listening at {', '.join(bound)}; stop with Ctrl-C", "dim"))
+        if not self._output.has_person():
+            return
+        kept = "nowhere" if file == ":memory:" else f"in {file}"
+        self._output.say(None, (f"{f'you are {aor}; ' if aor else ''}messages are kept {kept}", "dim"))
 
     def messages(self, batch: Sequence[Received]) -> None:
         """These have come, and are stored and answered."""
-        self._output.show(batch, _event, _message)
+        self._show(batch, _event)
+
+    def earlier(self, batch: Sequence[Received]) -> None:
+        """These have come and been shown before, some of them on other days: for a person who comes back to them."""
+        self._show(batch, lambda one: None)
+
+    def _show(self, batch: Sequence[Received], as_event: Callable[[Received], dict[str, Any] | None]) -> None:
+        """Show messages, and the day before those that came on another one than what was shown last."""
+        for day, of_one_day in groupby(batch, self._day_of):
+            if day != self._day:
+                self._output.say(None, (time.strftime("%A, %Y-%m-%d", day), "bold dim"))
+                self._day = day
+            self._output.show(of_one_day, as_event, self._message)
+
+    def _day_of(self, one: Received) -> time.struct_time:
+        try:
+            came = time.localtime(one.received)
+        except (ValueError, OverflowError, OSError, TypeError):  # somebody has damaged the store
+            return self._day
+        return _midnight(came)
+
+    def help(self, lines: Sequence[str]) -> None:
+        """A person has asked what can be typed."""
+        self._output.show(lines, lambda line: None, lambda line: (f"{_INDENT}{line}",))
+
+    def _message(self, one: Received) -> list[Part]:
+        """Return the line of a message, or that there is one."""
+        try:
+            line = _message_line(one)
+            if self._says_source or not self._output.is_narrow():
+                line.append((f"  {one.transport} {one.source}", "dim"))
+            return line
+        except Exception as error:
+            return [(f"can't show the message {one.call_id}: {error!r}", "red")]
 
     def notice(self, line: dict[str, Any]) -> None:
         """A peer's program has told something: what became of a message, or that somebody is typing."""
@@ -94,12 +135,9 @@ def _event(one: Received) -> dict[str, Any]:
         return {"event": "warning", "text": f"can't show a message: {error!r}", "call_id": one.call_id}
 
 
-def _message(one: Received) -> list[Part]:
-    """Return the line of a message, or that there is one."""
-    try:
-        return _message_line(one)
-    except Exception as error:
-        return [(f"can't show the message {one.call_id}: {error!r}", "red")]
+def _midnight(moment: time.struct_time) -> time.struct_time:
+    """Return what all moments of a day have in common."""
+    return time.struct_time((*moment[:3], 0, 0, 0, *moment[6:8], 0))
 
 
 def _message_line(one: Received) -> list[Part]:
@@ -111,9 +149,7 @@ def _message_line(one: Received) -> list[Part]:
         line.append(("encrypted ", "dim"))
     line += sender_of(one)
     line += [(f" [{mark}]", "bold red") for mark in marks(one)]
-    line += content_of(one)
-    line.append((f"  {one.transport} {one.source}", "dim"))
-    return line
+    return [*line, *content_of(one)]
 
 
 def sender_of(one: Received) -> list[Part]:

@@ -160,6 +160,9 @@ INSERT INTO lane SELECT lane, iif(notice IS NULL, 'to ' || user, lane), notice I
     """
 CREATE TABLE backlog (id INTEGER PRIMARY KEY);  -- messages that a start has found not shown, until they are
 """,
+    """
+CREATE TABLE identity (aor TEXT NOT NULL);  -- who we are, as --as has said: one row, or none
+""",
 )
 _INSERT = f"""
 INSERT OR IGNORE INTO message ({", ".join(COLUMNS)}, nth) VALUES ({", ".join("?" * len(COLUMNS))}, ?)
@@ -171,6 +174,10 @@ _UNSHOWN = """
 SELECT id FROM message WHERE id > (SELECT shown FROM progress) OR id IN (SELECT id FROM run WHERE started AND ?)
 """
 _BACKLOG = "SELECT message.* FROM backlog JOIN message USING (id) WHERE id > ? ORDER BY id LIMIT 1"
+_EARLIER = """
+SELECT * FROM message WHERE id <= (SELECT shown FROM progress) AND id NOT IN (SELECT id FROM backlog)
+    ORDER BY id DESC LIMIT ?
+"""
 _NOTHING = (0, 0)  # in place of the device and inode of an empty file
 _UNKNOWN = (-1, -1)  # of none that we have open
 _BUSY_MS = 1000  # how long another program may have the file locked before senders are asked to come back
@@ -313,6 +320,18 @@ class Store:
         """Return the URN of an inbox with this file, the same after a restart (RFC 5626 section 4.1)."""
         return uuid.UUID(hex=self.db.execute("SELECT number FROM instance").fetchone()[0], version=4).urn
 
+    def identity(self) -> str | None:
+        """Return the URI that --as has given, None where nobody has. Raises sqlite3.Error."""
+        row = self.db.execute("SELECT aor FROM identity").fetchone()
+        return None if row is None else str(row[0])
+
+    def be(self, aor: str | None) -> None:
+        """Write down who we are, None for nobody in particular. Raises sqlite3.Error."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM identity")
+            if aor is not None:
+                db.execute("INSERT INTO identity VALUES (?)", (aor,))
+
     def add(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]] = ()) -> None:
         """Keep these in one commit, twins of what is there left out and marked; raises sqlite3.Error and keeps none.
 
@@ -417,6 +436,15 @@ class Store:
         cursor.row_factory = sqlite3.Row
         row = cursor.execute(_BACKLOG, (after,)).fetchone()
         return None if row is None else from_row(row, True)
+
+    def earlier(self, count: int) -> list[Received]:
+        """Return so many messages that have been shown, the newest, in the order in which they came.
+
+        Raises sqlite3.Error, and ValueError for one that somebody has damaged.
+        """
+        cursor = self.db.cursor()
+        cursor.row_factory = sqlite3.Row
+        return [from_row(row, False) for row in reversed(cursor.execute(_EARLIER, (count,)).fetchall())]
 
     def close(self) -> None:
         """Close the file."""

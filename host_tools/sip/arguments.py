@@ -13,6 +13,15 @@ from sipmote.sip.places import Bind, Wire, split_zone, with_zone
 from sipmote.sip.tls import Tls, load_tls
 from sipmote.sip.trace import open_trace
 
+_URIS = {  # where they are in the arguments: how a person has given them
+    "uri": "",
+    "sender": "--from ",
+    "proxy": "--proxy ",
+    "register": "--register ",
+    "aor": "--aor ",
+    "identity": "--as ",
+    "relay_to": "--relay-to ",
+}
 Credentials = tuple[tuple[bytes, bytes, bytes], ...]  # as UserAgent takes them
 
 
@@ -118,10 +127,13 @@ def take_zones(args: argparse.Namespace) -> dict[bytes, str]:
         address, _, zone = one.host.partition("%")
         if zone:
             zones |= {b"": zone, address.encode(): zone}
-    for name in ("uri", "sender", "proxy", "register", "aor", "relay_to"):
+    for name, option in _URIS.items():
         text = getattr(args, name, None)
-        if text:
-            text, found = split_zone(named(text))
+        if text and text != "-":
+            try:
+                text, found = split_zone(named(text))
+            except UsageError as error:
+                raise UsageError(f"{option}{error}") from None
             setattr(args, name, text)
             zones |= found
     return zones

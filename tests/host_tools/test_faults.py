@@ -33,7 +33,7 @@ fails("describe", app, lambda event, *more: event.message.body == b"read")
 fails("line", Received, lambda one: one.body == b"show")
 fails("wanted", app, lambda event, cpim: b"notify" in event.message.body)
 fails("notice", Screen, lambda *args: True)
-fails("_send", Keyboard, lambda self, line: line == "type")
+fails("_send", Keyboard, lambda self, line, aim: line == "type")
 sys.exit(main())
 """
 _DATES = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z")
