@@ -21,12 +21,16 @@ _COMMANDS = {  # name: (what it does, an example)
     "uninstall": ("take off a board what deploy put there", "sipmote uninstall --port /dev/ttyUSB0"),
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
+    "completion": ("print what lets a shell complete our commands", "sipmote completion bash"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
     "names": ("keep short names for URIs", "sipmote names add desk sip:desk@192.0.2.1"),
     "passwd": ("set a user's password for an inbox", "sipmote passwd users.txt alice --realm example.org"),
     "ask": ("send one message and print what comes back", "sipmote ask sip:boiler@192.0.2.7 status"),
+    "man": ("print the manual page", "sipmote man > ~/.local/share/man/man1/sipmote.1"),
     "send": ("send one message", 'sipmote send sip:boiler@192.0.2.7 "status"'),
 }
+_ABOUT = "SIP instant messages from MicroPython boards"
+_VERSION = "show the version, and what it compiles for"
 _JSON = "for programs: one JSON object a line"
 
 
@@ -78,12 +82,29 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _run_command(name: str, arguments: Sequence[str]) -> int:
     module = importlib.import_module(f"sipmote.commands.{name}")
-    what, example = _COMMANDS[name]
-    parser = Parser(prog=f"sipmote {name}", description=what.capitalize(), epilog=f"example: {example}")
+    parser = Parser(prog=f"sipmote {name}", **_about(name))
     module.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help=_JSON)
     code: int = module.run(parser.parse(arguments))
     return code
+
+
+def _about(name: str) -> dict[str, Any]:
+    what, example = _COMMANDS[name]
+    return {"description": what.capitalize(), "epilog": f"example: {example}"}
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """Return one parser for all commands, each of which it loads: for completion and the manual page."""
+    parser = argparse.ArgumentParser(prog="sipmote", description=_ABOUT)
+    parser.add_argument("--version", action="store_true", help=_VERSION)
+    parser.add_argument("--json", action="store_true", help=_JSON)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for name, (what, _) in _COMMANDS.items():
+        command = commands.add_parser(name, help=what, **_about(name))
+        importlib.import_module(f"sipmote.commands.{name}").add_arguments(command)
+        command.add_argument("--json", action="store_true", help=_JSON)
+    return parser
 
 
 def _first_parser() -> "Parser":
@@ -91,10 +112,10 @@ def _first_parser() -> "Parser":
     parser = Parser(
         prog="sipmote",
         usage="sipmote [--json] COMMAND ...",
-        description="SIP instant messages from MicroPython boards",
+        description=_ABOUT,
         epilog="sipmote COMMAND --help tells what a command takes",
     )
-    parser.add_argument("--version", action="store_true", help="show the version, and what it compiles for")
+    parser.add_argument("--version", action="store_true", help=_VERSION)
     parser.add_argument("--json", action="store_true", help=_JSON)
     commands = parser.add_argument_group("commands")
     for name, (what, _) in _COMMANDS.items():

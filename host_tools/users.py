@@ -93,5 +93,7 @@ def _write_user(target: Path, user: str, realm: str, password: str, algorithms: 
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # and at nothing else a name may hold
+    except FileNotFoundError:
+        raise ToolError(f"there is no file {path}: sipmote passwd {path} NAME --realm R makes it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ToolError(f"can't read users from {path}: {getattr(error, 'strerror', 'no UTF-8')}") from None

@@ -3,7 +3,6 @@
 import argparse
 
 from sipmote.console import Output
-from sipmote.errors import ToolError
 from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
 from sipmote.users import read_users, write_user
 
@@ -32,10 +31,7 @@ def run(args: argparse.Namespace) -> int:
     check_name("user", args.user)
     realm = args.realm
     if realm is None:
-        try:
-            realm, _ = read_users(args.file, None)
-        except ToolError as error:
-            raise ToolError(f"{error}; for a new file, add --realm R, e.g. your domain") from None
+        realm, _ = read_users(args.file, None)
     check_name("realm", realm)
     password = ask_password(args.user, twice=True)
     algorithms = (b"MD5",) if args.md5_only else (b"SHA-256", b"MD5") if args.md5 else (b"SHA-256",)

@@ -111,7 +111,9 @@ def wait_for_port(device: str, seconds: float, read_s: float = _READ_S) -> seria
 def _why_not_open(device: str, error: OSError | ValueError) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOENT or not os.path.exists(device):
-        there = ", ".join(port.device for port in usb_ports()) or "none; is the cable a data cable?"
+        there = (
+            ", ".join([*(port.device for port in usb_ports()), *virtual_ports()]) or "none; is the cable a data cable?"
+        )
         return f"no port {device} (ports there are: {there})"
     if number == errno.EACCES:
         return f"no permission to open {device}: {_permission_remedy(device)}"

@@ -59,7 +59,7 @@ class Tls:
         if self.files is None or stamps == self._stamps:
             return ""
         self._stamps = stamps
-        with _told("--tls-cert"):
+        with _told("--tls-cert", *self.files):
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self.files)  # a bad one would spoil the others
             for context in (self.client, self.server):
                 if context is not None:
@@ -118,7 +118,7 @@ def load_tls(
     Raises ToolError, with the name of the option, for what won't do.
     """
     pinned = _fingerprint(fingerprint) if fingerprint else None
-    with _told("--tls-ca"):
+    with _told("--tls-ca", ca):
         client = ssl.create_default_context(cafile=ca)
     client.check_hostname = False  # Tls.check looks at the names: ssl knows those of web servers
     if pinned:
@@ -126,13 +126,13 @@ def load_tls(
     if not certificate:
         return Tls(client, None, pinned, wildcards)
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    with _told("--tls-cert"):
+    with _told("--tls-cert", certificate, key):
         for context in (client, server):
             context.load_cert_chain(certificate, key)
     if clients_need_certificates:
         if not ca:
             raise ToolError("--tls-clients needs --tls-ca: the CA that vouches for them")
-        with _told("--tls-ca"):
+        with _told("--tls-ca", ca):
             server.load_verify_locations(ca)
         server.verify_mode = ssl.CERT_REQUIRED
     return Tls(client, server, pinned, wildcards, (certificate, key))
@@ -146,12 +146,13 @@ def _fingerprint(text: str) -> str:
 
 
 @contextmanager
-def _told(option: str) -> Iterator[None]:
-    """Turn what goes wrong with the file of an option into words."""
+def _told(option: str, *files: str | None) -> Iterator[None]:
+    """Turn what goes wrong with the files of an option into words; ssl doesn't name which."""
     try:
         yield
     except ssl.SSLError as error:
         what = _NOT_LOADED.get(error.reason or "", f"not a PEM file of the right kind ({error.reason})")
         raise ToolError(f"{option}: {what}") from error
     except OSError as error:
-        raise ToolError(f"{option}: {error.filename or ''} {error.strerror}".replace("  ", " ")) from error
+        names = " or ".join(file for file in files if file)
+        raise ToolError(f"{option} {names}: {error.strerror}") from error

@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,25 @@ def test_a_slip_is_answered_with_the_nearest_word_below_the_usage_of_its_command
         and said.err.rstrip().endswith(nearest or "")
         and ("meant?" in said.err) == bool(nearest)
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("inbox --bind tls:127.0.0.1:0 --tls-cert none.pem", "--tls-cert none.pem: No such file"),
+        ("send sips:desk@127.0.0.1 hi --tls-ca none.pem", "--tls-ca none.pem: No such file"),
+        ("inbox --users none.txt", "there is no file none.txt: sipmote passwd none.txt NAME --realm R makes it"),
+        ("passwd none.txt bob", "sipmote passwd none.txt NAME --realm R makes it"),
+        ("send desk@127.0.0.1 hi", "is sip:desk@127.0.0.1 meant?"),
+        ("send sip:desk@127.0.0.1 hi --from desk@127.0.0.1", "--from desk@127.0.0.1: a URI"),
+        ("repl --port none", "needs a terminal"),
+        ("reset --port none", "no port none"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_thing_and_the_remedy(
+    line: str, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()) in (1, 2)
+    said = capsys.readouterr()
+    assert said.err.startswith("sipmote: ") and words in said.err and said.err.count("\n") == 1 and said.out == ""

@@ -238,7 +238,7 @@ def test_passwd_says_what_is_wrong(
 @pytest.mark.parametrize(
     ("text", "arguments", "complaint"),
     [
-        (None, [], "can't read users"),
+        (None, [], "there is no file"),
         ("", [], "--realm"),
         (f"alice:{REALM}:SHA-256:12\n", [], "line 1"),
         (f"alice:{REALM}:SHA-256\n", [], "line 1: user:realm:algorithm:hash"),
