@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     )
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the board's
     try:
-        return subprocess.run([sys.executable, "-m", "mpremote", "connect", device, "resume", "repl"]).returncode
+        code = subprocess.run([sys.executable, "-m", "mpremote", "connect", device, "resume", "repl"]).returncode
     finally:
         signal.signal(signal.SIGINT, before)
+    output.say(None, "")  # the shell's prompt belongs into a row of its own
+    return code
