@@ -61,7 +61,9 @@ class Prompt:
         self._session.app.invalidate()
 
     async def close(self) -> None:
-        """Give the terminal back as it was."""
+        """Give the terminal back as it was, if we had it."""
+        if not self._thread.ident:
+            return
         self._printer.write_by(write)
         with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._end)

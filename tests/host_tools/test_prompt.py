@@ -154,6 +154,15 @@ def test_every_end_gives_the_terminal_back(way: str, port: int, tmp_path: Path) 
         assert boiler.silent()
 
 
+def test_what_keeps_an_inbox_from_its_start_is_one_line_at_a_terminal_too(port: int, tmp_path: Path) -> None:
+    with talking(port, tmp_path):
+        line = f"exec {sys.executable} -m sipmote inbox --bind udp:127.0.0.1:{port} --db :memory:"
+        with Terminal(line, tmp_path, [], TERM="xterm", PYTHONPATH=os.getcwd()) as other:
+            assert other.wait() == 1
+            assert other.shown.startswith("sipmote: can't listen at ") and "Traceback" not in other.shown
+            assert other.is_as_a_shell_wants_it()
+
+
 @pytest.mark.parametrize("term", ["dumb", "xterm"])
 def test_a_slash_is_a_text_where_there_is_no_prompt(term: str, port: int, tmp_path: Path) -> None:
     """On a terminal that can't show one, and from a program, lines are sent as they are."""
