@@ -246,8 +246,11 @@ class Inbox:
         if self._watcher:
             self._watcher.cancel()
         self._undeciphered.close()
+        for typed in (self._prompt, self._keyboard):
+            if typed is not None:
+                await typed.close()
         await self._shell.close()
-        for part in (self._prompt, self._keyboard, self._relay, self._runners, self._notifier):
+        for part in (self._relay, self._runners, self._notifier):
             if part is not None:
                 await part.close()
         self._showing.close()

@@ -6,6 +6,7 @@ has commands, which begin with a slash, and chooses whom TEXT goes to.
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import re
 import threading
@@ -26,6 +27,7 @@ from sipmote.sip.shell import Shell
 
 _MAX_WAITING = 100  # lines
 _MAX_OURS = 1000  # Call-IDs
+_CLOSING_S = 1.0
 _SHOWN = 10  # messages, where nobody says how many
 
 # An address at the beginning of a line: in angle brackets, with or without a name before them; a URI of a scheme by
@@ -114,7 +116,7 @@ class Keyboard:
     def _obey(self, command: str = "", rest: str = "") -> None:
         if command == "to":
             self._choose(rest)
-        elif command == "history" and (rest.isdecimal() or not rest):
+        elif command == "history" and (not rest or (rest.isascii() and rest.isdigit() and len(rest) < 5)):
             self._history(int(rest or _SHOWN))
         elif command == "quit":
             self._quit()
@@ -162,6 +164,7 @@ class Keyboard:
                     self._screen.warning(f"not sent: {error}", line=line)
                 except Exception as error:  # a fault of ours: the next line may be none
                     self._screen.warning(f"not sent: {error!r}", line=line)
+            self._lines.task_done()
 
     async def _send(self, line: str, aim: Aim) -> None:
         uri, text = split_address(line)
@@ -184,8 +187,10 @@ class Keyboard:
         await self._shell.send(call_id, target, text.encode(), flow=way.flow, sender=way.sender)
 
     async def close(self) -> None:
-        """Send no more."""
+        """Send what was typed before the end, if that can be done at once, and no more."""
         if self._task:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lines.join(), _CLOSING_S)
             self._task.cancel()
 
 

@@ -41,6 +41,7 @@ class Prompt:
         self._aim, self._take, self._quit = aim, take, quit
         self._shown = aim()
         self._is_over = False
+        self._reading: asyncio.Task[None] | None = None
         self._printer = printer
         self._inbox = asyncio.get_running_loop()
         self._loop = asyncio.new_event_loop()
@@ -70,9 +71,13 @@ class Prompt:
         await asyncio.to_thread(self._thread.join, _CLOSING_S)
 
     def _end(self) -> None:
-        if self._session.app.is_running and not self._is_over:
-            self._session.app.exit()
+        if self._is_over:
+            return
         self._is_over = True
+        if self._session.app.is_running:
+            self._session.app.exit()
+        elif self._reading is not None:
+            self._reading.cancel()  # it waits for the inbox to take a line
 
     def _keys(self) -> KeyBindings:
         """Ctrl-C takes back what is typed, and ends the inbox where nothing is, as Ctrl-D does."""
@@ -105,7 +110,9 @@ class Prompt:
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._read())
+            self._reading = self._loop.create_task(self._read())
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(self._reading)
         finally:
             self._printer.write_by(write)
             self._loop.close()

@@ -96,6 +96,7 @@ def test_commands_are_obeyed_and_never_sent(port: int, tmp_path: Path) -> None:
             ("/hsitory", "is /history meant?"),
             ("/", "/help tells"),
             ("/history many", "/history [N]"),
+            ("/history " + "9" * 30, "/history [N]"),
             ("/to dor", "is door meant?"),
             ("/to door hello", "not chosen"),
             ("/to mailto:a@example.org", "not chosen"),
@@ -115,7 +116,8 @@ def test_commands_are_obeyed_and_never_sent(port: int, tmp_path: Path) -> None:
         person.type("/to")
         person.type("//etc is a folder")
         assert boiler.got() == "/etc is a folder"
-        person.type("/quit")
+        person.press("a last word\r/quit\r")
+        assert boiler.got() == "a last word"
         assert person.wait() == 0 and person.is_as_a_shell_wants_it()
 
 
