@@ -1,5 +1,6 @@
 """`sipmote names`, and the commands that take a name wherever they take a URI."""
 
+import contextlib
 import json
 import stat
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 from sipmote.__main__ import main
 from sipmote.agent.errors import UsageError
 from sipmote.board.config import set_keys
+from sipmote.inbox.store import Store
 from sipmote.people import named, write_name
+from tests.host_tools.test_store import received
 from tests.sip_peer import Peer
 from tests.tools import Tool
 
@@ -106,3 +109,15 @@ def test_a_board_is_told_uris_and_no_names() -> None:
     ):
         assert set_keys({}, [f"to={value}"])["to"] == uris
     assert set_keys({}, ["allow=desk"])["allow"] == ["sip:desk@192.0.2.1"]
+
+
+def test_history_from_a_name_is_from_that_person_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not from all whose URI has the name in it; what is no name is part of a URI, as ever."""
+    write_name("boiler", "sip:boiler@192.0.2.7:5070;transport=tcp")
+    db = str(tmp_path / "db")
+    with contextlib.closing(Store(db)) as store:
+        for number, sender in enumerate(("sip:boiler@192.0.2.7", "sip:boiler@192.0.2.8", "sip:door@192.0.2.8")):
+            store.add([received(call_id=f"{number}", sender=sender)])
+    for who, count in (("boiler", 1), ("boile", 2), ("192.0.2.8", 2)):
+        assert main(["history", "--db", db, "--from", who, "--json"]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == count, who
