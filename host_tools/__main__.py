@@ -14,6 +14,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "board": ("run a virtual board behind a serial port", "sipmote board start virtual --heap 64k"),
     "ports": ("list the serial ports that boards are behind", "sipmote ports"),
     "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
+    "config": ("show or change the configuration of a board", "sipmote config set register=600 --port /dev/ttyUSB0"),
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
