@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sipmote.errors import ToolError
+from sipmote.files import data_folder
 from sipmote.inbox.received import Received
 from sipmote.inbox.rows import COLUMNS, from_row, to_row
 from sipmote.inbox.twins import is_twin, same_key, twin_key
@@ -186,8 +187,7 @@ _REMEDIES = {  # the beginning of sqlite's name for what is wrong: what a person
 
 def default_path() -> Path:
     """Return where messages are kept when nobody names a file."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "sipmote" / "inbox.db"
+    return data_folder() / "inbox.db"
 
 
 def trouble(error: Exception) -> str:
