@@ -13,6 +13,7 @@ from sipmote.errors import ToolError
 _COMMANDS = {  # name: (what it does, an example)
     "board": ("run a virtual board behind a serial port", "sipmote board start virtual --heap 64k"),
     "ports": ("list the serial ports that boards are behind", "sipmote ports"),
+    "provision": ("tell boards who they are and where their network is, and try it", "sipmote provision --from .env"),
     "boards": ("list the boards at this computer and what they are doing", "sipmote boards --ask"),
     "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
     "config": ("show or change the configuration of a board", "sipmote config set register=600 --port /dev/ttyUSB0"),

@@ -85,7 +85,7 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
 
 def _from_text(key: str, value: str) -> Any:
     if key in ("allow", "to"):
-        uris = re.split(",(?=sips?:)", value)  # users may have commas in their names
+        uris = re.split(r",\s*(?=sips?:)", value)  # users may have commas in their names
         return uris[0] if key == "to" and len(uris) == 1 else uris
     if key == "outbox" and value in ("true", "false"):
         return value == "true"

@@ -50,10 +50,13 @@ def read_stored(board: Board) -> Config | None:
     return None if octets is None else parse_config(octets, f"{ON_BOARD} (send a right one: sipmote deploy --config)")
 
 
-def write_stored(board: Board, device: str, config: Config) -> None:
+def with_bind(config: Config, device: str) -> Config:
+    """Return config, with a free port for a virtual board: it shares ours, and an inbox may have 5060."""
+    return {"bind": "0.0.0.0:0", **config} if is_virtual(device) else config
+
+
+def write_stored(board: Board, config: Config) -> None:
     """Put a configuration on a stopped board. It is beside the old one until it is there, to the octet."""
-    if is_virtual(device):  # it shares our ports, and an inbox may have 5060
-        config = {"bind": "0.0.0.0:0", **config}
     data = encode_config(config)
     run_lean(board, _BEGIN)
     for at in range(0, len(data), _CHUNK):

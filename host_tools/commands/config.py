@@ -10,7 +10,7 @@ from typing import Any
 from sipmote.board.arguments import add_passwords, changes
 from sipmote.board.config import Config
 from sipmote.board.schema import KEYS, plain
-from sipmote.board.stored import ON_BOARD, read_stored, shown, write_stored
+from sipmote.board.stored import ON_BOARD, read_stored, shown, with_bind, write_stored
 from sipmote.board.transfer import stopped_board
 from sipmote.console import Output
 from sipmote.errors import ToolError
@@ -95,9 +95,9 @@ def _change(output: Output, args: argparse.Namespace) -> int:
     device = args.port or find_port()
     with stopped_board(device, start=True) as board:
         old = read_stored(board) or {}
-        new = changed.apply(_rest(old, args), ON_BOARD)
+        new = with_bind(changed.apply(_rest(old, args), ON_BOARD), device)
         if new != old:
-            write_stored(board, device, new)
+            write_stored(board, new)
     _say_changes(output, old, new)
     return 0
 
