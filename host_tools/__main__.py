@@ -17,6 +17,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "boards": ("list the boards at this computer and what they are doing", "sipmote boards --ask"),
     "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
     "config": ("show or change the configuration of a board", "sipmote config set register=600 --port /dev/ttyUSB0"),
+    "doctor": ("say why nothing arrives, and what to do", "sipmote doctor --port /dev/ttyUSB0"),
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),

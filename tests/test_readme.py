@@ -289,7 +289,8 @@ def test_keys_of_the_configuration_mean_on_the_command_line_what_the_manual_says
 _ROOMS = ("", "agent", "boards", "host_tools", "micropython", "tests")
 _READMES = [room for room in _ROOMS if (ROOT / room / "README.md").exists()]
 _COMMANDS = (
-    *("board", "boards", "config", "deploy", "history", "inbox", "monitor", "passwd", "ports", "provision", "send"),
+    *("board", "boards", "config", "deploy", "doctor", "history", "inbox", "monitor", "passwd", "ports", "provision"),
+    "send",
 )
 
 

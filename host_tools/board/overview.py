@@ -1,10 +1,13 @@
 """What boards are doing: told by their log, which disturbs nobody, or asked for, which stops their program."""
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import serial
 
 from sipmote.board.survey import TOOLS, answers
 from sipmote.board.transfer import stopped_board
@@ -13,7 +16,7 @@ from sipmote.link.port import close_port, open_port
 from sipmote.link.repl import Board, BoardFull
 
 _2024 = 1704067200  # an earlier file was written by a board that knew no date
-_HEAD = 512  # octets of a program in which its docstring begins
+_TEXT = 8192  # characters that are kept of what a board prints
 _ASK = """
 import sys,time
 i=sys.implementation
@@ -49,26 +52,40 @@ say(gc.mem_free())
 
 @dataclass
 class Heard:
-    """What a board said while somebody listened. record: the last one; count: of records; text: did it print?"""
+    """What a board said while somebody listened. record: the last one; starts: of the program; text: the last of it."""
 
     record: Record | None = None
-    count: int = 0
-    text: bool = False
+    starts: int = 0
+    text: str = ""
     wifi: Record | None = None  # the last one about it
+
+    def __bool__(self) -> bool:
+        return self.record is not None or self.text != ""
 
     def take(self, item: Item) -> None:
         """Take what the decoder has found."""
         if isinstance(item, Record):
             self.record = item
-            self.count += 1
+            self.starts += item.event == "boot"
             if item.event in ("wifi_up", "wifi_down", "wifi_failed"):
                 self.wifi = item
         elif isinstance(item, Console):
-            self.text = True
+            self.text = (self.text + item.text)[-_TEXT:]
+
+    def listen(self, port: serial.Serial, seconds: float) -> None:
+        """Take what comes for so long; it ends when the port goes."""
+        decoder = Decoder()
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(OSError):
+            while time.monotonic() < deadline:
+                data = port.read(1)
+                data += port.read(port.in_waiting)
+                for item in decoder.feed(data) if data else decoder.flush():
+                    self.take(item)
 
     def facts(self) -> dict[str, Any]:
         """Return what follows from it, by name."""
-        facts: dict[str, Any] = {"heard": int(time.time())} if self.record or self.text else {}
+        facts: dict[str, Any] = {"heard": int(time.time())} if self else {}
         if self.record:
             facts |= {"clock": QUALITIES[self.record.quality], "uptime_s": self.record.uptime_ms // 1000}
         if self.wifi:
@@ -79,17 +96,10 @@ class Heard:
 
 def listen(device: str, seconds: float) -> Heard:
     """Hear what a board says for so long, and send it nothing. Raises ToolError."""
-    heard, decoder = Heard(), Decoder()
+    heard = Heard()
     port = open_port(device, IDLE_S)
     try:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            data = port.read(1)
-            data += port.read(port.in_waiting)
-            for item in decoder.feed(data) if data else decoder.flush():
-                heard.take(item)
-    except OSError:  # unplugged
-        pass
+        heard.listen(port, seconds)
     finally:
         close_port(port)
     return heard

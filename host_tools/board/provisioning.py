@@ -15,7 +15,7 @@ from sipmote.board.plan import make_plan
 from sipmote.board.stored import read_stored, run_lean, with_bind, write_stored
 from sipmote.board.survey import check_mpy, take_survey
 from sipmote.board.transfer import Transfer, stopped_board
-from sipmote.board.trial import try_out
+from sipmote.board.trial import recipients_of, try_out
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board, BoardFull
@@ -90,7 +90,7 @@ class Provisioning:
     def _try(self, board: Board, config: Config) -> None:
         self._output.say(None, (f"{self._device}: trying it, for up to two minutes ...", "dim"))
         try:
-            self._add(*try_out(board, config, _TEXT))
+            self._add(*try_out(board, config, _TEXT, recipients_of(config)))
         except BoardFull as error:
             self._add(Finding("trial", NOT_TRIED, f"{error}: too little memory for it, the program alone may fit"))
         except ToolError as error:

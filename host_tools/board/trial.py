@@ -89,16 +89,16 @@ except KeyboardInterrupt:
 """
 
 
-def try_out(board: Board, config: Config, text: str) -> list[Finding]:
+def try_out(board: Board, config: Config, text: str, recipients: list[str]) -> list[Finding]:
     """Try the configuration of a stopped board; returns what was found, in the order of who depends on whom.
 
-    config: what is on the board. text: of the alert that is sent to each recipient. The board is left in its raw REPL,
-    with mote in its memory. Raises ToolError for a board that can't run mote, BoardFull for one without the memory.
+    config: what is on the board. text: of the alert that is sent to each of the recipients. The board is left in its
+    raw REPL, with mote in its memory. Raises ToolError for one that can't run mote, BoardFull where memory is short.
     """
     board.reset()
     names = [uri.encode() for uri in names_of(config)]
-    said = answers(board.run(TOOLS + _SCRIPT % (names, recipients_of(config), text), _QUIET_S))
-    return Report(config, said).findings()
+    said = answers(board.run(TOOLS + _SCRIPT % (names, recipients, text), _QUIET_S))
+    return Report(config, said, recipients).findings()
 
 
 def recipients_of(config: Config) -> list[str]:
@@ -127,9 +127,10 @@ def names_of(config: Config) -> list[str]:
 class Report:
     """What a board has said in a trial, made into findings. said: tuples, as the script above says them."""
 
-    def __init__(self, config: Config, said: list[Any]) -> None:
+    def __init__(self, config: Config, said: list[Any], recipients: list[str]) -> None:
         self._config = config
         self._said = said
+        self._recipients = recipients
         self._seen = {event[0]: event[1] for event in said if len(event) == 2}  # the last of each
 
     def findings(self) -> list[Finding]:
@@ -200,7 +201,7 @@ class Report:
 
     def _alerts(self) -> list[Finding]:
         told = {to: outcome for _, to, outcome in self._pairs("alert")}
-        return [self._alert(to, told) for to in recipients_of(self._config)]
+        return [self._alert(to, told) for to in self._recipients]
 
     def _alert(self, to: str, told: dict[str, str | None]) -> Finding:
         """Judge the outcome of an alert, None where nobody has answered in time."""

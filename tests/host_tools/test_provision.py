@@ -58,10 +58,12 @@ def desk() -> Iterator[tuple[str, list[str]]]:
 
         def serve() -> None:
             while True:
-                text = peer.answer(200).body.decode()
+                request = peer.answer(200)
+                text = request.body.decode()
                 if text == "end":
                     return
-                texts.append(text)
+                if request.method == b"MESSAGE":
+                    texts.append(text)
 
         thread = threading.Thread(target=serve)
         thread.start()
