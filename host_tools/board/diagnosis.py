@@ -6,7 +6,7 @@ Each step says what it has found; what depends on a step that failed is not trie
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,12 +15,13 @@ import serial
 
 from sipmote.board.compile import compile_packages
 from sipmote.board.config import Changes, Config
-from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding
+from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell
 from sipmote.board.overview import Heard
 from sipmote.board.plan import make_plan
 from sipmote.board.stored import ON_BOARD, read_stored, run_lean
 from sipmote.board.survey import check_mpy, take_survey
-from sipmote.board.trial import recipients_of, try_out
+from sipmote.board.trial import PATIENCE, recipients_of, try_out
+from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.port import close_port, open_port
 from sipmote.link.repl import Board, BoardFull
@@ -50,15 +51,14 @@ def there(p):
 say(missing,[p for p in %r if there(p)],time.time(),time.gmtime(0)[0])
 """
 
-Tell = Callable[[Finding], None]
-
 
 class Examination:
     """Of one board. config: what it has, once that is known to be right."""
 
-    def __init__(self, device: str, tell: Tell, sends: bool) -> None:
+    def __init__(self, device: str, output: Output, tell: Tell, sends: bool) -> None:
         """tell: is called with each finding. sends: may test alerts go out?"""
         self.config: Config | None = None
+        self._output = output
         self._device = device
         self._tell = tell
         self._sends = sends
@@ -158,6 +158,7 @@ class Examination:
             failed = [about for about in ("firmware", "files", "configuration") if self._states[about] == FAILED]
             self._skip(f"{' and '.join(failed)} first")
             return
+        self._output.say(None, (PATIENCE, "dim"))
         recipients = recipients_of(self.config) if self._sends else []
         try:
             found = try_out(board, self.config, _TEXT, recipients)

@@ -1,5 +1,6 @@
 """What was looked at and how it was found: a line for people with the remedy, an event for programs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ class Finding:
         """Return what programs read. port: of the board it is about, None for none."""
         event = {"event": "finding", "port": port, "about": self.about, "state": self.state, "text": self.text}
         return {**event, "remedy": self.remedy or None}
+
+
+Tell = Callable[[Finding], None]
 
 
 def say(output: Output, finding: Finding, port: str | None) -> None:

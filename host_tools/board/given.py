@@ -32,15 +32,19 @@ WHERE = ("port", "serial")  # columns of a CSV that name the board
 
 @dataclass(frozen=True)
 class Given:
-    """What one board is to be told. config: a whole configuration in place of what it has, None to change that."""
+    """What one board is to be told. config: a whole configuration in place of what it has, None to change that.
+
+    where: what errors call the origin of all this.
+    """
 
     fields: Fields
     config: Config | None = None
+    where: str = "given"
 
     def apply(self, stored: Config) -> Config:
         """Return the configuration of a board that has this one, {} for none. Raises ToolError unless it is right."""
         base = stored if self.config is None else self.config
-        return self._changes().apply(base, ON_BOARD if self.config is None else "the configuration")
+        return self._changes().apply(base, ON_BOARD if self.config is None else self.where)
 
     def check(self) -> None:
         """Raise ToolError for what is wrong by itself: no board has been touched then."""
@@ -57,11 +61,11 @@ class Given:
             if not fields["commander_password"]:
                 raise ToolError(f"commander {fields['commander']}: an empty password lets everybody in")
         changes = self._changes()
-        check_values(set_keys({}, changes.assignments), "given")
+        check_values(set_keys({}, changes.assignments), self.where)
         if changes.wifi:
-            check_values(add_wifi({}, *changes.wifi), "given")
+            check_values(add_wifi({}, *changes.wifi), self.where)
         if changes.user:
-            check_values({"user": changes.user[0]}, "given")
+            check_values({"user": changes.user[0]}, self.where)
         if self.config is not None or (fields.get("aor") and fields.get("to")):
             self.apply({})
 
@@ -175,7 +179,7 @@ class Prompts:
 
     def _ask(self, name: str, question: str) -> None:
         while name not in self._fields:
-            sys.stderr.write(f"{question} [as it is] ")
+            sys.stderr.write(f"{question} (Enter: as it is) ")
             sys.stderr.flush()
             line = sys.stdin.readline()
             if not line:
@@ -184,7 +188,7 @@ class Prompts:
                 return
             try:
                 answer = self._with_password(name, line.strip())
-                Given(answer).check()
+                Given(answer, where="the answer").check()
                 self._fields |= answer
             except ToolError as error:
                 self._output.warn(str(error))

@@ -9,13 +9,13 @@ from sipmote.board.clock import set_clock
 from sipmote.board.compile import compile_packages
 from sipmote.board.config import Config
 from sipmote.board.files import first_program
-from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding
+from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell
 from sipmote.board.given import Given
 from sipmote.board.plan import make_plan
 from sipmote.board.stored import read_stored, run_lean, with_bind, write_stored
 from sipmote.board.survey import check_mpy, take_survey
 from sipmote.board.transfer import Transfer, stopped_board
-from sipmote.board.trial import recipients_of, try_out
+from sipmote.board.trial import PATIENCE, recipients_of, try_out
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board, BoardFull
@@ -37,17 +37,24 @@ say(there('/lib/mote/__init__.mpy','/lib/mote/__init__.py'),there('/main.py','/m
 class Provisioning:
     """What is done with one board. findings: what has come of it so far. config: what it has been read back to have."""
 
-    def __init__(self, device: str, given: Given, output: Output, tries: bool) -> None:
-        """tries: is it to be tried, too?"""
+    def __init__(self, device: str, given: Given, output: Output, tell: Tell, tries: bool) -> None:
+        """tell: is called with each finding. tries: is it to be tried, too?"""
         self.findings: list[Finding] = []
         self.config: Config | None = None
         self._device = device
         self._given = given
         self._output = output
+        self._tell = tell
         self._tries = tries
 
     def run(self) -> None:
-        """Do it all. Raises ToolError where nothing more can be done."""
+        """Do it all; where nothing more can be done that is the last finding."""
+        try:
+            self._run()
+        except ToolError as error:
+            self._add(Finding("board", FAILED, str(error)))
+
+    def _run(self) -> None:
         with stopped_board(self._device, start=True) as board:
             self._configure(board)
             self._install(board)
@@ -58,7 +65,9 @@ class Provisioning:
                 self._try(board, self.config)
 
     def _add(self, *findings: Finding) -> None:
-        self.findings += findings
+        for finding in findings:
+            self.findings.append(finding)
+            self._tell(finding)
 
     def _install(self, board: Board) -> None:
         """Put mote there, where it isn't, and a first program, where there is none."""
@@ -88,7 +97,7 @@ class Provisioning:
         self._add(Finding("configuration", OK, text))
 
     def _try(self, board: Board, config: Config) -> None:
-        self._output.say(None, (f"{self._device}: trying it, for up to two minutes ...", "dim"))
+        self._output.say(None, (f"{self._device}: {PATIENCE}", "dim"))
         try:
             self._add(*try_out(board, config, _TEXT, recipients_of(config)))
         except BoardFull as error:

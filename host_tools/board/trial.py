@@ -15,6 +15,7 @@ from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding
 from sipmote.board.survey import TOOLS, answers
 from sipmote.link.repl import Board
 
+PATIENCE = "the board tries it, for up to two minutes ..."  # what a person is told before
 _WEAK_DBM = -75
 _QUIET_S = 180  # what a board may take for one step, in silence
 _PASSWORD = (401, 403, 407)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_uri
 from sipmote.board.config import Config
 from sipmote.board.diagnosis import STEPS, Examination
-from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, say
+from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell, say
 from sipmote.board.trial import recipients_of
 from sipmote.console import Output
 from sipmote.errors import ToolError
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     config = None
     try:
         device = device or find_port()
-        examination = Examination(device, tell, not args.no_send)
+        examination = Examination(device, output, tell, not args.no_send)
         examination.run()
         config = examination.config
     except ToolError as error:
@@ -94,7 +93,7 @@ def _runs(program: str) -> bool:
     return False
 
 
-def _try_from_here(config: Config | None, tell: Callable[[Finding], None], sends: bool) -> None:
+def _try_from_here(config: Config | None, tell: Tell, sends: bool) -> None:
     """Go the way of a message from this computer: the first hop's name, the server, the recipients."""
     if config is None:
         for about in ("name", "server", "message"):
@@ -111,7 +110,7 @@ def _try_from_here(config: Config | None, tell: Callable[[Finding], None], sends
             tell(Finding("message", NOT_TRIED, f"from here: {to}: the server first"))
 
 
-def _reach(hop: str, config: Config, tell: Callable[[Finding], None]) -> bool:
+def _reach(hop: str, config: Config, tell: Tell) -> bool:
     """Look a URI up and ask who is there; returns whether anybody is."""
     try:
         flows = asyncio.run(_flows(hop, config))

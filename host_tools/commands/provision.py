@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sipmote.board.config import parse_config
+from sipmote.board.config import Config, parse_config
 from sipmote.board.files import read_file
 from sipmote.board.findings import FAILED, Finding, say, well
 from sipmote.board.given import WHERE, Given, Prompts, from_csv, from_env_file, from_environment
@@ -73,25 +73,30 @@ def run(args: argparse.Namespace) -> int:
     given = _given(args.source, output)
     given.check()
     device = args.port or find_port()
-    provisioning = Provisioning(device, given, output, not args.no_try)
-    try:
-        provisioning.run()
-    except ToolError as error:
-        provisioning.findings.append(Finding("board", FAILED, str(error)))
-    for key, value in sorted((provisioning.config or {}).items()):
+
+    def tell(finding: Finding) -> None:
+        if finding.about == "configuration":
+            _say_settings(output, provisioning.config or {})
+        say(output, finding, device)
+
+    provisioning = Provisioning(device, given, output, tell, not args.no_try)
+    provisioning.run()
+    return 0 if well(provisioning.findings) else 1
+
+
+def _say_settings(output: Output, config: Config) -> None:
+    """Say what a board has been read back to have."""
+    for key, value in sorted(config.items()):
         value = shown(key, value)
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         output.say({"event": "setting", "key": key, "value": value}, (f"{key:16}", "bold"), text)
-    for finding in provisioning.findings:
-        say(output, finding, device)
-    return 0 if well(provisioning.findings) else 1
 
 
 def _given(source: Path | None, output: Output) -> Given:
     """Return what one board is to be told."""
     if source and source.suffix.lower() == ".json":
         _look_who_reads(source, output)
-        return Given({}, parse_config(read_file(source), str(source)))
+        return Given({}, parse_config(read_file(source), str(source)), str(source))
     if source:
         _look_who_reads(source, output)
         fields = from_environment(from_env_file(source))
@@ -101,7 +106,7 @@ def _given(source: Path | None, output: Output) -> Given:
             fields = Prompts(output, fields).ask()
     if not fields:
         raise ToolError("nothing to write: add --from FILE, or set SIPMOTE_AOR, SIPMOTE_TO and so on")
-    return Given(fields)
+    return Given(fields, where=str(source or "the answers"))
 
 
 def _jobs(source: Path, output: Output) -> list[_Job]:
@@ -110,7 +115,7 @@ def _jobs(source: Path, output: Output) -> list[_Job]:
     jobs = []
     for row in from_csv(source):
         port, serial = (row.pop(name, "") for name in WHERE)
-        given = Given(from_environment(row))
+        given = Given(from_environment(row), where="its row")
         jobs.append(_Job(port, serial, given))
         try:
             given.check()
@@ -149,13 +154,12 @@ class _Batch:
         return 1 if self._failures else 0
 
     def _provision(self, job: _Job) -> None:
-        findings = []
         try:
-            provisioning = Provisioning(job.device(), job.given, self._output, self._tries)
-            findings = provisioning.findings
+            provisioning = Provisioning(job.device(), job.given, self._output, lambda finding: None, self._tries)
             provisioning.run()
-        except ToolError as error:
-            findings.append(Finding("board", FAILED, str(error)))
+            findings = provisioning.findings
+        except ToolError as error:  # no such board
+            findings = [Finding("board", FAILED, str(error))]
         if well(findings):
             self._say(job, findings)
         else:
