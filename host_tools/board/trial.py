@@ -21,7 +21,8 @@ _QUIET_S = 180  # what a board may take for one step, in silence
 _PASSWORD = (401, 403, 407)
 _SILENCE = (408, 503)
 
-# Times are halves of a second. A driver's first word isn't always right: each network has two tries.
+# Times are halves of a second. A driver's first word isn't always right: each network has two tries. Log records are
+# told as answers are: no frame is among them.
 _SCRIPT = """
 import asyncio
 from mote import settings
@@ -32,8 +33,9 @@ def lean():
  found.pop('watchdog',None)
  return found
 settings.load=lean
-from mote import Mote
-mote=Mote()
+import mote as package
+package.sent=lambda *a:None
+mote=package.Mote()
 del settings
 seen={}
 bad=0
