@@ -26,7 +26,8 @@ from sipmote.errors import ToolError
 from sipmote.link.port import close_port, open_port
 from sipmote.link.repl import Board, BoardFull
 
-STEPS = ("board", "firmware", "files", "configuration", "clock", "network", "name", "registration", "message")
+STEPS = ("board", "firmware", "files", "configuration", "clock", "network")
+BOTH_ENDS = ("name", "server", "registration", "message")  # what comes then is seen from the board, from here, or both
 _LISTEN_S = 2.0
 _START_S = 4.0  # in which a program that can't start says so
 _STARTS = re.compile(r"MPY: soft reboot|rst:0x|ets J\w\w +\d", re.MULTILINE)
@@ -53,11 +54,12 @@ say(missing,[p for p in %r if there(p)],time.time(),time.gmtime(0)[0])
 
 
 class Examination:
-    """Of one board. config: what it has, once that is known to be right."""
+    """Of one board. config: what it has, once that is known to be right. late: findings about BOTH_ENDS, untold yet."""
 
     def __init__(self, device: str, output: Output, tell: Tell, sends: bool) -> None:
         """tell: is called with each finding. sends: may test alerts go out?"""
         self.config: Config | None = None
+        self.late: list[Finding] = []
         self._output = output
         self._device = device
         self._tell = tell
@@ -84,12 +86,16 @@ class Examination:
 
     def _say(self, *findings: Finding) -> None:
         for finding in findings:
-            self._tell(finding)
             self._states[finding.about] = finding.state
+            if finding.about in BOTH_ENDS:
+                self.late.append(replace(finding, side="board"))
+            else:
+                self._tell(finding)
 
     def _skip(self, why: str) -> None:
         """Say of each step that wasn't reached that it wasn't tried."""
-        self._say(*(Finding(about, NOT_TRIED, why) for about in STEPS if about not in self._states))
+        steps = (*STEPS, "name", "registration", "message")
+        self._say(*(Finding(about, NOT_TRIED, why) for about in steps if about not in self._states))
 
     def _look_at(self, port: serial.Serial, board: Board) -> None:
         self._say(_life(port, board))
@@ -164,17 +170,9 @@ class Examination:
             found = try_out(board, self.config, _TEXT, recipients)
         except BoardFull as error:
             found = [Finding("network", NOT_TRIED, f"{error}: too little memory for a trial, the program may fit")]
-        self._say(*(_from_board(finding) for finding in found))
+        self._say(*(replace(one, about="message") if one.about == "alert" else one for one in found))
         if not self._sends:
-            self._say(Finding("message", NOT_TRIED, "from the board: no alert was to be sent (--no-send)"))
-
-
-def _from_board(finding: Finding) -> Finding:
-    """Return a finding of a trial as one of an examination, which also has such from this computer."""
-    if finding.about == "network":
-        return finding
-    about = "message" if finding.about == "alert" else finding.about
-    return replace(finding, about=about, text=f"from the board: {finding.text}")
+            self._say(Finding("message", NOT_TRIED, "no alert was to be sent (--no-send)"))
 
 
 @contextlib.contextmanager

@@ -12,17 +12,21 @@ _STYLES = {OK: "green", FAILED: "bold red", NOT_TRIED: "yellow"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing. about: what was looked at, e.g. "wifi". state: one of the three above. remedy: of what failed."""
+    """One thing. about: what was looked at, e.g. "network". state: one of the three above. remedy: of what failed.
+
+    side: of what is looked at from both ends, "board" or "here", which is this computer.
+    """
 
     about: str
     state: str
     text: str
     remedy: str = ""
+    side: str = ""
 
     def event(self, port: str | None) -> dict[str, Any]:
         """Return what programs read. port: of the board it is about, None for none."""
-        event = {"event": "finding", "port": port, "about": self.about, "state": self.state, "text": self.text}
-        return {**event, "remedy": self.remedy or None}
+        event = {"event": "finding", "port": port, "about": self.about, "side": self.side or None}
+        return {**event, "state": self.state, "text": self.text, "remedy": self.remedy or None}
 
 
 Tell = Callable[[Finding], None]
@@ -32,7 +36,8 @@ def say(output: Output, finding: Finding, port: str | None) -> None:
     """Tell one finding."""
     state = (f"{finding.state.replace('_', ' '):10}", _STYLES[finding.state])
     remedy = f" -> {finding.remedy}" if finding.remedy else ""
-    output.say(finding.event(port), state, f"{finding.about + ':':15}{finding.text}{remedy}")
+    side = {"board": "from the board: ", "here": "from here: "}.get(finding.side, "")
+    output.say(finding.event(port), state, f"{finding.about + ':':15}{side}{finding.text}{remedy}")
 
 
 def well(findings: list[Finding]) -> bool:

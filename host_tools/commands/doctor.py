@@ -14,7 +14,7 @@ from sipmote.agent.errors import ParseError
 from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_uri
 from sipmote.board.config import Config
-from sipmote.board.diagnosis import STEPS, Examination
+from sipmote.board.diagnosis import BOTH_ENDS, STEPS, Examination
 from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell, say
 from sipmote.board.trial import recipients_of
 from sipmote.console import Output
@@ -52,18 +52,21 @@ def run(args: argparse.Namespace) -> int:
         say(output, finding, device)
 
     tell(_host())
-    config = None
+    config, late = None, []
     try:
         device = device or find_port()
         examination = Examination(device, output, tell, not args.no_send)
         examination.run()
-        config = examination.config
+        config, late = examination.config, examination.late
     except ToolError as error:
-        what, _, remedy = str(error).partition(": ")
-        tell(Finding("port", FAILED, what, remedy))
+        tell(Finding("port", FAILED, str(error)))  # which has the remedy
         for about in STEPS:
             tell(Finding(about, NOT_TRIED, "the port first"))
-    _try_from_here(config, tell, not args.no_send)
+    _try_from_here(config, late.append, not args.no_send)
+    for about in BOTH_ENDS:
+        for finding in late:
+            if finding.about == about:
+                tell(finding)
     return 1 if FAILED in states else 0
 
 
@@ -97,17 +100,17 @@ def _try_from_here(config: Config | None, tell: Tell, sends: bool) -> None:
     """Go the way of a message from this computer: the first hop's name, the server, the recipients."""
     if config is None:
         for about in ("name", "server", "message"):
-            tell(Finding(about, NOT_TRIED, "from here: a right configuration first"))
+            tell(Finding(about, NOT_TRIED, "a right configuration first", side="here"))
         return
     hops = [config["proxy"]] if config.get("proxy") else recipients_of(config)
     reached = {hop: _reach(hop, config, tell) for hop in hops}
     for to in recipients_of(config):
         if not sends:
-            tell(Finding("message", NOT_TRIED, f"from here: {to}: no message was to be sent (--no-send)"))
+            tell(Finding("message", NOT_TRIED, f"{to}: no message was to be sent (--no-send)", side="here"))
         elif reached.get(config.get("proxy", to)):
             tell(_message(to, config))
         else:
-            tell(Finding("message", NOT_TRIED, f"from here: {to}: the server first"))
+            tell(Finding("message", NOT_TRIED, f"{to}: the server first", side="here"))
 
 
 def _reach(hop: str, config: Config, tell: Tell) -> bool:
@@ -117,22 +120,22 @@ def _reach(hop: str, config: Config, tell: Tell) -> bool:
     except (OSError, ParseError) as error:
         words = getattr(error, "detail", None) or str(error)
         remedy = "check how it is spelled, and this computer's DNS"
-        tell(Finding("name", FAILED, f"from here: {words}", remedy))
-        tell(Finding("server", NOT_TRIED, f"{hop}: its name first"))
+        tell(Finding("name", FAILED, words, remedy, side="here"))
+        tell(Finding("server", NOT_TRIED, f"{hop}: its name first", side="here"))
         return False
     host = parse_uri(hop.encode()).host
     transport, address, port = flows[0][0].decode(), flows[0][1].decode(), flows[0][2]
     if is_address(host):
-        tell(Finding("name", NOT_TRIED, f"from here: {address} is an address"))
+        tell(Finding("name", NOT_TRIED, f"{address} is an address", side="here"))
     else:
-        tell(Finding("name", OK, f"from here: {host.decode()} is {address} port {port} ({transport})"))
+        tell(Finding("name", OK, f"{host.decode()} is {address} port {port} ({transport})", side="here"))
     try:
         status = asyncio.run(probe(flows[0], hop.encode()))
     except OSError as error:
         remedy = "start the server, check host, port and transport, and what filters between"
-        tell(Finding("server", FAILED, f"{address} port {port} ({transport}): {error}", remedy))
+        tell(Finding("server", FAILED, f"{address} port {port} ({transport}): {error}", remedy, side="here"))
         return False
-    tell(Finding("server", OK, f"{address} port {port} ({transport}) answers OPTIONS with {status}"))
+    tell(Finding("server", OK, f"{address} port {port} ({transport}) answers OPTIONS with {status}", side="here"))
     return True
 
 
@@ -155,10 +158,10 @@ def _message(to: str, config: Config) -> Finding:
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     events: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     if not events:
-        return Finding("message", FAILED, f"from here: {to}: {done.stderr.strip()}")
+        return Finding("message", FAILED, f"{to}: {done.stderr.strip()}", side="here")
     told = events[-1]
-    words = f"from here: {to}: {told['event']}"
+    words = f"{to}: {told['event']}"
     if done.returncode in (0, 3):
-        return Finding("message", OK, words)
+        return Finding("message", OK, words, side="here")
     remedy = told.get("remedy") or "the recipient, or its server, says why: look there"
-    return Finding("message", FAILED, f"{words}, {told.get('status')} {told.get('reason')}", remedy)
+    return Finding("message", FAILED, f"{words}, {told.get('status')} {told.get('reason')}", remedy, side="here")
