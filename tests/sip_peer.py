@@ -84,7 +84,7 @@ class Peer:
 
     def reply(self, request: Message, address: tuple[str, int], status: int, fields: bytes = b"") -> None:
         """Answer a request that receive() has returned."""
-        assert request.method == b"MESSAGE", request.data
+        assert request.method in (b"MESSAGE", b"OPTIONS"), request.data
         copied = [b"%s: %s\r\n" % (name, request.get(name)) for name in (b"via", b"from", b"to", b"call-id", b"cseq")]
         response = b"SIP/2.0 %d X\r\n%s%sContent-Length: 0\r\n\r\n" % (status, b"".join(copied), fields)
         self._answered[request.get(b"via")] = response

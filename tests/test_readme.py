@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from sipmote.__main__ import _COMMANDS
 from sipmote.board.config import _CHECKS as CHECKS
 from sipmote.board.profiles import Profile, profiles
+from sipmote.board.schema import KEYS, manual
 from tests.demo.main_job import BOILER
 from tests.sip_peer import Peer
 from tests.terminals import Terminal, own_network
@@ -277,13 +279,16 @@ def test_manual_explains_each_key_of_the_configuration_and_its_default() -> None
             assert shown == "`0`" or "`" not in shown or pair[0] == "allow", pair
 
 
+def test_keys_of_the_configuration_mean_on_the_command_line_what_the_manual_says() -> None:
+    assert manual() in _text("micropython")
+    assert set(KEYS) == set(CHECKS)
+
+
 # What all of them print
 
 
 _ROOMS = ("", "agent", "boards", "host_tools", "micropython", "tests")
 _READMES = [room for room in _ROOMS if (ROOT / room / "README.md").exists()]
-_COMMANDS = ("board", "deploy", "history", "inbox", "monitor", "passwd", "ports", "send")
-_COMMANDS += ("completion", "init", "man", "names", "repl", "reset", "uninstall")
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

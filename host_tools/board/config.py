@@ -87,7 +87,7 @@ def _from_text(key: str, value: str) -> Any:
     if key in ("allow", "to"):
         names = read_names()
         known = "|".join(map(re.escape, names)) or "(?!)"
-        uris = re.split(f",(?=sips?:|(?:{known})(?:,|$))", value)  # users may have commas in their names
+        uris = re.split(rf",\s*(?=sips?:|(?:{known})(?:,|$))", value)  # users may have commas in their names
         uris = [names.get(uri, uri) for uri in uris]
         return uris[0] if key == "to" and len(uris) == 1 else uris
     if key == "outbox" and value in ("true", "false"):

@@ -5,27 +5,17 @@ import json
 import time
 from pathlib import Path
 
+from sipmote.board.arguments import add_passwords, changes
 from sipmote.board.clock import set_clock
 from sipmote.board.compile import compile_packages
-from sipmote.board.config import (
-    Changes,
-    Config,
-    add_wifi,
-    check_values,
-    encode_config,
-    parse_config,
-    set_keys,
-)
+from sipmote.board.config import Config, encode_config, parse_config
 from sipmote.board.files import boot_file, certificates, first_program, read_file
 from sipmote.board.plan import make_plan
 from sipmote.board.survey import check_mpy, read_config, take_survey
 from sipmote.board.transfer import Transfer, stopped_board
 from sipmote.console import Output
 from sipmote.link.port import find_port, is_virtual
-from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
 
-_WIFI_VARIABLE = "SIPMOTE_WIFI_PASSWORD"
-_COMMANDER_VARIABLE = "SIPMOTE_COMMANDER_PASSWORD"
 _ON_BOARD = "mote.json on the board"
 _FORGERY = (
     "who may command (allow, or else to) is told by From alone, which anybody can forge, also to send the board to "
@@ -41,20 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one key of the configuration"
     )
-    parser.add_argument(
-        "--wifi", metavar="SSID", help=f"network to join; the password comes from {_WIFI_VARIABLE} or a prompt"
-    )
-    parser.add_argument(
-        "--user",
-        metavar="NAME",
-        help=f"whom the board is to a server that asks; the password comes from {PASSWORD_VARIABLE} or a prompt",
-    )
-    parser.add_argument(
-        "--commander",
-        metavar="NAME",
-        help="let this user command the board, and nobody without a password; it comes from "
-        f"{_COMMANDER_VARIABLE} or a prompt",
-    )
+    add_passwords(parser)
     parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="PEM of the CA that vouches for the SIP server")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM of the board's own certificate")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM of its key (default: in the same file)")
@@ -69,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
     """Compare what is wanted with what the board has, and send the difference."""
     began = time.monotonic()
     output = Output(args.json)
-    changes = _changes(args)  # what is wrong in the arguments shows before the board is disturbed
+    changed = changes(args, args.set)  # what is wrong in the arguments shows before the board is disturbed
     config = None
     if args.config:
-        config = changes.apply(parse_config(read_file(args.config), str(args.config)), str(args.config))
+        config = changed.apply(parse_config(read_file(args.config), str(args.config)), str(args.config))
     main = read_file(args.main) if args.main else None
     certified = certificates(args.tls_ca, args.tls_cert, args.tls_key)
     wanted = {**compile_packages(), "/boot.py": boot_file(), **certified}
@@ -84,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
             main = first_program()
         if main is not None:
             wanted["/main.py"] = main
-        if config is None and changes:
-            config = changes.apply(_config_on_board(read_config(board, survey)), _ON_BOARD)
+        if config is None and changed:
+            config = changed.apply(_config_on_board(read_config(board, survey)), _ON_BOARD)
         if config is not None:
             if is_virtual(device):  # it shares our ports, and an inbox may have 5060
                 config.setdefault("bind", "0.0.0.0:0")
@@ -116,19 +93,3 @@ def _has_no_commanders(config: Config | bytes | None) -> bool:
 
 def _config_on_board(text: bytes | None) -> Config:
     return {} if text is None else parse_config(text, f"{_ON_BOARD} (send a right one with --config)")
-
-
-def _changes(args: argparse.Namespace) -> Changes:
-    """Return what the arguments do to a configuration, each right by itself. All passwords are asked for here."""
-    check_values(set_keys({}, args.set), "--set")
-    wifi = user = commander = None
-    if args.wifi:
-        wifi = args.wifi, ask_password(f"{args.wifi} (nothing for an open network)", variable=_WIFI_VARIABLE)
-        check_values(add_wifi({}, *wifi), "--wifi")
-    if args.user:
-        user = args.user, ask_password(args.user)
-        check_values(dict(zip(("user", "password"), user, strict=True)), "--user")
-    if args.commander:
-        check_name("--commander", args.commander)
-        commander = args.commander, ask_password(args.commander, variable=_COMMANDER_VARIABLE, twice=True)
-    return Changes(args.set, wifi, user, commander)

@@ -23,30 +23,38 @@ def hashed(user: str, password: str, algorithm: str) -> bytes:
 
 
 @contextmanager
-def own_registrar(transport: str, user: str, password: str, algorithm: str, granted: int) -> Iterator[int]:
-    """Run one that keeps bindings for so many seconds, at most 25: it knows no pings. Gives its port."""
+def own_registrar(
+    transport: str, user: str, password: str, algorithm: str, granted: int, host: str = ""
+) -> Iterator[int]:
+    """Run one that keeps bindings for so many seconds, at most 25: it knows no pings. Gives its port.
+
+    host: where it is; "" for the address at which boards reach this machine.
+    """
     users = {user.encode(): {algorithm.lower().encode(): hashed(user, password, algorithm)}}
     authenticator = Authenticator(REALM.encode(), users, os.urandom)
 
-    def answer(request: Message) -> bytes:
-        known, challenge = authenticator.check(request, now_ms())
+    def answer(request: Message, peer: tuple[str, int]) -> bytes:
+        flow = (transport.upper().encode(), peer[0].encode(), peer[1])
+        known, challenge = authenticator.check(request, now_ms(), flow)
         lines = [b"SIP/2.0 200 OK" if known else b"SIP/2.0 401 Unauthorized"]
         lines += [b"%s: %s" % (name, request.get(name)) for name in (b"via", b"from", b"to", b"call-id", b"cseq")]
-        lines += [b"contact: %s;expires=%d" % (request.get(b"contact"), granted)] if known else []
+        contact = request.get(b"contact")  # a MESSAGE has none
+        lines += [b"contact: %s;expires=%d" % (contact, granted)] if known and contact else []
         return b"\r\n".join(lines) + b"\r\n%sContent-Length: 0\r\n\r\n" % challenge
 
     class Datagram(socketserver.DatagramRequestHandler):
         def handle(self) -> None:
-            self.wfile.write(answer(Message(self.rfile.read())))
+            self.wfile.write(answer(Message(self.rfile.read()), self.client_address))
 
     class Stream(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             framer = Framer()
             while data := self.request.recv(4096):
                 for request in framer.feed(data):
-                    self.request.sendall(answer(request))
+                    self.request.sendall(answer(request, self.client_address))
 
-    at = (here(), free_port(here()))
+    host = host or here()
+    at = (host, free_port(host))
     server = socketserver.UDPServer(at, Datagram) if transport == "udp" else socketserver.ThreadingTCPServer(at, Stream)
     server.daemon_threads = True  # a board may keep its stream
     with server:

@@ -35,13 +35,14 @@ def virtual_board(flash: Path, heap: str = "64k", *options: str) -> Iterator[str
 
 
 @functools.cache
-def _modules() -> dict[str, bytes]:
+def modules() -> dict[str, bytes]:
+    """Return path on a board -> octets of what every deploy puts there."""
     return {**compile_packages(), "/boot.py": boot_file()}
 
 
 def fill(flash: Path, program: str, settings: Mapping[str, Any]) -> None:
     """Write what a deploy of this program would, in a hundredth of its time; settings are not checked."""
-    files = {**_modules(), "/main.py": program.encode(), "/mote.json": json.dumps(settings).encode()}
+    files = {**modules(), "/main.py": program.encode(), "/mote.json": json.dumps(settings).encode()}
     for folder in {(flash / path[1:]).parent for path in files}:
         folder.mkdir(parents=True, exist_ok=True)
     for path, data in files.items():
