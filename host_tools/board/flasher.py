@@ -1,0 +1,149 @@
+"""Reading and writing an ESP32's flash by esptool, which is a process of its own: its licence isn't ours.
+
+What esptool prints is read for three things: facts about the chip, how far a write is, and what went wrong.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sipmote.console import Output
+from sipmote.errors import ToolError
+
+_READ = 4096
+_ERRORS = re.compile(r"(?:fatal|serial exception) error occurred: (.*)")
+_OTHER_ERROR = re.compile(r"^\w*(?:Error|Exception): (.*)")
+_FLASH_SIZE = re.compile(r"etected flash size: (\d+)(KB|MB)")
+_MAC = re.compile(r"^MAC: +([0-9a-f:]{17,})")
+_CHIP_FOUND = re.compile(r"This chip is (\S+), not (\S+)\.")
+_WRITING = re.compile(r"^Writing at 0x[0-9a-f]+ .*?(\d+(?:\.\d+)?)%")
+_GOES = ("Erasing", "Flash will be erased", "Writing")
+_VERIFIED = "Hash of data verified"
+
+_BOOT = (
+    "no boot loader answers at {port}: hold BOOT (IO0) while you press reset (EN), keep it until the writing begins, "
+    "and run this again; if that doesn't help, take another cable, one that carries data"
+)
+_LINE = "the line to the board at {port} broke down: run this again with another cable, or slower: --baud 115200"
+_TOO_SMALL = "the board's flash is too small for this: {text}"
+_REMEDIES = (  # what esptool says, and what a person can do; the first that fits
+    (r"serial TX path", "the board at {port} doesn't hear us: check its RX wire, or take another cable"),
+    (r"Failed to connect|Wrong boot mode", _BOOT),
+    (r"port is busy|xclusive|multiple access", "{port} is in use: end the other program that has it open"),
+    (r"baud rate", "{port} can't go at this speed: run this again with --baud 115200"),
+    (r"not fit in|larger than detected|greater than detected", _TOO_SMALL),
+    (r"ecure|ncrypt", "the board's security settings forbid that: {text}"),
+    (r"serial|stream|packet|[Rr]esponse|No more data|MD5|igest|Corrupt|stub|rite|Input/output|disconnected", _LINE),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A chip that answered. flash_octets: what its flash holds; mac: its address; data: what was read of the flash."""
+
+    flash_octets: int
+    mac: str
+    data: bytes
+
+
+class Flasher:
+    """A chip of a known kind at a port; each call resets it into its boot loader and, in the end, out of it."""
+
+    def __init__(self, port: str, chip: str, baud: int, output: Output) -> None:
+        """chip: as profiles name it, e.g. "esp32c3"; baud: bit/s, once the chip has been found at 115,200."""
+        self._port = port
+        self._chip = chip
+        self._baud = baud
+        self._output = output
+        self.began = False  # has what was on the board begun to go?
+
+    def look(self, offset: int, octets: int) -> Found:
+        """Read a part of the flash, and what chip it is. Raises ToolError, also where it isn't the chip expected."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "read"
+            lines = list(self._run("read-flash", "--flash-size", "detect", hex(offset), hex(octets), str(path)))
+            text = "\n".join(lines)
+            size, mac = _FLASH_SIZE.search(text), re.search(_MAC.pattern, text, re.MULTILINE)
+            if size is None:
+                raise ToolError(f"the flash of the board at {self._port} doesn't say how large it is: check its wiring")
+            return Found(int(size[1]) << (20 if size[2] == "MB" else 10), mac[1] if mac else "", path.read_bytes())
+
+    def write(self, parts: list[tuple[int, Path]], erase: bool) -> None:
+        """Write files, each at its offset, and have the chip compare its MD5 of what it holds with ours.
+
+        erase: all of the flash first. Raises ToolError.
+        """
+        sizes = [path.stat().st_size for _, path in parts]
+        arguments = [word for offset, path in parts for word in (hex(offset), str(path))]
+        options = ["--erase-all"] if erase else []
+        verified, before, shown = 0, 0, 0
+        with (
+            self._output.progress("writing", sum(sizes)) as advance,
+            contextlib.closing(self._run("write-flash", *options, *arguments)) as lines,
+        ):
+            for line in lines:
+                found = _WRITING.match(line)
+                self.began = self.began or line.startswith(_GOES)
+                if found and verified < len(sizes):
+                    done = before + int(float(found[1]) / 100 * sizes[verified])
+                    advance(done - shown)
+                    shown = done
+                elif _VERIFIED in line and verified < len(sizes):
+                    before += sizes[verified]
+                    verified += 1
+        if verified != len(parts):
+            raise ToolError(f"the board at {self._port} didn't confirm what was written: run this again")
+
+    def _run(self, *command: str) -> Generator[str, None, None]:
+        """Run esptool and yield its lines as they come. Raises ToolError when it fails."""
+        options = ["--port", self._port, "--chip", self._chip, "--baud", str(self._baud)]
+        said = []
+        with subprocess.Popen(
+            [sys.executable, "-m", "esptool", *options, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"},
+        ) as process:
+            try:
+                assert process.stdout
+                for line in _lines(process.stdout.fileno()):
+                    said.append(line)
+                    yield line
+            except BaseException:
+                process.terminate()
+                raise
+        if process.returncode:
+            raise ToolError(self._explain(said))
+
+    def _explain(self, said: list[str]) -> str:
+        """Return what a person can do about what esptool said last."""
+        text = _last(said, _ERRORS) or _last(said, _OTHER_ERROR) or next(filter(None, reversed(said)), "")
+        other = _CHIP_FOUND.search(text)
+        if other:
+            return f"the board at {self._port} has an {other[1]}, and this firmware is for an {other[2]}: take its own"
+        for pattern, remedy in _REMEDIES:
+            if re.search(pattern, text):
+                return remedy.format(port=self._port, text=text)
+        return f"esptool can't go on: {text}"
+
+
+def _lines(descriptor: int) -> Iterator[str]:
+    """Yield what a process prints, a line at a time; a progress bar's ends with a carriage return."""
+    rest = b""
+    while data := os.read(descriptor, _READ):
+        *lines, rest = re.split(rb"[\r\n]+", rest + data)
+        yield from (line.decode("utf-8", "replace").strip() for line in lines)
+    if rest:
+        yield rest.decode("utf-8", "replace").strip()
+
+
+def _last(said: list[str], pattern: re.Pattern[str]) -> str | None:
+    found = [match[1] for line in said if (match := pattern.search(line))]
+    return found[-1] if found else None

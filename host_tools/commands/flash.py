@@ -1,0 +1,75 @@
+"""`sipmote flash`: put MicroPython onto a board, and all of its files in the same go."""
+
+import argparse
+from pathlib import Path
+
+from sipmote.board.backup import save_files
+from sipmote.board.config import Changes, encode_config, parse_config
+from sipmote.board.files import read_file
+from sipmote.board.firmware import OLDEST, Firmware, read_firmware
+from sipmote.board.flashing import Flashing, Options
+from sipmote.board.image import files_of_a_board
+from sipmote.console import Output
+from sipmote.errors import ToolError
+from sipmote.link.port import close_port, find_port, is_virtual, open_port
+
+_BAUD = 460800  # bit/s: four times as fast as the ROM begins; the usual bridge chips and cables do it
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sipmote flash`."""
+    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    parser.add_argument("--firmware", type=Path, metavar="FILE", required=True, help="MicroPython for the board")
+    parser.add_argument("--sha256", metavar="DIGITS", help="refuse a firmware that has another SHA-256")
+    parser.add_argument("--erase", action="store_true", help="erase all of the flash first, with the files in it")
+    parser.add_argument("--backup", type=Path, metavar="DIR", help="save all files of the board to this folder first")
+    parser.add_argument("--baud", type=int, default=_BAUD, metavar="N", help=f"bit/s while writing (default {_BAUD})")
+    parser.add_argument(
+        "--deploy", type=Path, metavar="MAIN.py", help="write your program, its packages and its configuration as well"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE.json", help="with --deploy: the configuration")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="with --deploy: change one key of it"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at the firmware, then at the board, and write only what fits."""
+    output = Output(args.json)
+    firmware = _firmware(args, output)
+    files = _files(args)
+    device = args.port or find_port()
+    if is_virtual(device):
+        raise ToolError(f"{device} is a virtual board, which has its firmware from `sipmote board start`: use deploy")
+    close_port(open_port(device))  # if it is in use, say, there are good words for that
+    if args.backup:
+        save_files(device, args.backup, output)
+    Flashing(device, firmware, files, Options(args.baud, args.erase, args.backup is not None), output).run()
+    return 0
+
+
+def _firmware(args: argparse.Namespace, output: Output) -> Firmware:
+    firmware = read_firmware(args.firmware)
+    if args.sha256 and args.sha256.lower() != firmware.digest:
+        raise ToolError(f"{firmware.path} has the SHA-256 {firmware.digest}, not {args.sha256}: download it again")
+    if firmware.release < OLDEST:
+        raise ToolError(f"{firmware.path} is MicroPython {firmware.version}, and mote needs 1.24 or later")
+    about = {"chip": firmware.profile.chip, "version": firmware.version, "sha256": firmware.digest}
+    line = (
+        f"{firmware.path.name}: MicroPython {firmware.version} for {firmware.profile.chip}, SHA-256 {firmware.digest}"
+    )
+    output.say({"event": "firmware", "file": str(firmware.path), "bytes": len(firmware.data), **about}, line)
+    return firmware
+
+
+def _files(args: argparse.Namespace) -> dict[str, bytes]:
+    """Return path on the board -> octets of all that it is to have; nothing without --deploy."""
+    if not args.deploy:
+        if args.config or args.set:
+            raise ToolError("--config and --set go with --deploy MAIN.py; without a program, use sipmote deploy")
+        return {}
+    if not args.config and not args.set:
+        raise ToolError("--deploy needs the configuration as well: --config mote.json, or --set aor=... --set to=...")
+    config = parse_config(read_file(args.config), str(args.config)) if args.config else {}
+    config = Changes(args.set).apply(config, str(args.config or "--set"))
+    return files_of_a_board({"/main.py": read_file(args.deploy), "/mote.json": encode_config(config)})

@@ -1,0 +1,29 @@
+"""Firmware for tests: no code in it, but all that tells a board's tools what it is."""
+
+import random
+import struct
+
+_TABLE = 0x8000
+_APPLICATION = 0x10000
+ESP32, ESP32_C3 = (0, 0x1000), (5, 0)  # an image's number of its chip, and where it begins in flash
+
+
+def esp_image(
+    chip: tuple[int, int] = ESP32, version: str = "v1.26.1", octets: int = 150_000, vfs: tuple[int, int] | None = None
+) -> bytes:
+    """Return an image from its bootloader on; its application has 1.5 MiB. vfs: offset and size of that partition."""
+    number, offset = chip
+    partitions = [
+        (1, 2, 0x9000, 0x6000, b"nvs"),
+        (0, 0, _APPLICATION, 0x180000, b"factory"),
+        *([(1, 0x81, *vfs, b"vfs")] if vfs else []),
+    ]
+    table = b"".join(struct.pack("<HBBII16s4x", 0x50AA, *partition) for partition in partitions)
+    image = bytearray(b"\xff" * octets)
+    header = bytes([0xE9, 1, 2, 0x20]) + bytes(8) + struct.pack("<H", number) + bytes(9) + b"\1"
+    image[:24] = header
+    image[_TABLE - offset : _TABLE - offset + len(table)] = table
+    code = random.Random(3).randbytes(octets - _APPLICATION + offset)  # doesn't shrink, as code hardly does
+    banner = b"MicroPython " + version.encode() + b" on 2025-09-11\0"
+    image[_APPLICATION - offset :] = (header + banner + code)[: len(code)]
+    return bytes(image)
