@@ -13,7 +13,10 @@ from sipmote.errors import ToolError
 _COMMANDS = {  # name: (what it does, an example)
     "board": ("run a virtual board behind a serial port", "sipmote board start virtual --heap 64k"),
     "ports": ("list the serial ports that boards are behind", "sipmote ports"),
-    "flash": ("put MicroPython onto a board", "sipmote flash --firmware ESP32_GENERIC-20250911-v1.26.1.bin"),
+    "flash": (
+        "put MicroPython onto a board, with its program if you like",
+        "sipmote flash --firmware ESP32_GENERIC-20250911-v1.26.1.bin",
+    ),
     "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),

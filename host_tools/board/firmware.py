@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sipmote.board.files import read_file
 from sipmote.board.profiles import Profile, profiles
-from sipmote.board.uf2 import Uf2, read_uf2
+from sipmote.board.uf2 import FLASH, Uf2, read_uf2
 from sipmote.errors import ToolError
 
 _IMAGE = 0xE9  # how an ESP32's image begins, https://docs.espressif.com/projects/esptool/en/latest/esp32/advanced-topics/firmware-image-format.html
@@ -111,7 +111,8 @@ def read_firmware(path: Path) -> Firmware:
             f"{path} is a part of a firmware, without its bootloader: take the file without .app in its name"
         )
     firmware = Firmware(path, data, profile, version[1].decode(), uf2)
-    if not uf2 and (profile.flash_offset or 0) + len(data) > firmware.filesystem_offset:
+    end = max(uf2.pages) + 1 - FLASH if uf2 else (profile.flash_offset or 0) + len(data)
+    if end > firmware.filesystem_offset:
         raise ToolError(f"{path} is a copy of a whole flash, with a file system in it: take a firmware alone")
     return firmware
 
@@ -125,10 +126,10 @@ def _profile(path: Path, data: bytes, uf2: Uf2 | None) -> Profile:
         chip = _CHIPS.get(number, f"chip number {number}")
     else:
         raise ToolError(f"{path} is no firmware: a .bin for an ESP32 or a .uf2 for a Pico was expected")
-    known = [profile for profile in profiles() if profile.chip == chip and profile.firmware]
-    if not known:
-        raise ToolError(f"{path} is for {chip}, of which no board is known (`sipmote flash --help` lists them)")
-    return known[0]
+    known = {profile.chip: profile for profile in profiles() if profile.filesystem}
+    if chip not in known:
+        raise ToolError(f"{path} is for {chip}; boards are known that have an {', an '.join(sorted(known))}")
+    return known[chip]
 
 
 def _partitions(image: bytes, image_offset: int) -> dict[str, Place]:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from sipmote.board.backup import save_files
 from sipmote.board.config import Changes, encode_config, parse_config
+from sipmote.board.drive import find_drive, flash_drive
 from sipmote.board.files import read_file
 from sipmote.board.firmware import OLDEST, Firmware, read_firmware
 from sipmote.board.flashing import Flashing, Options
 from sipmote.board.image import files_of_a_board
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import close_port, find_port, is_virtual, open_port
+from sipmote.link.port import close_port, find_port, is_virtual, open_port, usb_ports
 
 _BAUD = 460800  # bit/s: four times as fast as the ROM begins; the usual bridge chips and cables do it
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sipmote flash`."""
     parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
     parser.add_argument("--firmware", type=Path, metavar="FILE", required=True, help="MicroPython for the board")
+    parser.add_argument("--drive", type=Path, metavar="DIR", help="where the drive of a Pico's boot loader is mounted")
     parser.add_argument("--sha256", metavar="DIGITS", help="refuse a firmware that has another SHA-256")
     parser.add_argument("--erase", action="store_true", help="erase all of the flash first, with the files in it")
     parser.add_argument("--backup", type=Path, metavar="DIR", help="save all files of the board to this folder first")
@@ -38,14 +40,39 @@ def run(args: argparse.Namespace) -> int:
     output = Output(args.json)
     firmware = _firmware(args, output)
     files = _files(args)
-    device = args.port or find_port()
-    if is_virtual(device):
-        raise ToolError(f"{device} is a virtual board, which has its firmware from `sipmote board start`: use deploy")
+    if firmware.uf2:
+        _onto_a_drive(args, firmware, files, output)
+        return 0
+    if args.drive:
+        raise ToolError(f"{firmware.path} goes over the serial port: leave --drive out")
+    device = _port(args)
     close_port(open_port(device))  # if it is in use, say, there are good words for that
     if args.backup:
         save_files(device, args.backup, output)
     Flashing(device, firmware, files, Options(args.baud, args.erase, args.backup is not None), output).run()
     return 0
+
+
+def _onto_a_drive(args: argparse.Namespace, firmware: Firmware, files: dict[str, bytes], output: Output) -> None:
+    if files and not args.backup and not args.erase:
+        raise ToolError(
+            "what a Pico holds can't be seen in its boot loader, and --deploy replaces it: add --backup DIR to save "
+            "its files first, or --erase to do without them"
+        )
+    device = _port(args) if args.port or args.backup else None
+    if args.backup and device:
+        save_files(device, args.backup, output)
+    if device is None:  # a board that runs MicroPython already can be started in its boot loader
+        ours = [port.device for port in usb_ports() if f"{port.vid:04x}:{port.pid:04x}" in firmware.profile.usb]
+        device = ours[0] if len(ours) == 1 else None
+    flash_drive(find_drive(firmware, args.drive, device), firmware, files, args.erase, output)
+
+
+def _port(args: argparse.Namespace) -> str:
+    device: str = args.port or find_port()
+    if is_virtual(device):
+        raise ToolError(f"{device} is a virtual board, which has its firmware from `sipmote board start`: use deploy")
+    return device
 
 
 def _firmware(args: argparse.Namespace, output: Output) -> Firmware:

@@ -27,3 +27,18 @@ def esp_image(
     banner = b"MicroPython " + version.encode() + b" on 2025-09-11\0"
     image[_APPLICATION - offset :] = (header + banner + code)[: len(code)]
     return bytes(image)
+
+
+def uf2(family: int, version: str = "v1.26.1", pages: int = 600) -> bytes:
+    """Return a file of UF2 blocks with so many pages of 256 octets."""
+    content = (b"\xeb\xf2" + random.Random(4).randbytes(700) + b"MicroPython " + version.encode() + b" on ").ljust(
+        pages * 256, b"c"
+    )
+    blocks = []
+    for number in range(pages):
+        header = struct.pack(
+            "<IIIIIIII", 0x0A324655, 0x9E5D5157, 0x2000, 0x10000000 + number * 256, 256, number, pages, family
+        )
+        page = content[number * 256 : (number + 1) * 256]
+        blocks.append((header + page).ljust(508, b"\0") + struct.pack("<I", 0x0AB16F30))
+    return b"".join(blocks)
