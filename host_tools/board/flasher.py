@@ -17,6 +17,8 @@ from sipmote.console import Output
 from sipmote.errors import ToolError
 
 _READ = 4096
+_LOOK = ("read-flash", "--flash-size", "detect")
+_LOOK_BAUD = 115200  # at which a chip that can't be reset from here is found once more by the next esptool
 _ERRORS = re.compile(r"(?:fatal|serial exception) error occurred: (.*)")
 _OTHER_ERROR = re.compile(r"^\w*(?:Error|Exception): (.*)")
 _FLASH_SIZE = re.compile(r"etected flash size: (\d+)(KB|MB)")
@@ -67,7 +69,7 @@ class Flasher:
         """Read a part of the flash, and what chip it is. Raises ToolError, also where it isn't the chip expected."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "read"
-            lines = list(self._run("read-flash", "--flash-size", "detect", hex(offset), hex(octets), str(path)))
+            lines = list(self._run(_LOOK_BAUD, *_LOOK, hex(offset), hex(octets), str(path)))
             text = "\n".join(lines)
             size, mac = _FLASH_SIZE.search(text), re.search(_MAC.pattern, text, re.MULTILINE)
             if size is None:
@@ -85,7 +87,7 @@ class Flasher:
         verified, before, shown = 0, 0, 0
         with (
             self._output.progress("writing", sum(sizes)) as advance,
-            contextlib.closing(self._run("write-flash", *options, *arguments)) as lines,
+            contextlib.closing(self._run(self._baud, "write-flash", *options, *arguments)) as lines,
         ):
             for line in lines:
                 found = _WRITING.match(line)
@@ -100,9 +102,9 @@ class Flasher:
         if verified != len(parts):
             raise ToolError(f"the board at {self._port} didn't confirm what was written: run this again")
 
-    def _run(self, *command: str) -> Generator[str, None, None]:
+    def _run(self, baud: int, *command: str) -> Generator[str, None, None]:
         """Run esptool and yield its lines as they come. Raises ToolError when it fails."""
-        options = ["--port", self._port, "--chip", self._chip, "--baud", str(self._baud)]
+        options = ["--port", self._port, "--chip", self._chip, "--baud", str(baud)]
         said = []
         with subprocess.Popen(
             [sys.executable, "-m", "esptool", *options, *command],

@@ -2,8 +2,9 @@
 
 It answers as the chip does in download mode: frames of SLIP (RFC 1055), registers, and a flash whose sectors have to be
 erased before zeros become ones again. The code that esptool loads into RAM (its stub) isn't run: this answers in its
-place from then on, with the stub's commands and status. Source of the octets: Espressif's description of the serial
-protocol, https://docs.espressif.com/projects/esptool/en/latest/esp32/advanced-topics/serial-protocol.html
+place from then on, with the stub's commands and status. A pseudo-terminal has no lines that reset a chip, so the stub
+stays, as on a board whose reset isn't wired; press_reset() is the button. Source of the octets: Espressif's description
+of it, https://docs.espressif.com/projects/esptool/en/latest/esp32/advanced-topics/serial-protocol.html
 """
 
 import contextlib
@@ -77,7 +78,7 @@ class RomLoader:
         self.flash[offset : offset + len(data)] = data
 
     def press_reset(self) -> None:
-        """Start anew in the ROM, as the lines of a real port do at each start of esptool."""
+        """Start anew in the ROM, as the lines of a real port have a chip do at each start of esptool."""
         self._is_stub = False
         self._written = 0
         self.dies_after = None
@@ -130,9 +131,8 @@ class RomLoader:
                 self._reply(0, status=_INVALID)
 
     def _sync(self, command: int, data: bytes) -> None:
-        self._is_stub = False  # a real port's lines have reset the chip before
         for _ in range(_AGAIN):
-            self._reply(command, value=0x20120707)
+            self._reply(command, value=0 if self._is_stub else 0x20120707)
 
     def _read_register(self, command: int, data: bytes) -> None:
         (address,) = _WORD.unpack(data)
