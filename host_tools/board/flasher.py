@@ -26,6 +26,7 @@ _MAC = re.compile(r"^MAC: +([0-9a-f:]{17,})")
 _CHIP_FOUND = re.compile(r"This chip is (\S+), not (\S+)\.")
 _WRITING = re.compile(r"^Writing at 0x[0-9a-f]+ .*?(\d+(?:\.\d+)?)%")
 _GOES = ("Erasing", "Flash will be erased", "Writing")
+_CONNECTED = re.compile(r"^Connected to (\S+) on ")
 _VERIFIED = "Hash of data verified"
 
 _BOOT = (
@@ -69,7 +70,7 @@ class Flasher:
         """Read a part of the flash, and what chip it is. Raises ToolError, also where it isn't the chip expected."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "read"
-            lines = list(self._run(_LOOK_BAUD, *_LOOK, hex(offset), hex(octets), str(path)))
+            lines = list(_esptool(self._port, self._chip, _LOOK_BAUD, *_LOOK, hex(offset), hex(octets), str(path)))
             text = "\n".join(lines)
             size, mac = _FLASH_SIZE.search(text), re.search(_MAC.pattern, text, re.MULTILINE)
             if size is None:
@@ -83,11 +84,11 @@ class Flasher:
         """
         sizes = [path.stat().st_size for _, path in parts]
         arguments = [word for offset, path in parts for word in (hex(offset), str(path))]
-        options = ["--erase-all"] if erase else []
+        options = ["write-flash", *(["--erase-all"] if erase else [])]
         verified, before, shown = 0, 0, 0
         with (
             self._output.progress("writing", sum(sizes)) as advance,
-            contextlib.closing(self._run(self._baud, "write-flash", *options, *arguments)) as lines,
+            contextlib.closing(_esptool(self._port, self._chip, self._baud, *options, *arguments)) as lines,
         ):
             for line in lines:
                 found = _WRITING.match(line)
@@ -102,38 +103,49 @@ class Flasher:
         if verified != len(parts):
             raise ToolError(f"the board at {self._port} didn't confirm what was written: run this again")
 
-    def _run(self, baud: int, *command: str) -> Generator[str, None, None]:
-        """Run esptool and yield its lines as they come. Raises ToolError when it fails."""
-        options = ["--port", self._port, "--chip", self._chip, "--baud", str(baud)]
-        said = []
-        with subprocess.Popen(
-            [sys.executable, "-m", "esptool", *options, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"},
-        ) as process:
-            try:
-                assert process.stdout
-                for line in _lines(process.stdout.fileno()):
-                    said.append(line)
-                    yield line
-            except BaseException:
-                process.terminate()
-                raise
-        if process.returncode:
-            raise ToolError(self._explain(said))
 
-    def _explain(self, said: list[str]) -> str:
-        """Return what a person can do about what esptool said last."""
-        text = _last(said, _ERRORS) or _last(said, _OTHER_ERROR) or next(filter(None, reversed(said)), "")
-        other = _CHIP_FOUND.search(text)
-        if other:
-            return f"the board at {self._port} has an {other[1]}, and this firmware is for an {other[2]}: take its own"
-        for pattern, remedy in _REMEDIES:
-            if re.search(pattern, text):
-                return remedy.format(port=self._port, text=text)
-        return f"esptool can't go on: {text}"
+def chip_at(device: str) -> str:
+    """Return the chip at a port, as profiles name it. Raises ToolError."""
+    for line in list(_esptool(device, "auto", _LOOK_BAUD, "flash-id")):
+        found = _CONNECTED.match(line)
+        if found:
+            return found[1].lower().replace("-", "")
+    raise ToolError(f"the chip at {device} doesn't say what it is: name the board with --board")
+
+
+def _esptool(port: str, chip: str, baud: int, *command: str) -> Generator[str, None, None]:
+    """Run esptool and yield its lines as they come. Raises ToolError when it fails."""
+    options = ["--port", port, "--chip", chip, "--baud", str(baud)]
+    said = []
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "esptool", *options, *command],  # -P: not what lies in the current folder
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"},
+    ) as process:
+        try:
+            assert process.stdout
+            for line in _lines(process.stdout.fileno()):
+                said.append(line)
+                yield line
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise ToolError(_explain(port, said))
+
+
+def _explain(port: str, said: list[str]) -> str:
+    """Return what a person can do about what esptool said last."""
+    text = _last(said, _ERRORS) or _last(said, _OTHER_ERROR) or next(filter(None, reversed(said)), "")
+    other = _CHIP_FOUND.search(text)
+    if other:
+        return f"the board at {port} has an {other[1]}, and this firmware is for an {other[2]}: take its own"
+    for pattern, remedy in _REMEDIES:
+        if re.search(pattern, text):
+            return remedy.format(port=port, text=text)
+    return f"esptool can't go on: {text}"
 
 
 def _lines(descriptor: int) -> Iterator[str]:

@@ -14,6 +14,7 @@ _DISK_VERSION = 0x00020000  # the older of two: MicroPython before 1.23 mounts n
 _READ = 32  # octets; how MicroPython calls littlefs, micropython/micropython extmod/vfs_lfs.c and vfs_lfsx.c
 _LOOKAHEAD = 32
 _CYCLES = 100
+_MORE = 8  # blocks, when a guess of how many are needed was too low
 _NO_SPACE = -28
 
 
@@ -34,7 +35,7 @@ def make_image(files: dict[str, bytes], octets: int, block: int, program: int) -
         if count == total:
             whole = sum(map(len, files.values()))
             raise ToolError(f"{len(files)} files of {whole} octets don't fit into the board's file system of {octets}")
-        count = min(total, count * 5 // 4)
+        count = min(total, count + _MORE)
 
 
 def _fill(files: dict[str, bytes], count: int, total: int, block: int, program: int) -> bytes:

@@ -5,14 +5,17 @@ from pathlib import Path
 
 from sipmote.board.backup import save_files
 from sipmote.board.config import Changes, encode_config, parse_config
-from sipmote.board.drive import find_drive, flash_drive
+from sipmote.board.download import board_with, fetch_firmware
+from sipmote.board.drive import find_drive, find_drives, flash_drive
 from sipmote.board.files import read_file
 from sipmote.board.firmware import OLDEST, Firmware, read_firmware
+from sipmote.board.flasher import chip_at
 from sipmote.board.flashing import Flashing, Options
 from sipmote.board.image import files_of_a_board
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.port import close_port, find_port, is_virtual, open_port, usb_ports
+from sipmote.virtual.vm import cache_dir
 
 _BAUD = 460800  # bit/s: four times as fast as the ROM begins; the usual bridge chips and cables do it
 
@@ -20,7 +23,11 @@ _BAUD = 460800  # bit/s: four times as fast as the ROM begins; the usual bridge 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sipmote flash`."""
     parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
-    parser.add_argument("--firmware", type=Path, metavar="FILE", required=True, help="MicroPython for the board")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--firmware", type=Path, metavar="FILE", help="MicroPython for the board")
+    what.add_argument(
+        "--board", metavar="NAME", help="fetch it: micropython.org's name of the board (default: by the chip found)"
+    )
     parser.add_argument("--drive", type=Path, metavar="DIR", help="where the drive of a Pico's boot loader is mounted")
     parser.add_argument("--sha256", metavar="DIGITS", help="refuse a firmware that has another SHA-256")
     parser.add_argument("--erase", action="store_true", help="erase all of the flash first, with the files in it")
@@ -76,7 +83,10 @@ def _port(args: argparse.Namespace) -> str:
 
 
 def _firmware(args: argparse.Namespace, output: Output) -> Firmware:
-    firmware = read_firmware(args.firmware)
+    path = args.firmware
+    if path is None:
+        path = fetch_firmware(args.board or _board(args), cache_dir() / "firmware", output)
+    firmware = read_firmware(path)
     if args.sha256 and args.sha256.lower() != firmware.digest:
         raise ToolError(f"{firmware.path} has the SHA-256 {firmware.digest}, not {args.sha256}: download it again")
     if firmware.release < OLDEST:
@@ -87,6 +97,16 @@ def _firmware(args: argparse.Namespace, output: Output) -> Firmware:
     )
     output.say({"event": "firmware", "file": str(firmware.path), "bytes": len(firmware.data), **about}, line)
     return firmware
+
+
+def _board(args: argparse.Namespace) -> str:
+    """Return micropython.org's name of the board that is there."""
+    chips = {drive.chip for drive in find_drives()}
+    if not args.port and len(chips) == 1:
+        return board_with(chips.pop())
+    device = _port(args)
+    close_port(open_port(device))
+    return board_with(chip_at(device))
 
 
 def _files(args: argparse.Namespace) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from sipmote.__main__ import main
 from sipmote.board.config import encode_config
 from sipmote.board.image import files_of_a_board
+from sipmote.commands import flash as flash_command
 from sipmote.link.port import close_port, open_port
 from tests.host_tools import made_firmware
 from tests.host_tools.made_firmware import esp_image
@@ -231,3 +233,44 @@ def test_a_board_with_too_little_flash_is_refused(tmp_path: Path, flash: Flash) 
         path.write_bytes(esp_image(vfs=(0x200000, 0x100000)))
         assert "too small" in flash.fails("--port", board.port, "--firmware", path)
         assert board.erased == []
+
+
+@pytest.fixture
+def mpflash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program in mpflash's place: it notes its arguments in the file that this gives, and fetches a made image."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "made.bin").write_bytes(esp_image(made_firmware.ESP32_C3))
+    program = tmp_path / "bin" / "mpflash"
+    program.write_text(
+        f"""#!{sys.executable}
+import pathlib, shutil, sys
+options = dict(zip(sys.argv[1:], sys.argv[2:]))
+pathlib.Path({str(tmp_path / "asked")!r}).write_text(" ".join(sys.argv[1:]))
+if options["--board"] == "NO_SUCH":
+    sys.exit("No firmwares found")
+folder = pathlib.Path(options["--dir"], "esp32")
+folder.mkdir(parents=True, exist_ok=True)
+for name in ("", "-SPIRAM"):
+    shutil.copy({str(tmp_path / "made.bin")!r}, folder / (options["--board"] + name + "-20250911-v1.26.1.bin"))
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(flash_command, "cache_dir", lambda: tmp_path / "cache")
+    return tmp_path / "asked"
+
+
+def test_firmware_is_fetched_for_the_chip_that_is_there(mpflash: Path, flash: Flash) -> None:
+    with rom_loader(ESP32_C3) as board:
+        said = flash("--port", board.port)
+        assert said["firmware"]["file"].endswith("/ESP32_GENERIC_C3-20250911-v1.26.1.bin")
+        assert said["flashed"]["chip"] == "esp32c3"
+        flash("--port", board.port, "--board", "esp32_generic_c3")
+    assert "--board ESP32_GENERIC_C3" in mpflash.read_text() and "--version stable" in mpflash.read_text()
+
+
+def test_firmware_that_can_not_be_fetched_is_told_where_to_get(mpflash: Path, flash: Flash, tmp_path: Path) -> None:
+    assert "could not fetch NO_SUCH (No firmwares found)" in flash.fails("--port", "/dev/null", "--board", "NO_SUCH")
+    (tmp_path / "bin" / "mpflash").unlink()
+    said = flash.fails("--port", "/dev/null", "--board", "ESP32_GENERIC")
+    assert "https://micropython.org/download/ESP32_GENERIC/" in said and "sipmote[firmware]" in said
