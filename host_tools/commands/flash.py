@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from sipmote.board.arguments import add_passwords, changes
 from sipmote.board.backup import save_files
-from sipmote.board.config import Changes, encode_config, parse_config
+from sipmote.board.config import encode_config, parse_config
 from sipmote.board.download import board_with, fetch_firmware
 from sipmote.board.drive import find_drive, find_drives, flash_drive
 from sipmote.board.files import read_file
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="with --deploy: change one key of it"
     )
+    add_passwords(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,12 +113,13 @@ def _board(args: argparse.Namespace) -> str:
 
 def _files(args: argparse.Namespace) -> dict[str, bytes]:
     """Return path on the board -> octets of all that it is to have; nothing without --deploy."""
-    if not args.deploy:
-        if args.config or args.set:
-            raise ToolError("--config and --set go with --deploy MAIN.py; without a program, use sipmote deploy")
+    changed = changes(args, args.set) if args.deploy else None
+    if changed is None:
+        if args.config or args.set or args.wifi or args.user or args.commander:
+            raise ToolError("a configuration goes with --deploy MAIN.py: without a program, use sipmote deploy later")
         return {}
-    if not args.config and not args.set:
+    if not args.config and not changed:
         raise ToolError("--deploy needs the configuration as well: --config mote.json, or --set aor=... --set to=...")
     config = parse_config(read_file(args.config), str(args.config)) if args.config else {}
-    config = Changes(args.set).apply(config, str(args.config or "--set"))
+    config = changed.apply(config, str(args.config or "--set"))
     return files_of_a_board({"/main.py": read_file(args.deploy), "/mote.json": encode_config(config)})

@@ -172,7 +172,7 @@ def test_a_firmware_is_checked_before_a_port_is_opened(tmp_path: Path, firmware:
     assert "needs 1.24 or later" in refused(esp_image(version="v1.19.1"))
     assert "chip number 77" in refused(esp_image((77, 0)))
     assert "download it again" in refused(image, "--sha256", "00" * 32)
-    assert "go with --deploy" in refused(image, "--config", "mote.json")
+    assert "goes with --deploy" in refused(image, "--config", "mote.json")
 
 
 def test_a_virtual_board_is_not_flashed(tmp_path: Path, firmware: Path, flash: Flash) -> None:
@@ -181,14 +181,16 @@ def test_a_virtual_board_is_not_flashed(tmp_path: Path, firmware: Path, flash: F
 
 
 def test_a_board_comes_with_its_program_in_one_write(
-    tmp_path: Path, firmware: Path, board: RomLoader, flash: Flash
+    tmp_path: Path, firmware: Path, board: RomLoader, flash: Flash, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A MicroPython mounts what is in the flash and finds all that a first deploy would have put there."""
     program = tmp_path / "boiler.py"
     program.write_text("print('hello')\n")
-    settings = ("--set", "aor=sip:boiler@example.org", "--set", "to=sip:desk@example.org")
+    settings = ("--set", "aor=sip:boiler@example.org", "--set", "to=sip:desk@example.org", "--wifi", "Home")
+    monkeypatch.setenv("SIPMOTE_WIFI_PASSWORD", "garden gnome")
     said = flash("--port", board.port, "--firmware", firmware, "--deploy", program, *settings)
-    files = files_of_a_board({"/main.py": program.read_bytes(), "/mote.json": encode_config(_CONFIG)})
+    config = {**_CONFIG, "wifi": [["Home", "garden gnome"]]}
+    files = files_of_a_board({"/main.py": program.read_bytes(), "/mote.json": encode_config(config)})
     assert said["flashed"]["files"] == len(files)
     assert read_by_micropython(bytes(board.flash[_FILES_AT:]), tmp_path) == {
         path: hashlib.sha256(data).hexdigest() for path, data in files.items()
