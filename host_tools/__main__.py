@@ -14,8 +14,8 @@ _COMMANDS = {  # name: (what it does, an example)
     "board": ("run a virtual board behind a serial port", "sipmote board start virtual --heap 64k"),
     "ports": ("list the serial ports that boards are behind", "sipmote ports"),
     "flash": (
-        "put MicroPython onto a board, with its program if you like",
-        "sipmote flash --firmware ESP32_GENERIC-20250911-v1.26.1.bin",
+        "put firmware onto a board, and its program with it",
+        "sipmote flash --firmware ESP32_GENERIC-v1.26.1.bin",
     ),
     "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),

@@ -20,7 +20,7 @@ _READ = 4096
 _LOOK = ("read-flash", "--flash-size", "detect")
 _LOOK_BAUD = 115200  # at which a chip that can't be reset from here is found once more by the next esptool
 _ERRORS = re.compile(r"(?:fatal|serial exception) error occurred: (.*)")
-_OTHER_ERROR = re.compile(r"^\w*(?:Error|Exception): (.*)")
+_OTHER_ERROR = re.compile(r"^[\w.]*(?:[Ee]rror|Exception): (.*)")
 _FLASH_SIZE = re.compile(r"etected flash size: (\d+)(KB|MB)")
 _MAC = re.compile(r"^MAC: +([0-9a-f:]{17,})")
 _CHIP_FOUND = re.compile(r"This chip is (\S+), not (\S+)\.")
@@ -37,12 +37,13 @@ _LINE = "the line to the board at {port} broke down: run this again with another
 _TOO_SMALL = "the board's flash is too small for this: {text}"
 _REMEDIES = (  # what esptool says, and what a person can do; the first that fits
     (r"serial TX path", "the board at {port} doesn't hear us: check its RX wire, or take another cable"),
+    (r"No such file|Input/output|disconnected|No such device", "{port} went away: check the cable, and run this again"),
     (r"Failed to connect|Wrong boot mode", _BOOT),
     (r"port is busy|xclusive|multiple access", "{port} is in use: end the other program that has it open"),
     (r"baud rate", "{port} can't go at this speed: run this again with --baud 115200"),
     (r"not fit in|larger than detected|greater than detected", _TOO_SMALL),
     (r"ecure|ncrypt", "the board's security settings forbid that: {text}"),
-    (r"serial|stream|packet|[Rr]esponse|No more data|MD5|igest|Corrupt|stub|rite|Input/output|disconnected", _LINE),
+    (r"serial|stream|packet|[Rr]esponse|No more data|MD5|igest|Corrupt|stub|rite", _LINE),
 )
 
 

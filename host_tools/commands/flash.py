@@ -78,6 +78,11 @@ def _onto_a_drive(args: argparse.Namespace, firmware: Firmware, files: dict[str,
 
 
 def _port(args: argparse.Namespace) -> str:
+    if not args.port and not usb_ports():
+        raise ToolError(
+            "no board found: plug one in, by a cable that carries data, or name its port with --port; a Pico is found "
+            "when BOOTSEL was held while it was plugged in"
+        )
     device: str = args.port or find_port()
     if is_virtual(device):
         raise ToolError(f"{device} is a virtual board, which has its firmware from `sipmote board start`: use deploy")

@@ -83,10 +83,17 @@ class RomLoader:
         self._written = 0
         self.dies_after = None
 
+    def pull_cable(self) -> None:
+        """Have the port go; whoever has it open sees that."""
+        if self._master >= 0:
+            os.write(self._stop_write, b"x")
+            self._thread.join()
+            os.close(self._master)
+            self._master = -1
+
     def close(self) -> None:
-        os.write(self._stop_write, b"x")
-        self._thread.join()
-        for end in (self._master, self._slave, self._stop_read, self._stop_write):
+        self.pull_cable()
+        for end in (self._slave, self._stop_read, self._stop_write):
             os.close(end)
 
     def _serve(self) -> None:

@@ -125,6 +125,16 @@ def test_a_flash_that_was_cut_is_told_and_repaired_by_the_next(firmware: Path, b
     assert bytes(board.flash[0x1000 : 0x1000 + len(image)]) == image
 
 
+def test_a_cable_that_is_pulled_is_told(firmware: Path, board: RomLoader) -> None:
+    firmware.write_bytes(esp_image(octets=1_500_000))
+    with Tool("flash", "--port", board.port, "--firmware", str(firmware)) as tool:
+        wait_until(lambda: board.flash[0x20000] != 0xFF, tool.transcript)
+        board.pull_cable()
+        assert tool.wait() == 1
+        assert len(tool.complaints) == 1 and "run the same again" in tool.complaints[0]
+        assert any(remedy in tool.complaints[0] for remedy in ("check the cable", "another cable"))
+
+
 def test_flash_that_does_not_keep_what_it_is_sent_is_noticed(firmware: Path, board: RomLoader, flash: Flash) -> None:
     board.is_worn = True
     assert "broke down" in flash.fails("--port", board.port, "--firmware", firmware)
