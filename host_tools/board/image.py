@@ -25,7 +25,7 @@ def make_image(files: dict[str, bytes], octets: int, block: int, program: int) -
     Raises ToolError when they don't fit.
     """
     total = octets // block
-    count = min(total, 8 + 4 * len(folders(files)) + sum(-(-len(data) // block) for data in files.values()))
+    count = min(total, 4 + 2 * len(folders(files)) + sum(-(-len(data) // block) for data in files.values()))
     while True:
         try:
             return _fill(files, count, total, block, program)
