@@ -45,7 +45,7 @@ def save_files(device: str, folder: Path, output: Output) -> int:
     port = open_port(device)
     board = Board(port)
     try:
-        board.stop()
+        _stop(board)
         board.reset()  # what the program had in memory would be in the way
         return _save(board, folder, output)
     except OSError as error:
@@ -53,6 +53,13 @@ def save_files(device: str, folder: Path, output: Output) -> int:
     finally:
         board.abandon()
         close_port(port)
+
+
+def _stop(board: Board) -> None:
+    try:
+        board.stop()
+    except ToolError as error:
+        raise ToolError(f"{error}; without MicroPython there is nothing to save: leave --backup out") from None
 
 
 def _save(board: Board, folder: Path, output: Output) -> int:

@@ -71,31 +71,34 @@ class Firmware:
         return self.profile.filesystem or {}
 
     @property
-    def _partitions(self) -> dict[str, Place]:
-        return _partitions(self.data, self.profile.flash_offset or 0)
-
-    @property
     def filesystem_offset(self) -> int:
         """Where MicroPython's file system will be on a board.
 
-        An ESP32 has a partition "vfs", or else, since MicroPython 1.22, all that the others leave at the end of the
+        An ESP32 has a partition for it, or else, as most images have it, all that the others leave at the end of the
         flash (micropython/micropython ports/esp32/main.c, boardctrl_startup); a Pico has what its profile says.
         """
         if self.uf2:
             return self.settings["offset"]
-        places = self._partitions
-        return (
-            places["vfs"].offset if "vfs" in places else max(place.offset + place.octets for place in places.values())
-        )
+        own = self._partition
+        return own.offset if own else max(place.offset + place.octets for place in self._partitions.values())
 
     def filesystem_octets(self, flash_octets: int) -> int:
         """Return the size of that file system on a board with so much flash; 0 or less where it doesn't fit."""
         if self.uf2:
             return self.settings["size"]
-        place = self._partitions.get("vfs")
-        if place and place.offset + place.octets <= flash_octets:
-            return place.octets
-        return 0 if place else flash_octets - self.filesystem_offset
+        own = self._partition
+        if own and own.offset + own.octets <= flash_octets:
+            return own.octets
+        return 0 if own else flash_octets - self.filesystem_offset
+
+    @property
+    def _partitions(self) -> dict[str, Place]:
+        return _partitions(self.data, self.profile.flash_offset or 0)
+
+    @property
+    def _partition(self) -> Place | None:
+        """The partition that is named for the file system, by either of the names that MicroPython looks for."""
+        return next((place for label, place in self._partitions.items() if label in ("vfs", "ffat")), None)
 
 
 def read_firmware(path: Path) -> Firmware:

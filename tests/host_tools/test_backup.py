@@ -47,3 +47,10 @@ def test_a_file_that_came_damaged_is_not_kept(tmp_path: Path, monkeypatch: pytes
     with virtual_board(tmp_path / "flash") as port, pytest.raises(ToolError, match="did not arrive"):
         save_files(port, tmp_path / "saved", Output(as_json=True))
     assert os.listdir(tmp_path / "saved") == []
+
+
+def test_a_board_without_micropython_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sipmote.link.repl._ENTER_S", (0.1,))
+    with fake_board(deaf=True) as board, pytest.raises(ToolError, match="leave --backup out"):
+        save_files(board.port, tmp_path / "saved", Output(as_json=True))
+    assert os.listdir(tmp_path) == []
