@@ -86,6 +86,8 @@ class Flashing:
         return octets
 
     def _write(self, parts: list[tuple[int, Path]]) -> None:
+        if self._erase:
+            self._output.say(None, "erasing all of the flash first, which may take a minute")
         try:
             self._flasher.write(parts, self._erase)
         except KeyboardInterrupt:
