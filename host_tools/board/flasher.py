@@ -9,15 +9,18 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sipmote.console import Output
 from sipmote.errors import ToolError
 
 _READ = 4096
-_LOOK = ("read-flash", "--flash-size", "detect")
+_READ_FLASH = ("read-flash", "--flash-size", "detect")
+_FLASH_ID = ("--no-stub", "flash-id")
+_Result = TypeVar("_Result")
 _LOOK_BAUD = 115200  # at which a chip that can't be reset from here is found once more by the next esptool
 _ERRORS = re.compile(r"(?:fatal|serial exception) error occurred: (.*)")
 _OTHER_ERROR = re.compile(r"^[\w.]*(?:[Ee]rror|Exception): (.*)")
@@ -47,13 +50,17 @@ _REMEDIES = (  # what esptool says, and what a person can do; the first that fit
 )
 
 
+class LineBroken(ToolError):
+    """What was said didn't arrive; another try may go well."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A chip that answered. flash_octets: what its flash holds; mac: its address; data: what was read of the flash."""
 
     flash_octets: int
     mac: str
-    data: bytes
+    data: bytes = b""
 
 
 class Flasher:
@@ -68,21 +75,38 @@ class Flasher:
         self.began = False  # has what was on the board begun to go?
 
     def look(self, offset: int, octets: int) -> Found:
-        """Read a part of the flash, and what chip it is. Raises ToolError, also where it isn't the chip expected."""
+        """Read a part of the flash, and what chip it is. Raises ToolError, also where it isn't the chip expected.
+
+        octets: 0 for the chip alone, which its ROM tells without any code from us.
+        """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "read"
-            lines = list(_esptool(self._port, self._chip, _LOOK_BAUD, *_LOOK, hex(offset), hex(octets), str(path)))
+            command = [*_READ_FLASH, hex(offset), hex(octets), str(path)] if octets else _FLASH_ID
+            lines = self._twice(lambda: list(_esptool(self._port, self._chip, _LOOK_BAUD, *command)))
             text = "\n".join(lines)
             size, mac = _FLASH_SIZE.search(text), re.search(_MAC.pattern, text, re.MULTILINE)
             if size is None:
                 raise ToolError(f"the flash of the board at {self._port} doesn't say how large it is: check its wiring")
-            return Found(int(size[1]) << (20 if size[2] == "MB" else 10), mac[1] if mac else "", path.read_bytes())
+            flash_octets = int(size[1]) << (20 if size[2] == "MB" else 10)
+            return Found(flash_octets, mac[1] if mac else "", path.read_bytes() if octets else b"")
 
     def write(self, parts: list[tuple[int, Path]], erase: bool) -> None:
         """Write files, each at its offset, and have the chip compare its MD5 of what it holds with ours.
 
         erase: all of the flash first. Raises ToolError.
         """
+        self._twice(lambda: self._write(parts, erase))
+
+    def _twice(self, what: Callable[[], _Result]) -> _Result:
+        """Do what() and return its result; once more when the line broke before anything was lost by it."""
+        try:
+            return what()
+        except LineBroken:
+            if self.began:
+                raise
+            return what()
+
+    def _write(self, parts: list[tuple[int, Path]], erase: bool) -> None:
         sizes = [path.stat().st_size for _, path in parts]
         arguments = [word for offset, path in parts for word in (hex(offset), str(path))]
         options = ["write-flash", *(["--erase-all"] if erase else [])]
@@ -107,7 +131,7 @@ class Flasher:
 
 def chip_at(device: str) -> str:
     """Return the chip at a port, as profiles name it. Raises ToolError."""
-    for line in list(_esptool(device, "auto", _LOOK_BAUD, "flash-id")):
+    for line in list(_esptool(device, "auto", _LOOK_BAUD, *_FLASH_ID)):
         found = _CONNECTED.match(line)
         if found:
             return found[1].lower().replace("-", "")
@@ -134,19 +158,20 @@ def _esptool(port: str, chip: str, baud: int, *command: str) -> Generator[str, N
             process.terminate()
             raise
     if process.returncode:
-        raise ToolError(_explain(port, said))
+        raise _explained(port, said)
 
 
-def _explain(port: str, said: list[str]) -> str:
+def _explained(port: str, said: list[str]) -> ToolError:
     """Return what a person can do about what esptool said last."""
     text = _last(said, _ERRORS) or _last(said, _OTHER_ERROR) or next(filter(None, reversed(said)), "")
     other = _CHIP_FOUND.search(text)
     if other:
-        return f"the board at {port} has an {other[1]}, and this firmware is for an {other[2]}: take its own"
+        return ToolError(f"the board at {port} has an {other[1]}, and this firmware is for an {other[2]}: take its own")
     for pattern, remedy in _REMEDIES:
         if re.search(pattern, text):
-            return remedy.format(port=port, text=text)
-    return f"esptool can't go on: {text}"
+            kind = LineBroken if remedy is _LINE else ToolError
+            return kind(remedy.format(port=port, text=text))
+    return ToolError(f"esptool can't go on: {text}")
 
 
 def _lines(descriptor: int) -> Iterator[str]:

@@ -65,20 +65,21 @@ class Flashing:
         """Look at the board and refuse what would lose something, or not start; returns the file system's octets."""
         firmware = self._firmware
         self._output.say(None, f"looking at the board at {self._device}")
-        found = self._flasher.look(firmware.filesystem_offset, _LOOKED_AT)
-        holds = what_holds(found.data)
+        found = self._flasher.look(firmware.filesystem_offset, 0 if self._erase else _LOOKED_AT)
+        holds = what_holds(found.data)  # what goes anyway isn't looked at
         event = {"event": "board", "port": self._device, "chip": firmware.profile.chip, "mac": found.mac}
         line = f"{self._device}: {firmware.profile.chip} {found.mac}, {found.flash_octets >> 20} MiB of flash"
-        self._output.say({**event, "flash_bytes": found.flash_octets, "holds": holds}, line)
+        about = {"flash_bytes": found.flash_octets, "holds": None if self._erase else holds}
+        self._output.say({**event, **about}, line)
         octets = firmware.filesystem_octets(found.flash_octets)
         if octets <= 0:
             raise ToolError(f"the board has {found.flash_octets >> 10} KiB of flash, too little for {firmware.path}")
-        if holds == "other" and not self._erase:
+        if holds == "other":
             raise ToolError(
                 "the board holds something that isn't MicroPython's, beside which MicroPython would not start: "
                 "add --erase to have all of its flash erased first"
             )
-        if holds == "files" and self._files and not self._erase and not self._is_saved:
+        if holds == "files" and self._files and not self._is_saved:
             raise ToolError(
                 "the board has files, which --deploy replaces: add --backup DIR to save them first, or --erase to do "
                 "without them"

@@ -49,7 +49,8 @@ class RomLoader:
     """Answers in a thread of its own. flash: what it holds; bauds: the rates it was told to go on at.
 
     erased: (offset, octets) of each erasure. dies_after: octets of a write that reach the flash before it falls silent,
-    as when the cable goes; None: all. is_worn: a bit of the flash doesn't change any more.
+    as when the cable goes; None: all. is_worn: a bit of the flash doesn't change any more. mistakes: how
+    many packets of code come damaged.
     """
 
     def __init__(self, chip: Chip, flash_octets: int = 4 << 20, deaf: bool = False) -> None:
@@ -58,6 +59,7 @@ class RomLoader:
         self.erased: list[tuple[int, int]] = []
         self.dies_after: int | None = None
         self.is_worn = False
+        self.mistakes = 0
         self._chip = chip
         self._deaf = deaf
         self._is_stub = False
@@ -157,6 +159,13 @@ class RomLoader:
     def _accept(self, command: int, data: bytes) -> None:
         self._reply(command)
 
+    def _load(self, command: int, data: bytes) -> None:
+        if self.mistakes:
+            self.mistakes -= 1
+            self._reply(command, status=b"\x01\x07")
+        else:
+            self._reply(command)
+
     def _start_stub(self, command: int, data: bytes) -> None:
         self._reply(command)
         self._is_stub = True
@@ -223,7 +232,7 @@ _COMMANDS = {
     0x04: RomLoader._accept,  # the end of a write
     0x05: RomLoader._accept,  # a part of the stub begins
     0x06: RomLoader._start_stub,
-    0x07: RomLoader._accept,  # octets of the stub
+    0x07: RomLoader._load,
     0x08: RomLoader._sync,
     0x09: RomLoader._accept,  # a register is written
     0x0A: RomLoader._read_register,

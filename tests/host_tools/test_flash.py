@@ -135,6 +135,18 @@ def test_a_cable_that_is_pulled_is_told(firmware: Path, board: RomLoader) -> Non
         assert any(remedy in tool.complaints[0] for remedy in ("check the cable", "another cable"))
 
 
+def test_a_line_that_breaks_before_anything_was_lost_is_tried_once_more(
+    firmware: Path, board: RomLoader, flash: Flash
+) -> None:
+    image = firmware.read_bytes()
+    board.mistakes = 1
+    flash("--port", board.port, "--firmware", firmware)
+    assert bytes(board.flash[0x1000 : 0x1000 + len(image)]) == image
+    board.press_reset()
+    board.mistakes = 2
+    assert "broke down" in flash.fails("--port", board.port, "--firmware", firmware)
+
+
 def test_flash_that_does_not_keep_what_it_is_sent_is_noticed(firmware: Path, board: RomLoader, flash: Flash) -> None:
     board.is_worn = True
     assert "broke down" in flash.fails("--port", board.port, "--firmware", firmware)
@@ -155,7 +167,7 @@ def test_what_is_no_micropythons_stays_until_erase_is_said(firmware: Path, board
     assert "--erase" in said
     assert board.erased == []
     done = flash("--port", board.port, "--firmware", firmware, "--erase")
-    assert done["board"]["holds"] == "other" and done["flashed"]["erased"] is True
+    assert done["board"]["holds"] is None and done["flashed"]["erased"] is True
     assert board.erased[0] == (0, 4 << 20)
     assert set(board.flash[_FILES_AT:]) == {0xFF}
 
