@@ -17,6 +17,10 @@ _COMMANDS = {  # name: (what it does, an example)
     "ports": ("list the serial ports that boards are behind", "sipmote ports"),
     "provision": ("tell boards who they are and where their network is, and try it", "sipmote provision --from .env"),
     "boards": ("list the boards at this computer and what they are doing", "sipmote boards --ask"),
+    "flash": (
+        "put firmware onto a board, and its program with it",
+        "sipmote flash --firmware ESP32_GENERIC-v1.26.1.bin",
+    ),
     "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
     "reset": ("restart a board's program", "sipmote reset --port /dev/ttyUSB0"),
     "repl": ("open a board's Python prompt", "sipmote repl --port /dev/ttyUSB0"),

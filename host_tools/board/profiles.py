@@ -21,6 +21,7 @@ class Profile:
     baud: int = 115200  # bit/s of its console; a board with USB of its own ignores it
     firmware: str | None = None  # pattern of the stock image's file name at micropython.org, without its variants
     flash_offset: int | None = None  # where that image goes; None: it isn't flashed over its serial port
+    filesystem: dict[str, int] | None = None  # octets: MicroPython's block, and what it programs at once; its place
     heap: int | None = None  # octets free after boot, about
     missing: tuple[str, ...] = ()  # what mote uses, or its examples do, and the stock firmware lacks
     led: str | None = None  # what Pin() takes for the LED, or where boards have one

@@ -19,7 +19,7 @@ _OFFSETS = {  # where the chip's ROM looks for the bootloader, with which MicroP
     "rp2350": None,
     "unix": None,
 }
-_TYPES = {"flash_offset": int, "heap": int, "baud": int, "strapping": int}  # the others are texts
+_TYPES = {"flash_offset": int, "heap": int, "baud": int, "strapping": int, "filesystem": dict}  # the others are texts
 
 
 def _told(profile: Profile) -> dict[str, object]:
@@ -40,11 +40,11 @@ def test_profile_has_values_of_the_right_kinds_each_with_its_source(profile: Pro
     for name, value in _told(profile).items():
         values = value if type(value) is tuple else (value,)
         assert all(type(each) is _TYPES.get(name, str) for each in values if each is not None), name
-        assert len(set(values)) == len(values), name
+        assert all(values.count(each) == 1 for each in values), name
     assert set(profile.sources) >= {name for name, value in _told(profile).items() if value is not None} - {"name"}
     assert set(profile.sources) <= {each.name for each in dataclasses.fields(profile)}
     assert all(
-        re.search(r"https?://\S+\.\S+|[\w/]+\.(py|md|json|h|csv)\b|same", each) for each in profile.sources.values()
+        re.search(r"https?://\S+\.\S+|[\w/]+\.(py|md|json|c|h|csv)\b|same", each) for each in profile.sources.values()
     )
 
 
