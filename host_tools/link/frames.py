@@ -13,6 +13,7 @@ import base64
 import binascii
 import codecs
 import io
+import re
 import string
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,9 @@ Field = int | float | str | bytes | bool | None | list["Field"] | dict[str, "Fie
 
 _START, _END = 0x1E, 0x1F
 _LINE_ENDS = b"\r\n"
-_BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=")
+_EDGE = re.compile(rb"[\x1e\x1f]")
+_EDGE_OF_FRAME = re.compile(rb"[\x1e\x1f\r\n]")
+_BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/="
 _LOG_RECORD = 3  # a kind of frames, which 1 and 2 were before
 _NTP = 4  # a quality, which was 3 in those
 _YEAR_10000 = 253_402_300_800  # unix seconds: no date can be written from here on
@@ -101,11 +104,9 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Item]:
         """Return what data (octets as they arrived, split anywhere) completes."""
-        for octet in data:
-            if self._frame is None:
-                self._feed_text(octet)
-            else:
-                self._feed_frame(self._frame, octet)
+        at = 0
+        while at < len(data):
+            at = self._feed_text(data, at) if self._frame is None else self._feed_frame(self._frame, data, at)
         return self._take()
 
     def flush(self) -> list[Item]:
@@ -126,34 +127,44 @@ class Decoder:
         items, self._items = self._items, []
         return items
 
-    def _feed_text(self, octet: int) -> None:
-        if octet == _START:
+    def _feed_text(self, data: bytes, at: int) -> int:
+        """Take text from there on; returns where it ends."""
+        found = _EDGE.search(data, at)
+        end = found.start() if found else len(data)
+        text = data[at:end]
+        sure = len(text.rstrip(_BASE64))
+        if sure:
+            self._release_tail()
+            self._text += text[:sure]
+        self._tail += text[sure:]
+        while len(self._tail) > MAX_FRAME:
+            self._text += self._tail[: MAX_FRAME + 1]
+            del self._tail[: MAX_FRAME + 1]
+        if found and data[end] == _START:
             self._release_tail()
             self._frame = bytearray()
-        elif octet == _END:
+        elif found:
             self._tail.clear()
             self._damaged()
-        elif octet in _BASE64:
-            self._tail.append(octet)
-            if len(self._tail) > MAX_FRAME:
-                self._release_tail()
-        else:
-            self._release_tail()
-            self._text.append(octet)
+        return end + 1
 
-    def _feed_frame(self, frame: bytearray, octet: int) -> None:
-        if octet == _END:
+    def _feed_frame(self, frame: bytearray, data: bytes, at: int) -> int:
+        """Take what may be inside a frame from there on; returns where that ends."""
+        found = _EDGE_OF_FRAME.search(data, at)
+        end = found.start() if found else len(data)
+        whole_at = at + MAX_FRAME - len(frame)
+        if end > whole_at or (found and data[end] in _LINE_ENDS):
+            self._damaged()
+            self._frame = None
+            return min(end, whole_at)  # text goes on there
+        frame += data[at:end]
+        if found and data[end] == _END:
             self._frame = None
             self._end_frame(bytes(frame))
-        elif octet == _START:
+        elif found:
             self._damaged()
             frame.clear()
-        elif octet in _LINE_ENDS or len(frame) == MAX_FRAME:
-            self._damaged()
-            self._frame = None
-            self._feed_text(octet)
-        else:
-            frame.append(octet)
+        return end + 1
 
     def _end_frame(self, frame: bytes) -> None:
         record = decode_frame(frame)
@@ -172,7 +183,9 @@ class Decoder:
         self._tail.clear()
 
     def _emit_text(self) -> None:
-        text = self._utf8.decode(bytes(self._text))
+        if not self._text:
+            return
+        text = self._utf8.decode(self._text)
         self._text.clear()
         if text:
             self._items.append(Console(text))
