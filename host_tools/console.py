@@ -61,7 +61,7 @@ class Output:
         self._as_json = as_json
         self._printer = printer
         self._mark = mark
-        self._text = ""  # what text() has begun: the line itself for programs, a part of it for people
+        self._is_in_line = False  # text() has begun one
         self._terminal: Console | None = None
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -95,24 +95,19 @@ class Output:
             line = "".join([text for text, _ in self._in_rows([(_complaint(text), "")], sys.stderr)])
             self._put(sys.stderr, line + "\n")
 
-    def text(self, text: str) -> None:
-        """Pass on what a board prints, split anywhere: people see it as it comes, programs each line when it ends."""
-        *lines, self._text = (self._text + text).split("\n")
+    def text(self, event: Event, text: str) -> None:
+        """Tell of what a board prints: programs read the event, people see the text as it comes, split anywhere."""
         if self._as_json:
-            self._write_events({"event": "console", "text": line.rstrip("\r")} for line in lines)
-        else:
-            self._text = self._text[-1:]
+            self.say(event)
+        elif text:
+            self._is_in_line = not text.endswith("\n")
             self._put(sys.stdout, harmless(text, lines=True))
-
-    def pause_text(self) -> None:
-        """Nothing more comes for the moment: programs get the line that has not ended."""
-        if self._as_json:
-            self.end_text()
 
     def end_text(self) -> None:
         """End the line that text() has begun."""
-        if self._text:
-            self.text("\n")
+        if self._is_in_line:
+            self._is_in_line = False
+            self._put(sys.stdout, "\n")
 
     @contextlib.contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:

@@ -122,6 +122,11 @@ class Decoder:
             self._damaged()
         return self._take()
 
+    @property
+    def holds(self) -> bool:
+        """Is text held back?"""
+        return bool(self._tail)
+
     def _take(self) -> list[Item]:
         self._emit_text()
         items, self._items = self._items, []

@@ -1,0 +1,110 @@
+"""How events of boards are told: lines for people, each event for programs, and what of it is wanted at all."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from sipmote.console import Output, Part
+from sipmote.link.board_events import Event
+from sipmote.link.frames import LEVELS
+
+_STYLES = dict(zip(LEVELS, ("dim", "green", "yellow", "bold red"), strict=True))
+_COUNTED = {"lost": "log records lost", "damaged": "damaged frame"}
+_NAME_STYLE = "cyan"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which events are to be told.
+
+    level: the least of a record. name: a pattern of records' names, such as "wifi_*"; console text is not wanted then.
+    board: a pattern of a board's name or port. grep: what a record's line, or one of the console, has to have in it.
+    """
+
+    level: str = LEVELS[0]
+    name: str | None = None
+    board: str | None = None
+    grep: re.Pattern[str] | None = None
+
+    def takes(self, event: Event, board: str, port: str) -> bool:
+        """Is this event of a board wanted?"""
+        if self.board and not any(fnmatchcase(name, self.board) for name in (board, port, port.rpartition("/")[2])):
+            return False
+        if event["event"] == "log":
+            if LEVELS.index(event["level"]) < LEVELS.index(self.level):
+                return False
+            text = _told(event)
+            return fnmatchcase(event["name"], self.name or "*") and (self.grep is None or bool(self.grep.search(text)))
+        if event["event"] == "console":
+            return self.name is None and (self.grep is None or bool(self.grep.search(event["text"])))
+        return self.name is None and self.grep is None
+
+
+class Teller:
+    """Says what boards say and what becomes of their ports."""
+
+    def __init__(self, output: Output, several: bool = False, utc: bool = False, wanted: Wanted | None = None) -> None:
+        """several: each line names its board. utc: times are not this computer's local ones."""
+        self._output = output
+        self._several = several
+        self._utc = utc
+        self._wanted = wanted or Wanted()
+        self._width = 0  # of the longest name so far
+
+    def tell(self, event: Event, board: str, port: str) -> None:
+        """Say one event of a board at a port, if it is wanted."""
+        if not self._wanted.takes(event, board, port):
+            return
+        if event["event"] == "console" and not self._several:
+            self._output.text(event, event["text"] + ("" if event.get("partial") else "\n"))
+        else:
+            self._output.say(self._named(event, board, port), *self._before(board), *line_of(event, self._utc))
+
+    def note(self, state: str, text: str, board: str, port: str, **more: Any) -> None:
+        """Say what has become of a port. text: for people; more: further fields for programs."""
+        self._output.warn(text, self._named({"event": state, **more}, board, port) | {"port": port})
+
+    def _named(self, event: Event, board: str, port: str) -> Event:
+        return {"event": event["event"], "board": board, "port": port, **event} if self._several else event
+
+    def _before(self, board: str) -> list[Part]:
+        """Return what a line begins with."""
+        self._width = max(self._width, len(board))
+        return [(f"{board:{self._width}} ", _NAME_STYLE)] if self._several else []
+
+
+def line_of(event: Event, utc: bool) -> list[Part]:
+    """Return an event as a line for people."""
+    if event["event"] == "log":
+        return [(f"{_when(event, utc)} {event['level']} {_told(event)}", _STYLES[event["level"]])]
+    if event["event"] == "console":
+        return [event["text"] + (" …" if event.get("partial") else "")]
+    return [(f"[{event['count']} {_COUNTED[event['event']]}]", "yellow")]
+
+
+def _told(event: Event) -> str:
+    """Return a record's name and fields."""
+    fields = dict(event["fields"])
+    if event["name"] == "boot" and event.get("build", "0000") != "0000":  # once is enough for people
+        fields["build"] = event["build"]
+    told = " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())
+    return f"{event['name']} {told}".rstrip()
+
+
+def _when(event: Event, utc: bool) -> str:
+    """Return a record's date and how sure that is; for a board without one when we heard it, and how long it is up."""
+    if event["date"]:
+        hours = (event["clock_age_s"] or 0) // 3600
+        return f"{_time(event['date'], utc)} ({event['clock']}{f' of {hours} h ago' if hours else ''})"
+    seconds, ms = divmod(event["uptime_ms"], 1000)
+    return f"{_time(event['heard'], utc)} (heard, up {seconds}.{ms:03} s)"
+
+
+def _time(text: str, utc: bool) -> str:
+    moment = datetime.fromisoformat(text)
+    if utc:
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
