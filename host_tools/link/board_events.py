@@ -111,7 +111,7 @@ def log_event(record: Record, unix: float) -> Event:
     }
     if record.build is not None:
         event["build"] = f"{record.build:04x}"
-    return {**event, "heard": _heard(unix)}
+    return {**event, "heard": heard(unix)}
 
 
 def stamp(record: Record) -> str | None:
@@ -125,10 +125,11 @@ def _console(text: str, goes_on: bool, unix: float) -> Event:
     event: Event = {"event": "console", "text": text}
     if goes_on:
         event["partial"] = True
-    return {**event, "heard": _heard(unix)}
+    return {**event, "heard": heard(unix)}
 
 
-def _heard(unix: float) -> str:
+def heard(unix: float) -> str:
+    """Return when something was heard as RFC 3339 text."""
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -42,6 +42,7 @@ class Monitor:
                 self._look(now)
                 self._take(min(deadline - now, self._pause_s(now)))
                 self._flush(time.monotonic())
+                self._teller.tick(time.monotonic())
         except KeyboardInterrupt:
             pass
         finally:

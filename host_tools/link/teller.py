@@ -2,14 +2,16 @@
 
 import json
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 from sipmote.console import Output, Part
-from sipmote.link.board_events import Event
+from sipmote.link.board_events import Event, heard
 from sipmote.link.frames import LEVELS
+from sipmote.link.history import History
 
 _STYLES = dict(zip(LEVELS, ("dim", "green", "yellow", "bold red"), strict=True))
 _COUNTED = {"lost": "log records lost", "damaged": "damaged frame"}
@@ -46,9 +48,22 @@ class Wanted:
 class Teller:
     """Says what boards say and what becomes of their ports."""
 
-    def __init__(self, output: Output, several: bool = False, utc: bool = False, wanted: Wanted | None = None) -> None:
-        """several: each line names its board. utc: times are not this computer's local ones."""
+    def __init__(
+        self,
+        output: Output,
+        several: bool = False,
+        utc: bool = False,
+        wanted: Wanted | None = None,
+        history: History | None = None,
+        dated: bool = False,
+    ) -> None:
+        """several: each line names its board. utc: times are not this computer's local ones.
+
+        history: keeps everything, wanted or not. dated: console lines say when they were heard.
+        """
         self._output = output
+        self._history = history
+        self._dated = dated
         self._several = several
         self._utc = utc
         self._wanted = wanted or Wanted()
@@ -56,16 +71,30 @@ class Teller:
 
     def tell(self, event: Event, board: str, port: str) -> None:
         """Say one event of a board at a port, if it is wanted."""
+        if self._history is not None:
+            self._history.add(event, board, port, time.time())
         if not self._wanted.takes(event, board, port):
             return
-        if event["event"] == "console" and not self._several:
+        if event["event"] == "console" and not self._several and not self._dated:
             self._output.text(event, event["text"] + ("" if event.get("partial") else "\n"))
         else:
-            self._output.say(self._named(event, board, port), *self._before(board), *line_of(event, self._utc))
+            self._output.say(
+                self._named(event, board, port), *self._before(board), *line_of(event, self._utc, self._dated)
+            )
 
     def note(self, state: str, text: str, board: str, port: str, **more: Any) -> None:
         """Say what has become of a port. text: for people; more: further fields for programs."""
-        self._output.warn(text, self._named({"event": state, **more}, board, port) | {"port": port})
+        event = {"event": state, "port": port, **more}
+        if self._history is not None:
+            now = time.time()
+            self._history.add({**event, "text": text, "heard": heard(now)}, board, port, now)
+        self._output.warn(text, self._named(event, board, port))
+
+    def tick(self, now: float) -> None:
+        """Time has passed. now: seconds of a clock that never steps."""
+        trouble = self._history and self._history.commit(now, time.time())
+        if trouble:
+            self._output.warn(trouble, {"event": "warning", "text": trouble})
 
     def _named(self, event: Event, board: str, port: str) -> Event:
         return {"event": event["event"], "board": board, "port": port, **event} if self._several else event
@@ -76,12 +105,15 @@ class Teller:
         return [(f"{board:{self._width}} ", _NAME_STYLE)] if self._several else []
 
 
-def line_of(event: Event, utc: bool) -> list[Part]:
-    """Return an event as a line for people."""
+def line_of(event: Event, utc: bool, dated: bool = False) -> list[Part]:
+    """Return an event as a line for people. dated: as for Teller."""
     if event["event"] == "log":
         return [(f"{_when(event, utc)} {event['level']} {_told(event)}", _STYLES[event["level"]])]
+    when: list[Part] = [(f"{_time(event['heard'], utc)} ", "dim")] if dated and "heard" in event else []
     if event["event"] == "console":
-        return [event["text"] + (" …" if event.get("partial") else "")]
+        return [*when, event["text"] + (" …" if event.get("partial") else "")]
+    if event["event"] not in _COUNTED:
+        return [*when, (str(event.get("text")), "dim")]
     return [(f"[{event['count']} {_COUNTED[event['event']]}]", "yellow")]
 
 
