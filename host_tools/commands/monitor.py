@@ -98,7 +98,7 @@ def _read_back(args: argparse.Namespace) -> None:
     several = len(boards(args.db, *when)) > 1
     teller = Teller(Output(args.json), several, args.utc, wanted(args), dated=True)
     for _, board, port, event in find(args.db, *when):
-        teller.tell(event, board, port)
+        teller.tell((event,), board, port)
 
 
 def wanted(args: argparse.Namespace) -> Wanted:

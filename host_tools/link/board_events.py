@@ -118,7 +118,7 @@ def stamp(record: Record) -> str | None:
     """Return a record's date as RFC 3339 text; None unless the board knew one when it wrote it."""
     if record.unix is None or record.quality == 0:
         return None
-    return datetime.fromtimestamp(record.unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(record.unix, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _console(text: str, goes_on: bool, unix: float) -> Event:

@@ -158,8 +158,7 @@ class Monitor:
                 self._tell(board, board.events.idle(now, time.time()))
 
     def _tell(self, board: Watched, events: Sequence[Event]) -> None:
-        for event in events:
-            self._teller.tell(event, board.events.name, board.device)
+        self._teller.tell(events, board.events.name, board.device)
 
     def _note(self, board: Watched, state: str, text: str, **more: str) -> None:
         self._teller.note(state, text, board.events.name, board.device, **more)

@@ -1,8 +1,10 @@
 """How events of boards are told: lines for people, each event for programs, and what of it is wanted at all."""
 
+import itertools
 import json
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -38,8 +40,9 @@ class Wanted:
         if event["event"] == "log":
             if LEVELS.index(event["level"]) < LEVELS.index(self.level):
                 return False
-            text = _told(event)
-            return fnmatchcase(event["name"], self.name or "*") and (self.grep is None or bool(self.grep.search(text)))
+            if self.name and not fnmatchcase(event["name"], self.name):
+                return False
+            return self.grep is None or bool(self.grep.search(_told(event)))
         if event["event"] == "console":
             return self.name is None and (self.grep is None or bool(self.grep.search(event["text"])))
         return self.name is None and self.grep is None
@@ -69,18 +72,23 @@ class Teller:
         self._wanted = wanted or Wanted()
         self._width = 0  # of the longest name so far
 
-    def tell(self, event: Event, board: str, port: str) -> None:
-        """Say one event of a board at a port, if it is wanted."""
+    def tell(self, events: Iterable[Event], board: str, port: str) -> None:
+        """Say what a board at a port has said, as far as it is wanted."""
+        events = list(events)
         if self._history is not None:
-            self._history.add(event, board, port, time.time())
-        if not self._wanted.takes(event, board, port):
-            return
-        if event["event"] == "console" and not self._several and not self._dated:
-            self._output.text(event, event["text"] + ("" if event.get("partial") else "\n"))
-        else:
-            self._output.say(
-                self._named(event, board, port), *self._before(board), *line_of(event, self._utc, self._dated)
-            )
+            for event in events:
+                self._history.add(event, board, port, time.time())
+        wanted = [event for event in events if self._wanted.takes(event, board, port)]
+        for is_text, group in itertools.groupby(wanted, self._is_text):
+            if is_text:
+                for event in group:
+                    self._output.text(event, event["text"] + ("" if event.get("partial") else "\n"))
+            else:
+                self._output.show(
+                    group,
+                    lambda event: self._named(event, board, port),
+                    lambda event: [*self._before(board), *line_of(event, self._utc, self._dated)],
+                )
 
     def note(self, state: str, text: str, board: str, port: str, **more: Any) -> None:
         """Say what has become of a port. text: for people; more: further fields for programs."""
@@ -95,6 +103,10 @@ class Teller:
         trouble = self._history and self._history.commit(now, time.time())
         if trouble:
             self._output.warn(trouble, {"event": "warning", "text": trouble})
+
+    def _is_text(self, event: Event) -> bool:
+        """Is it text that people see as it comes, as nothing has to stand before it?"""
+        return event["event"] == "console" and not self._several and not self._dated
 
     def _named(self, event: Event, board: str, port: str) -> Event:
         return {"event": event["event"], "board": board, "port": port, **event} if self._several else event

@@ -84,6 +84,49 @@ def test_a_flipped_bit_costs_that_frame_alone(data: st.DataObject) -> None:
     assert [record for record in found if record != ALERT] == [before, after]
 
 
+HITS = st.tuples(
+    st.sampled_from(["noise", "changed", "torn", "reset"]), st.integers(0, 1 << 16), st.binary(max_size=40)
+)
+
+
+@given(st.lists(HITS, max_size=30), st.integers(1, 200))
+def test_noise_torn_frames_and_resets_cost_exactly_the_frames_they_hit(
+    hits: list[tuple[str, int, bytes]], size: int
+) -> None:
+    """Noise between frames costs none, a changed octet or a missing end one.
+
+    Each is counted as damage where it lies, and as lost where the numbers go on, unless a reset has begun them anew.
+    """
+
+    def tick(seq: int) -> Record:
+        return Record(seq, 1000 + seq, None, 0, 1, "tick", {"seq": seq}, 7)
+
+    stream, expected, seq, missing = b"", list[Item](), 0, 0
+    for kind, where, noise in [("noise", 0, b""), *hits, ("noise", 0, b"")]:
+        frame = encode_record(tick(seq))
+        at = 1 + where % (len(frame) - 6)  # the last four of base64 may have bits that say nothing
+        missing += kind in ("changed", "torn")
+        if kind == "noise":
+            stream += noise + frame  # one that begins a frame is over with the next one
+            expected += [Lost(missing)] * (missing > 0) + [tick(seq)]
+            missing = 0
+        elif kind == "changed":
+            stream += frame[:at] + bytes([frame[at] ^ 1 + where % 255]) + frame[at + 1 :]
+        elif kind == "torn":
+            stream += frame[:at]
+        else:
+            stream += frame[:at] + b"\r\nMPY: soft reboot\r\n" + encode_record(tick(0))
+            expected.append(tick(0))
+            seq, missing = 0, 0
+        seq += 1
+    items = decode(*[stream[begin : begin + size] for begin in range(0, len(stream), size)])
+    assert [item for item in items if isinstance(item, Record | Lost)] == expected
+    damaged, costly = items.count(Damaged(1)), [kind for kind, _, _ in hits if kind != "noise"]
+    assert damaged >= len(costly)
+    if set(costly) <= {"torn", "reset"} and len(costly) == len(hits):  # other octets may look like further frames
+        assert damaged == len(costly)
+
+
 @pytest.mark.parametrize(
     "stream",
     [

@@ -174,8 +174,7 @@ def test_only_what_is_wanted_is_shown(options: list[str], seen: list[str], capsy
     teller = Teller(Output(as_json=True), True, wanted=command.wanted(args))
     board = BoardEvents("ttyUSB0")
     said = encode_record(BOOT) + encode_record(failed) + b"Brownout\r\n" + encode_record(measured)
-    for event in board.feed(said, 0, 0):
-        teller.tell(event, board.name, "/dev/ttyUSB0")
+    teller.tell(board.feed(said, 0, 0), board.name, "/dev/ttyUSB0")
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line.get("name") or line["text"] for line in shown] == seen
 

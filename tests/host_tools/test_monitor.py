@@ -141,8 +141,7 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
     def show(*items: Item) -> str:
         teller, board = Teller(Output(as_json=False), utc=True), BoardEvents("port")
-        for event in board._events(list(items), 0, HEARD) + board._rest(HEARD):
-            teller.tell(event, "port", "/dev/port")
+        teller.tell(board._events(list(items), 0, HEARD) + board._rest(HEARD), "port", "/dev/port")
         return capsys.readouterr().out
 
     return show
