@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Event = Mapping[str, Any]  # what programs read; "event" names it
 Part = str | Styled  # of a line: text, or text and its style on a terminal, e.g. ("delivered", "green")
+_STYLE = "(?:0?[0-4]|2[2-4]|[34][0-79]|9[0-7]|10[0-7]|[34]8;5;[0-9]{1,3})"  # none that hides text, or makes it blink
+_COLOUR = re.compile(f"\x1b\\[(?:{_STYLE}(?:;{_STYLE})*)?m")
 _Thing = TypeVar("_Thing")
 
 _KEPT = "\t\n\xa0\u200d"  # not printable to Python, and no danger: the last one joins emoji
@@ -36,6 +39,23 @@ def harmless(text: str, lines: bool = False) -> str:
     if lines:
         text = text.replace("\r\n", "\n")
     return "".join([c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text])
+
+
+def without_colours(text: str) -> str:
+    """Return text without the escape sequences that only change how it looks; others stay, for harmless()."""
+    return _COLOUR.sub("", text) if "\x1b" in text else text
+
+
+def _coloured(text: str) -> str:
+    """Return text made harmless but for its colours, which end with the text or the line."""
+    lines = []
+    for line in text.splitlines(keepends=True):
+        colours = _COLOUR.findall(line)
+        parts = [harmless(part, lines=True) for part in _COLOUR.split(line)]
+        shown = "".join(part + colour for part, colour in zip(parts, [*colours, ""], strict=True))
+        end = "\n" if colours and shown.endswith("\n") else ""
+        lines.append(shown.removesuffix("\n") + "\x1b[0m" + end if colours else shown)
+    return "".join(lines)
 
 
 def complain(text: str) -> None:
@@ -96,12 +116,16 @@ class Output:
             self._put(sys.stderr, line + "\n")
 
     def text(self, event: Event, text: str) -> None:
-        """Tell of what a board prints: programs read the event, people see the text as it comes, split anywhere."""
+        """Tell of what a board prints: programs read the event, people see the text as it comes, split anywhere.
+
+        A terminal shows its colours, to the end of the line.
+        """
         if self._as_json:
             self.say(event)
         elif text:
             self._is_in_line = not text.endswith("\n")
-            self._put(sys.stdout, harmless(text, lines=True))
+            has_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+            self._put(sys.stdout, _coloured(text) if has_colours else harmless(without_colours(text), lines=True))
 
     def end_text(self) -> None:
         """End the line that text() has begun."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sipmote.link.console_lines import ConsoleLines
 from sipmote.link.frames import LEVELS, QUALITIES, Console, Decoder, Item, Lost, Record
+from sipmote.link.tracebacks import sources
 
 _RESTARTED = "soft reboot"  # every port of MicroPython prints "MPY: soft reboot"
 _RESTART_S = 10.0  # a board that has not said so by then says something else that should be seen
@@ -98,7 +99,7 @@ class BoardEvents:
 
 def log_event(record: Record, unix: float) -> Event:
     """Return what programs read of a record. unix: when it was heard."""
-    event = {
+    event: Event = {
         "event": "log",
         "seq": record.seq,
         "uptime_ms": record.uptime_ms,
@@ -111,6 +112,9 @@ def log_event(record: Record, unix: float) -> Event:
     }
     if record.build is not None:
         event["build"] = f"{record.build:04x}"
+    at = event["fields"].get("at")
+    if isinstance(at, str) and (lines := sources(at)):
+        event["source"] = lines
     return {**event, "heard": heard(unix)}
 
 
@@ -125,6 +129,8 @@ def _console(text: str, goes_on: bool, unix: float) -> Event:
     event: Event = {"event": "console", "text": text}
     if goes_on:
         event["partial"] = True
+    elif lines := sources(text):
+        event["source"] = lines
     return {**event, "heard": heard(unix)}
 
 

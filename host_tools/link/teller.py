@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sipmote.console import Output, Part
+from sipmote.console import Output, Part, without_colours
 from sipmote.link.board_events import Event, heard
 from sipmote.link.frames import LEVELS
 from sipmote.link.history import History
+from sipmote.link.tracebacks import located
 
 _STYLES = dict(zip(LEVELS, ("dim", "green", "yellow", "bold red"), strict=True))
 _COUNTED = {"lost": "log records lost", "damaged": "damaged frame"}
@@ -82,7 +83,7 @@ class Teller:
         for is_text, group in itertools.groupby(wanted, self._is_text):
             if is_text:
                 for event in group:
-                    self._output.text(event, event["text"] + ("" if event.get("partial") else "\n"))
+                    self._output.text(event, _printed(event) + ("" if event.get("partial") else "\n"))
             else:
                 self._output.show(
                     group,
@@ -123,10 +124,16 @@ def line_of(event: Event, utc: bool, dated: bool = False) -> list[Part]:
         return [(f"{_when(event, utc)} {event['level']} {_told(event)}", _STYLES[event["level"]])]
     when: list[Part] = [(f"{_time(event['heard'], utc)} ", "dim")] if dated and "heard" in event else []
     if event["event"] == "console":
-        return [*when, event["text"] + (" …" if event.get("partial") else "")]
+        return [*when, without_colours(_printed(event)) + (" …" if event.get("partial") else "")]
     if event["event"] not in _COUNTED:
         return [*when, (str(event.get("text")), "dim")]
     return [(f"[{event['count']} {_COUNTED[event['event']]}]", "yellow")]
+
+
+def _printed(event: Event) -> str:
+    """Return what a board has printed, with the places in our own sources that it tells of."""
+    text: str = event["text"]
+    return located(text) if "source" in event else text
 
 
 def _told(event: Event) -> str:
@@ -134,6 +141,8 @@ def _told(event: Event) -> str:
     fields = dict(event["fields"])
     if event["name"] == "boot" and event.get("build", "0000") != "0000":  # once is enough for people
         fields["build"] = event["build"]
+    if "source" in event:
+        fields["at"] = located(fields["at"])
     told = " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())
     return f"{event['name']} {told}".rstrip()
 

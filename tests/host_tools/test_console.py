@@ -86,6 +86,27 @@ def test_a_terminal_has_colours_and_a_pipe_has_none(monkeypatch: pytest.MonkeyPa
     assert terminal.getvalue() == "\x1b[1;31mbad\x1b[0m news[/]\n"
 
 
+def test_colours_of_a_board_are_kept_on_a_terminal_to_the_end_of_the_line_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    text = "\x1b[0;32mI (12) wifi: \x1b[38;5;200mup\n\x1b[8mhidden\x1b[2J\x1b]0;title\x07\n"
+    Output(False).text({}, text)
+    rest = "\\x1b[8mhidden\\x1b[2J\\x1b]0;title\\x07\n"
+    assert capsys.readouterr().out == "I (12) wifi: up\n" + rest
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    Output(False).text({}, text)
+    assert terminal.getvalue() == "\x1b[0;32mI (12) wifi: \x1b[38;5;200mup\x1b[0m\n" + rest
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    Output(False).text({}, text)
+    assert terminal.getvalue() == "I (12) wifi: up\n" + rest
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_no_character_of_a_message_ends_in_a_traceback(encoding: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
