@@ -5,10 +5,12 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from sipmote.errors import ToolError
 from sipmote.printer import Printer
 from sipmote.terminal_rows import Styled, in_rows
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 Event = Mapping[str, Any]  # what programs read; "event" names it
 Part = str | Styled  # of a line: text, or text and its style on a terminal, e.g. ("delivered", "green")
+Rows = Sequence[Sequence[Part]]
 _STYLE = "(?:0?[0-4]|2[2-4]|[34][0-79]|9[0-7]|10[0-7]|[34]8;5;[0-9]{1,3})"  # none that hides text, or makes it blink
 _COLOUR = re.compile(f"\x1b\\[(?:{_STYLE}(?:;{_STYLE})*)?m")
 _Thing = TypeVar("_Thing")
@@ -144,6 +147,45 @@ class Output:
         with Progress(TextColumn(title), BarColumn(), DownloadColumn(binary_units=True), transient=True) as bar:
             task = bar.add_task("", total=total)
             yield lambda octets: bar.advance(task, octets)
+
+    @contextlib.contextmanager
+    def screen(self) -> Iterator[Callable[[Sequence[str], Rows, Rows], None]]:
+        """Give people a screen of their own; gives the function that fills it: a table's head and rows, lines below it.
+
+        Of the cells of a row the last one gets all room that is left. Raises ToolError where there is no terminal.
+        """
+        if self._as_json or not sys.stdout.isatty():
+            raise ToolError("a view needs a terminal: leave --view out, or --json and what stdout is sent to")
+        self._put(sys.stdout, "\x1b[?1049h\x1b[?25l")
+        try:
+            yield self._fill
+        finally:
+            self._put(sys.stdout, "\x1b[?25h\x1b[?1049l")
+
+    def _fill(self, head: Sequence[str], rows: Rows, below: Rows) -> None:
+        """Fill the terminal, whatever its size is by now."""
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        def text(parts: Sequence[Part]) -> Text:
+            pairs = [(part, "") if isinstance(part, str) else part for part in parts]
+            return Text.assemble(*[(harmless(part), style) for part, style in pairs], overflow="ellipsis", no_wrap=True)
+
+        columns, height = shutil.get_terminal_size()
+        table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        for name in head:
+            table.add_column(name, no_wrap=True, ratio=1 if name == head[-1] else None)
+        for row in rows:
+            table.add_row(*[text([cell]) for cell in row])
+        console = Console(file=io.StringIO(), force_terminal=True, highlight=False, width=columns)
+        with console.capture() as captured:
+            console.print(table)
+            console.print()
+            for line in below:
+                console.print(text(line), no_wrap=True, overflow="ellipsis")
+        shown = captured.get().splitlines()[:height]
+        self._put(sys.stdout, "\x1b[H" + "\x1b[K\r\n".join(shown) + "\x1b[J")
 
     def _write_events(self, events: Iterable[Event]) -> None:
         lines = [json.dumps(event) + "\n" for event in events]

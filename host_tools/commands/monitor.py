@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import math
 import re
+import shutil
 import signal
 import time
 from datetime import timedelta
@@ -16,6 +17,7 @@ from sipmote.link.history import History, boards, find
 from sipmote.link.monitor import Monitor
 from sipmote.link.port import find_port
 from sipmote.link.teller import Teller, Wanted
+from sipmote.link.view import View
 from sipmote.moments import FORMS, since, span, until
 from sipmote.printer import Printer
 
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kept.add_argument("--max-mb", type=float, metavar="N", help="how large the file gets (default: 1000)")
     kept.add_argument("--since", type=since, metavar="WHEN", help=f"read back from the file, no board needed: {FORMS}")
     kept.add_argument("--until", type=until, metavar="WHEN", help="read back until then, a whole day included")
+    parser.add_argument("--view", action="store_true", help="a line for each board, and what they said last below")
     parser.add_argument("--utc", action="store_true", help="show times in UTC, not in this computer's time")
     group = parser.add_argument_group("what to show")
     group.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="the least level of a log record")
@@ -64,18 +67,20 @@ def run(args: argparse.Namespace) -> int:
     if args.db:
         history = History(args.db, (args.keep or _KEEP).total_seconds(), int((args.max_mb or _MAX_MB) * 1_000_000))
     printer = Printer()
-    several = args.all or len(args.port) > 1
-    teller = Teller(Output(args.json, printer), several, args.utc, wanted(args), history)
-    monitor = Monitor(asked, teller, args.all)
-    printer.on_broken(monitor.stop)
-    with contextlib.suppress(ValueError):  # in a thread of a program
-        signal.signal(signal.SIGTERM, _end)
-    try:
-        monitor.watch(deadline, args.reset)
-    finally:
+    output = Output(args.json, printer)
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(printer.close)
         if history is not None:
-            history.close(time.time())
-        printer.close()
+            cleanup.callback(lambda: history.close(time.time()))
+        view = None
+        if args.view:
+            view = View(cleanup.enter_context(output.screen()), lambda: shutil.get_terminal_size().columns)
+        teller = Teller(output, args.all or len(args.port) > 1, args.utc, wanted(args), history, view=view)
+        monitor = Monitor(asked, teller, args.all)
+        printer.on_broken(monitor.stop)
+        with contextlib.suppress(ValueError):  # in a thread of a program
+            signal.signal(signal.SIGTERM, _end)
+        monitor.watch(deadline, args.reset)
     return 0
 
 
@@ -83,8 +88,8 @@ def _check(args: argparse.Namespace) -> None:
     """Raise ToolError for arguments that don't go together."""
     if args.since is None and args.until is not None:
         raise ToolError("--until belongs to --since, which reads a history back")
-    if args.since is not None and (args.port or args.all or args.reset):
-        raise ToolError("--since reads a history back and asks no board: leave --port, --all and --reset out")
+    if args.since is not None and (args.port or args.all or args.reset or args.view):
+        raise ToolError("--since reads a history back and asks no board: leave --port, --all, --reset and --view out")
     for name in ("keep", "max_mb", "since"):
         if getattr(args, name) is not None and not args.db:
             raise ToolError(f"--{name.replace('_', '-')} needs --db FILE, the history's file")

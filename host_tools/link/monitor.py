@@ -126,14 +126,14 @@ class Monitor:
             self._failed(board, heard, now)
 
     def _opened(self, board: Watched, now: float) -> None:
-        is_back, before, asked = board.was_open, board.device, board.asked
+        is_back, before = board.was_open, board.opened_as
         board.opened(self._there, now)
         if not is_back:
             self._note(board, "ready", f"listening on {board.device}")
-        elif before == asked:
+        elif before == board.device:
             self._note(board, "port_back", f"back: {board.device}")
         else:
-            self._note(board, "port_back", f"back as {board.device}")
+            self._note(board, "port_back", f"back as {board.device}", was=before)
 
     def _gone(self, board: Watched) -> None:
         self._note(board, "port_gone", f"waiting for the return of {board.device}")

@@ -15,6 +15,7 @@ from sipmote.link.board_events import Event, heard
 from sipmote.link.frames import LEVELS
 from sipmote.link.history import History
 from sipmote.link.tracebacks import located
+from sipmote.link.view import View
 
 _STYLES = dict(zip(LEVELS, ("dim", "green", "yellow", "bold red"), strict=True))
 _COUNTED = {"lost": "log records lost", "damaged": "damaged frame"}
@@ -60,14 +61,17 @@ class Teller:
         wanted: Wanted | None = None,
         history: History | None = None,
         dated: bool = False,
+        view: View | None = None,
     ) -> None:
         """several: each line names its board. utc: times are not this computer's local ones.
 
-        history: keeps everything, wanted or not. dated: console lines say when they were heard.
+        history: keeps everything, wanted or not. dated: console lines say when they were heard. view: of a terminal, to
+        which all of it goes in place of lines.
         """
         self._output = output
         self._history = history
         self._dated = dated
+        self._view = view
         self._several = several
         self._utc = utc
         self._wanted = wanted or Wanted()
@@ -80,6 +84,10 @@ class Teller:
             for event in events:
                 self._history.add(event, board, port, time.time())
         wanted = [event for event in events if self._wanted.takes(event, board, port)]
+        if self._view is not None:
+            lines = [brief_of(event, self._utc) for event in wanted if event.get("text") != ""]
+            self._view.take(wanted, lines, board, port, time.monotonic())
+            return
         for is_text, group in itertools.groupby(wanted, self._is_text):
             if is_text:
                 for event in group:
@@ -97,10 +105,15 @@ class Teller:
         if self._history is not None:
             now = time.time()
             self._history.add({**event, "text": text, "heard": heard(now)}, board, port, now)
-        self._output.warn(text, self._named(event, board, port))
+        if self._view is not None:
+            self._view.note(event, text, board, port, time.monotonic())
+        else:
+            self._output.warn(text, self._named(event, board, port))
 
     def tick(self, now: float) -> None:
         """Time has passed. now: seconds of a clock that never steps."""
+        if self._view is not None:
+            self._view.show(now)
         trouble = self._history and self._history.commit(now, time.time())
         if trouble:
             self._output.warn(trouble, {"event": "warning", "text": trouble})
@@ -128,6 +141,14 @@ def line_of(event: Event, utc: bool, dated: bool = False) -> list[Part]:
     if event["event"] not in _COUNTED:
         return [*when, (str(event.get("text")), "dim")]
     return [(f"[{event['count']} {_COUNTED[event['event']]}]", "yellow")]
+
+
+def brief_of(event: Event, utc: bool) -> list[Part]:
+    """Return an event as a line where there is little room: with the time of day alone, when it was heard."""
+    clock: list[Part] = [(f"{_time(event['heard'], utc)[11:19]} ", "dim")] if "heard" in event else []
+    if event["event"] == "log":
+        return [*clock, (f"{event['level']} {_told(event)}", _STYLES[event["level"]])]
+    return [*clock, *line_of(event, utc)]
 
 
 def _printed(event: Event) -> str:

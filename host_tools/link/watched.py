@@ -16,7 +16,7 @@ class Watched:
 
     asked: what it was asked for by; device: its port, of now or the last one; events: what it says; reader: reads its
     port, None while there is none; heard_at: when something came last; was_open: has its port been open yet?
-    complaint: why its port could not be opened.
+    opened_as: the port's name then; complaint: why its port could not be opened.
     """
 
     def __init__(self, asked: str) -> None:
@@ -26,6 +26,7 @@ class Watched:
         self.reader: Reader | None = None
         self.heard_at = 0.0
         self.was_open = False
+        self.opened_as = ""
         self.complaint = ""
         self.identity: tuple[str, ...] | None = None
         self._next_try_at = 0.0
@@ -60,6 +61,7 @@ class Watched:
         path = os.path.realpath(self.device)
         self.identity = next((port.identity for port in there if os.path.realpath(port.device) == path), self.identity)
         self.was_open = True
+        self.opened_as = self.device
         self.complaint = ""
         self._pause_s = _FIRST_PAUSE_S
         self.heard_at = now

@@ -104,7 +104,7 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
         (["--since", "2d"], "--since needs --db FILE"),
         (["--keep", "2d"], "--keep needs --db FILE"),
         (["--until", "14:00"], "--until belongs to --since"),
-        (["--since", "2d", "--db", "none", "--all"], "leave --port, --all and --reset out"),
+        (["--since", "2d", "--db", "none", "--all"], "leave --port, --all, --reset and --view out"),
         (["--since", "2d", "--db", "none"], "there is no file none"),
         (["--db", "x", "--max-mb", "0.1"], "--max-mb: 1 at least"),
     ],
