@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         _read_back(args)
         return 0
     deadline = time.monotonic() + args.seconds
-    asked = args.port or ([] if args.all else [find_port()])
+    asked = args.port or ([] if args.all else [find_port(", or take --all")])
     history = None
     if args.db:
         history = History(args.db, (args.keep or _KEEP).total_seconds(), int((args.max_mb or _MAX_MB) * 1_000_000))

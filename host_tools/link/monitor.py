@@ -37,6 +37,8 @@ class Monitor:
     def watch(self, deadline: float, reset: bool) -> None:
         """Listen until the deadline (time.monotonic()) or Ctrl-C. reset: restart the boards first. Raises ToolError."""
         self._restart = reset
+        if not self._boards and not self._there:
+            self._teller.note("waiting", "no board yet: waiting for one", "", "")
         try:
             while (self._boards or self._every) and (now := time.monotonic()) < deadline:
                 self._look(now)

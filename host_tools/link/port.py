@@ -95,15 +95,18 @@ def is_virtual(device: str) -> bool:
     return os.path.realpath(device) in virtual_ports()
 
 
-def find_port() -> str:
-    """Return the port of a board when there is just one; ToolError otherwise. A real board goes before virtual ones."""
+def find_port(instead: str = "") -> str:
+    """Return the port of a board when there is just one; ToolError otherwise. A real board goes before virtual ones.
+
+    instead: what else a person can do where there are several, beside naming one with --port.
+    """
     there = ports()
     found = [port.device for port in there if port.usb is not None] or [port.device for port in there]
     if len(found) == 1:
         return found[0]
     if not found:
         raise ToolError(f"no board found: {none_there()}, or name its port with --port")
-    raise ToolError(f"more than one serial port: name one with --port ({', '.join(found)})")
+    raise ToolError(f"more than one serial port: name one with --port{instead} ({', '.join(found)})")
 
 
 def named_port(name: str) -> str:
@@ -117,7 +120,7 @@ def named_port(name: str) -> str:
         return name
     there = ports()
     short = [port.device for port in there if name in (port.device, os.path.basename(port.device))]
-    found = short or [port.device for port in there if (port.serial_number or "").casefold() == name.casefold()]
+    found = short or [p.device for p in there if p.serial_number and p.serial_number.casefold() == name.casefold()]
     if len(found) > 1:
         raise ToolError(f"several boards have the serial number {name}: name a port with --port ({', '.join(found)})")
     return found[0] if found else name

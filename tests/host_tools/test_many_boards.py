@@ -136,6 +136,7 @@ def test_boards_with_one_serial_number_go_by_their_names(usb: Usb) -> None:
 
 def test_with_all_each_that_comes_is_watched(usb: Usb) -> None:
     with fake_board() as one, fake_board() as two, monitor("--all") as tool:
+        tool.wait_for(event="waiting")
         first = usb.plug("ttyUSB0", one, "A1")
         tool.wait_for(event="ready", port=first)
         second = usb.plug("ttyUSB1", two, "B2")

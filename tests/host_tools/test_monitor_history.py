@@ -1,7 +1,10 @@
 """A monitor's history: what boards have said is kept, read back without a board, and takes no more room than it may."""
 
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,23 @@ def test_who_kills_the_monitor_keeps_what_was_heard_a_second_before(tmp_path: Pa
         wait_until(lambda: [1 for *_, event in find(str(file), 0, 9e9) if event.get("text") == "kept"])
         monitor._process.kill()
     assert [event["text"] for *_, event in find(str(file), 0, 9e9) if event["event"] == "console"] == ["kept"]
+
+
+def test_a_reader_that_stalls_stops_neither_the_log_nor_the_history(tmp_path: Path) -> None:
+    """R0-P19"""
+    file = tmp_path / "monitor.db"
+    with fake_board() as fake:
+        command = [sys.executable, "-m", "sipmote", "monitor", "--port", fake.port, "--db", str(file), "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            assert b"ready" in process.stdout.readline()  # and no more is read for now
+            for number in range(5000):
+                fake.write(encode_record(Record(number, number, None, 0, 1, "tick", {}, 0)))
+            wait_until(lambda: file.exists() and [e for *_, e in find(str(file), 0, 9e9) if e.get("seq") == 4999])
+            process.send_signal(signal.SIGINT)
+            told = [line for line in process.stdout if b'"event": "log"' in line]
+        assert process.returncode == 0
+    assert len(told) == 5000
 
 
 def filled(path: Path, days: int, keep_days: float, most: int, each: int) -> list[float]:

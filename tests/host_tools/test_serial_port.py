@@ -142,7 +142,8 @@ def test_a_serial_number_that_several_have_names_none(plain: None, monkeypatch: 
     with pytest.raises(ToolError, match=r"several boards have the serial number ab12: .*/dev/ttyUSB7, /dev/ttyUSB8"):
         named_port("ab12")
     assert named_port("ttyUSB8") == "/dev/ttyUSB8"
-    assert named_port("AB13") == "AB13"
+    for name in ("AB13", ""):
+        assert named_port(name) == name
 
 
 _HOLD = """
