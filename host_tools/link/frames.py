@@ -6,7 +6,8 @@ is console text. Noise, a board that resets inside a frame and a host that attac
 A log record is the CBOR array [3, build, seq, uptime_ms, unix or null, told or null, clock quality, level, event,
 fields]. Kind 2 is the same without told, and with 3 for the quality ntp; kind 1 is without the build, too. Fields have
 texts as names, and values as JSON has them, or octets; integers have 64 bits, lists and maps up to four levels
-(mote.cbor writes as text what is deeper, and cuts what is longer than a frame).
+(mote.cbor writes as text what is deeper, and cuts what is longer than a frame). The event 0 is short for the outcome of
+a message that was taken, with fields [status, call_id].
 """
 
 import base64
@@ -239,6 +240,8 @@ def _record(value: Any) -> Record | None:
     build = value.pop(1) if kind > 1 else 0
     told = value.pop(4) if kind == _LOG_RECORD else None
     _, seq, uptime_ms, unix, quality, level, event, fields = value
+    if type(event) is int:
+        event, fields = _long(event, fields)
     is_old = kind < _LOG_RECORD  # without the quality host, which is before ntp
     if (
         _below(build, 0x10000)
@@ -255,6 +258,14 @@ def _record(value: Any) -> Record | None:
         quality += is_old and quality == _NTP - 1
         return Record(seq, uptime_ms, unix, quality, level, event, fields, build if kind > 1 else None, told or None)
     return None
+
+
+def _long(event: int, fields: Any) -> tuple[Any, Any]:
+    """Return the event and fields that a board has written in short; what is none comes back as it is."""
+    if event != 0 or type(fields) is not list or len(fields) != 2:
+        return event, fields
+    status, call_id = fields
+    return "outcome", {"name": "accepted" if status == 202 else "delivered", "status": status, "call_id": call_id}
 
 
 def _below(value: Any, limit: int) -> bool:

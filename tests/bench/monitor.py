@@ -21,7 +21,7 @@ import cbor2
 import serial
 
 from sipmote.link.board_events import log_event
-from sipmote.link.frames import Decoder, Record, encode_record
+from sipmote.link.frames import Decoder, Record, encode_frame, encode_record
 from sipmote.link.teller import line_of
 
 DAY = 24 * 3600 * 115_200 // 10  # octets that a line at 115,200 bit/s brings in a day
@@ -52,7 +52,16 @@ def record(number: int) -> Record:
 
 def stream() -> bytes:
     """Return one round of records, each on a line, as a board with a chatty program would mix them."""
-    return b"".join(encode_record(record(number)) for number in range(_RECORDS))
+    return b"".join(map(_frame, range(_RECORDS)))
+
+
+def _frame(number: int) -> bytes:
+    """Return a record as a board writes it: an outcome in short."""
+    one = record(number)
+    if one.event != "outcome":
+        return encode_record(one)
+    head = [3, one.build, one.seq, one.uptime_ms, one.unix, one.told or 0, one.quality, one.level]
+    return encode_frame([*head, 0, [one.fields["status"], one.fields["call_id"]]])
 
 
 def sizes(octets: bytes) -> Iterator[tuple[str, float]]:

@@ -213,6 +213,24 @@ def test_what_is_not_a_record_to_the_letter_is_damage(value: object) -> None:
     assert decode(encode_frame(value)) == [Damaged(1)]
 
 
+def test_outcomes_come_in_short_and_mean_the_same() -> None:
+    for status, name in ((200, "delivered"), (202, "accepted"), (299, "delivered")):
+        fields = {"name": name, "status": status, "call_id": "a@b"}
+        assert decode(encode_frame([3, 7, 1, 2, None, None, 0, 1, 0, [status, "a@b"]])) == [
+            Record(1, 2, None, 0, 1, "outcome", fields, 7)
+        ]
+    for event, fields in (
+        (0, []),
+        (0, {}),
+        (0, [200]),
+        (0, [200, "a", 1]),
+        (1, [200, "a"]),
+        (-1, {}),
+        (True, [200, "a"]),
+    ):
+        assert decode(encode_frame([3, 7, 1, 2, None, None, 0, 1, event, fields])) == [Damaged(1)]
+
+
 def test_octets_after_the_record_are_damage() -> None:
     payload = base64.b64decode(encode_record(BOOT)[1:-1])[:-4] + b"\0"
     frame = b"\x1e" + base64.b64encode(payload + crc32(payload).to_bytes(4, "big")) + b"\x1f"
