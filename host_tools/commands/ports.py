@@ -1,13 +1,12 @@
 """`sipmote ports`: the serial ports that boards may be behind: USB devices, and virtual boards that run."""
 
 import argparse
-import os
 from typing import Any
 
 from sipmote.board.profiles import profiles_behind
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import Port, named_port, ports
+from sipmote.link.port import Port, named_port, ports, real_path
 from sipmote.link.refusals import none_there
 
 
@@ -23,8 +22,8 @@ def run(args: argparse.Namespace) -> int:
     output = Output(args.json)
     found = ports()
     if args.wanted:
-        device = os.path.realpath(named_port(args.wanted))
-        found = [port for port in found if os.path.realpath(port.device) == device]
+        device = real_path(named_port(args.wanted))
+        found = [port for port in found if real_path(port.device) == device]
         if not found:
             raise ToolError(f"no port {args.wanted}: sipmote ports lists those that there are")
     for port in found:

@@ -1,7 +1,6 @@
 """Watching boards, one or many, as they come and go; each is known by its USB serial number, not by its port's name."""
 
 import math
-import os
 import queue
 import time
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from collections.abc import Sequence
 from sipmote.errors import ToolError
 from sipmote.link.board_events import Event
 from sipmote.link.frames import IDLE_S
-from sipmote.link.port import named_port, ports
+from sipmote.link.port import named_port, ports, real_path
 from sipmote.link.reader import Gone, Heard, Opened, Reader
 from sipmote.link.teller import Teller
 from sipmote.link.watched import Watched
@@ -61,7 +60,7 @@ class Monitor:
             return
         self._look_at = now + _LOOK_S
         self._there = ports()
-        taken = {os.path.realpath(board.device) for board in self._boards if board.reader is not None}
+        taken = {real_path(board.device) for board in self._boards if board.reader is not None}
         for board in waiting + self._new_ones(taken):
             try:
                 self._find(board, taken, now)
@@ -72,9 +71,9 @@ class Monitor:
         """Begin to read a board's port if it is there. taken: the paths of those that are read, this one added."""
         found = board.place(self._there, taken)
         device = None if found is None else named_port(found)
-        if device is None or os.path.realpath(device) in taken:
+        if device is None or real_path(device) in taken:
             return
-        taken.add(os.path.realpath(device))
+        taken.add(real_path(device))
         is_restarted = self._restart and not board.was_open
         if is_restarted:
             board.events.drop_until_restart(now)
@@ -83,11 +82,11 @@ class Monitor:
     def _new_ones(self, taken: set[str]) -> list[Watched]:
         """Return, and keep, a board for each port that nobody watches, if each is wanted."""
         known = {board.identity for board in self._boards} - {None}
-        names = {os.path.realpath(board.device) for board in self._boards}
+        names = {real_path(board.device) for board in self._boards}
         new = [
             Watched(port.device)
             for port in self._there
-            if self._every and os.path.realpath(port.device) not in names | taken and port.identity not in known
+            if self._every and real_path(port.device) not in names | taken and port.identity not in known
         ]
         self._boards += new
         return new

@@ -27,6 +27,7 @@ _BAUD = 115200  # bit/s: what every MicroPython image with a UART console speaks
 _READ_S = 2.0  # the longest single read
 WRITE_S = 5.0  # a board that takes nothing for so long hangs
 _RETRY_S = 0.2
+_LOOKS = 3
 _PROBING_S = 20.0  # ModemManager gives up within so long after plugging in
 RESTART = b"\r\x03\x03\r\x02\x04"  # interrupt, friendly REPL, soft reset: boot.py and main.py run
 
@@ -69,7 +70,18 @@ def ports() -> list[Port]:
 
 def usb_ports() -> list[ListPortInfo]:
     """Return the ports that have a USB device behind them, in order of their names; a board is one of these."""
-    return sorted(port for port in list_ports.comports() if port.vid is not None)
+    for _ in range(_LOOKS):
+        with contextlib.suppress(OSError):  # one went just when it was looked at
+            return sorted(port for port in list_ports.comports() if port.vid is not None)
+    return []
+
+
+def real_path(device: str) -> str:
+    """Return where a link leads to; itself if it goes just now."""
+    try:
+        return os.path.realpath(device)
+    except OSError:
+        return device
 
 
 def virtual_ports() -> list[str]:
@@ -92,7 +104,7 @@ def _is_ours_alone(folder: Path) -> bool:
 
 def is_virtual(device: str) -> bool:
     """Is it the port of a virtual board, or a link to one?"""
-    return os.path.realpath(device) in virtual_ports()
+    return real_path(device) in virtual_ports()
 
 
 def find_port(instead: str = "") -> str:

@@ -40,8 +40,8 @@ class Reader(threading.Thread):
         """Read until the port goes, or stop() is called."""
         try:
             port = self._port = open_port(self.device, _WAIT_S)
-        except ToolError as error:
-            self._heard.put((self, error))
+        except (ToolError, OSError) as error:  # the latter of a port that goes just when it is looked at
+            self._heard.put((self, error if isinstance(error, ToolError) else ToolError(f"no port {self.device}")))
             return
         try:
             if self._restart:
@@ -54,7 +54,7 @@ class Reader(threading.Thread):
                     self._heard.put((self, data))
         except ToolError as error:
             self._heard.put((self, error))
-        except (OSError, TypeError):  # pyserial, of a URL's other end that closed
+        except Exception:  # pyserial has OSError, TypeError, termios.error for a port that goes, by platform and kind
             pass
         finally:
             close_port(port)

@@ -5,7 +5,7 @@ import queue
 from collections.abc import Collection, Sequence
 
 from sipmote.link.board_events import BoardEvents
-from sipmote.link.port import Port
+from sipmote.link.port import Port, real_path
 from sipmote.link.reader import Heard, Reader
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0  # before a port that could not be opened is tried again
@@ -43,7 +43,7 @@ class Watched:
         there: the ports that there are; taken: the real paths of those that are open.
         """
         if self.identity is not None:
-            found = [p.device for p in there if p.identity == self.identity and os.path.realpath(p.device) not in taken]
+            found = [p.device for p in there if p.identity == self.identity and real_path(p.device) not in taken]
             return self.device if self.device in found else next(iter(found), None)
         if not self._is_tried or "://" in self.asked or os.path.exists(self.asked):
             return self.asked
@@ -58,8 +58,8 @@ class Watched:
 
     def opened(self, there: Sequence[Port], now: float) -> None:
         """Its port is open. there: the ports that there are."""
-        path = os.path.realpath(self.device)
-        self.identity = next((port.identity for port in there if os.path.realpath(port.device) == path), self.identity)
+        path = real_path(self.device)
+        self.identity = next((port.identity for port in there if real_path(port.device) == path), self.identity)
         self.was_open = True
         self.opened_as = self.device
         self.complaint = ""

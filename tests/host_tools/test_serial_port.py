@@ -241,6 +241,20 @@ def test_the_port_is_found_when_there_is_just_one(monkeypatch: pytest.MonkeyPatc
         find_port()
 
 
+def test_a_port_that_goes_while_it_is_looked_at_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def comports() -> list[ListPortInfo]:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise FileNotFoundError(2, "No such file or directory", "/dev/ttyUSB3")
+        return [fake_usb("/dev/ttyUSB7")]
+
+    monkeypatch.setattr("serial.tools.list_ports.comports", comports)
+    assert [port.device for port in serial_port.usb_ports()] == ["/dev/ttyUSB7"]
+
+
 def test_a_port_that_comes_back_is_opened_and_waiting_ends(tmp_path: Path) -> None:
     link = tmp_path / "port"
     assert wait_for_port(str(link), 0.1) is None
