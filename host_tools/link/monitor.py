@@ -128,6 +128,8 @@ class Monitor:
 
     def _opened(self, board: Watched, now: float) -> None:
         is_back, before = board.was_open, board.opened_as
+        if board.identity is None:  # it may have come since the last look
+            self._there = ports()
         board.opened(self._there, now)
         if not is_back:
             self._note(board, "ready", f"listening on {board.device}")

@@ -67,9 +67,14 @@ class Watched:
         self.heard_at = now
 
     def failed(self, why: str, now: float) -> bool:
-        """Its port could not be opened; is that something new?"""
+        """Its port could not be opened; is that something new to tell?
+
+        Not the first time if it is there: a moment after plugging in, the system has set its group, and it can be.
+        """
         self.reader = None
         self._next_try_at = now + self._pause_s
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        is_new, self.complaint = self.complaint != why, why
-        return is_new
+        is_first, self._pause_s = self._pause_s == _FIRST_PAUSE_S, min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        if (is_first and os.path.exists(self.device)) or self.complaint == why:
+            return False
+        self.complaint = why
+        return True

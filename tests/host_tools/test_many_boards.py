@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import sys
@@ -143,6 +144,20 @@ def test_with_all_each_that_comes_is_watched(usb: Usb) -> None:
         tool.wait_for(event="ready", port=second)
         two.write(encode_record(BOOT))
         tool.wait_for(event="log", name="boot", board="boiler", port=second)
+
+
+def test_a_port_that_can_not_be_opened_yet_is_tried_again_and_told_when_that_lasts(usb: Usb, tmp_path: Path) -> None:
+    """As udev sets a port's group only after it is there; and as another program may have it."""
+    with fake_board() as one, fake_board() as two, monitor("--all") as tool:
+        tool.wait_for(event="waiting")
+        with open(one.port, "rb", buffering=0) as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            port = usb.plug("ttyUSB0", one, "A1")
+            assert "in use" in tool.wait_for(event="port_failed", port=port)["reason"]
+        other = usb.plug("ttyUSB1", two, "B2")
+        tool.wait_for(event="ready", port=port)
+        tool.wait_for(event="ready", port=other)
+        assert len([line for line in tool.lines if line["event"] == "port_failed"]) == 1
 
 
 def test_a_virtual_board_that_ends_is_watched_no_more_and_others_are(usb: Usb) -> None:
