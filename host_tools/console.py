@@ -175,7 +175,10 @@ class Output:
         columns, height = shutil.get_terminal_size()
         table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
         for name in head:
-            table.add_column(name, no_wrap=True, ratio=1 if name == head[-1] else None)
+            is_last = name == head[-1]
+            table.add_column(
+                name, no_wrap=True, ratio=1 if is_last else None, max_width=None if is_last else max(columns // 3, 10)
+            )
         for row in rows:
             table.add_row(*[text([cell]) for cell in row])
         console = Console(file=io.StringIO(), force_terminal=True, highlight=False, width=columns)

@@ -71,8 +71,10 @@ class Monitor:
         """Begin to read a board's port if it is there. taken: the paths of those that are read, this one added."""
         found = board.place(self._there, taken)
         device = None if found is None else named_port(found)
-        if device is None or real_path(device) in taken:
+        if device is None:
             return
+        if real_path(device) in taken:
+            raise ToolError(f"{board.asked} is the port {device}, which is watched already")
         taken.add(real_path(device))
         is_restarted = self._restart and not board.was_open
         if is_restarted:
@@ -164,6 +166,8 @@ class Monitor:
         self._teller.tell(events, board.events.name, board.device)
 
     def _note(self, board: Watched, state: str, text: str, **more: str) -> None:
+        if board.serial_number:
+            more["serial_number"] = board.serial_number
         self._teller.note(state, text, board.events.name, board.device, **more)
 
     def _stop(self) -> None:

@@ -104,7 +104,7 @@ def _is_ours_alone(folder: Path) -> bool:
 
 def is_virtual(device: str) -> bool:
     """Is it the port of a virtual board, or a link to one?"""
-    return real_path(device) in virtual_ports()
+    return real_path(named_port(device)) in virtual_ports()
 
 
 def find_port(instead: str = "") -> str:
@@ -122,7 +122,7 @@ def find_port(instead: str = "") -> str:
 
 
 def named_port(name: str) -> str:
-    """Return the device that a name means: a path or a link, a USB serial number, or a device without its folder.
+    """Return the device that a name means: a path or a link, a USB serial number, or a device without its "/dev/".
 
     What means nothing is returned as it is. Raises ToolError for a serial number that several have.
     """
@@ -131,7 +131,7 @@ def named_port(name: str) -> str:
     if "://" in name or os.path.exists(name):
         return name
     there = ports()
-    short = [port.device for port in there if name in (port.device, os.path.basename(port.device))]
+    short = [port.device for port in there if name in (port.device, port.device.removeprefix("/dev/"))]
     found = short or [p.device for p in there if p.serial_number and p.serial_number.casefold() == name.casefold()]
     if len(found) > 1:
         raise ToolError(f"several boards have the serial number {name}: name a port with --port ({', '.join(found)})")

@@ -28,6 +28,7 @@ class Watched:
         self.was_open = False
         self.opened_as = ""
         self.complaint = ""
+        self.serial_number: str | None = None
         self.identity: tuple[str, ...] | None = None
         self._next_try_at = 0.0
         self._pause_s = _FIRST_PAUSE_S
@@ -59,7 +60,9 @@ class Watched:
     def opened(self, there: Sequence[Port], now: float) -> None:
         """Its port is open. there: the ports that there are."""
         path = real_path(self.device)
-        self.identity = next((port.identity for port in there if real_path(port.device) == path), self.identity)
+        port = next((port for port in there if real_path(port.device) == path), None)
+        if port is not None:
+            self.identity, self.serial_number = port.identity, port.serial_number
         self.was_open = True
         self.opened_as = self.device
         self.complaint = ""

@@ -114,11 +114,22 @@ def test_a_board_is_known_by_its_serial_number_when_it_is_back_under_another_nam
             tool.wait_for(event="port_gone")
             usb.plug("ttyUSB0", another, "C3")  # has the name, and isn't it
             back = usb.plug("ttyUSB1", again, "A1")
-            tool.wait_for(event="port_back", port=back)
+            tool.wait_for(event="port_back", port=back, was=port, serial_number="A1")
             another.write(b"not me\r\n")
             again.write(b"it is me\r\n")
             tool.wait_for(event="console", text="it is me")
         assert "not me" not in tool.transcript()
+
+
+def test_a_board_that_is_named_twice_is_watched_once(usb: Usb) -> None:
+    with fake_board() as board:
+        port = usb.plug("ttyUSB0", board, "A1")
+        with monitor("--port", port, "--port", "A1") as tool:
+            tool.wait_for(event="ready", port=port)
+            assert "is watched already" in tool.wait_for(event="port_failed")["reason"]
+            board.write(b"once\r\n")
+            tool.wait_for(event="console", text="once")
+        assert len([line for line in tool.lines if line["event"] == "console"]) == 1
 
 
 def test_boards_with_one_serial_number_go_by_their_names(usb: Usb) -> None:

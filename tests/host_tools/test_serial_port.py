@@ -141,7 +141,8 @@ def test_a_serial_number_that_several_have_names_none(plain: None, monkeypatch: 
     monkeypatch.setattr(serial_port, "usb_ports", lambda: [fake_usb("/dev/ttyUSB7"), fake_usb("/dev/ttyUSB8")])
     with pytest.raises(ToolError, match=r"several boards have the serial number ab12: .*/dev/ttyUSB7, /dev/ttyUSB8"):
         named_port("ab12")
-    assert named_port("ttyUSB8") == "/dev/ttyUSB8"
+    assert named_port("/dev/ttyUSB8") == "/dev/ttyUSB8"
+    assert (named_port("pts/98"), named_port("98")) == ("/dev/pts/98", "98")
     for name in ("AB13", ""):
         assert named_port(name) == name
 
