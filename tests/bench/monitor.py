@@ -50,9 +50,9 @@ def record(number: int) -> Record:
     return Record(number & 0xFFFF, 61_250 + number * 10, 1_767_225_600 + number // 100, 4, 1, name, fields, 7, 0)  # type: ignore[arg-type]
 
 
-def stream() -> bytes:
-    """Return one round of records, each on a line, as a board with a chatty program would mix them."""
-    return b"".join(map(_frame, range(_RECORDS)))
+def stream(count: int = _RECORDS) -> bytes:
+    """Return so many records; a whole round of them can be repeated without a gap in their numbers."""
+    return b"".join(map(_frame, range(count)))
 
 
 def _frame(number: int) -> bytes:
@@ -126,6 +126,7 @@ def _write(descriptor: int, octets: bytes) -> None:
 
 def replayed(octets: bytes, most: int = DAY) -> Replay:
     """Let `sipmote monitor --json` hear so many octets, in rounds of the stream, as fast as it takes them."""
+    records = octets.count(b"\x1f")
     master, slave = pty.openpty()
     tty.setraw(slave)
     command = [sys.executable, "-m", "sipmote", "monitor", "--port", os.ttyname(slave), "--json"]
@@ -142,7 +143,7 @@ def replayed(octets: bytes, most: int = DAY) -> Replay:
             while len(rss) < min(_WATCHED, sent * _WATCHED // most):
                 rss.append(_resident(process.pid))
         termios.tcdrain(master)
-        while counts[b'"event": "log"'] < sent // len(octets) * _RECORDS and time.monotonic() - begun < 7200:
+        while counts[b'"event": "log"'] < sent // len(octets) * records and time.monotonic() - begun < 7200:
             time.sleep(0.1)
         seconds = time.monotonic() - begun
         cpu_s = sum(map(int, Path(f"/proc/{process.pid}/stat").read_text().rsplit(")")[-1].split()[11:13]))
@@ -150,7 +151,7 @@ def replayed(octets: bytes, most: int = DAY) -> Replay:
         os.close(master)
         counting.join()
     told, *lost = counts.values()
-    return Replay(seconds, cpu_s / os.sysconf("SC_CLK_TCK"), rss, sent // len(octets) * _RECORDS, told, sum(lost))
+    return Replay(seconds, cpu_s / os.sysconf("SC_CLK_TCK"), rss, sent // len(octets) * records, told, sum(lost))
 
 
 def _count(stdout: object, counts: dict[bytes, int]) -> None:

@@ -11,6 +11,7 @@ from sipmote.console import Output
 from sipmote.link.board_events import BoardEvents, stamp
 from sipmote.link.frames import Console, Damaged, Item, Lost, Record, encode_record
 from sipmote.link.teller import Teller
+from tests.bench.monitor import replayed, stream
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
@@ -115,6 +116,12 @@ def test_a_board_that_does_not_restart_is_heard_all_the_same() -> None:
     board.drop_until_restart(0.0)
     assert board.feed(b"I go on\r\n", 9.0, HEARD) == []
     assert [event["text"] for event in board.feed(b"and on\r\n", 10.1, HEARD)] == ["I go on", "and on"]
+
+
+def test_of_what_a_fast_board_sends_nothing_is_lost() -> None:
+    """`python -m tests.bench monitor` does so with a day of it, and looks at the memory."""
+    replay = replayed(stream(8192), most=1)
+    assert (replay.told, replay.lost) == (replay.sent, 0)
 
 
 def test_it_ends_by_itself_after_the_seconds_asked_for() -> None:
