@@ -76,14 +76,22 @@ class Output:
     People read lines on stdout, and on stderr what is wrong. Programs read all of it on stdout.
     """
 
-    def __init__(self, as_json: bool, printer: Printer | None = None, mark: str | None = None) -> None:
+    def __init__(
+        self,
+        as_json: bool,
+        printer: Printer | None = None,
+        mark: str | None = None,
+        kept: str = "what was stored is in the store",
+    ) -> None:
         """printer: writes it all, for a command that mustn't wait for its reader; None: the command does, and waits.
 
         mark: what each row begins with that a line goes on in, where strangers write the lines; None for no such rows.
+        kept: where people find lines that a printer had no room for.
         """
         self._as_json = as_json
         self._printer = printer
         self._mark = mark
+        self._kept = kept
         self._is_in_line = False  # text() has begun one
         self._terminal: Console | None = None
         for stream in (sys.stdout, sys.stderr):
@@ -231,9 +239,7 @@ class Output:
         if self._as_json:
             return _octets(sys.stdout, json.dumps({"event": "not_shown", "count": count}) + "\n")
         lines = "1 line was" if count == 1 else f"{count} lines were"
-        return _octets(
-            sys.stdout, f"{lines} not shown, as nobody read what was before; what was stored is in the store\n"
-        )
+        return _octets(sys.stdout, f"{lines} not shown, as nobody read what was before; {self._kept}\n")
 
 
 def _octets(stream: TextIO, text: str) -> tuple[int, bytes]:

@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if args.db:
         history = History(args.db, (args.keep or _KEEP).total_seconds(), int((args.max_mb or _MAX_MB) * 1_000_000))
     printer = Printer()
-    output = Output(args.json, printer)
+    kept = f"all of them are in {args.db}" if args.db else "with --db FILE all are kept"
+    output = Output(args.json, printer, kept=kept)
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(printer.close)
         if history is not None:
