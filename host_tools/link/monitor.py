@@ -13,7 +13,7 @@ from sipmote.link.reader import Gone, Heard, Opened, Reader
 from sipmote.link.teller import Teller
 from sipmote.link.watched import Watched
 
-_LOOK_S = 0.5  # between two looks at which ports there are, while that matters
+_LOOK_S = 1.0  # between two looks at which ports there are, while that matters
 _QUEUED = 256  # reads of all ports that may wait for us
 _END_S = 2.0
 
