@@ -82,13 +82,18 @@ class Monitor:
         board.start(device, is_restarted, self._queue)
 
     def _new_ones(self, taken: set[str]) -> list[Watched]:
-        """Return, and keep, a board for each port that nobody watches, if each is wanted."""
-        known = {board.identity for board in self._boards} - {None}
-        names = {real_path(board.device) for board in self._boards}
+        """Return, and keep, a board for each port that nobody watches, if each is wanted.
+
+        Who is away is known by identity, or by name where there is none. A port may have the identity of one that is
+        open, as many bridge chips have the same number.
+        """
+        away = [board for board in self._boards if board.reader is None]
+        identities = {board.identity for board in away} - {None}
+        names = taken | {real_path(board.device) for board in away if board.identity is None}
         new = [
             Watched(port.device)
             for port in self._there
-            if self._every and real_path(port.device) not in names | taken and port.identity not in known
+            if self._every and real_path(port.device) not in names and port.identity not in identities
         ]
         self._boards += new
         return new

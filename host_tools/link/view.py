@@ -96,7 +96,8 @@ class View:
 
     def note(self, event: Event, text: str, board: str, port: str, now: float) -> None:
         """Something has become of a port. text: what people read of it."""
-        if event.get("was") in self._rows:
+        before = self._rows.get(event.get("was", ""))
+        if before is not None and before.board == board:  # else another board has that port by now
             self._rows[port] = self._rows.pop(event["was"])
         row = self._row(board, port, now)
         row.is_gone = event["event"] not in ("ready", "port_back")

@@ -157,6 +157,26 @@ def test_with_all_each_that_comes_is_watched(usb: Usb) -> None:
         tool.wait_for(event="log", name="boot", board="boiler", port=second)
 
 
+def test_with_all_twins_are_two_and_who_takes_the_name_of_one_that_is_away_is_another(usb: Usb) -> None:
+    with (
+        fake_board() as one,
+        fake_board() as two,
+        fake_board() as other,
+        fake_board() as again,
+        monitor("--all") as tool,
+    ):
+        here, there = usb.plug("ttyUSB0", one, "0001"), usb.plug("ttyUSB1", two, "0001")
+        for port in (here, there):
+            tool.wait_for(event="ready", port=port)
+        one.pull_cable()
+        usb.unplug(here)
+        tool.wait_for(event="port_gone", port=here)
+        assert usb.plug("ttyUSB0", other, "C3") == here
+        tool.wait_for(event="ready", port=here, serial_number="C3")
+        back = usb.plug("ttyUSB2", again, "0001")
+        tool.wait_for(event="port_back", port=back, was=here)
+
+
 def test_a_port_that_can_not_be_opened_yet_is_tried_again_and_told_when_that_lasts(usb: Usb, tmp_path: Path) -> None:
     """As udev sets a port's group only after it is there; and as another program may have it."""
     with fake_board() as one, fake_board() as two, monitor("--all") as tool:
