@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import os
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 Event = Mapping[str, Any]  # what programs read; "event" names it
 Part = str | Styled  # of a line: text, or text and its style on a terminal, e.g. ("delivered", "green")
+Rows = Sequence[Sequence[Part]]
+_STYLE = "(?:0?[0-4]|2[2-4]|[34][0-79]|9[0-7]|10[0-7]|[34]8;5;[0-9]{1,3})"  # none that hides text, or makes it blink
+_COLOUR = re.compile(f"\x1b\\[(?:{_STYLE}(?:;{_STYLE})*)?m")
 _Thing = TypeVar("_Thing")
 
 _NARROW = 80  # columns
@@ -38,6 +43,23 @@ def harmless(text: str, lines: bool = False) -> str:
     if lines:
         text = text.replace("\r\n", "\n")
     return "".join([c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text])
+
+
+def without_colours(text: str) -> str:
+    """Return text without the escape sequences that only change how it looks; others stay, for harmless()."""
+    return _COLOUR.sub("", text) if "\x1b" in text else text
+
+
+def _coloured(text: str) -> str:
+    """Return text made harmless but for its colours, which end with the text or the line."""
+    lines = []
+    for line in text.splitlines(keepends=True):
+        colours = _COLOUR.findall(line)
+        parts = [harmless(part, lines=True) for part in _COLOUR.split(line)]
+        shown = "".join(part + colour for part, colour in zip(parts, [*colours, ""], strict=True))
+        end = "\n" if colours and shown.endswith("\n") else ""
+        lines.append(shown.removesuffix("\n") + "\x1b[0m" + end if colours else shown)
+    return "".join(lines)
 
 
 def complain(text: str) -> None:
@@ -65,15 +87,23 @@ class Output:
     People read lines on stdout, and on stderr what is wrong. Programs read all of it on stdout.
     """
 
-    def __init__(self, as_json: bool, printer: Printer | None = None, mark: str | None = None) -> None:
+    def __init__(
+        self,
+        as_json: bool,
+        printer: Printer | None = None,
+        mark: str | None = None,
+        kept: str = "what was stored is in the store",
+    ) -> None:
         """printer: writes it all, for a command that mustn't wait for its reader; None: the command does, and waits.
 
         mark: what each row begins with that a line goes on in, where strangers write the lines; None for no such rows.
+        kept: where people find lines that a printer had no room for.
         """
         self._as_json = as_json
         self._printer = printer
         self._mark = mark
-        self._text = ""  # what text() has begun: the line itself for programs, a part of it for people
+        self._kept = kept
+        self._is_in_line = False  # text() has begun one
         self._terminal: Console | None = None
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -107,14 +137,17 @@ class Output:
             line = "".join([text for text, _ in self._in_rows([(_complaint(text), "")], sys.stderr)])
             self._put(sys.stderr, line + "\n")
 
-    def text(self, text: str) -> None:
-        """Pass on what a board prints, split anywhere: people see it as it comes, programs each line when it ends."""
-        *lines, self._text = (self._text + text).split("\n")
+    def text(self, event: Event, text: str) -> None:
+        """Tell of what a board prints: programs read the event, people see the text as it comes, split anywhere.
+
+        A terminal shows its colours, to the end of the line.
+        """
         if self._as_json:
-            self._write_events({"event": "console", "text": line.rstrip("\r")} for line in lines)
-        else:
-            self._text = self._text[-1:]
-            self._put(sys.stdout, harmless(text, lines=True))
+            self.say(event)
+        elif text:
+            self._is_in_line = not text.endswith("\n")
+            has_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+            self._put(sys.stdout, _coloured(text) if has_colours else harmless(without_colours(text), lines=True))
 
     def has_person(self) -> bool:
         """Does somebody read this on a terminal?"""
@@ -125,15 +158,11 @@ class Output:
         columns = self._columns(sys.stdout)
         return columns is not None and 0 < columns < _NARROW
 
-    def pause_text(self) -> None:
-        """Nothing more comes for the moment: programs get the line that has not ended."""
-        if self._as_json:
-            self.end_text()
-
     def end_text(self) -> None:
         """End the line that text() has begun."""
-        if self._text:
-            self.text("\n")
+        if self._is_in_line:
+            self._is_in_line = False
+            self._put(sys.stdout, "\n")
 
     @contextlib.contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -146,6 +175,48 @@ class Output:
         with Progress(TextColumn(title), BarColumn(), DownloadColumn(binary_units=True), transient=True) as bar:
             task = bar.add_task("", total=total)
             yield lambda octets: bar.advance(task, octets)
+
+    @contextlib.contextmanager
+    def screen(self) -> Iterator[Callable[[Sequence[str], Rows, Rows], None]]:
+        """Give people a screen of their own; gives the function that fills it: a table's head and rows, lines below it.
+
+        Of the cells of a row the last one gets all room that is left. Raises ToolError where there is no terminal.
+        """
+        if self._as_json or not sys.stdout.isatty():
+            raise ToolError("a view needs a terminal: leave --view out, or --json and what stdout is sent to")
+        self._put(sys.stdout, "\x1b[?1049h\x1b[?25l")
+        try:
+            yield self._fill
+        finally:
+            self._put(sys.stdout, "\x1b[?25h\x1b[?1049l")
+
+    def _fill(self, head: Sequence[str], rows: Rows, below: Rows) -> None:
+        """Fill the terminal, whatever its size is by now."""
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        def text(parts: Sequence[Part]) -> Text:
+            pairs = [(part, "") if isinstance(part, str) else part for part in parts]
+            return Text.assemble(*[(harmless(part), style) for part, style in pairs], overflow="ellipsis", no_wrap=True)
+
+        columns, height = shutil.get_terminal_size()
+        table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        for name in head:
+            is_last = name == head[-1]
+            table.add_column(
+                name, no_wrap=True, ratio=1 if is_last else None, max_width=None if is_last else max(columns // 3, 10)
+            )
+        for row in rows:
+            table.add_row(*[text([cell]) for cell in row])
+        console = Console(file=io.StringIO(), force_terminal=True, highlight=False, width=columns)
+        with console.capture() as captured:
+            console.print(table)
+            console.print()
+            for line in below:
+                console.print(text(line), no_wrap=True, overflow="ellipsis")
+        shown = captured.get().splitlines()[:height]
+        self._put(sys.stdout, "\x1b[H" + "\x1b[K\r\n".join(shown) + "\x1b[J")
 
     def _write_events(self, events: Iterable[Event]) -> None:
         lines = [json.dumps(event) + "\n" for event in events]
@@ -193,9 +264,7 @@ class Output:
         if self._as_json:
             return _octets(sys.stdout, json.dumps({"event": "not_shown", "count": count}) + "\n")
         lines = "1 line was" if count == 1 else f"{count} lines were"
-        return _octets(
-            sys.stdout, f"{lines} not shown, as nobody read what was before; what was stored is in the store\n"
-        )
+        return _octets(sys.stdout, f"{lines} not shown, as nobody read what was before; {self._kept}\n")
 
 
 def _octets(stream: TextIO, text: str) -> tuple[int, bytes]:

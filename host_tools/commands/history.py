@@ -3,10 +3,9 @@
 import argparse
 import csv
 import os
-import re
 import sys
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 
 from sipmote.agent.uri import parse_uri
 from sipmote.console import Output, Part, harmless
@@ -14,9 +13,9 @@ from sipmote.errors import ToolError
 from sipmote.inbox.history import Query, Stored, find
 from sipmote.inbox.screen import content_of, sender_of
 from sipmote.inbox.store import default_path
+from sipmote.moments import FORMS, since, until
 from sipmote.people import read_names
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _COLUMNS = (
     *("id", "received", "from", "to", "subject", "content_type", "body", "call_id", "user", "transport", "source"),
     *("display_name", "encoding_error"),
@@ -34,10 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="sender", metavar="WHO", default="", help="only those from whom this is part of, or the name"
     )
-    when = "2026-11-26, 2026-11-26T14:00, 14:00 (today), or 30m, 2h, 7d ago"
-    parser.add_argument("--since", type=_when, metavar="WHEN", help=f"only what came then or later: {when}")
+    parser.add_argument("--since", type=since, metavar="WHEN", help=f"only what came then or later: {FORMS}")
     parser.add_argument(
-        "--until", type=_until, metavar="WHEN", help="only what came then or before, a whole day included"
+        "--until", type=until, metavar="WHEN", help="only what came then or before, a whole day included"
     )
     parser.add_argument(
         "--limit", type=_count, default=50, metavar="N", help="the newest N of them, 0 for all (default: %(default)s)"
@@ -70,27 +68,6 @@ def _sender(text: str) -> str:
     """Return user and host of who has this name, any other text as it is."""
     uri = read_names().get(text) if text else None
     return text if uri is None else parse_uri(os.fsencode(uri)).address_of_record().decode().partition(":")[2]
-
-
-def _when(text: str) -> float:
-    """Read a point in time, in the time of this computer: the type of --since and --until."""
-    ago = re.fullmatch(r"(\d{1,6})([smhdw])", text)
-    try:
-        if ago:
-            return (datetime.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).timestamp()
-        if ":" in text[:3]:
-            return datetime.combine(datetime.now().date(), time.fromisoformat(text)).timestamp()
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError):
-        raise argparse.ArgumentTypeError(f"{text}: a time such as 2026-11-26T14:00, 14:00 or 2h was expected") from None
-
-
-def _until(text: str) -> float:
-    """Read the end of a span of time: of a day alone it is the end."""
-    try:
-        return _when((date.fromisoformat(text) + timedelta(days=1)).isoformat())
-    except (ValueError, OverflowError):
-        return _when(text)
 
 
 def _count(text: str) -> int:

@@ -1,23 +1,123 @@
-"""`sipmote monitor`: what a board prints and what it logs, on one screen or as JSON lines. It only listens."""
+"""`sipmote monitor`: what boards print and what they log, on one screen or as JSON lines. It only listens."""
 
 import argparse
+import contextlib
 import math
+import re
+import shutil
+import signal
 import time
+from datetime import timedelta
+from types import FrameType
 
 from sipmote.console import Output
+from sipmote.errors import ToolError
+from sipmote.link.frames import LEVELS
+from sipmote.link.history import History, boards, find
 from sipmote.link.monitor import Monitor
 from sipmote.link.port import find_port
+from sipmote.link.teller import Teller, Wanted
+from sipmote.link.view import View
+from sipmote.moments import FORMS, since, span, until
+from sipmote.printer import Printer
+
+_KEEP = timedelta(days=30)
+_MAX_MB = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sipmote monitor`."""
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    parser.add_argument(
+        "--port",
+        action="append",
+        default=[],
+        metavar="WHICH",
+        help="a board's serial port, a link to it, or its USB serial number (found by itself when there is just one); "
+        "once for each board",
+    )
+    parser.add_argument("--all", action="store_true", help="each board that is there, and each that comes")
     parser.add_argument("--seconds", type=float, default=math.inf, metavar="N", help="end after so many seconds")
-    parser.add_argument("--reset", action="store_true", help="soft-reset the board first, to see it start")
+    parser.add_argument("--reset", action="store_true", help="soft-reset the board first, and show its new start alone")
+    kept = parser.add_argument_group("history")
+    kept.add_argument("--db", metavar="FILE", help="keep all that boards say in this file, whatever is shown of it")
+    kept.add_argument("--keep", type=span, metavar="SPAN", help="how long it is kept there, e.g. 12h (default: 30d)")
+    kept.add_argument("--max-mb", type=float, metavar="N", help="how large the file gets (default: 1000)")
+    kept.add_argument("--since", type=since, metavar="WHEN", help=f"read back from the file, no board needed: {FORMS}")
+    kept.add_argument("--until", type=until, metavar="WHEN", help="read back until then, a whole day included")
+    parser.add_argument("--view", action="store_true", help="a line for each board, and what they said last below")
+    parser.add_argument("--utc", action="store_true", help="show times in UTC, not in this computer's time")
+    group = parser.add_argument_group("what to show")
+    group.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="the least level of a log record")
+    group.add_argument("--name", metavar="GLOB", help="only log records of this name, e.g. 'wifi_*'")
+    group.add_argument("--board", metavar="GLOB", help="only boards whose name or port is like this")
+    group.add_argument(
+        "--grep", type=_pattern, metavar="REGEX", help="only records and console lines with this in them, in any case"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Listen until the time is over or Ctrl-C."""
+    """Listen until the time is over, or until Ctrl-C or SIGTERM; or read back what was heard."""
+    _check(args)
+    if args.since is not None:
+        _read_back(args)
+        return 0
     deadline = time.monotonic() + args.seconds
-    Monitor(args.port or find_port(), Output(args.json)).watch(deadline, args.reset)
+    asked = args.port or ([] if args.all else [find_port(", or take --all")])
+    history = None
+    if args.db:
+        history = History(args.db, (args.keep or _KEEP).total_seconds(), int((args.max_mb or _MAX_MB) * 1_000_000))
+    printer = Printer()
+    kept = f"all of them are in {args.db}" if args.db else "with --db FILE all are kept"
+    output = Output(args.json, printer, kept=kept)
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(printer.close)
+        if history is not None:
+            cleanup.callback(lambda: history.close(time.time()))
+        view = None
+        if args.view:
+            view = View(cleanup.enter_context(output.screen()), lambda: shutil.get_terminal_size().columns)
+        teller = Teller(output, args.all or len(args.port) > 1, args.utc, wanted(args), history, view=view)
+        monitor = Monitor(asked, teller, args.all)
+        printer.on_broken(monitor.stop)
+        with contextlib.suppress(ValueError):  # in a thread of a program
+            signal.signal(signal.SIGTERM, _end)
+        monitor.watch(deadline, args.reset)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise ToolError for arguments that don't go together."""
+    if args.since is None and args.until is not None:
+        raise ToolError("--until belongs to --since, which reads a history back")
+    if args.since is not None and (args.port or args.all or args.reset or args.view):
+        raise ToolError("--since reads a history back and asks no board: leave --port, --all, --reset and --view out")
+    for name in ("keep", "max_mb", "since"):
+        if getattr(args, name) is not None and not args.db:
+            raise ToolError(f"--{name.replace('_', '-')} needs --db FILE, the history's file")
+    if args.max_mb is not None and not args.max_mb >= 1:
+        raise ToolError("--max-mb: 1 at least")
+
+
+def _read_back(args: argparse.Namespace) -> None:
+    """Show what was kept."""
+    when = (args.since, math.inf if args.until is None else args.until)
+    several = len(boards(args.db, *when)) > 1
+    teller = Teller(Output(args.json), several, args.utc, wanted(args), dated=True)
+    for _, board, port, event in find(args.db, *when):
+        teller.tell((event,), board, port)
+
+
+def wanted(args: argparse.Namespace) -> Wanted:
+    """Return what the arguments ask to be shown."""
+    return Wanted(args.level, args.name, args.board, args.grep)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}; a dot, a star and the like need a \\ before them") from None
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,47 +1,45 @@
 """`sipmote ports`: the serial ports that boards may be behind: USB devices, and virtual boards that run."""
 
 import argparse
-
-from serial.tools.list_ports_common import ListPortInfo
+from typing import Any
 
 from sipmote.board.profiles import profiles_behind
 from sipmote.console import Output
-from sipmote.link.port import usb_ports, virtual_ports
+from sipmote.errors import ToolError
+from sipmote.link.port import Port, named_port, ports, real_path
+from sipmote.link.refusals import none_there
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`sipmote ports` has no arguments of its own."""
+    """Add the arguments of `sipmote ports`."""
+    parser.add_argument(
+        "wanted", nargs="?", metavar="WHICH", help="only this one: its name, a link to it, or its USB serial number"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Say each port with what is behind it."""
     output = Output(args.json)
-    ports, virtual = usb_ports(), virtual_ports()
-    for port in ports:
-        usb, description, boards = _usb_id(port), _description(port), _boards(port)
-        maybe = f"  ({' or '.join(boards)}?)" if boards else ""
-        event = {"event": "port", "port": port.device, "usb": usb, "description": description}
-        more = {"serial_number": port.serial_number, "boards": boards}
-        output.say({**event, **more}, f"{port.device}  {usb}  {description}{maybe}")
-    for device in virtual:
-        output.say(
-            {"event": "port", "port": device, "description": "virtual board", "boards": ["virtual"]},
-            f"{device}  virtual board",
-        )
-    if not ports and not virtual:
-        output.say(None, "no serial port with a USB device behind it; `sipmote board start virtual` makes one without")
+    found = ports()
+    if args.wanted:
+        device = real_path(named_port(args.wanted))
+        found = [port for port in found if real_path(port.device) == device]
+        if not found:
+            raise ToolError(f"no port {args.wanted}: sipmote ports lists those that there are")
+    for port in found:
+        boards = [profile.key for profile in profiles_behind(port.usb)] if port.usb else ["virtual"]
+        maybe = f"  ({' or '.join(boards)}?)" if boards and port.usb else ""
+        number = f"  serial {port.serial_number}" if port.serial_number else ""
+        usb = f"  {port.usb}" if port.usb else ""
+        output.say(_event(port, boards), f"{port.device}{usb}  {port.description}{number}{maybe}")
+    if not found:
+        output.say(None, f"no serial port with a USB device behind it: {none_there()}")
+        output.say(None, "without a board, `sipmote board start virtual` makes a virtual one")
     return 0
 
 
-def _usb_id(port: ListPortInfo) -> str:
-    """Return vendor and product as four hex digits each, e.g. 10c4:ea60 (lsusb writes them so)."""
-    return f"{port.vid:04x}:{port.pid:04x}"
-
-
-def _description(port: ListPortInfo) -> str:
-    return " ".join(part for part in (port.manufacturer, port.product) if part) or port.description
-
-
-def _boards(port: ListPortInfo) -> list[str]:
-    """Return the keys of the profiles that the device may be one of."""
-    return [profile.key for profile in profiles_behind(_usb_id(port))]
+def _event(port: Port, boards: list[str]) -> dict[str, Any]:
+    event: dict[str, Any] = {"event": "port", "port": port.device, "description": port.description, "boards": boards}
+    if port.usb is not None:
+        event |= {"usb": port.usb, "serial_number": port.serial_number}
+    return event

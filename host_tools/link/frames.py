@@ -6,13 +6,15 @@ is console text. Noise, a board that resets inside a frame and a host that attac
 A log record is the CBOR array [3, build, seq, uptime_ms, unix or null, told or null, clock quality, level, event,
 fields]. Kind 2 is the same without told, and with 3 for the quality ntp; kind 1 is without the build, too. Fields have
 texts as names, and values as JSON has them, or octets; integers have 64 bits, lists and maps up to four levels
-(mote.cbor writes as text what is deeper, and cuts what is longer than a frame).
+(mote.cbor writes as text what is deeper, and cuts what is longer than a frame). The event 0 is short for the outcome of
+a message that was taken, with fields [status, call_id].
 """
 
 import base64
 import binascii
 import codecs
 import io
+import re
 import string
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +31,9 @@ Field = int | float | str | bytes | bool | None | list["Field"] | dict[str, "Fie
 
 _START, _END = 0x1E, 0x1F
 _LINE_ENDS = b"\r\n"
-_BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=")
+_EDGE = re.compile(rb"[\x1e\x1f]")
+_EDGE_OF_FRAME = re.compile(rb"[\x1e\x1f\r\n]")
+_BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/="
 _LOG_RECORD = 3  # a kind of frames, which 1 and 2 were before
 _NTP = 4  # a quality, which was 3 in those
 _YEAR_10000 = 253_402_300_800  # unix seconds: no date can be written from here on
@@ -101,11 +105,9 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Item]:
         """Return what data (octets as they arrived, split anywhere) completes."""
-        for octet in data:
-            if self._frame is None:
-                self._feed_text(octet)
-            else:
-                self._feed_frame(self._frame, octet)
+        at = 0
+        while at < len(data):
+            at = self._feed_text(data, at) if self._frame is None else self._feed_frame(self._frame, data, at)
         return self._take()
 
     def flush(self) -> list[Item]:
@@ -121,39 +123,54 @@ class Decoder:
             self._damaged()
         return self._take()
 
+    @property
+    def holds(self) -> bool:
+        """Is text held back?"""
+        return bool(self._tail)
+
     def _take(self) -> list[Item]:
         self._emit_text()
         items, self._items = self._items, []
         return items
 
-    def _feed_text(self, octet: int) -> None:
-        if octet == _START:
+    def _feed_text(self, data: bytes, at: int) -> int:
+        """Take text from there on; returns where it ends."""
+        found = _EDGE.search(data, at)
+        end = found.start() if found else len(data)
+        text = data[at:end]
+        sure = len(text.rstrip(_BASE64))
+        if sure:
+            self._release_tail()
+            self._text += text[:sure]
+        self._tail += text[sure:]
+        while len(self._tail) > MAX_FRAME:
+            self._text += self._tail[: MAX_FRAME + 1]
+            del self._tail[: MAX_FRAME + 1]
+        if found and data[end] == _START:
             self._release_tail()
             self._frame = bytearray()
-        elif octet == _END:
+        elif found:
             self._tail.clear()
             self._damaged()
-        elif octet in _BASE64:
-            self._tail.append(octet)
-            if len(self._tail) > MAX_FRAME:
-                self._release_tail()
-        else:
-            self._release_tail()
-            self._text.append(octet)
+        return end + 1
 
-    def _feed_frame(self, frame: bytearray, octet: int) -> None:
-        if octet == _END:
+    def _feed_frame(self, frame: bytearray, data: bytes, at: int) -> int:
+        """Take what may be inside a frame from there on; returns where that ends."""
+        found = _EDGE_OF_FRAME.search(data, at)
+        end = found.start() if found else len(data)
+        whole_at = at + MAX_FRAME - len(frame)
+        if end > whole_at or (found and data[end] in _LINE_ENDS):
+            self._damaged()
+            self._frame = None
+            return min(end, whole_at)  # text goes on there
+        frame += data[at:end]
+        if found and data[end] == _END:
             self._frame = None
             self._end_frame(bytes(frame))
-        elif octet == _START:
+        elif found:
             self._damaged()
             frame.clear()
-        elif octet in _LINE_ENDS or len(frame) == MAX_FRAME:
-            self._damaged()
-            self._frame = None
-            self._feed_text(octet)
-        else:
-            frame.append(octet)
+        return end + 1
 
     def _end_frame(self, frame: bytes) -> None:
         record = decode_frame(frame)
@@ -172,7 +189,9 @@ class Decoder:
         self._tail.clear()
 
     def _emit_text(self) -> None:
-        text = self._utf8.decode(bytes(self._text))
+        if not self._text:
+            return
+        text = self._utf8.decode(self._text)
         self._text.clear()
         if text:
             self._items.append(Console(text))
@@ -221,6 +240,8 @@ def _record(value: Any) -> Record | None:
     build = value.pop(1) if kind > 1 else 0
     told = value.pop(4) if kind == _LOG_RECORD else None
     _, seq, uptime_ms, unix, quality, level, event, fields = value
+    if type(event) is int:
+        event, fields = _long(event, fields)
     is_old = kind < _LOG_RECORD  # without the quality host, which is before ntp
     if (
         _below(build, 0x10000)
@@ -237,6 +258,14 @@ def _record(value: Any) -> Record | None:
         quality += is_old and quality == _NTP - 1
         return Record(seq, uptime_ms, unix, quality, level, event, fields, build if kind > 1 else None, told or None)
     return None
+
+
+def _long(event: int, fields: Any) -> tuple[Any, Any]:
+    """Return the event and fields that a board has written in short; what is none comes back as it is."""
+    if event != 0 or type(fields) is not list or len(fields) != 2:
+        return event, fields
+    status, call_id = fields
+    return "outcome", {"name": "accepted" if status == 202 else "delivered", "status": status, "call_id": call_id}
 
 
 def _below(value: Any, limit: int) -> bool:

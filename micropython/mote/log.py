@@ -4,6 +4,7 @@ Base64 keeps control characters and line ends out of a frame and costs the board
 [3, build, seq, uptime_ms, unix or null, told or null, clock quality, level, event, fields]. build: the 16-bit number
 that deploy gives to what it compiles, 0 for sources. told: when the clock's source has told the time, in Unix seconds,
 0 where nobody knows. Records of the kind 2 were the same without told and the quality host, kind 1 without build, too.
+What is written most is short: 0 for an event is the outcome of a message that was taken, its fields [status, call_id].
 """
 
 import sys
@@ -25,12 +26,9 @@ _seq = 0
 
 
 def sent(uptime_ms: int, clock: object | None, outcome: object) -> None:
-    """Write the outcome of a message that was taken: as a record is, without loading what encodes others."""
-    name = b"goutcome\xa3dnameidelivered" if outcome.status != 202 else b"goutcome\xa3dnamehaccepted"
+    """Write the outcome of a message that was taken: in half the octets, without loading what encodes other records."""
     call_id = outcome.call_id
-    status = bytes((outcome.status >> 8, outcome.status & 0xFF))
-    parts = (name, b"fstatus\x19", status, b"gcall_idx", bytes((len(call_id),)), call_id)
-    put(INFO, uptime_ms, clock, b"".join(parts))
+    put(INFO, uptime_ms, clock, pack(">BBBHBB", 0, 0x82, 0x19, outcome.status, 0x78, len(call_id)) + call_id)
 
 
 def put(level: int, uptime_ms: int, clock: object | None, content: bytes) -> None:

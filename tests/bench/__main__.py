@@ -240,6 +240,24 @@ def flash(table: Table, _: Code) -> None:
         table.row(names[name], octets, "octets", f"written by littlefs, its END included; {erased} blocks erased")
 
 
+def monitor(table: Table, _: Code) -> None:
+    """What the monitor decodes, and a day of records through it."""
+    from tests.bench.monitor import DAY, decoded, replayed, sizes, stream
+
+    octets = stream()
+    for what, size in sizes(octets):
+        table.row(f"a log record {what}", round(size), "octets", "mean of a stream of outcomes and measurements")
+    for what, rate in decoded(octets):
+        table.row(f"log records {what}", round(rate), "a second", "CPU time, quickest of 3")
+    day = replayed(octets)
+    how = f"{day.sent:,} records through a pseudo-terminal to --json, load average {os.getloadavg()[0]:.1f}"
+    table.row("24 hours of records at 115,200 baud, replayed", round(day.seconds), "s", how)
+    table.row("of it, CPU time of the monitor", round(day.cpu_s), "s", f"of 86,400 s; {DAY:,} octets")
+    table.row("records told", day.told, "", f"{day.lost} lost, damaged or not shown")
+    table.row("memory after the first hour", day.rss[0], "KiB", "resident")
+    table.row("memory after the last hour", day.rss[-1], "KiB", f"resident; most of all hours: {max(day.rss):,}")
+
+
 _PARTS = {
     "wire": wire,
     "heap": heap,
@@ -252,6 +270,7 @@ _PARTS = {
     "flash": flash,
     "amplification": amplification,
     "strangers": strangers,
+    "monitor": monitor,
 }
 
 

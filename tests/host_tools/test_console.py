@@ -53,21 +53,23 @@ def test_a_line_end_of_a_stranger_begins_no_line_but_in_a_text_that_may_have_sev
     assert capsys.readouterr().out == "subject\\nforged: one\ntwo\n"
 
 
-def test_text_of_a_board_comes_as_it_comes_for_people_and_line_by_line_for_programs(capsys: Captured) -> None:
+def test_text_of_a_board_comes_as_it_comes_for_people_and_programs_read_the_event(capsys: Captured) -> None:
     for as_json in (False, True):
         output = Output(as_json)
-        for piece in ("rea", "ds 8", "1\r\n\x1b[1m ok", ""):
-            output.text(piece)
+        for piece in ("rea", "ds 8", "1\r\n\x1b[2J ok", ""):
+            output.text({"event": "console"}, piece)
         output.say({"event": "log"}, "record")
-        output.text("begun")
-        output.pause_text()
-        output.text(" ended\n")
+        output.text({"event": "console"}, "begun")
+        output.text({"event": "console"}, " ended\n")
         out = capsys.readouterr().out
         if as_json:
-            events = [json.loads(line) for line in out.splitlines()]
-            assert [event.get("text") for event in events] == ["reads 81", "\x1b[1m ok", None, "begun", " ended"]
+            assert [json.loads(line)["event"] for line in out.splitlines()] == [
+                *["console"] * 4,
+                "log",
+                *["console"] * 2,
+            ]
         else:
-            assert out == "reads 81\n\\x1b[1m ok\nrecord\nbegun ended\n"
+            assert out == "reads 81\n\\x1b[2J ok\nrecord\nbegun ended\n"
 
 
 def test_a_terminal_has_colours_and_a_pipe_has_none(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
@@ -82,6 +84,27 @@ def test_a_terminal_has_colours_and_a_pipe_has_none(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     Output(False).say(None, ("bad", "bold red"), " news[/]")
     assert terminal.getvalue() == "\x1b[1;31mbad\x1b[0m news[/]\n"
+
+
+def test_colours_of_a_board_are_kept_on_a_terminal_to_the_end_of_the_line_and_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    text = "\x1b[0;32mI (12) wifi: \x1b[38;5;200mup\n\x1b[8mhidden\x1b[2J\x1b]0;title\x07\n"
+    Output(False).text({}, text)
+    rest = "\\x1b[8mhidden\\x1b[2J\\x1b]0;title\\x07\n"
+    assert capsys.readouterr().out == "I (12) wifi: up\n" + rest
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    Output(False).text({}, text)
+    assert terminal.getvalue() == "\x1b[0;32mI (12) wifi: \x1b[38;5;200mup\x1b[0m\n" + rest
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    Output(False).text({}, text)
+    assert terminal.getvalue() == "I (12) wifi: up\n" + rest
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -84,6 +84,49 @@ def test_a_flipped_bit_costs_that_frame_alone(data: st.DataObject) -> None:
     assert [record for record in found if record != ALERT] == [before, after]
 
 
+HITS = st.tuples(
+    st.sampled_from(["noise", "changed", "torn", "reset"]), st.integers(0, 1 << 16), st.binary(max_size=40)
+)
+
+
+@given(st.lists(HITS, max_size=30), st.integers(1, 200))
+def test_noise_torn_frames_and_resets_cost_exactly_the_frames_they_hit(
+    hits: list[tuple[str, int, bytes]], size: int
+) -> None:
+    """Noise between frames costs none, a changed octet or a missing end one.
+
+    Each is counted as damage where it lies, and as lost where the numbers go on, unless a reset has begun them anew.
+    """
+
+    def tick(seq: int) -> Record:
+        return Record(seq, 1000 + seq, None, 0, 1, "tick", {"seq": seq}, 7)
+
+    stream, expected, seq, missing = b"", list[Item](), 0, 0
+    for kind, where, noise in [("noise", 0, b""), *hits, ("noise", 0, b"")]:
+        frame = encode_record(tick(seq))
+        at = 1 + where % (len(frame) - 6)  # the last four of base64 may have bits that say nothing
+        missing += kind in ("changed", "torn")
+        if kind == "noise":
+            stream += noise + frame  # one that begins a frame is over with the next one
+            expected += [Lost(missing)] * (missing > 0) + [tick(seq)]
+            missing = 0
+        elif kind == "changed":
+            stream += frame[:at] + bytes([frame[at] ^ 1 + where % 255]) + frame[at + 1 :]
+        elif kind == "torn":
+            stream += frame[:at]
+        else:
+            stream += frame[:at] + b"\r\nMPY: soft reboot\r\n" + encode_record(tick(0))
+            expected.append(tick(0))
+            seq, missing = 0, 0
+        seq += 1
+    items = decode(*[stream[begin : begin + size] for begin in range(0, len(stream), size)])
+    assert [item for item in items if isinstance(item, Record | Lost)] == expected
+    damaged, costly = items.count(Damaged(1)), [kind for kind, _, _ in hits if kind != "noise"]
+    assert damaged >= len(costly)
+    if set(costly) <= {"torn", "reset"} and len(costly) == len(hits):  # other octets may look like further frames
+        assert damaged == len(costly)
+
+
 @pytest.mark.parametrize(
     "stream",
     [
@@ -168,6 +211,24 @@ def test_the_largest_frame_is_read() -> None:
 )
 def test_what_is_not_a_record_to_the_letter_is_damage(value: object) -> None:
     assert decode(encode_frame(value)) == [Damaged(1)]
+
+
+def test_outcomes_come_in_short_and_mean_the_same() -> None:
+    for status, name in ((200, "delivered"), (202, "accepted"), (299, "delivered")):
+        fields = {"name": name, "status": status, "call_id": "a@b"}
+        assert decode(encode_frame([3, 7, 1, 2, None, None, 0, 1, 0, [status, "a@b"]])) == [
+            Record(1, 2, None, 0, 1, "outcome", fields, 7)
+        ]
+    for event, fields in (
+        (0, []),
+        (0, {}),
+        (0, [200]),
+        (0, [200, "a", 1]),
+        (1, [200, "a"]),
+        (-1, {}),
+        (True, [200, "a"]),
+    ):
+        assert decode(encode_frame([3, 7, 1, 2, None, None, 0, 1, event, fields])) == [Damaged(1)]
 
 
 def test_octets_after_the_record_are_damage() -> None:

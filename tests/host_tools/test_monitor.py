@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sipmote.console import Output
+from sipmote.link.board_events import BoardEvents, stamp
 from sipmote.link.frames import Console, Damaged, Item, Lost, Record, encode_record
-from sipmote.link.monitor import Monitor, stamp
+from sipmote.link.teller import Teller
+from tests.bench.monitor import replayed, stream
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
@@ -23,7 +26,9 @@ def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) 
     )
     with virtual_board(tmp_path) as port, Tool("monitor", "--port", port, "--reset") as monitor:
         assert monitor.wait_for(event="ready")["port"] == port
-        assert monitor.wait_for(event="log") == {
+        seen = monitor.wait_for(event="log")
+        assert datetime.now(UTC) - datetime.fromisoformat(seen.pop("heard")) < timedelta(minutes=1)
+        assert seen == {
             "event": "log",
             "seq": 3,
             "uptime_ms": 61_250,
@@ -34,7 +39,7 @@ def test_a_board_that_logs_and_prints_on_one_line_is_told_apart(tmp_path: Path) 
             "name": "alert_sent",
             "fields": {"call_id": "a@b", "octets": 412},
         }
-        monitor.wait_for(event="console", text="reads 81")
+        monitor.wait_for(event="console", text="reads 81", partial=True)
         assert monitor.wait_for(event="lost") == {"event": "lost", "count": 2}
         monitor.wait_for(event="log", seq=6, date=None, clock="none", level="warning")
         monitor.wait_for(event="console", text=lambda text: "ZeroDivisionError" in text)
@@ -81,6 +86,44 @@ def test_the_end_of_a_virtual_board_ends_it() -> None:
         assert monitor.complaints == [f"sipmote: the virtual board at {fake.port} has ended"]
 
 
+def test_a_line_that_never_ends_is_told_in_pieces() -> None:
+    """No 0.1 s of silence, no line end: a piece after a second, or after 4096 characters."""
+    board = BoardEvents("port")
+    pieces = [event for tick in range(60) for event in board.feed(b"\xc2\xb0.", tick / 20, HEARD)]
+    assert [len(piece["text"]) for piece in pieces] == [42, 44]
+    assert all(piece["partial"] for piece in pieces)
+    last = board.feed(b"\r\n", 3.0, HEARD)
+    assert [(event["text"], event.get("partial")) for event in last] == [("\xb0." * 17, None)]
+    (long,) = board.feed(b"-" * 5000, 3.0, HEARD)
+    assert (len(long["text"]), long["partial"]) == (5000, True)
+    board.feed(b"81\r", 4.5, HEARD)
+    assert [event["text"] for event in board.idle(4.6, HEARD) + board.feed(b"\n", 4.7, HEARD)] == ["81", ""]
+
+
+def test_after_a_reset_the_new_start_alone_is_shown() -> None:
+    board = BoardEvents("port")
+    board.drop_until_restart(0.0)
+    old = encode_record(ALERT) + b"Traceback\r\nKeyboardInterrupt: \r\n>>> \r\nMPY: so"
+    assert board.feed(old, 0.1, HEARD) == []
+    assert board.idle(0.3, HEARD) == []
+    events = board.feed(b"ft reboot\r\nhello\r\n" + encode_record(ALERT), 0.5, HEARD)
+    assert [event.get("text") for event in events] == ["MPY: soft reboot", "hello", None, None]
+    assert [event["event"] for event in events[2:]] == ["lost", "log"]
+
+
+def test_a_board_that_does_not_restart_is_heard_all_the_same() -> None:
+    board = BoardEvents("port")
+    board.drop_until_restart(0.0)
+    assert board.feed(b"I go on\r\n", 9.0, HEARD) == []
+    assert [event["text"] for event in board.feed(b"and on\r\n", 10.1, HEARD)] == ["I go on", "and on"]
+
+
+def test_of_what_a_fast_board_sends_nothing_is_lost() -> None:
+    """`python -m tests.bench monitor` does so with a day of it, and looks at the memory."""
+    replay = replayed(stream(8192), most=1)
+    assert (replay.told, replay.lost) == (replay.sent, 0)
+
+
 def test_it_ends_by_itself_after_the_seconds_asked_for() -> None:
     with fake_board() as fake, Tool("monitor", "--port", fake.port, "--seconds", "0.3") as monitor:
         assert monitor.wait() == 0
@@ -94,6 +137,7 @@ def test_a_port_that_is_not_there_at_the_start_is_an_error(tmp_path: Path) -> No
         assert "no port" in complaint
 
 
+HEARD = 1767225601.5  # 2026-01-01T00:00:01Z
 Shown = Callable[..., str]
 
 
@@ -103,9 +147,8 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("COLUMNS", "40")
 
     def show(*items: Item) -> str:
-        monitor = Monitor("port", Output(as_json=False))
-        for item in items:
-            monitor.show(item)
+        teller, board = Teller(Output(as_json=False), utc=True), BoardEvents("port")
+        teller.tell(board._events(list(items), 0, HEARD) + board._rest(HEARD), "port", "/dev/port")
         return capsys.readouterr().out
 
     return show
@@ -124,19 +167,26 @@ def test_a_board_without_a_clock_is_given_no_date(shown: Shown) -> None:
     assert stamp(Record(0, 1, 946684800, 0, 1, "boot", {})) is None
     old = Record(0, 1, 1767225600, 3, 1, "boot", {}, 0, told=1767225600 - 7300)
     assert shown(old).startswith("2026-01-01T00:00:00Z (host of 2 h ago) info boot")
-    assert shown(Record(0, 61_005, 946684800, 0, 3, "boot", {})) == "up 61.005 s error boot\n"
+    assert shown(Record(0, 61_005, 946684800, 0, 3, "boot", {})) == (
+        "2026-01-01T00:00:01Z (heard, up 61.005 s) error boot\n"
+    )
 
 
 def test_people_see_the_build_once_when_the_board_starts(shown: Shown) -> None:
-    assert shown(Record(0, 1, None, 0, 1, "boot", {}, 0xABC)) == 'up 0.001 s info boot build="0abc"\n'
+    assert shown(Record(0, 1, None, 0, 1, "boot", {}, 0xABC)) == (
+        '2026-01-01T00:00:01Z (heard, up 0.001 s) info boot build="0abc"\n'
+    )
     assert shown(Record(1, 2, None, 0, 1, "tick", {}, 0xABC), Record(0, 1, None, 0, 1, "boot", {}, 0)) == (
-        "up 0.002 s info tick\nup 0.001 s info boot\n"
+        "2026-01-01T00:00:01Z (heard, up 0.002 s) info tick\n2026-01-01T00:00:01Z (heard, up 0.001 s) info boot\n"
     )
 
 
 def test_a_message_from_the_network_does_not_command_the_terminal(shown: Shown) -> None:
     text = shown(Console("\x1b[2J\u202e\n"), Record(0, 1, None, 0, 1, "x\x1b", {"body\x9b": "\x1b]0;\x9b\nö"}))
-    assert text == '\\x1b[2J\\u202e\nup 0.001 s info x\\x1b body\\x9b="\\u001b]0;\\x9b\\nö"\n'
+    assert (
+        text
+        == '\\x1b[2J\\u202e\n2026-01-01T00:00:01Z (heard, up 0.001 s) info x\\x1b body\\x9b="\\u001b]0;\\x9b\\nö"\n'
+    )
 
 
 def test_what_was_lost_is_shown(shown: Shown) -> None:

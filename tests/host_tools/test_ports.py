@@ -10,7 +10,7 @@ import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
 from sipmote.__main__ import main
-from sipmote.commands import ports
+from sipmote.link import port as serial_port
 from sipmote.link.port import virtual_ports
 from tests.vm import board
 
@@ -27,11 +27,11 @@ def esp32() -> ListPortInfo:
 def test_a_port_is_listed_with_the_device_behind_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ports, "usb_ports", lambda: [esp32()])
-    monkeypatch.setattr(ports, "virtual_ports", list)
+    monkeypatch.setattr(serial_port, "usb_ports", lambda: [esp32()])
+    monkeypatch.setattr(serial_port, "virtual_ports", list)
     assert main(["ports"]) == 0
     seen = capsys.readouterr().out
-    assert seen.startswith("/dev/ttyUSB0  10c4:ea60  Silicon Labs CP2102N USB to UART  ")
+    assert seen.startswith("/dev/ttyUSB0  10c4:ea60  Silicon Labs CP2102N USB to UART  serial 0001  (")
     assert seen.endswith(f"({' or '.join(_WITH_A_CP2102)}?)\n")
     assert main(["ports", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
@@ -44,11 +44,27 @@ def test_a_port_is_listed_with_the_device_behind_it(
     }
 
 
+def test_one_port_is_asked_for_by_name_link_or_serial_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ttyUSB7").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "ttyUSB7")
+    here = esp32()
+    here.device = str(tmp_path / "ttyUSB7")
+    monkeypatch.setattr(serial_port, "usb_ports", lambda: [here])
+    monkeypatch.setattr(serial_port, "virtual_ports", lambda: ["/dev/pts/99"])
+    for name in (here.device, str(tmp_path / "link"), "0001"):
+        assert main(["ports", name, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["port"] == here.device
+    assert main(["ports", "0002"]) == 1
+    assert "no port 0002" in capsys.readouterr().err
+
+
 def test_no_port_is_no_error_and_says_how_to_do_without(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ports, "usb_ports", list)
-    monkeypatch.setattr(ports, "virtual_ports", list)
+    monkeypatch.setattr(serial_port, "usb_ports", list)
+    monkeypatch.setattr(serial_port, "virtual_ports", list)
     assert main(["ports"]) == 0
     assert "sipmote board start virtual" in capsys.readouterr().out
     assert main(["ports", "--json"]) == 0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sipmote.link.board_events import log_event
 from sipmote.link.frames import MAX_FRAME, Decoder, Record
-from sipmote.link.monitor import _event
 from tests.vm import ROOT, command
 
 _BEGIN = """
@@ -89,14 +89,16 @@ _VALUES: list[tuple[str, object]] = [
 def test_board_and_host_agree_on_what_a_field_may_be(bits: int) -> None:
     records = _records("\n".join(f"put('x', value={value})" for value, _ in _VALUES), bits)
     assert [record.fields for record in records] == [{"value": expected} for _, expected in _VALUES]
-    assert _event(records[4])["fields"] == {"value": 5.1} and _event(records[6])["fields"] == {"value": "-inf"}
+    assert log_event(records[4], 0)["fields"] == {"value": 5.1} and log_event(records[6], 0)["fields"] == {
+        "value": "-inf"
+    }
 
 
 def test_floats_of_32_bits_are_shown_as_short_as_they_were_written() -> None:
     shown = (5.1, 0.1, 5.5, 3.4028235e38, 16777217.0, 1e300, 1 / 3)
     stored = [struct.unpack("f", struct.pack("f", value))[0] for value in shown[:4]] + list(shown[4:])
     fields: dict[str, Any] = {"value": stored}
-    assert _event(Record(0, 1, None, 0, 1, "x", fields))["fields"]["value"] == list(shown)
+    assert log_event(Record(0, 1, None, 0, 1, "x", fields), 0)["fields"]["value"] == list(shown)
 
 
 @pytest.mark.parametrize("bits", [32, 64])
