@@ -20,6 +20,7 @@ from sipmote.users import algorithm_of
 Config = dict[str, Any]
 _LEAST_OUTBOX = 4096
 _WIRES = ("phy_addr", "mdc", "mdio", "reset", "power", "ref_clk", "spi", "sck", "mosi", "miso", "cs", "int")
+_COMMA_TOO_MANY = re.compile(r",\s*([}\]])")
 _Check = Callable[[Any], str | None]  # what was expected, None when the value is right
 
 
@@ -60,10 +61,20 @@ def parse_config(text: str | bytes, where: str) -> Config:
     try:
         config = json.loads(text)
     except ValueError as error:
-        raise ToolError(f"{where} is not JSON: {error}") from None
+        raise ToolError(f"{where} is not JSON: {_comma_too_many(error) or error}") from None
     if not isinstance(config, dict):
         raise ToolError(f'{where} holds no JSON object: {{"aor": "sip:...", "to": "sip:..."}} was expected')
     return config
+
+
+def _comma_too_many(error: ValueError) -> str | None:
+    """Say where a comma stands before a closing bracket, if that is what is wrong."""
+    if not isinstance(error, json.JSONDecodeError):
+        return None
+    comma = max(error.doc.rfind(",", 0, error.pos + 1), 0)
+    found = _COMMA_TOO_MANY.match(error.doc, comma)
+    line = error.doc[:comma].count("\n") + 1
+    return f"a comma too many in line {line}, before {found[1]}" if found and found.end() > error.pos else None
 
 
 def set_keys(config: Config, assignments: list[str]) -> Config:
@@ -87,6 +98,8 @@ def _from_text(key: str, value: str) -> Any:
     if key in ("allow", "to"):
         uris = re.split(",(?=sips?:)", value)  # users may have commas in their names
         return uris[0] if key == "to" and len(uris) == 1 else uris
+    if key == "bind" and value.isdigit():
+        return f"0.0.0.0:{value}"
     if key == "outbox" and value in ("true", "false"):
         return value == "true"
     if key == "lan":
@@ -119,8 +132,9 @@ def check_values(config: Config, where: str) -> None:
     """Raise ToolError for the first key that no board would understand; no value of a secret is ever named in it."""
     for key, value in config.items():
         if key not in _CHECKS:
-            close = difflib.get_close_matches(key, _CHECKS, 1) or sorted(_CHECKS)
-            raise ToolError(f"{where}: unknown key {key!r}; is {' or '.join(close)} meant?")
+            close = [_ALIASES[key]] if key in _ALIASES else difflib.get_close_matches(key, _CHECKS, 1)
+            meant = f"is {close[0]} meant? ({KEYS[close[0]]})" if close else "`sipmote deploy --keys` lists them"
+            raise ToolError(f"{where}: unknown key {key!r}; {meant}")
         expected = _CHECKS[key](value)
         if expected:
             found = "" if key in _SECRETS else f", not {json.dumps(value)}"
@@ -200,9 +214,20 @@ def _networks(value: Any) -> str | None:
         for network in value
     ):
         return None
+    if isinstance(value, list) and any(map(_has_wrong_password, value)):
+        return "a list of networks with passwords of 8 to 63 characters, or none where they are open"
     return (
         'a list of ["ssid", "password"]: 1 to 32 octets, then 8 to 64 or none; '
         'for a fixed address ["ssid", "password", ["192.0.2.7", "255.255.255.0", GATEWAY, DNS SERVER]]'
+    )
+
+
+def _has_wrong_password(network: Any) -> bool:
+    """Is it the length of the password that is wrong?"""
+    return (
+        isinstance(network, list)
+        and all(isinstance(part, str) for part in network[:2])
+        and (bool(network[1:2]) and _octets(network[1]) not in (0, *range(8, 65)))
     )
 
 
@@ -306,4 +331,64 @@ _CHECKS: dict[str, _Check] = {
     "watchdog": _watchdog,
     "budget": _one_of("refuse", "compact", "split", "truncate"),
     "log": _one_of("debug", "info", "warning", "error"),
+}
+
+KEYS = {  # what each key says, for who has forgotten its name
+    "aor": "who the board is, sip:NAME@HOST",
+    "to": "who gets the alerts, sip:NAME@HOST, or several with commas between",
+    "proxy": "the server that everything goes through, sip:HOST",
+    "transport": "udp, tcp or tls, where no URI names one",
+    "tls_fingerprint": "SHA-256 of the one server certificate to trust",
+    "bind": "local address and port, 0.0.0.0:5060; a port alone will do",
+    "user": "whom the board is to a server that asks: --user NAME",
+    "password": "for that server: --user NAME asks for it",
+    "commanders": "who may command with a password: --commander NAME asks for it",
+    "allow": "whose commands are obeyed, URIs with commas between",
+    "wifi": "networks to join: --wifi SSID asks for the password",
+    "lan": "a cable, {} or its pins",
+    "pm": "how Wi-Fi saves power: none, performance or powersave",
+    "register": "seconds to be registered for, 0: not",
+    "notify": "seconds to wait for the receiver's word, 0: don't ask",
+    "dns": "a DNS server's address",
+    "ntp": "a time server",
+    "outbox": "true, false, or octets: alerts wait on flash",
+    "escalate_s": "seconds after which the next of several gets an alert",
+    "per_minute": "alerts in a minute, to each receiver",
+    "watchdog": "seconds that a program may hang for, 0: for ever",
+    "budget": "what becomes of a long text: refuse, compact, split or truncate",
+    "log": "the lowest level: debug, info, warning or error",
+}
+_ALIASES = {
+    "port": "bind",
+    "host": "bind",
+    "address": "bind",
+    "listen": "bind",
+    "uri": "aor",
+    "from": "aor",
+    "name": "aor",
+    "identity": "aor",
+    "recipient": "to",
+    "recipients": "to",
+    "desk": "to",
+    "server": "proxy",
+    "registrar": "proxy",
+    "outbound_proxy": "proxy",
+    "protocol": "transport",
+    "ssid": "wifi",
+    "network": "wifi",
+    "ethernet": "lan",
+    "username": "user",
+    "login": "user",
+    "expires": "register",
+    "commander": "commanders",
+    "allowed": "allow",
+    "rate": "per_minute",
+    "loglevel": "log",
+    "level": "log",
+    "time": "ntp",
+    "timeserver": "ntp",
+    "nameserver": "dns",
+    "fingerprint": "tls_fingerprint",
+    "escalate": "escalate_s",
+    "wdt": "watchdog",
 }

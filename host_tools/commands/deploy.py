@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from sipmote.board.compile import compile_packages
-from sipmote.board.config import Changes, add_wifi, check_values, parse_config, set_keys
+from sipmote.board.config import KEYS, Changes, add_wifi, check_values, parse_config, set_keys
 from sipmote.board.deployment import Deployment
 from sipmote.board.files import certificates, read_file
 from sipmote.board.program import load_program
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one key of the configuration"
     )
+    parser.add_argument("--keys", action="store_true", help="list the keys of the configuration, and do nothing")
     parser.add_argument(
         "--wifi", metavar="SSID", help=f"network to join; the password comes from {_WIFI_VARIABLE} or a prompt"
     )
@@ -65,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare what is wanted with what the board has, and send the difference."""
     output = Output(args.json)
+    if args.keys:
+        for key, meaning in KEYS.items():
+            output.say({"event": "key", "key": key, "meaning": meaning}, (f"{key:16}", "bold"), meaning)
+        return 0
     deployment = _deployment(args)  # what is wrong in the arguments shows before the board is disturbed
     device = args.port or find_port()
     code = deployment.onto(device, output)

@@ -21,7 +21,7 @@ _BUTTON_S = 30  # and for so long while a person finds the board's button
 _BOOT_S = 5  # a soft reset, boot.py included, which is interrupted then
 _QUIET_S = 60  # the longest silence of a script
 _BANNER = b"raw REPL; CTRL-B to exit\r\n"
-_RESET = b"rst:0x"  # the ROM of an ESP says why the chip starts
+_RESTARTED = (b"rst:0x", b"\r\n>>> ", b"\x1e")  # of an ESP's ROM, the prompt, a log record: no script says these
 
 # A watchdog that the program has left running is put off, or fed by every script where it can't wait for ten minutes.
 _CALM = """
@@ -87,8 +87,8 @@ class _Transport(SerialTransport):  # type: ignore[misc]
         while not data.endswith(ending) and now < min(end_at, quiet_at):
             octet = self.serial.read(1)
             data += octet
-            if data.endswith(_RESET):
-                raise TransportError("the board starts anew")
+            if timeout_overall == math.inf and data.endswith(_RESTARTED):  # else it is to stop what it runs
+                raise TransportError("the board has started anew")
             now = time.monotonic()
             if octet:
                 quiet_at = now + timeout

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipmote.__main__ import main
+from sipmote.board.config import _ALIASES, _CHECKS, KEYS, set_keys
 from sipmote.board.plan import check_space, make_plan
 from sipmote.board.survey import Survey, answers, check_mpy
 from sipmote.errors import ToolError
@@ -242,7 +243,7 @@ def test_a_wifi_password_comes_from_the_environment_and_is_never_printed(
     monkeypatch.setenv("SIPMOTE_WIFI_PASSWORD", "short")
     assert main(["deploy", "--port", port, "--wifi", "home"]) == 1
     said = capfd.readouterr().err
-    assert "--wifi: wifi must be" in said
+    assert "--wifi: wifi must be a list of networks with passwords of 8 to 63 characters" in said
     assert "short" not in said
 
 
@@ -277,6 +278,10 @@ def test_commands_that_anybody_can_forge_are_told_of(
     [
         ("{", "is not JSON"),
         ("[]", "holds no JSON object"),
+        ('{\n "aor": "sip:a@x",\n}', "mote.json is not JSON: a comma too many in line 2, before }"),
+        ('{"to": ["sip:a@x", ], "x": 1}', "a comma too many in line 1, before ]"),
+        ('{"aor": "sip:a@x",', "is not JSON: Expecting"),
+        ('{"aor": "sip:a@x" "to": 1}', "is not JSON: Expecting ',' delimiter"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "alow": []}', "unknown key 'alow'; is allow meant?"),
         ('{"aor": "boiler", "to": "sip:b@x"}', "aor must be a URI such as sip:boiler@example.org"),
         ('{"aor": "tel:+123", "to": "sip:b@x"}', "aor must be a URI such as sip:boiler@example.org"),
@@ -287,7 +292,8 @@ def test_commands_that_anybody_can_forge_are_told_of(
         ('{"aor": "sip:a@x", "to": "sip:b@x", "transport": "sctp"}', 'transport must be udp, tcp or tls, not "sctp"'),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "ntp": "a b"}', "ntp must be the name or address of a server"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "budget": []}', "budget must be refuse, compact, split or truncate"),
-        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', 'wifi must be a list of ["ssid"'),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', "with passwords of 8 to 63 characters"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": ["home", "open sesame"]}', 'wifi must be a list of ["ssid"'),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "", ["192.0.2.7"]]]}', "for a fixed address"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "pm": "low"}', "pm must be none, performance or powersave"),
     ],
@@ -310,7 +316,9 @@ def test_a_wrong_configuration_is_told_before_the_board_is_touched(
     ("assignment", "said"),
     [
         ("aor", "--set aor: KEY=VALUE was expected"),
-        ("port=5", "unknown key 'port'"),
+        ("port=5", "unknown key 'port'; is bind meant? (local address and port, 0.0.0.0:5060; a port alone will do)"),
+        ("logg=debug", "unknown key 'logg'; is log meant?"),
+        ("zzz=1", "unknown key 'zzz'; `sipmote deploy --keys` lists them"),
         ("log=loud", "log must be debug, info, warning or error"),
         ("wifi=home,secret", "use --wifi SSID"),
     ],
@@ -322,6 +330,14 @@ def test_a_wrong_assignment_is_told_before_the_board_is_touched(
         assert main(["deploy", "--port", fake.port, "--set", assignment]) == 1
         assert not fake.received
     assert said in capsys.readouterr().err
+
+
+def test_each_key_is_explained_and_a_name_from_elsewhere_leads_to_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert KEYS.keys() == _CHECKS.keys()
+    assert {*_ALIASES.values()} <= KEYS.keys() and not _ALIASES.keys() & KEYS.keys()
+    assert main(["deploy", "--keys"]) == 0
+    assert "bind            local address and port" in capsys.readouterr().out
+    assert set_keys({}, ["bind=5070"]) == {"bind": "0.0.0.0:5070"}
 
 
 def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
