@@ -9,6 +9,7 @@ from sipmote.board.clock import set_clock
 from sipmote.board.config import Changes, Config, encode_config, parse_config
 from sipmote.board.files import boot_file, first_program
 from sipmote.board.hiding import hidden
+from sipmote.board.needed import needed
 from sipmote.board.plan import make_plan
 from sipmote.board.program import Program
 from sipmote.board.survey import Survey, identify, read_config, take_survey
@@ -33,6 +34,8 @@ class Deployment:
     packages, certified: path on the board -> octets. config: None leaves the board its own, with the changes. program:
     None leaves the board its own. boot: ours goes in the place of a boot.py that is there. start: "" leaves the board
     at its prompt, "listen" tells whether the program runs, "go" leaves that to who listens next.
+    lean: modules that the configuration doesn't name stay away, and a configuration that is changed otherwise than by a
+    deploy may lack some.
     """
 
     packages: dict[str, bytes]
@@ -43,6 +46,7 @@ class Deployment:
     boot: bool = False
     clock: bool = True
     start: str = "listen"
+    lean: bool = False
     dry_run: bool = False
     verbose: bool = False
 
@@ -94,7 +98,9 @@ class Deployment:
 
     def _wanted(self, config: Config | None) -> dict[str, bytes]:
         """Return path -> octets of all that the board may get."""
-        wanted = {**self.packages, **self.certified, "/boot.py": boot_file()}
+        modules = needed(config if self.lean else None, self.program.ours if self.program else ())
+        packages = {path: data for path, data in self.packages.items() if path in modules}
+        wanted = {**packages, **self.certified, "/boot.py": boot_file()}
         if self.config is not None or self.changes:
             wanted["/mote.json"] = encode_config(config or {})
         return {**wanted, **(self.program.files if self.program else {})}

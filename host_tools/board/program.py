@@ -1,6 +1,7 @@
 """A person's program: MAIN.py, checked before a board is touched, and the modules beside it that it imports."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -22,14 +23,19 @@ class Program:
 
     main: path on the board -> octets, of the program itself and of what --with names. beside: name of a module that
     lies beside it and is imported -> the same of its files. asked: names that are imported, needed: those among them
-    that no `try` stands around.
+    that no `try` stands around. ours: modules of our packages that it imports, by full names; rather one too many.
     """
 
     main: dict[str, bytes]
     beside: dict[str, dict[str, bytes]] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
-    uses_mote: bool = False
+    ours: frozenset[str] = frozenset()
+
+    @property
+    def uses_mote(self) -> bool:
+        """Does it import what we put on the board?"""
+        return bool(self.ours)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -62,6 +68,7 @@ def load_program(path: Path, more: Iterable[Path] = ()) -> Program:
     text = _text(path)
     main = {file: data for each in more for file, data in _tree(each).items()}
     asked, needed = _imports(text)
+    ours = set(_ours(text))
     beside: dict[str, dict[str, bytes]] = {}
     queue = sorted(asked - _OURS)
     while queue:
@@ -74,9 +81,10 @@ def load_program(path: Path, more: Iterable[Path] = ()) -> Program:
             beside[name] |= {_place(source, path.parent): _octets(source)}
             more_asked, more_needed = _imports(_text(source))
             asked, needed = asked | more_asked, needed | more_needed
+            ours.update(_ours(_text(source)))
             queue += sorted(more_asked - _OURS)
         beside[name] = dict(_as_bytecode(file, data) for file, data in beside[name].items())
-    return Program({**_main(path, text), **main}, beside, asked, needed, b"mote" in text.encode())
+    return Program({**_main(path, text), **main}, beside, asked, needed, frozenset(ours))
 
 
 def _main(path: Path, text: str) -> dict[str, bytes]:
@@ -154,6 +162,14 @@ def _imports(text: str) -> tuple[frozenset[str], frozenset[str]]:
     optional = {name for node in tries for child in node.body for name in _imported(child)}
     names = set(_imported(tree))
     return frozenset(names), frozenset(names - optional)
+
+
+def _ours(text: str) -> Iterator[str]:
+    """Yield the names of modules of ours, and of what is in them, that stand in a source."""
+    for line in re.findall(r"^\s*(?:from|import)\s+((?:mote|agent)\b.*)", text, re.MULTILINE):
+        module, _, names = line.partition(" import ")
+        yield module.strip()
+        yield from (f"{module.strip()}.{name}" for name in re.findall(r"\w+", names))
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:

@@ -57,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-clock", action="store_true", help="don't set the board's clock to the time of this machine"
     )
     parser.add_argument("--boot", action="store_true", help="put our boot.py in the place of one that is there")
+    parser.add_argument(
+        "--lean",
+        action="store_true",
+        help="leave out what the configuration doesn't name: deploy again, and not otherwise, when it changes",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be done and do nothing")
     parser.add_argument("--no-start", action="store_true", help="leave the board at its prompt")
     parser.add_argument("--monitor", action="store_true", help="go on as `sipmote monitor` does, from the start on")
@@ -92,6 +97,7 @@ def _deployment(args: argparse.Namespace) -> Deployment:
         boot=args.boot,
         clock=not args.no_clock,
         start="" if args.no_start or args.monitor else "listen",
+        lean=args.lean,
         dry_run=args.dry_run,
         verbose=args.verbose,
     )

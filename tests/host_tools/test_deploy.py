@@ -139,7 +139,7 @@ def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
     run_deploy(port, *NAMES)
     before = {path: path.read_bytes() for path in flash.rglob("*.*") if path.is_file()}
     for module in ("agent/uri.py", "micropython/mote/__init__.py"):
-        (source / module).write_text("def parse(x=0):\n    return 'new'\n\n\nrun = parse\n")
+        (source / module).write_text("import agent.uri\n\n\ndef parse(x=0):\n    return 'new'\n\n\nrun = parse\n")
     interrupted(monkeypatch, "mote/__init__.mpy.new", port)
     assert "deploy again to complete" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
@@ -262,10 +262,10 @@ def test_commands_that_anybody_can_forge_are_told_of(
     program = tmp_path / "boiler.py"
     for text, arguments, warnings in (
         ("print('no commands')", NAMES, 0),
-        ("@mote.command('status')\ndef f(m): pass", [], 1),
-        ("@mote.command('status')\ndef f(m): pass", ["--set", "log=debug"], 1),
-        ("@mote.command('status')\ndef f(m): pass", ["--commander", "alice"], 0),
-        ("@mote.command('limit')\ndef f(m): pass", [], 0),
+        ("import mote\n@mote.command('status')\ndef f(m): pass", [], 1),
+        ("import mote\n@mote.command('status')\ndef f(m): pass", ["--set", "log=debug"], 1),
+        ("import mote\n@mote.command('status')\ndef f(m): pass", ["--commander", "alice"], 0),
+        ("import mote\n@mote.command('limit')\ndef f(m): pass", [], 0),
         ("from mote import Mote", ["--set", "commanders="], 1),
     ):
         program.write_text(text)
