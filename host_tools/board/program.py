@@ -24,6 +24,7 @@ class Program:
     main: path on the board -> octets, of the program itself and of what --with names. beside: name of a module that
     lies beside it and is imported -> the same of its files. asked: names that are imported, needed: those among them
     that no `try` stands around. ours: modules of our packages that it imports, by full names; rather one too many.
+    sources: the files that all of this is from.
     """
 
     main: dict[str, bytes]
@@ -31,6 +32,7 @@ class Program:
     asked: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
     ours: frozenset[str] = frozenset()
+    sources: tuple[Path, ...] = ()
 
     @property
     def uses_mote(self) -> bool:
@@ -69,6 +71,7 @@ def load_program(path: Path, more: Iterable[Path] = ()) -> Program:
     main = {file: data for each in more for file, data in _tree(each).items()}
     asked, needed = _imports(text)
     ours = set(_ours(text))
+    files = [file for each in more for file in _files(each)]
     beside: dict[str, dict[str, bytes]] = {}
     queue = sorted(asked - _OURS)
     while queue:
@@ -77,6 +80,7 @@ def load_program(path: Path, more: Iterable[Path] = ()) -> Program:
         if name in beside or not sources:
             continue
         beside[name] = {}
+        files += sources
         for source in sources:
             beside[name] |= {_place(source, path.parent): _octets(source)}
             more_asked, more_needed = _imports(_text(source))
@@ -84,7 +88,7 @@ def load_program(path: Path, more: Iterable[Path] = ()) -> Program:
             ours.update(_ours(_text(source)))
             queue += sorted(more_asked - _OURS)
         beside[name] = dict(_as_bytecode(file, data) for file, data in beside[name].items())
-    return Program({**_main(path, text), **main}, beside, asked, needed, frozenset(ours))
+    return Program({**_main(path, text), **main}, beside, asked, needed, frozenset(ours), (path, *files))
 
 
 def _main(path: Path, text: str) -> dict[str, bytes]:
@@ -190,10 +194,14 @@ def _module(folder: Path, name: str) -> list[Path]:
 
 def _tree(path: Path) -> dict[str, bytes]:
     """Return path on the board -> octets of a file, or of all that is in a folder, at the root of the board."""
+    return {_place(file, path.parent): _octets(file) for file in _files(path)}
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files in a folder, whatever depth they lie at; a file alone for itself."""
     if not path.is_dir():
-        return {f"/{path.name}": _octets(path)}
-    files = (file for file in sorted(path.rglob("*")) if file.is_file() and "__pycache__" not in file.parts)
-    return {_place(file, path.parent): _octets(file) for file in files}
+        return [path]
+    return [file for file in sorted(path.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
 
 
 def _place(file: Path, folder: Path) -> str:

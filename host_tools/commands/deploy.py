@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
 
 from sipmote.board.compile import compile_packages
@@ -9,9 +10,12 @@ from sipmote.board.config import KEYS, Changes, add_wifi, check_values, parse_co
 from sipmote.board.deployment import Deployment
 from sipmote.board.files import certificates, read_file
 from sipmote.board.program import load_program
+from sipmote.board.several import onto_all
+from sipmote.board.watching import Seen, interrupted_by_change, seen, wait_for_change
 from sipmote.console import Output
+from sipmote.errors import ToolError
 from sipmote.link.monitor import Monitor
-from sipmote.link.port import find_port
+from sipmote.link.port import find_port, usb_ports, virtual_ports
 from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name
 
 _WIFI_VARIABLE = "SIPMOTE_WIFI_PASSWORD"
@@ -30,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="copy this file or folder, too; the modules beside MAIN.py that it imports are copied anyway",
     )
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    parser.add_argument(
+        "--port",
+        action="append",
+        help="serial port of the board (found by itself when there is just one); once for each of several boards",
+    )
+    parser.add_argument("--all", action="store_true", help="all boards that `sipmote ports` lists, at once")
     parser.add_argument("--config", type=Path, metavar="FILE.json", help="configuration, copied as /mote.json")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one key of the configuration"
@@ -65,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what would be done and do nothing")
     parser.add_argument("--no-start", action="store_true", help="leave the board at its prompt")
     parser.add_argument("--monitor", action="store_true", help="go on as `sipmote monitor` does, from the start on")
+    parser.add_argument(
+        "--watch", action="store_true", help="deploy again whenever MAIN.py changes, or what goes with it"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="list the files")
 
 
@@ -75,16 +87,58 @@ def run(args: argparse.Namespace) -> int:
         for key, meaning in KEYS.items():
             output.say({"event": "key", "key": key, "meaning": meaning}, (f"{key:16}", "bold"), meaning)
         return 0
-    deployment = _deployment(args)  # what is wrong in the arguments shows before the board is disturbed
-    device = args.port or find_port()
-    code = deployment.onto(device, output)
-    if args.monitor and not args.dry_run:
-        Monitor(device, output).watch(math.inf, reset=True)
-    return code
-
-
-def _deployment(args: argparse.Namespace) -> Deployment:
+    if args.watch and not args.main:
+        raise ToolError("--watch needs MAIN.py: it is what is watched")
     changes = _changes(args)
+    deployment = _deployment(args, changes)  # what is wrong in the arguments shows before the board is disturbed
+    devices = _devices(args)
+    while True:
+        before = seen([*deployment.program.sources] if deployment.program else [])
+        try:
+            code = onto_all(deployment, devices, output)
+        except ToolError as error:
+            if not args.watch:
+                raise
+            code = 1
+            output.warn(str(error), {"event": "failed", "error": str(error)})
+        if args.dry_run or not (args.watch or args.monitor):
+            return code
+        if not args.watch:
+            Monitor(devices[0], output).watch(math.inf, reset=True)
+            return code
+        deployment = _next(args, changes, before, devices[0], output)
+
+
+def _devices(args: argparse.Namespace) -> list[str]:
+    """Return the ports of the boards that are meant, each once."""
+    if args.all and args.port:
+        raise ToolError("--all and --port exclude each other: leave one out")
+    devices = [port.device for port in usb_ports()] + virtual_ports() if args.all else args.port or [find_port()]
+    if not devices:
+        raise ToolError("no board found: plug one in, or name its port with --port")
+    devices = list({os.path.realpath(device): device for device in devices}.values())
+    if args.monitor and len(devices) > 1:
+        raise ToolError("--monitor is for one board: leave it out, and run `sipmote monitor` for each")
+    return devices
+
+
+def _next(args: argparse.Namespace, changes: Changes, before: Seen, device: str, output: Output) -> Deployment:
+    """Wait until a file changes, with --monitor listening meanwhile, and return what is to be deployed then."""
+    while True:
+        output.say({"event": "watching", "files": [str(path) for path in before]}, f"watching {args.main.name}")
+        if args.monitor:
+            with interrupted_by_change(before):
+                Monitor(device, output).watch(math.inf, reset=True)
+        else:
+            wait_for_change(before)
+        try:
+            return _deployment(args, changes)
+        except ToolError as error:
+            output.warn(str(error), {"event": "failed", "error": str(error)})
+            before = seen(before)
+
+
+def _deployment(args: argparse.Namespace, changes: Changes) -> Deployment:
     config = None
     if args.config:
         config = changes.apply(parse_config(read_file(args.config), str(args.config)), str(args.config))
