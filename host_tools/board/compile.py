@@ -52,19 +52,37 @@ _STEPS: tuple[Callable[[str, Build], str], ...] = (_without_const, _with_build, 
 
 def compile_packages() -> dict[str, bytes]:
     """Return path on the board -> bytecode of every module that belongs there."""
-    sources: dict[str, tuple[Path, str]] = {}  # path on the board -> file, module
-    for folder, home in packages().items():
-        for source in sorted(home.rglob("*.py")):
-            path = source.relative_to(home).with_suffix("").as_posix()
-            name = f"{home.name}.{path.replace('/', '.')}".removesuffix(".__init__")
-            sources[f"{folder}/{path}.mpy"] = source, name
-    compiled = {path: _compile(source, name, Build()) for path, (source, name) in sources.items()}
-    build = Build(build_id(compiled), day_of([source for source, _ in sources.values()]))
-    for path, (source, name) in sources.items():
+    modules = _modules()
+    compiled, build = _build_of(modules)
+    for path, (source, name) in modules.items():
         text = source.read_text()
         if _BUILD.search(text) or _OLDEST.search(text):
             compiled[path] = _compile(source, name, build)
     return compiled
+
+
+def prepared_sources() -> dict[str, str]:
+    """Return path on the board, as it would be there -> what is compiled for it: for who compiles it himself."""
+    modules = _modules()
+    build = _build_of(modules)[1]
+    return {path: _prepared(source, build) for path, (source, _) in modules.items()}
+
+
+def _modules() -> dict[str, tuple[Path, str]]:
+    """Return path on the board -> source and full name of every module that belongs there."""
+    found: dict[str, tuple[Path, str]] = {}
+    for folder, home in packages().items():
+        for source in sorted(home.rglob("*.py")):
+            path = source.relative_to(home).with_suffix("").as_posix()
+            name = f"{home.name}.{path.replace('/', '.')}".removesuffix(".__init__")
+            found[f"{folder}/{path}.mpy"] = source, name
+    return found
+
+
+def _build_of(modules: Mapping[str, tuple[Path, str]]) -> tuple[dict[str, bytes], Build]:
+    """Return what the modules are compiled to where no build is known yet, and the build that this makes."""
+    compiled = {path: _compile(source, name, Build()) for path, (source, name) in modules.items()}
+    return compiled, Build(build_id(compiled), day_of([source for source, _ in modules.values()]))
 
 
 def day_of(sources: Iterable[Path]) -> int:
@@ -83,10 +101,14 @@ def build_id(compiled: Mapping[str, bytes]) -> int:
 
 def _compile(source: Path, name: str, build: Build) -> bytes:
     """Return the bytecode of a module; name stands in its tracebacks. Raises ToolError."""
+    return compile_text(_prepared(source, build), str(source), "-O3", "-s", name)
+
+
+def _prepared(source: Path, build: Build) -> str:
     text = source.read_text()
     for step in _STEPS:
         text = step(text, build)
-    return compile_text(text, str(source), "-O3", "-s", name)
+    return text
 
 
 def compile_text(text: str, where: str, *options: str) -> bytes:

@@ -2,7 +2,8 @@
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sipmote.board.clock import set_clock
@@ -31,9 +32,9 @@ _FORGERY = (
 class Deployment:
     """What is wanted on a board.
 
-    packages, certified: path on the board -> octets. config: None leaves the board its own, with the changes. program:
-    None leaves the board its own. boot: ours goes in the place of a boot.py that is there. start: "" leaves the board
-    at its prompt, "listen" tells whether the program runs, "go" leaves that to who listens next.
+    packages, certified, libraries: path on the board -> octets. config: None leaves the board its own, with the
+    changes. program: None leaves the board its own. boot: ours goes in the place of a boot.py that is there. start: ""
+    leaves the board at its prompt, "listen" tells whether the program runs.
     lean: modules that the configuration doesn't name stay away, and a configuration that is changed otherwise than by a
     deploy may lack some.
     """
@@ -43,6 +44,7 @@ class Deployment:
     config: Config | None
     changes: Changes
     program: Program | None
+    libraries: Mapping[str, bytes] = field(default_factory=dict)
     boot: bool = False
     clock: bool = True
     start: str = "listen"
@@ -100,7 +102,7 @@ class Deployment:
         """Return path -> octets of all that the board may get."""
         modules = needed(config if self.lean else None, self.program.ours if self.program else ())
         packages = {path: data for path, data in self.packages.items() if path in modules}
-        wanted = {**packages, **self.certified, "/boot.py": boot_file()}
+        wanted = {**packages, **self.libraries, **self.certified, "/boot.py": boot_file()}
         if self.config is not None or self.changes:
             wanted["/mote.json"] = encode_config(config or {})
         return {**wanted, **(self.program.files if self.program else {})}
@@ -120,7 +122,7 @@ class Deployment:
     def _remark(self, output: Output, wanted: dict[str, bytes], survey: Survey, config: Config | None) -> None:
         remarks = [*hidden(survey, wanted)]
         if self.program:
-            remarks += self.program.remarks(survey)
+            remarks += self.program.remarks(survey, self.libraries)
         is_motes = self.program.uses_mote if self.program else "/main.py" in wanted
         if is_motes and config and not config.get("commanders"):
             remarks.append(_FORGERY)

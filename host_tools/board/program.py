@@ -49,12 +49,12 @@ class Program:
         beside = (files for name, files in self.beside.items() if name not in survey.firmware)
         return {path: data for files in (*beside, self.main) for path, data in files.items()}
 
-    def remarks(self, survey: Survey) -> Iterator[str]:
-        """Yield what a person should know before the program starts on this board."""
+    def remarks(self, survey: Survey, libraries: Iterable[str] = ()) -> Iterator[str]:
+        """Yield what a person should know before the program starts on this board. libraries: paths that go to /lib."""
         for name in sorted(self.beside.keys() & survey.firmware):
             yield f"{name} beside the program stays here, as the firmware has one of its own (--with copies it)"
         there = {_module_of(path) for path in (*survey.at_root, *self.files) if path.count("/") == 1}
-        there |= {_module_of(path) for path in survey.in_lib}
+        there |= {_module_of("/".join(path.split("/")[:3])) for path in (*survey.in_lib, *libraries)}
         for name in sorted(self.needed - there - survey.firmware - self.beside.keys() - _OURS):
             yield (
                 f"the program imports {name}, which is neither beside it nor on the board: copy it with --with FILE, "

@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 
 from sipmote.board.compile import compile_packages
-from sipmote.board.config import KEYS, Changes, add_wifi, check_values, parse_config, set_keys
+from sipmote.board.config import KEYS, Changes, Config, add_wifi, check_values, parse_config, set_keys
 from sipmote.board.deployment import Deployment
 from sipmote.board.files import certificates, read_file
+from sipmote.board.freezing import freeze
+from sipmote.board.mip import fetch
+from sipmote.board.needed import needed
 from sipmote.board.program import load_program
 from sipmote.board.several import onto_all
 from sipmote.board.watching import Seen, interrupted_by_change, seen, wait_for_change
@@ -35,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="copy this file or folder, too; the modules beside MAIN.py that it imports are copied anyway",
     )
     parser.add_argument(
+        "--mip",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a package of micropython-lib, or whatever mpremote mip installs, with those that it depends on",
+    )
+    parser.add_argument(
         "--port",
         action="append",
         help="serial port of the board (found by itself when there is just one); once for each of several boards",
@@ -43,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE.json", help="configuration, copied as /mote.json")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one key of the configuration"
+    )
+    parser.add_argument(
+        "--freeze",
+        type=Path,
+        metavar="DIR",
+        help="write what a firmware of your own has frozen into it, and its manifest.py, and touch no board",
     )
     parser.add_argument("--keys", action="store_true", help="list the keys of the configuration, and do nothing")
     parser.add_argument(
@@ -87,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
         for key, meaning in KEYS.items():
             output.say({"event": "key", "key": key, "meaning": meaning}, (f"{key:16}", "bold"), meaning)
         return 0
+    if args.freeze:
+        return _freeze(args, output)
     if args.watch and not args.main:
         raise ToolError("--watch needs MAIN.py: it is what is watched")
     changes = _changes(args)
@@ -107,6 +125,27 @@ def run(args: argparse.Namespace) -> int:
             Monitor(devices[0], output).watch(math.inf, reset=True)
             return code
         deployment = _next(args, changes, before, devices[0], output)
+
+
+def _freeze(args: argparse.Namespace, output: Output) -> int:
+    """Write the packages for a firmware: with --lean and --config those modules alone that this asks for."""
+    if args.lean and not args.config:
+        raise ToolError("--freeze --lean needs --config FILE.json: it is what tells which modules stay out")
+    config = _config(args, _changes(args)) if args.lean else None
+    program = load_program(args.main, args.more) if args.main else None
+    count = freeze(args.freeze, needed(config, program.ours if program else ()))
+    output.say(
+        {"event": "frozen", "folder": str(args.freeze), "modules": count},
+        f"{count} modules and manifest.py are in {args.freeze}: make BOARD=... FROZEN_MANIFEST="
+        f"{args.freeze.resolve() / 'manifest.py'}, in MicroPython's port",
+    )
+    return 0
+
+
+def _config(args: argparse.Namespace, changes: Changes) -> Config | None:
+    if args.config is None:
+        return None
+    return changes.apply(parse_config(read_file(args.config), str(args.config)), str(args.config))
 
 
 def _devices(args: argparse.Namespace) -> list[str]:
@@ -139,13 +178,12 @@ def _next(args: argparse.Namespace, changes: Changes, before: Seen, device: str,
 
 
 def _deployment(args: argparse.Namespace, changes: Changes) -> Deployment:
-    config = None
-    if args.config:
-        config = changes.apply(parse_config(read_file(args.config), str(args.config)), str(args.config))
+    packages = compile_packages()
     return Deployment(
-        packages=compile_packages(),
+        packages=packages,
+        libraries=fetch(args.mip, packages) if args.mip else {},
         certified=certificates(args.tls_ca, args.tls_cert, args.tls_key),
-        config=config,
+        config=_config(args, changes),
         changes=changes,
         program=load_program(args.main, args.more) if args.main else None,
         boot=args.boot,
