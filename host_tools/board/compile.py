@@ -124,6 +124,6 @@ def compile_text(text: str, where: str, *options: str) -> bytes:
         lines = re.findall(r"line (\d+)", said)
         if not lines:
             raise CompileError(f"{where}: {reason}")
-        at = text.splitlines()[int(lines[-1]) - 1 : int(lines[-1])]
-        raise CompileError(f"{where}:{lines[-1]}: {reason}: {''.join(at).strip()[:60]}")
+        there = "".join(text.splitlines()[int(lines[-1]) - 1 : int(lines[-1])]).strip()[:60]
+        raise CompileError(f"{where}:{lines[-1]}: {reason}" + (f": {there}" if there else " (is a bracket open?)"))
     return done.stdout

@@ -1,6 +1,7 @@
 """What one `sipmote deploy` wants on a board, made ready before any is touched, and how it gets onto each."""
 
 import json
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +9,12 @@ from typing import Any
 
 from sipmote.board.clock import set_clock
 from sipmote.board.config import Changes, Config, encode_config, parse_config
-from sipmote.board.files import boot_file, first_program
+from sipmote.board.files import PACKAGES, boot_file, first_program
 from sipmote.board.hiding import hidden
 from sipmote.board.needed import needed
 from sipmote.board.plan import make_plan
 from sipmote.board.program import Program
-from sipmote.board.survey import Survey, identify, read_config, take_survey
+from sipmote.board.survey import PACKAGE, Survey, identify, read_config, take_survey
 from sipmote.board.transfer import Transfer, stopped_board
 from sipmote.console import Output
 from sipmote.link.port import is_virtual
@@ -115,6 +116,8 @@ class Deployment:
                 del wanted[path]
         elif "/main.py" not in survey.files:
             wanted["/main.py"] = first_program()
+        if PACKAGE in survey.firmware:
+            wanted = {path: data for path, data in wanted.items() if not path.startswith(PACKAGES)}
         if "/boot.py" in survey.files and not self.boot and survey.differs("/boot.py", wanted["/boot.py"]):
             del wanted["/boot.py"]
         return wanted
@@ -132,7 +135,10 @@ class Deployment:
             output.warn(remark)
 
     def _listen(self, board: Board, output: Output) -> int:
-        reason = reason_of_end(board.port, _LISTEN_S)
+        try:
+            reason = reason_of_end(board.port, _LISTEN_S)
+        except KeyboardInterrupt:  # all is done, and nothing has to be completed
+            return 128 + signal.SIGINT
         if reason is None:
             return 0
         output.warn(f"the program has ended: {reason}", {"event": "ended", "error": reason})

@@ -23,8 +23,8 @@ def hidden(survey: Survey, wanted: Iterable[str]) -> Iterator[str]:
             yield f"{path} on the board hides the firmware's {name}, which mote needs: give it another name"
     if PACKAGE in survey.firmware:
         yield (
-            f"the firmware has {' and '.join(sorted(ours))} built in, and what is in /lib isn't used: flash one "
-            "without them, or build it anew with what --freeze writes"
+            f"the firmware has {' and '.join(sorted(ours))} built in: those are used, and none are copied; for others "
+            "build it anew with what --freeze writes"
         )
 
 

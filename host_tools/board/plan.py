@@ -51,7 +51,7 @@ def make_plan(wanted: dict[str, bytes], survey: Survey) -> Plan:
     kept = ROOT_FILES if "/main.py" in wanted else (*ROOT_FILES, LARGE_PROGRAM)
     remove = [path for path in survey.files if path not in wanted and path not in kept]
     first = survey.mark == BEGUN or not any(path.startswith(PACKAGES) for path in survey.files)
-    mark = mark_of(wanted)
+    mark = mark_of(wanted) if any(path.startswith(PACKAGES) for path in wanted) else ""
     plan = Plan(send, same, remove, mark, survey.mark == mark, first)
     return replace(plan, is_marked=plan.is_marked and not plan.changes_packages)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sipmote.board import survey as survey_module
 from sipmote.board.program import load_program
 from sipmote.board.survey import Survey
 from sipmote.errors import ToolError
@@ -158,3 +159,19 @@ def test_files_that_hide_the_packages_or_what_they_import_are_named(
     ):
         assert words in run_deploy.said
     assert json.loads((flash / "mote.json").read_text())["aor"] == "sip:boiler@example.org"
+
+
+def test_packages_that_the_firmware_has_built_in_are_not_copied(
+    board: tuple[str, Path], tmp_path: Path, run_deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder stands in for what is frozen"""
+    port, flash = board
+    monkeypatch.setattr(survey_module, "_NAMES", survey_module._NAMES.replace("['.frozen']", "['/built_in']"))
+    (flash / "built_in/agent").mkdir(parents=True)
+    (flash / "built_in/agent/__init__.py").write_text("")
+    small = program(tmp_path, "print('hello')\n")
+    for _ in range(2):
+        actions = run_deploy(port, *NAMES, str(small))
+        assert not [path for path in actions if path.startswith("/lib/")]
+        assert "the firmware has agent and mote built in: those are used, and none are copied" in run_deploy.said
+    assert actions[""]["sent"] == 0
