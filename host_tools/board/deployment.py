@@ -18,9 +18,10 @@ from sipmote.board.survey import PACKAGE, Survey, identify, read_config, take_su
 from sipmote.board.transfer import Transfer, stopped_board
 from sipmote.console import Output
 from sipmote.link.port import is_virtual
-from sipmote.link.repl import Board
+from sipmote.link.repl import Board, BoardLost
 from sipmote.link.starting import reason_of_end
 
+_TRIES = 3
 _LISTEN_S = 4  # after the start, unless the program says sooner that it runs
 _ON_BOARD = "mote.json on the board"
 _FORGERY = (
@@ -56,8 +57,17 @@ class Deployment:
     def onto(self, device: str, output: Output) -> int:
         """Compare what is wanted with what the board has, and send the difference; 1 when the program ends at once.
 
-        Raises ToolError.
+        A board that starts anew meanwhile, as a watchdog makes it do that we couldn't find, is tried again: a first
+        deploy goes on where it was. Raises ToolError.
         """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._onto(device, output)
+            except BoardLost as error:
+                output.warn(f"{error}; going on")
+        return self._onto(device, output)
+
+    def _onto(self, device: str, output: Output) -> int:
         began = time.monotonic()
         with stopped_board(device, output.warn) as board:
             identify(board)

@@ -24,7 +24,7 @@ def hidden(survey: Survey, wanted: Iterable[str]) -> Iterator[str]:
     if PACKAGE in survey.firmware:
         yield (
             f"the firmware has {' and '.join(sorted(ours))} built in: those are used, and none are copied; for others "
-            "build it anew with what --freeze writes"
+            "build it anew, or its ROMFS, with what --freeze writes"
         )
 
 

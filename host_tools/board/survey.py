@@ -72,7 +72,7 @@ for p in %r:
    n=f.readinto(block)
  say(hexlify(h.digest()).decode())
 """
-# What the firmware has goes before /lib, and nothing of a file is run to learn of it.
+# What the firmware has, or its ROMFS. Nothing of the file system's is run to learn of it.
 _NAMES = """
 import sys
 def has(n):
@@ -81,7 +81,7 @@ def has(n):
   sys.modules[n]=old
   return 1
  path=sys.path[:]
- sys.path[:]=['.frozen']
+ sys.path[:]=[p for p in path if p=='.frozen' or p.startswith('/rom')]
  try:
   __import__(n)
   return 1

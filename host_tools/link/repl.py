@@ -20,6 +20,7 @@ _PRESSES_S = 4  # for so long at first
 _BUTTON_S = 30  # and for so long while a person finds the board's button
 _BOOT_S = 5  # a soft reset, boot.py included, which is interrupted then
 _QUIET_S = 60  # the longest silence of a script
+_PATIENCE = 4  # times that, for all that it says
 _BANNER = b"raw REPL; CTRL-B to exit\r\n"
 _RESTARTED = (b"rst:0x", b"\r\n>>> ", b"\x1e")  # of an ESP's ROM, the prompt, a log record: no script says these
 
@@ -51,7 +52,7 @@ transport_serial.print = lambda *words: None  # what it says of a failure would 
 
 
 class BoardLost(ToolError):
-    """The board doesn't answer any more: it may have started anew, or be gone."""
+    """The board doesn't answer any more, or has started anew."""
 
 
 class BoardFull(ToolError):
@@ -83,11 +84,14 @@ class _Transport(SerialTransport):  # type: ignore[misc]
         """As mpremote's own, but it never sleeps, and a board that prints without end can't hold it."""
         data = bytearray()
         now = time.monotonic()
+        runs_script = timeout_overall == math.inf
+        if runs_script:  # a board that has started anew may print without end
+            timeout_overall = timeout if timeout < _QUIET_S else _PATIENCE * timeout  # less is for its answer to a key
         end_at, quiet_at = now + timeout_overall, now + timeout
         while not data.endswith(ending) and now < min(end_at, quiet_at):
             octet = self.serial.read(1)
             data += octet
-            if timeout_overall == math.inf and data.endswith(_RESTARTED):  # else it is to stop what it runs
+            if runs_script and data.endswith(_RESTARTED):  # else it is to stop what it runs
                 raise TransportError("the board has started anew")
             now = time.monotonic()
             if octet:
@@ -258,4 +262,4 @@ class Board:
                 f"the board on {self._port.port} stopped answering: try again; press its reset button if that fails too"
             ) from None
         except OSError:
-            raise BoardLost(f"{self._port.port} has gone or takes nothing: check the cable and try again") from None
+            raise ToolError(f"{self._port.port} has gone or takes nothing: check the cable and try again") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sipmote.__main__ import main
-from sipmote.board import transfer
+from sipmote.board import deployment, transfer
 from sipmote.link.repl import Board
 from tests.host_tools.deploying import NAMES, small_packages
 from tests.host_tools.virtual import virtual_board
@@ -100,6 +100,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
 def test_power_cut_at_any_change_of_the_swap_leaves_the_old_version_or_the_new_one(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(deployment, "_TRIES", 1)  # the board itself is to complete it
     swap = transfer._SWAP.replace("  try:\n   do(p)", "  cut()\n  try:\n   do(p)")
     assert swap != transfer._SWAP
     monkeypatch.setattr(transfer, "_SWAP", swap.replace("\nimport os\n", "\nimport os\n" + _CUT, 1))

@@ -10,6 +10,7 @@ from sipmote.__main__ import main
 from sipmote.board.survey import check_firmware
 from sipmote.errors import ToolError
 from sipmote.link import repl
+from sipmote.link.repl import Board
 from tests.host_tools.deploying import NAMES, Deploy, small_packages
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
@@ -91,6 +92,29 @@ def test_a_watchdog_of_the_programs_does_not_cut_the_deploy(tmp_path: Path, run_
         starts = (flash / "guarded").read_text()
         run_deploy(port, *NAMES, str(tmp_path / "program.py"))
         assert (flash / "guarded").read_text() == starts
+
+
+def test_a_watchdog_that_nobody_can_find_delays_a_first_deploy_and_does_not_end_it(
+    tmp_path: Path, run_deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flash = tmp_path / "flash"
+    with_files(
+        flash,
+        boot="def guard():\n    from machine import WDT\n    WDT(timeout=2000)\nguard()\n",
+        main="import time\nwhile True:\n    guard()\n    print('.', end='')\n    time.sleep(0.2)\n",
+    )
+    run_script = Board.run
+    waits = [3]  # seconds: the watchdog's two are over, and the program runs
+
+    def run_slowly(board: Board, script: str, *rest: float) -> str:
+        if "f=open('/lib/mote/" in script and waits:
+            time.sleep(waits.pop())
+        return run_script(board, script, *rest)
+
+    monkeypatch.setattr(Board, "run", run_slowly)
+    with virtual_board(flash) as port:
+        assert run_deploy(port, *NAMES, "--no-start")[""]["event"] == "deployed"
+        assert "stopped answering" in run_deploy.said and "going on" in run_deploy.said
 
 
 def test_a_program_that_catches_ctrl_c_is_told_of_with_what_to_do(

@@ -166,7 +166,11 @@ def test_packages_that_the_firmware_has_built_in_are_not_copied(
 ) -> None:
     """A folder stands in for what is frozen"""
     port, flash = board
-    monkeypatch.setattr(survey_module, "_NAMES", survey_module._NAMES.replace("['.frozen']", "['/built_in']"))
+    monkeypatch.setattr(
+        survey_module,
+        "_NAMES",
+        survey_module._NAMES.replace("'/rom'", "'/built_in'").replace("in path if", "in path+['/built_in'] if"),
+    )
     (flash / "built_in/agent").mkdir(parents=True)
     (flash / "built_in/agent/__init__.py").write_text("")
     small = program(tmp_path, "print('hello')\n")
