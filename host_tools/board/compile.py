@@ -4,10 +4,12 @@ A step takes the text of a module, and the build it is for, and returns the text
 numbers are left out, which would be a sixteenth of what a board keeps in memory: tracebacks name functions.
 """
 
+import os
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -81,7 +83,9 @@ def _modules() -> dict[str, tuple[Path, str]]:
 
 def _build_of(modules: Mapping[str, tuple[Path, str]]) -> tuple[dict[str, bytes], Build]:
     """Return what the modules are compiled to where no build is known yet, and the build that this makes."""
-    compiled = {path: _compile(source, name, Build()) for path, (source, name) in modules.items()}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # each waits for a process
+        code = threads.map(lambda module: _compile(module[0], module[1], Build()), modules.values())
+        compiled = dict(zip(modules, code, strict=True))
     return compiled, Build(build_id(compiled), day_of([source for source, _ in modules.values()]))
 
 
