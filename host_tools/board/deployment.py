@@ -35,10 +35,9 @@ class Deployment:
     """What is wanted on a board.
 
     packages, certified, libraries: path on the board -> octets. config: None leaves the board its own, with the
-    changes. program: None leaves the board its own. boot: ours goes in the place of a boot.py that is there. start: ""
-    leaves the board at its prompt, "listen" tells whether the program runs.
-    lean: modules that the configuration doesn't name stay away, and a configuration that is changed otherwise than by a
-    deploy may lack some.
+    changes. program: None leaves the board its own. boot: ours goes in the place of a boot.py that is there. starts:
+    else the board is left at its prompt. lean: modules that the configuration doesn't name stay away, and a
+    configuration that is changed otherwise than by a deploy may lack some.
     """
 
     packages: dict[str, bytes]
@@ -49,7 +48,7 @@ class Deployment:
     libraries: Mapping[str, bytes] = field(default_factory=dict)
     boot: bool = False
     clock: bool = True
-    start: str = "listen"
+    starts: bool = True
     lean: bool = False
     dry_run: bool = False
     verbose: bool = False
@@ -89,11 +88,11 @@ class Deployment:
                 output.warn(
                     "boot.py had to be interrupted; the program waits until it ends (--boot puts ours in its place)"
                 )
-            if not self.start:
+            if not self.starts:
                 board.leave()
                 return 0
             board.restart()
-            return self._listen(board, output) if self.start == "listen" and not self.dry_run else 0
+            return 0 if self.dry_run else self._listen(board, output)
 
     def _config(self, board: Board, device: str) -> Config | None:
         """Return what is to be mote.json; None where the board has none and gets none."""

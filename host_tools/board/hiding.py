@@ -15,7 +15,7 @@ def hidden(survey: Survey, wanted: Iterable[str]) -> Iterator[str]:
     used = {
         name for home in packages().values() for source in home.rglob("*.py") for name in _names(source.read_text())
     }
-    for path in sorted({*survey.at_root, *(path for path in wanted if path.count("/") == 1)}):
+    for path in sorted({*survey.at_root, *("/" + path.split("/")[1] for path in wanted)}):
         name = path[1:].removesuffix(".py").removesuffix(".mpy")
         if name in ours:
             yield f"{path} on the board hides the package {name} in /lib: mpremote fs rm -r :{path[1:]}"

@@ -52,7 +52,8 @@ class Program:
     def remarks(self, survey: Survey, libraries: Iterable[str] = ()) -> Iterator[str]:
         """Yield what a person should know before the program starts on this board. libraries: paths that go to /lib."""
         for name in sorted(self.beside.keys() & survey.firmware):
-            yield f"{name} beside the program stays here, as the firmware has one of its own (--with copies it)"
+            if not self.beside[name].keys() & self.main.keys():
+                yield f"{name} beside the program stays here, as the firmware has one of its own (--with copies it)"
         there = {_module_of(path) for path in (*survey.at_root, *self.files) if path.count("/") == 1}
         there |= {_module_of("/".join(path.split("/")[:3])) for path in (*survey.in_lib, *libraries)}
         for name in sorted(self.needed - there - survey.firmware - self.beside.keys() - _OURS):
@@ -88,7 +89,7 @@ def load_program(path: Path, more: Iterable[Path] = ()) -> Program:
             ours.update(_ours(_text(source)))
             queue += sorted(more_asked - _OURS)
         beside[name] = dict(_as_bytecode(file, data) for file, data in beside[name].items())
-    return Program({**_main(path, text), **main}, beside, asked, needed, frozenset(ours), (path, *files))
+    return Program({**_main(path, text), **main}, beside, asked - _OURS, needed, frozenset(ours), (path, *files))
 
 
 def _main(path: Path, text: str) -> dict[str, bytes]:

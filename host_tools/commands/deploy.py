@@ -188,7 +188,7 @@ def _deployment(args: argparse.Namespace, changes: Changes) -> Deployment:
         program=load_program(args.main, args.more) if args.main else None,
         boot=args.boot,
         clock=not args.no_clock,
-        start="" if args.no_start or args.monitor else "listen",
+        starts=not (args.no_start or args.monitor),
         lean=args.lean,
         dry_run=args.dry_run,
         verbose=args.verbose,

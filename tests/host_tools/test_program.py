@@ -93,6 +93,9 @@ def test_what_nobody_has_is_named_and_what_the_firmware_has_stays_here(tmp_path:
     assert "machine beside the program stays here" in first
     assert "imports bme280, which is neither beside it nor on the board" in second
     assert loaded.asked >= {"machine", "bme280", "ssd1306"}
+    with_it = load_program(tmp_path / "boiler.py", [tmp_path / "machine.py"])
+    assert "/machine.py" in with_it.wanted(found)
+    assert [remark for remark in with_it.remarks(found) if "machine" in remark] == []
 
 
 @pytest.fixture
