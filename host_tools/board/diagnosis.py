@@ -6,24 +6,24 @@ Each step says what it has found; what depends on a step that failed is not trie
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import serial
-
 from sipmote.board.compile import compile_packages
 from sipmote.board.config import Changes, Config
 from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell
+from sipmote.board.hiding import hidden
+from sipmote.board.needed import needed
 from sipmote.board.overview import Heard
 from sipmote.board.plan import make_plan
 from sipmote.board.stored import ON_BOARD, read_stored, run_lean
-from sipmote.board.survey import check_mpy, take_survey
+from sipmote.board.survey import PACKAGE, Survey, identify, take_survey
 from sipmote.board.trial import PATIENCE, recipients_of, try_out
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import close_port, open_port
+from sipmote.link.port import open_port
 from sipmote.link.repl import Board, BoardFull
 
 STEPS = ("board", "firmware", "files", "configuration", "clock", "network")
@@ -34,7 +34,6 @@ _STARTS = re.compile(r"MPY: soft reboot|rst:0x|ets J\w\w +\d", re.MULTILINE)
 _SLOW_S = 60  # that a clock may be off
 _TEXT = "Test alert: sipmote doctor asks whether messages of this board arrive"
 _MODULES = ("asyncio", "binascii", "hashlib", "json", "machine", "os", "select", "socket", "struct", "time")
-_HIDING = ("/mote.py", "/mote.mpy", "/mote", "/agent.py", "/agent.mpy", "/agent")  # the root is searched before /lib
 _FACTS = """
 import time
 missing=[]
@@ -43,13 +42,7 @@ for m in %r:
   __import__(m)
  except ImportError:
   missing.append(m)
-def there(p):
- try:
-  os.stat(p)
-  return True
- except OSError:
-  return False
-say(missing,[p for p in %r if there(p)],time.time(),time.gmtime(0)[0])
+say(missing,time.time(),time.gmtime(0)[0])
 """
 
 
@@ -72,17 +65,16 @@ class Examination:
 
         What isn't reached, as the board stops answering, is told as not tried.
         """
-        port = open_port(self._device)
+        board = Board(open_port(self._device))
         self._say(Finding("port", OK, f"{self._device} opens"))
-        board = Board(port)
         try:
             with _left_running(board):
-                self._look_at(port, board)
+                self._look_at(board)
         except ToolError as error:
             self._say(Finding("board", FAILED, str(error)))
             self._skip("the board first")
         finally:
-            close_port(port)
+            board.close()
 
     def _say(self, *findings: Finding) -> None:
         for finding in findings:
@@ -97,13 +89,13 @@ class Examination:
         steps = (*STEPS, "name", "registration", "message")
         self._say(*(Finding(about, NOT_TRIED, why) for about in steps if about not in self._states))
 
-    def _look_at(self, port: serial.Serial, board: Board) -> None:
-        self._say(_life(port, board))
+    def _look_at(self, board: Board) -> None:
+        self._say(_life(board, self._output.warn))
         config = self._read_config(board)
-        missing, hiding, seconds, epoch = _facts(board, config)
+        self._settings = config if isinstance(config, dict) else None
+        missing, seconds, epoch = _facts(board, config)
         clock = _clock(seconds, epoch, config)
         self._firmware(board, missing)
-        self._files(hiding)
         self._configuration(config)
         self._say(clock)
         self._trial(board)
@@ -115,35 +107,49 @@ class Examination:
             return error
 
     def _firmware(self, board: Board, missing: list[str]) -> None:
-        self._wanted = compile_packages()
-        self._survey = take_survey(board, self._wanted)
-        release = f"MicroPython {self._survey.release}"
+        every = compile_packages()
+        anything = needed(None)
+        wanted = {path: data for path, data in every.items() if path in anything}
+        try:
+            identify(board)
+            survey = take_survey(board, wanted)
+        except ToolError as error:
+            what, _, remedy = str(error).rpartition(": ")
+            self._say(Finding("firmware", FAILED, what, remedy))
+            return
+        release = f"MicroPython {survey.release}"
         if missing:
             remedy = "flash a firmware that has them, or take out of mote.json what needs them"
             self._say(Finding("firmware", FAILED, f"{release} lacks {', '.join(missing)}", remedy))
-            return
-        try:
-            check_mpy(self._wanted, self._survey)
-            self._say(Finding("firmware", OK, release))
-        except ToolError as error:
-            what, _, remedy = str(error).partition(": ")
-            self._say(Finding("firmware", FAILED, what, remedy))
-
-    def _files(self, hiding: list[str]) -> None:
-        """Compare what is on the board with what this sipmote would put there."""
-        plan = make_plan(self._wanted, self._survey)
-        self._has_mote = not hiding and any(path.startswith("/lib/mote/") for path in self._survey.files)
-        if hiding:
-            text = f"{', '.join(hiding)} at the root of the board is found in place of the package in /lib"
-            self._say(Finding("files", FAILED, text, f"give it another name: mpremote fs mv :{hiding[0]} :/NAME"))
-        elif not self._has_mote:
-            self._say(Finding("files", FAILED, "mote isn't on the board", "sipmote deploy"))
-        elif plan.send or plan.remove:
-            count, all_of_them = len(plan.send) + len(plan.remove), len(plan.send) + len(plan.same)
-            text = f"{count} files of {all_of_them} are not those of this sipmote: another version, or a cut deploy"
-            self._say(Finding("files", FAILED, text, "sipmote deploy"))
         else:
-            self._say(Finding("files", OK, f"all {len(plan.same)} are those of this sipmote"))
+            self._say(Finding("firmware", OK, release))
+        self._say(self._files(wanted, every, survey))
+
+    def _files(self, wanted: dict[str, bytes], every: Iterable[str], survey: Survey) -> Finding:
+        """Compare what is on the board with what this sipmote would put there, if only for this configuration.
+
+        every: paths of all modules that there are: one that no board loads does no harm.
+        """
+        plan = make_plan(wanted, survey)
+        is_frozen = PACKAGE in survey.firmware
+        hiding = [remark for remark in hidden(survey, wanted) if not (is_frozen and "built in" in remark)]
+        self._has_mote = not hiding and (is_frozen or any(path.startswith("/lib/mote/") for path in survey.files))
+        asked_for = needed(self._settings)
+        wrong = [
+            *({*plan.remove} - {*every}),
+            *(path for path in plan.send if path in survey.files or path in asked_for),
+        ]
+        if hiding:
+            what, _, remedy = hiding[0].partition(": ")
+            return Finding("files", FAILED, what, remedy)
+        if is_frozen:
+            return Finding("files", OK, "mote is built into the firmware")
+        if not self._has_mote:
+            return Finding("files", FAILED, "mote isn't on the board", "sipmote deploy")
+        if wrong:
+            text = f"{len(wrong)} files are not those of this sipmote ({wrong[0]}): another version, or a cut deploy"
+            return Finding("files", FAILED, text, "sipmote deploy")
+        return Finding("files", OK, f"all {len(plan.same)} are those of this sipmote")
 
     def _configuration(self, found: Config | ToolError | None) -> None:
         if found is None:
@@ -186,17 +192,17 @@ def _left_running(board: Board) -> Iterator[None]:
         raise
 
 
-def _life(port: serial.Serial, board: Board) -> Finding:
+def _life(board: Board, tell: Callable[[str], None]) -> Finding:
     """Listen, see whether a program runs, stop it; where none runs, start it to see why."""
     heard = Heard()
-    heard.listen(port, _LISTEN_S)
+    heard.listen(board.port, _LISTEN_S)
     starts = max(heard.starts, len(_STARTS.findall(heard.text)))
     with contextlib.suppress(OSError):  # a board that hangs is told by stop()
-        port.write(b"\r")
+        board.port.write(b"\r")
     answer = Heard()
-    answer.listen(port, 0.5)
+    answer.listen(board.port, 0.5)
     is_at_prompt = answer.text.rstrip().endswith(">>>")
-    board.stop()
+    board.stop(tell)
     if starts > 1:
         text = f"it started {starts} times in {_LISTEN_S:g} s{_last_words(heard.text)}"
         return Finding("board", FAILED, text, "look at its console: sipmote monitor; power it well; deploy again")
@@ -204,8 +210,8 @@ def _life(port: serial.Serial, board: Board) -> Finding:
         return Finding("board", OK, "answers; its program was running" + (", and logs" if heard.record else ""))
     board.restart()
     start = Heard()
-    start.listen(port, _START_S)
-    board.stop()
+    start.listen(board.port, _START_S)
+    board.stop(tell)
     ended = _last_words(start.text)
     if ended:
         return Finding("board", FAILED, f"its program ends as it starts{ended}", "mend that line and deploy it again")
@@ -226,7 +232,7 @@ def _last_words(text: str) -> str:
 
 
 def _facts(board: Board, config: Config | ToolError | None) -> Any:
-    """Return (modules that are missing, files that hide ours, its clock, the year from which that counts)."""
+    """Return (modules that are missing, its clock, the year from which that counts)."""
     settings = config if isinstance(config, dict) else {}
     modules = [*_MODULES]
     if settings.get("transport") == "tls":
@@ -234,7 +240,7 @@ def _facts(board: Board, config: Config | ToolError | None) -> Any:
     if settings.get("wifi") or settings.get("lan") is not None:
         modules.append("network")
     board.reset()
-    ((*facts,),) = run_lean(board, _FACTS % (modules, _HIDING))
+    ((*facts,),) = run_lean(board, _FACTS % (modules,))
     return facts
 
 

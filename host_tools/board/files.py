@@ -9,7 +9,10 @@ from sipmote.files import rooms
 
 HOME = rooms()
 FOLDERS = ("/lib/agent", "/lib/mote")  # ours on a board, with all that is in them
+PACKAGES = tuple(f"{folder}/" for folder in FOLDERS)
+LARGE_PROGRAM = "/main_program.mpy"  # what /main.py imports where it is large
 ROOT_FILES = ("/boot.py", "/main.py", "/mote.json", "/ca.der", "/client.der", "/client.key.der")
+FINISHER = "/main.py.swap"  # what is /main.py for a moment, while files take their places
 MARK = "/lib/mote.sha256"  # says which packages deploy has put there; without it deploy hashes all of their files
 
 

@@ -1,11 +1,13 @@
 """A board's file system made on this machine, with its files in it, to be written in one go with the firmware."""
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from littlefs import LittleFS, LittleFSError
 
 from sipmote.board.compile import compile_packages
 from sipmote.board.files import MARK, boot_file
+from sipmote.board.needed import needed
 from sipmote.board.plan import folders
 from sipmote.board.survey import mark_of
 from sipmote.errors import ToolError
@@ -61,7 +63,12 @@ def _fill(files: dict[str, bytes], count: int, total: int, block: int, program: 
     return image + b"\xff" * (-len(image) % block)
 
 
-def files_of_a_board(own: dict[str, bytes]) -> dict[str, bytes]:
-    """Return path -> octets of all that a board holds after its first deploy. own: its program and configuration."""
-    files = {**compile_packages(), "/boot.py": boot_file(), **own}
+def files_of_a_board(own: dict[str, bytes], ours: Iterable[str] = ()) -> dict[str, bytes]:
+    """Return path -> octets of all that a board holds after its first deploy.
+
+    own: its program and configuration. ours: modules of our packages that the program imports.
+    """
+    modules = needed(None, ours)
+    packages = {path: data for path, data in compile_packages().items() if path in modules}
+    files = {**packages, "/boot.py": boot_file(), **own}
     return {**files, MARK: mark_of(files).encode()}

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -105,10 +106,14 @@ def listen(device: str, seconds: float) -> Heard:
     return heard
 
 
-def ask(device: str) -> dict[str, Any]:
-    """Stop a board's program, ask what it is and does, and start the program again. Raises ToolError."""
-    with stopped_board(device, start=True) as board:
+def ask(device: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Stop a board's program, ask what it is and does, and start the program again. Raises ToolError.
+
+    tell: is called with what a person can do while the program doesn't stop.
+    """
+    with stopped_board(device, tell) as board:
         said = _ask(board)
+        board.restart()
     facts: dict[str, Any] = {"heard": int(time.time()), "asked": int(time.time())}
     for name in ("release", "machine", "address", "rssi", "uptime_s", "memory_free"):
         facts[name] = said[name][0] if name in said else None

@@ -1,16 +1,14 @@
 """What has to happen for a board's files to be those we want."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from sipmote.board.files import FOLDERS, ROOT_FILES
+from sipmote.board.files import LARGE_PROGRAM, PACKAGES, ROOT_FILES
 from sipmote.board.survey import NEW, Survey, mark_of
 from sipmote.errors import ToolError
 
 BEGUN = "begun"  # the mark of a board whose first deploy is under way
-_PACKAGES = tuple(f"{folder}/" for folder in FOLDERS)
 
 
 @dataclass(frozen=True)
@@ -34,32 +32,39 @@ class Plan:
 
     @property
     def changes_packages(self) -> bool:
-        return any(path.startswith(_PACKAGES) for path in (*self.send, *self.remove))
+        return any(path.startswith(PACKAGES) for path in (*self.send, *self.remove))
 
     @property
     def swap(self) -> list[str]:
         """Paths that are sent under another name, and are renamed when all is there."""
-        return [path for path in self.send if not self.first or path in ROOT_FILES]
+        return [path for path in self.send if not (self.first and path.startswith(PACKAGES))]
 
 
 def make_plan(wanted: dict[str, bytes], survey: Survey) -> Plan:
     """Compare what should be on the board with what is; /main.py and /mote.json stay when nothing else is wanted."""
     send, same = {}, []
     for path, data in sorted(wanted.items()):
-        if survey.files.get(path) == (len(data), hashlib.sha256(data).hexdigest()):
-            same.append(path)
-        else:
+        if survey.differs(path, data):
             send[path] = data
-    remove = [path for path in survey.files if path not in wanted and path not in ROOT_FILES]
-    first = survey.mark == BEGUN or not any(path.startswith(_PACKAGES) for path in survey.files)
-    mark = mark_of(wanted)
+        else:
+            same.append(path)
+    kept = ROOT_FILES if "/main.py" in wanted else (*ROOT_FILES, LARGE_PROGRAM)
+    remove = [path for path in survey.files if path not in wanted and path not in kept]
+    first = survey.mark == BEGUN or not any(path.startswith(PACKAGES) for path in survey.files)
+    mark = mark_of(wanted) if any(path.startswith(PACKAGES) for path in wanted) else ""
     plan = Plan(send, same, remove, mark, survey.mark == mark, first)
     return replace(plan, is_marked=plan.is_marked and not plan.changes_packages)
 
 
 def check_space(plan: Plan, survey: Survey) -> None:
-    """Old and new lie side by side until all is there. A file takes whole blocks; its folder may take two more."""
-    blocks = sum(-(-len(data) // survey.block) for data in plan.send.values()) + 2 * len(folders(plan.send))
+    """Old and new lie side by side until all is there. A file takes whole blocks; its folder may take two more.
+
+    What swaps them takes one, and a copy of a /main.py that stays.
+    """
+    sizes = [1, *map(len, plan.send.values())]
+    if "/main.py" not in plan.send:
+        sizes.append(survey.files.get("/main.py", (0, ""))[0])
+    blocks = sum(-(-octets // survey.block) for octets in sizes) + 2 * len(folders(plan.send))
     left = sum(octets for path, (octets, _) in survey.files.items() if path.endswith(NEW))
     missing = blocks * survey.block - survey.free - left
     if plan.send and missing > 0:

@@ -11,9 +11,10 @@ from sipmote.board.config import Config
 from sipmote.board.files import first_program
 from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell
 from sipmote.board.given import Given
+from sipmote.board.needed import needed
 from sipmote.board.plan import make_plan
 from sipmote.board.stored import read_stored, run_lean, with_bind, write_stored
-from sipmote.board.survey import check_mpy, take_survey
+from sipmote.board.survey import PACKAGE, identify, take_survey
 from sipmote.board.transfer import Transfer, stopped_board
 from sipmote.board.trial import PATIENCE, recipients_of, try_out
 from sipmote.console import Output
@@ -55,7 +56,8 @@ class Provisioning:
             self._add(Finding("board", FAILED, str(error)))
 
     def _run(self) -> None:
-        with stopped_board(self._device, start=True) as board:
+        with stopped_board(self._device, self._output.warn) as board:
+            identify(board)
             self._configure(board)
             self._install(board)
             why = set_clock(board)
@@ -63,6 +65,7 @@ class Provisioning:
             self._add(Finding("clock", FAILED, why) if why else Finding("clock", OK, f"set to {date}"))
             if self._tries and self.config is not None:
                 self._try(board, self.config)
+            board.restart()
 
     def _add(self, *findings: Finding) -> None:
         for finding in findings:
@@ -74,12 +77,14 @@ class Provisioning:
         ((has_mote, has_program),) = run_lean(board, _WHAT_IS_THERE)
         if has_mote:
             return
-        wanted = compile_packages()
+        anything = needed(None)
+        wanted = {path: data for path, data in compile_packages().items() if path in anything}
         if not has_program:
             wanted["/main.py"] = first_program()
         survey = take_survey(board, wanted)
-        check_mpy(wanted, survey)
-        Transfer(make_plan(wanted, survey), self._output).carry_out(board, survey)
+        if PACKAGE in survey.firmware:
+            return
+        Transfer(make_plan(wanted, survey), self._output, verbose=False).carry_out(board, survey)
         self._add(Finding("files", OK, "mote was not on the board, and is now"))
 
     def _configure(self, board: Board) -> None:

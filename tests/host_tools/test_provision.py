@@ -198,7 +198,7 @@ def test_a_recipient_whom_nobody_answers_for_is_told(flash: Path, run: Any) -> N
     [
         (["aor=boiler"], "aor must be a URI"),
         (["wifi=home"], "wifi_password is missing"),
-        (["wifi=home", "wifi_password=short"], "8 to 64"),
+        (["wifi=home", "wifi_password=short"], "8 to 63 characters"),
         (["wifi_password=open sesame"], "wifi is missing"),
         (["commander=alice"], "commander_password is missing"),
         (["commander=al:ice", "commander_password=x"], "without colons"),

@@ -23,12 +23,16 @@ from sipmote.link.repl import Board
 from tests.host_tools.fake_board import fake_board
 
 
+def unheard(text: str) -> None:
+    raise AssertionError(f"nobody was to be asked for help: {text}")
+
+
 @pytest.mark.parametrize("raw_paste", [True, False])
 def test_scripts_run_on_a_stopped_board_and_it_is_given_back(raw_paste: bool) -> None:
     with fake_board(raw_paste) as fake:
         port = open_port(fake.port)
         board = Board(port)
-        board.stop()
+        board.stop(unheard)
         assert board.run("x = 6 * 7\nprint(x)") == "42\n"
         assert board.run(f"print(len({'a' * 3000!r}))") == "3000\n"
         board.reset()
@@ -41,7 +45,7 @@ def test_scripts_run_on_a_stopped_board_and_it_is_given_back(raw_paste: bool) ->
 def test_stopping_a_board_resets_nothing() -> None:
     with fake_board() as fake:
         port = open_port(fake.port)
-        Board(port).stop()
+        Board(port).stop(unheard)
         close_port(port)
         assert fake.received
         assert b"\x04" not in fake.received
@@ -52,12 +56,16 @@ def test_a_board_that_does_not_answer_is_given_up_soon_and_nothing_is_printed(
     chatter: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(repl, "_ENTER_S", (0.2, 0.2))
+    monkeypatch.setattr(repl, "_PRESSES_S", 0.2)
+    monkeypatch.setattr(repl, "_BUTTON_S", 0.2)
     with fake_board(deaf=True, chatter=chatter) as fake:
         port = open_port(fake.port, 0.2)
         began = time.monotonic()
+        told: list[str] = []
         with pytest.raises(ToolError, match=r"no MicroPython prompt on .*: press the board's reset button"):
-            Board(port).stop()
+            Board(port).stop(told.append)
         close_port(port)
+        assert "press the board's reset button (RST, EN) now" in told[0]
         assert time.monotonic() - began < 5
     assert capsys.readouterr().out == ""
 
@@ -66,7 +74,7 @@ def test_a_cable_pulled_while_a_script_runs_is_told_in_one_line() -> None:
     with fake_board() as fake:
         port = open_port(fake.port)
         board = Board(port)
-        board.stop()
+        board.stop(unheard)
         fake.pull_cable()
         with pytest.raises(ToolError, match="has gone or takes nothing: check the cable"):
             board.run("print(1)")

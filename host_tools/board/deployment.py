@@ -1,0 +1,163 @@
+"""What one `sipmote deploy` wants on a board, made ready before any is touched, and how it gets onto each."""
+
+import json
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sipmote.board.clock import set_clock
+from sipmote.board.config import Changes, Config, encode_config, parse_config
+from sipmote.board.files import PACKAGES, boot_file, first_program
+from sipmote.board.hiding import hidden
+from sipmote.board.needed import needed
+from sipmote.board.plan import make_plan
+from sipmote.board.program import Program
+from sipmote.board.survey import PACKAGE, Survey, identify, read_config, take_survey
+from sipmote.board.transfer import Transfer, stopped_board
+from sipmote.console import Output
+from sipmote.link.port import is_virtual
+from sipmote.link.repl import Board, BoardLost
+from sipmote.link.starting import reason_of_end
+
+_TRIES = 3
+_LISTEN_S = 4  # after the start, unless the program says sooner that it runs
+_ON_BOARD = "mote.json on the board"
+_FORGERY = (
+    "who may command (allow, or else to) is told by From alone, which anybody can forge, also to send the board to "
+    "sleep; --commander NAME asks for a password"
+)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What is wanted on a board.
+
+    packages, certified, libraries: path on the board -> octets. config: None leaves the board its own, with the
+    changes. program: None leaves the board its own. boot: ours goes in the place of a boot.py that is there. starts:
+    else the board is left at its prompt. lean: modules that the configuration doesn't name stay away, and a
+    configuration that is changed otherwise than by a deploy may lack some.
+    """
+
+    packages: dict[str, bytes]
+    certified: dict[str, bytes]
+    config: Config | None
+    changes: Changes
+    program: Program | None
+    libraries: Mapping[str, bytes] = field(default_factory=dict)
+    boot: bool = False
+    clock: bool = True
+    starts: bool = True
+    lean: bool = False
+    dry_run: bool = False
+    verbose: bool = False
+
+    def onto(self, device: str, output: Output) -> int:
+        """Compare what is wanted with what the board has, and send the difference; 1 when the program ends at once.
+
+        A board that starts anew meanwhile, as a watchdog makes it do that we couldn't find, is tried again: a first
+        deploy goes on where it was. Raises ToolError.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._onto(device, output)
+            except BoardLost as error:
+                output.warn(f"{error}; going on")
+        return self._onto(device, output)
+
+    def _onto(self, device: str, output: Output) -> int:
+        began = time.monotonic()
+        with stopped_board(device, output.warn) as board:
+            identify(board)
+            config = self._config(board, device)
+            wanted = self._wanted(config)
+            survey = take_survey(board, wanted, self.program.asked if self.program else ())
+            wanted = self._for_board(wanted, survey)
+            self._remark(output, wanted, survey, config)
+            transfer = Transfer(make_plan(wanted, survey), output, self.verbose or self.dry_run)
+            if self.dry_run:
+                transfer.show()
+            else:
+                transfer.carry_out(board, survey)
+                why = set_clock(board) if self.clock else None
+                if why:
+                    output.warn(f"the board's clock was not set: {why}")
+            transfer.end("planned" if self.dry_run else "deployed", time.monotonic() - began)
+            if board.boot_is_slow:
+                output.warn(
+                    "boot.py had to be interrupted; the program waits until it ends (--boot puts ours in its place)"
+                )
+            if not self.starts:
+                board.leave()
+                return 0
+            board.restart()
+            return 0 if self.dry_run else self._listen(board, output)
+
+    def _config(self, board: Board, device: str) -> Config | None:
+        """Return what is to be mote.json; None where the board has none and gets none."""
+        text = None if self.config is not None else read_config(board)
+        if self.config is not None:
+            config = dict(self.config)
+        elif self.changes:
+            config = {} if text is None else parse_config(text, f"{_ON_BOARD} (send a right one with --config)")
+            config = self.changes.apply(config, _ON_BOARD)
+        else:
+            return _read(text)
+        if is_virtual(device):  # it shares our ports, and an inbox may have 5060
+            config.setdefault("bind", "0.0.0.0:0")
+        return config
+
+    def _wanted(self, config: Config | None) -> dict[str, bytes]:
+        """Return path -> octets of all that the board may get."""
+        modules = needed(config if self.lean else None, self.program.ours if self.program else ())
+        packages = {path: data for path, data in self.packages.items() if path in modules}
+        wanted = {**packages, **self.libraries, **self.certified, "/boot.py": boot_file()}
+        if self.config is not None or self.changes:
+            wanted["/mote.json"] = encode_config(config or {})
+        return {**wanted, **(self.program.files if self.program else {})}
+
+    def _for_board(self, wanted: dict[str, bytes], survey: Survey) -> dict[str, bytes]:
+        """Return of it what this board lacks, and what is its own only when that is replaced."""
+        wanted = dict(wanted)
+        if self.program:
+            for path in self.program.files.keys() - self.program.wanted(survey).keys():
+                del wanted[path]
+        elif "/main.py" not in survey.files:
+            wanted["/main.py"] = first_program()
+        if PACKAGE in survey.firmware:
+            wanted = {path: data for path, data in wanted.items() if not path.startswith(PACKAGES)}
+        if "/boot.py" in survey.files and not self.boot and survey.differs("/boot.py", wanted["/boot.py"]):
+            del wanted["/boot.py"]
+        return wanted
+
+    def _remark(self, output: Output, wanted: dict[str, bytes], survey: Survey, config: Config | None) -> None:
+        remarks = [*hidden(survey, wanted)]
+        if self.program:
+            remarks += self.program.remarks(survey, self.libraries)
+        is_motes = self.program.uses_mote if self.program else "/main.py" in wanted
+        if is_motes and config and not config.get("commanders"):
+            remarks.append(_FORGERY)
+        if "/mote.json" not in survey.files and "/mote.json" not in wanted:
+            remarks.append("the board has no mote.json yet: deploy again with --config or --set")
+        for remark in remarks:
+            output.warn(remark)
+
+    def _listen(self, board: Board, output: Output) -> int:
+        try:
+            reason = reason_of_end(board.port, _LISTEN_S)
+        except KeyboardInterrupt:  # all is done, and nothing has to be completed
+            return 128 + signal.SIGINT
+        if reason is None:
+            return 0
+        output.warn(f"the program has ended: {reason}", {"event": "ended", "error": reason})
+        return 1
+
+
+def _read(text: bytes | None) -> Config | None:
+    """Return a board's own configuration; the board itself will say when it is none."""
+    try:
+        config: Any = json.loads(text or b"null")
+    except ValueError:
+        return None
+    return config if isinstance(config, dict) else None
