@@ -8,7 +8,8 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -20,6 +21,7 @@ from sipmote.inbox.keyboard import Aim
 from sipmote.printer import Printer, write
 
 _CLOSING_S = 2.0
+_SETTLING_S = 0.01  # for what the printer has just begun to write
 _SHORTEST = 12  # characters of a name that are shown on the narrowest terminal
 
 
@@ -29,7 +31,7 @@ class Prompt:
     def __init__(
         self,
         aim: Callable[[], Aim],
-        take: Callable[[str, Aim], Awaitable[None]],
+        take: Callable[[str, Aim], Coroutine[Any, Any, None]],
         quit: Callable[[], None],
         printer: Printer,
     ) -> None:
@@ -103,8 +105,8 @@ class Prompt:
             self._shown = self._aim()
         name = harmless(self._shown.name)
         room = max(_SHORTEST, self._session.output.get_size().columns // 2)
-        if len(name) > room:
-            name = name[: room - 3] + "..."
+        if len(name) > room:  # its end tells a host from a stranger's that begins as it does
+            name = f"{name[: room // 2 - 3]}...{name[-(room // 2) :]}"
         return [("", "to "), ("bold", name), ("", "> ")]
 
     def _work(self) -> None:
@@ -115,6 +117,7 @@ class Prompt:
                 self._loop.run_until_complete(self._reading)
         finally:
             self._printer.write_by(write)
+            self._loop.run_until_complete(asyncio.sleep(_SETTLING_S))
             self._loop.close()
 
     async def _read(self) -> None:
@@ -125,9 +128,8 @@ class Prompt:
                 line = await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
                 if line is None:
                     break
-                await asyncio.wrap_future(
-                    asyncio.run_coroutine_threadsafe(_called(self._take, line, self._shown), self._inbox)
-                )
+                taken = asyncio.run_coroutine_threadsafe(self._take(line, self._shown), self._inbox)
+                await asyncio.wrap_future(taken)
 
     def _write(self, descriptor: int, octets: bytes) -> OSError | None:
         """Write above the prompt what is for the same terminal. It is the printer's thread that waits."""
@@ -143,7 +145,3 @@ class Prompt:
             app.renderer.erase()
             app.invalidate()
         return write(descriptor, octets)
-
-
-async def _called(take: Callable[[str, Aim], Awaitable[None]], line: str, aim: Aim) -> None:
-    await take(line, aim)

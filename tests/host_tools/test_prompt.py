@@ -2,17 +2,20 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sipmote.inbox.store import Store
 from sipmote.people import write_name
+from tests.host_tools.peers import until
 from tests.host_tools.test_store import received
 from tests.interop.peers import free_port
 from tests.sip_peer import Peer
@@ -222,11 +225,8 @@ def test_who_we_are_is_remembered_in_the_file_of_messages(tmp_path: Path) -> Non
     with Somebody("boiler") as boiler:
         for options, sender in (
             ("--as desk", b"sip:desk@192.0.2.1"),
-            ("", b"sip:desk@192.0.2.1"),
             ("--aor sip:night@192.0.2.1", b"sip:night@192.0.2.1"),
             ("", b"sip:desk@192.0.2.1"),
-            ("--as sip:day@192.0.2.1", b"sip:day@192.0.2.1"),
-            ("", b"sip:day@192.0.2.1"),
             ("--as -", None),
             ("", None),
         ):
@@ -260,8 +260,47 @@ def test_a_file_of_before_is_brought_up_to_date_and_knows_nobody(tmp_path: Path)
         raw.executescript("DROP TABLE identity; PRAGMA user_version = 11")
     with contextlib.closing(Store(db)) as store:
         assert store.identity() is None
+        store.be("sip:day@192.0.2.1")
         store.be("sip:desk@192.0.2.1")
     with contextlib.closing(Store(db)) as store:
         assert store.identity() == "sip:desk@192.0.2.1"
         store.be(None)
         assert store.identity() is None
+
+
+@contextlib.contextmanager
+def screen(line: str, columns: int, folder: Path) -> Iterator[Callable[[str], str]]:
+    """A line of a shell on the screen of tmux; gives the function that waits for a text and returns all rows."""
+    tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
+    subprocess.run([*tmux, "new-session", "-d", "-x", str(columns), "-y", "24", line], check=True, cwd=folder)
+
+    def shown(text: str) -> str:
+        rows = ""
+
+        def is_there() -> bool:
+            nonlocal rows
+            rows = subprocess.run([*tmux, "capture-pane", "-p"], check=True, capture_output=True, text=True).stdout
+            return text in rows
+
+        until(is_there)
+        return rows
+
+    try:
+        yield shown
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=True)
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+@pytest.mark.parametrize("columns", [100, 60, 40])
+def test_rows_are_whole_on_a_screen_of_any_width(columns: int, port: int, tmp_path: Path) -> None:
+    """What a message goes on in begins with a mark, and one prompt stands below it all."""
+    line = f"{sys.executable} -m sipmote inbox --db :memory: --bind udp:127.0.0.1:{port}"
+    with screen(f"PYTHONPATH={os.getcwd()} {line}", columns, tmp_path) as shown, Somebody("boiler") as boiler:
+        shown("to nobody>")
+        boiler.write(port, "The door of the boiler room is open, and it has been since this morning")
+        rows = shown("morning").rstrip().splitlines()
+        (first,) = (at for at, row in enumerate(rows) if boiler.uri in row and not row.startswith("to "))
+        assert [row.startswith("       | ") for row in rows[first + 1 : -1]] == [True] * (len(rows) - first - 2)
+        assert rows[-1].startswith("to sip:") and rows[-1].endswith(">") and "".join(rows).count(">") == 1
+        assert ("udp" in "".join(rows[first:])) is (columns == 100)
