@@ -89,7 +89,7 @@ class Terminal:
     def wait(self, seconds: float = 60) -> int:
         """Wait for its end; returns the exit code."""
         deadline = time.monotonic() + seconds
-        while self._read(deadline - time.monotonic()):
+        while self._screen >= 0 and self._read(deadline - time.monotonic()):
             assert time.monotonic() < deadline, f"no end of:\n{self.shown}"
         return self._process.wait(max(1, deadline - time.monotonic()))
 
@@ -109,9 +109,15 @@ class Terminal:
         """Send it a signal."""
         self._process.send_signal(number)
 
+    def hang_up(self) -> None:
+        """Close the window."""
+        os.close(self._screen)
+        self._screen = -1
+
     def close(self) -> None:
         """End it as closing a window does."""
-        os.close(self._screen)
+        if self._screen >= 0:
+            self.hang_up()
         if self._process.poll() is None:
             self._process.terminate()
             try:

@@ -117,6 +117,8 @@ class Prompt:
                 self._loop.run_until_complete(self._reading)
         finally:
             self._printer.write_by(write)
+            with contextlib.suppress(RuntimeError):  # it has ended already; else the terminal has gone, and we with it
+                self._inbox.call_soon_threadsafe(self._quit)
             self._loop.run_until_complete(asyncio.sleep(_SETTLING_S))
             self._loop.close()
 

@@ -159,6 +159,13 @@ def test_every_end_gives_the_terminal_back(way: str, port: int, tmp_path: Path) 
         assert boiler.silent()
 
 
+def test_an_inbox_ends_with_the_terminal_that_a_person_talks_in(port: int, tmp_path: Path) -> None:
+    """Else it would keep its port, and nobody would see it."""
+    with talking(port, tmp_path, "--db :memory:") as person:
+        person.hang_up()
+        assert person.wait() == 0
+
+
 def test_what_keeps_an_inbox_from_its_start_is_one_line_at_a_terminal_too(port: int, tmp_path: Path) -> None:
     with talking(port, tmp_path):
         line = f"exec {sys.executable} -m sipmote inbox --bind udp:127.0.0.1:{port} --db :memory:"
