@@ -70,7 +70,7 @@ class Deployment:
         began = time.monotonic()
         with stopped_board(device, output.warn) as board:
             identify(board)
-            config = self._config(board, device)
+            config = self._config(board, device, output)
             wanted = self._wanted(config)
             survey = take_survey(board, wanted, self.program.asked if self.program else ())
             wanted = self._for_board(wanted, survey)
@@ -94,11 +94,16 @@ class Deployment:
             board.restart()
             return 0 if self.dry_run else self._listen(board, output)
 
-    def _config(self, board: Board, device: str) -> Config | None:
+    def _config(self, board: Board, device: str, output: Output) -> Config | None:
         """Return what is to be mote.json; None where the board has none and gets none."""
-        text = None if self.config is not None else read_config(board)
+        text = read_config(board)
         if self.config is not None:
             config = dict(self.config)
+            gone = sorted((_read(text) or {}).keys() - config.keys() - {"bind"})
+            if gone:
+                output.warn(
+                    f"--config replaces all of mote.json: {', '.join(gone)} are gone; --set changes single keys"
+                )
         elif self.changes:
             config = {} if text is None else parse_config(text, f"{_ON_BOARD} (send a right one with --config)")
             config = self.changes.apply(config, _ON_BOARD)

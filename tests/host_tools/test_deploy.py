@@ -216,6 +216,15 @@ def test_a_configuration_stays_and_single_keys_change(port: str, flash: Path, ru
     assert "transport" not in json.loads((flash / "mote.json").read_text())
 
 
+def test_keys_that_a_whole_configuration_takes_away_are_named(port: str, tmp_path: Path, run_deploy: Deploy) -> None:
+    run_deploy(port, *NAMES, "--set", "log=debug", "--set", "notify=5", "--no-start")
+    (tmp_path / "mote.json").write_text('{"aor": "sip:a@x.org", "to": "sip:b@x.org"}')
+    run_deploy(port, "--config", str(tmp_path / "mote.json"), "--no-start")
+    assert "--config replaces all of mote.json: log, notify are gone" in run_deploy.said
+    run_deploy(port, "--config", str(tmp_path / "mote.json"), "--no-start")
+    assert "replaces" not in run_deploy.said
+
+
 def test_a_virtual_board_takes_a_free_port_unless_told_another(
     port: str, flash: Path, run_deploy: Deploy, tmp_path: Path
 ) -> None:
