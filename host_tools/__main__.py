@@ -15,6 +15,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "ports": ("list the serial ports that boards are behind", "sipmote ports"),
     "deploy": ("copy the program and its configuration onto a board", "sipmote deploy boiler.py --config mote.json"),
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
+    "bridge": ("connect boards that have no network", "sipmote bridge --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
     "passwd": ("set a user's password for an inbox", "sipmote passwd users.txt alice --realm example.org"),

@@ -286,7 +286,7 @@ _CHECKS: dict[str, _Check] = {
     "aor": _uri,
     "to": _recipients,
     "proxy": _uri,
-    "transport": _one_of("udp", "tcp", "tls"),
+    "transport": _one_of("udp", "tcp", "tls", "serial"),
     "tls_fingerprint": _fingerprint,
     "bind": _bind,
     "user": _user,

@@ -10,10 +10,10 @@ from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
-from sipmote.agent.uri import bracketed, parse_host_port, parse_uri
+from sipmote.agent.uri import parse_host_port
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.inbox.app import Options, serve
+from sipmote.inbox.app import Inbox, Options, serve
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.store import Store, default_path
@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
     store = Store(args.db or str(default_path()), screen.warning)
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(serve(options, store, screen, printer))
+            runner.run(serve(lambda: Inbox(options, store, screen, printer), screen, printer))
     finally:
         store.close()
         printer.close()
@@ -217,15 +217,6 @@ def _reader(args: argparse.Namespace) -> "Reader | None":
     return make_reader(args.smime_key, args.smime_trust or ())
 
 
-def _account(args: argparse.Namespace) -> bytes | None:
-    """Return the URI to register, None for none; raises ToolError for one that is nobody's, and UsageError."""
-    account = arguments.uri("--register", args.register)
-    if account is not None and not parse_uri(account).user:
-        host = bracketed(parse_uri(account).host).decode()
-        raise ToolError(f"--register {args.register}: as whom? Name the user, as in sip:{args.user or 'NAME'}@{host}")
-    return account
-
-
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = _reader(args)
@@ -233,7 +224,7 @@ def _options(args: argparse.Namespace) -> Options:
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         proxy = arguments.uri("--proxy", args.proxy)
-        aor = _account(args) or arguments.uri("--aor", args.aor)
+        aor = arguments.account(args) or arguments.uri("--aor", args.aor)
     except UsageError as error:
         raise ToolError(str(error)) from None
     return Options(

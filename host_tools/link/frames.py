@@ -7,6 +7,8 @@ A log record is the CBOR array [3, build, seq, uptime_ms, unix or null, told or 
 fields]. Kind 2 is the same without told, and with 3 for the quality ntp; kind 1 is without the build, too. Fields have
 texts as names, and values as JSON has them, or octets; integers have 64 bits, lists and maps up to four levels
 (mote.cbor writes as text what is deeper, and cuts what is longer than a frame).
+
+Kind 4 belongs to the bridge (bridge.py): [4, what, number, octets].
 """
 
 import base64
@@ -31,6 +33,7 @@ _START, _END = 0x1E, 0x1F
 _LINE_ENDS = b"\r\n"
 _BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=")
 _LOG_RECORD = 3  # a kind of frames, which 1 and 2 were before
+_BRIDGED = 4  # another kind
 _NTP = 4  # a quality, which was 3 in those
 _YEAR_10000 = 253_402_300_800  # unix seconds: no date can be written from here on
 
@@ -68,6 +71,15 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Bridged:
+    """A frame of the bridge. what, number: 0..23."""
+
+    what: int
+    number: int
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Damaged:
     """So many frames could not be read."""
 
@@ -81,7 +93,7 @@ class Lost:
     count: int
 
 
-Item = Console | Record | Damaged | Lost
+Item = Console | Record | Bridged | Damaged | Lost
 
 
 class Decoder:
@@ -161,6 +173,9 @@ class Decoder:
             self._damaged()
             return
         self._emit_text()
+        if isinstance(record, Bridged):
+            self._items.append(record)
+            return
         lost = _missing(self._last, record)
         if lost:
             self._items.append(Lost(lost))
@@ -182,8 +197,8 @@ class Decoder:
         self._items.append(Damaged(1))
 
 
-def decode_frame(frame: bytes) -> Record | None:
-    """Return the record inside a frame (what stands between 0x1E and 0x1F), None when it is not one to the letter."""
+def decode_frame(frame: bytes) -> Record | Bridged | None:
+    """Return what is inside a frame (what stands between 0x1E and 0x1F), None when it is nothing to the letter."""
     try:
         payload = base64.b64decode(frame, validate=True)
         stream = io.BytesIO(payload[:-4])
@@ -192,7 +207,7 @@ def decode_frame(frame: bytes) -> Record | None:
         value = cbor2.load(stream, max_depth=_MAX_DEPTH, allow_indefinite=False, allow_duplicate_keys=False)
     except (binascii.Error, cbor2.CBORError):
         return None
-    return None if stream.read(1) else _record(value)
+    return None if stream.read(1) else _record(value) or _bridged(value)
 
 
 def encode_record(record: Record) -> bytes:
@@ -237,6 +252,20 @@ def _record(value: Any) -> Record | None:
         quality += is_old and quality == _NTP - 1
         return Record(seq, uptime_ms, unix, quality, level, event, fields, build if kind > 1 else None, told or None)
     return None
+
+
+def _bridged(value: Any) -> Bridged | None:
+    """Return the frame of the bridge that a decoded payload is, or None."""
+    if type(value) is not list or len(value) != 4 or value[0] != _BRIDGED:
+        return None
+    _, what, number, octets = value
+    is_one = _below(what, 24) and _below(number, 24) and type(octets) is bytes
+    return Bridged(what, number, octets) if is_one else None
+
+
+def encode_bridged(one: Bridged) -> bytes:
+    """Return the frame around one of the bridge's."""
+    return encode_frame([_BRIDGED, one.what, one.number, one.octets])
 
 
 def _below(value: Any, limit: int) -> bool:

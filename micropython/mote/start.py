@@ -15,8 +15,9 @@ def begin(mote: object) -> None:
         micropython.alloc_emergency_exception_buf(100)  # an interrupt handler that fails can say why
     settings = mote.settings
     given = settings.get
+    transport = given("transport", "udp")
     host, _, port = given("bind", "0.0.0.0:5060").rpartition(":")
-    udp = bind_udp(host, int(port))
+    udp = None if transport == "serial" else bind_udp(host, int(port))
     forget()
     mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
     forget()  # before there are tasks, which stay: they fill the gaps
@@ -28,16 +29,7 @@ def begin(mote: object) -> None:
         from mote.second_run import begin as begin_anew
 
         begin_anew(mote)
-    if given("transport", "udp") != "udp":
-        mote.shell.others().listen(host, int(port))
-    if given("wifi") or given("lan") is not None:
-        from mote.net.link import keep_up
-
-        asyncio.create_task(keep_up(mote))
-    elif given("register") or given("ntp"):
-        from mote.online import online
-
-        online(mote, host)
+    _connect(mote, transport, host, int(port))
     try:
         os.stat("/intervals")
     except OSError:  # all sensors run as the program says
@@ -47,3 +39,22 @@ def begin(mote: object) -> None:
 
         restore(mote)
     forget()
+
+
+def _connect(mote: object, transport: str, host: str, port: int) -> None:
+    """Begin with what leads to others."""
+    given = mote.settings.get
+    if transport[0] == "t":
+        mote.shell.others().listen(host, port)
+    if transport == "serial":
+        from mote.net.serial import Serial
+
+        Serial(mote)
+    elif given("wifi") or given("lan") is not None:
+        from mote.net.link import keep_up
+
+        asyncio.create_task(keep_up(mote))
+    elif given("register") or given("ntp"):
+        from mote.online import online
+
+        online(mote, host)
