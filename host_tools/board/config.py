@@ -132,6 +132,20 @@ def check_required(config: Config) -> None:
     for key in ("aor", "to"):
         if key not in config:
             raise ToolError(f"the configuration lacks {key}: add --set {key}=sip:NAME@HOST")
+    if config.get("transport") == "serial":
+        _check_serial(config)
+
+
+def _check_serial(config: Config) -> None:
+    """Raise ToolError for what a board without a network can't do."""
+    for key in ("register", "ntp"):
+        if config.get(key):
+            raise ToolError(f"{key} needs a network, and transport is serial: add --set {key}= (the bridge does it)")
+    if config.get("commanders"):
+        raise ToolError("over a bridge nobody can be asked for a password: add --set commanders=, and see allow")
+    recipients = [config["to"]] if isinstance(config["to"], str) else config["to"]
+    if any(uri.startswith("sips:") for uri in recipients):
+        raise ToolError("a sips: URI in to needs TLS, and transport is serial: sip: lets the bridge choose the way")
 
 
 def encode_config(config: Config) -> bytes:

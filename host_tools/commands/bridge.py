@@ -6,7 +6,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from sipmote.agent.errors import UsageError
+from sipmote.agent.errors import ParseError, UsageError
+from sipmote.agent.uri import parse_uri
 from sipmote.board.compile import day_of
 from sipmote.board.files import packages
 from sipmote.console import Output
@@ -15,7 +16,7 @@ from sipmote.inbox.app import Options, serve
 from sipmote.inbox.bridge import Bridge
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.store import Store, default_path
-from sipmote.link.bridge import Line, check_ports
+from sipmote.link.bridge import Line, PortOutput, check_ports
 from sipmote.link.port import find_port
 from sipmote.printer import Printer
 from sipmote.sip import arguments
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args, ports)
     printer = Printer()
     screen = Screen(Output(args.json, printer, MARK))
-    lines = [Line(port, Output(args.json, printer), _clock()) for port in ports]
+    lines = [Line(port, PortOutput(args.json, printer, port), _clock()) for port in ports]
     store = Store(args.db or str(default_path().with_name("bridge.db")), screen.warning)
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -85,8 +86,12 @@ def _options(args: argparse.Namespace, ports: list[str]) -> Options:
         proxy = arguments.uri("--proxy", args.proxy)
         aor = arguments.account(args)
         to = arguments.uri("--to", args.to)
+        if to is not None:
+            parse_uri(proxy or to).flow(b"UDP")
     except UsageError as error:
         raise ToolError(str(error)) from None
+    except ParseError as error:
+        raise ToolError(f"--to {args.to}: {error.detail}") from None
     return Options(
         aor=aor,
         proxy=proxy,

@@ -58,10 +58,10 @@ class Bridge(Inbox):
         return parcel and replace(parcel, user=self._ways.recipient(event))
 
     async def open(self) -> None:
-        """Listen and open the ports. Raises ToolError."""
-        await super().open()
+        """Open the ports, and listen. Raises ToolError."""
         for line in self._lines.lines:
             line.open(self)
+        await super().open()
 
     async def close(self) -> None:
         """Let go of ports and sockets."""

@@ -10,16 +10,17 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import serial
 
-from sipmote.console import Output
+from sipmote.console import Event, Output
 from sipmote.errors import ToolError
 from sipmote.link.frames import IDLE_S, Bridged, Decoder, encode_bridged
 from sipmote.link.monitor import Monitor
 from sipmote.link.port import close_port, open_port, wait_for_port
+from sipmote.printer import Printer
 
 VERSION = 1
 GREETING, DATAGRAM, TAKEN, PIECE = 0, 1, 2, 4  # what a frame is
@@ -29,6 +30,7 @@ _NUMBERS = 23  # of pieces, in turn
 _WAITS_S = (0.3, 0.6, 1.2, 2.4)  # for an acknowledgement, before the same piece is sent again
 _MOST_WAITING = 64  # datagrams; those that are too many are lost
 _ASK_S = 1.0  # between two questions who is there
+_MISSED_S = 25.0  # without a greeting, of which a board sends one every 10 s
 _RETURN_S = 0.5  # between two looks whether a port is back
 
 Flow = tuple[bytes, bytes, int]  # (b"SERIAL", the port's name, 0)
@@ -45,6 +47,17 @@ class Owner(Protocol):
 
     def lost(self, line: "Line", why: str) -> None:
         """The board is there no longer."""
+
+
+class PortOutput(Output):
+    """What a board at one of several ports says: programs read in each event at which."""
+
+    def __init__(self, as_json: bool, printer: Printer | None, device: str) -> None:
+        super().__init__(as_json, printer)
+        self._device = device
+
+    def _write_events(self, events: Iterable[Event]) -> None:
+        super()._write_events({**event, "port": self._device} for event in events)
 
 
 class Line:
@@ -67,6 +80,7 @@ class Line:
         self._refused: int | None = None  # the version of a board that we can't work with
         self._asked_at = 0.0
         self._closing = threading.Event()
+        self._reader: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, owner: Owner) -> None:
@@ -77,6 +91,7 @@ class Line:
         self._reader = threading.Thread(target=self._listen, args=(self._port,), daemon=True)
         self._reader.start()
         self._begin(self._deliver_all())
+        self._begin(self._miss())
 
     async def close(self) -> None:
         """Let go of the port."""
@@ -84,7 +99,8 @@ class Line:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self._reader.join)
+        if self._reader is not None:
+            await asyncio.to_thread(self._reader.join)
         if self._port is not None:
             close_port(self._port)
 
@@ -92,6 +108,16 @@ class Line:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _miss(self) -> None:
+        """Tell a person if no board greets."""
+        await asyncio.sleep(_MISSED_S)
+        if self.aor is None and self._refused is None:
+            self._note(
+                "no_board",
+                f"no board has greeted at {self.device}: does its program run, and is its transport serial? "
+                "(sipmote deploy --set transport=serial)",
+            )
 
     # What comes; the port is read in a thread, as no system can wait for all kinds of ports
 
@@ -269,7 +295,9 @@ class Lines:
 
 
 def check_ports(devices: list[str]) -> None:
-    """Raise ToolError for a port that is named twice."""
+    """Raise ToolError for a port that is named twice, or not at all."""
     for device in devices:
+        if not device:
+            raise ToolError("--port is empty: name a port, or leave it out where there is just one")
         if devices.count(device) > 1:
             raise ToolError(f"--port {device} is named twice: name each board's port once")

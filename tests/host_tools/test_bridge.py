@@ -2,13 +2,18 @@
 
 import contextlib
 import os
+import pty
 import signal
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sipmote.board.config import Changes
+from sipmote.errors import ToolError
+from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
 from tests.host_tools.virtual import fill, virtual_board
 from tests.sip_peer import Peer
 from tests.soak_bridge import soak
@@ -122,7 +127,8 @@ def test_a_command_waits_for_its_board_also_over_a_kill_of_the_bridge(tmp_path: 
 def test_nobody_but_boards_can_write_to_others(tmp_path: Path) -> None:
     """And what a board sends to nobody in particular goes to --to"""
     with (
-        Peer(b"sip:desk@127.0.0.1") as desk, serial_board(tmp_path, to="sip:desk@serial.invalid") as port,
+        Peer(b"sip:desk@127.0.0.1") as desk,
+        serial_board(tmp_path, to="sip:desk@serial.invalid") as port,
         bridge(tmp_path, port, "--to", f"sip:desk@127.0.0.1:{desk.port}") as tool,
     ):
         assert desk.answer(200).body == b"it began"
@@ -136,3 +142,87 @@ def test_what_a_board_has_accepted_arrives_once_over_kills_of_either_end() -> No
     """A small `make soak`: with lost answers, challenges and 503"""
     figures = soak(5)
     assert figures.accepted and figures.is_good, figures
+
+
+@pytest.mark.timeout(100)
+def test_what_is_sent_to_an_unplugged_board_waits_until_it_is_back(tmp_path: Path) -> None:
+    device = tmp_path / "board"
+    with (
+        Peer(b"sip:desk@127.0.0.1") as desk,
+        serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{desk.port}") as port,
+        contextlib.ExitStack() as stack,
+    ):
+        with Wire(port) as wire:
+            device.symlink_to(wire.port)
+            tool = stack.enter_context(bridge(tmp_path, str(device)))
+            assert desk.answer(200).body == b"it began"
+            tool.wait_for(event="relayed")
+        tool.wait_for(event="port_gone", port=str(device))
+        assert desk.ask(desk.from_port, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid").status == 202
+        assert tool.wait_for(event="relay_waits")["reason"] == "the board isn't connected"
+        device.unlink()
+        wire = stack.enter_context(Wire(port))
+        device.symlink_to(wire.port)
+        tool.wait_for(event="port_back")
+        assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+
+
+@pytest.mark.timeout(100)
+def test_boards_write_to_each_other_over_one_bridge(tmp_path: Path) -> None:
+    names = ("boiler", "door")
+    with contextlib.ExitStack() as stack:
+        ports = [
+            stack.enter_context(
+                serial_board(tmp_path / name, aor=f"sip:{name}@board.invalid", to=f"sip:{other}@board.invalid")
+            )
+            for name, other in (names, names[::-1])
+        ]
+        tool = stack.enter_context(bridge(tmp_path, ports[0], "--port", ports[1]))
+        for name, other, port in zip(names, names[::-1], ports, strict=True):
+            tool.wait_for(event="board", aor=f"sip:{name}@board.invalid", port=port)
+            tool.wait_for(40, event="log", name="command", port=port, fields=lambda fields: fields["word"] == "it")
+            said = {"from": f"sip:{other}@board.invalid", "to": f"sip:{name}@board.invalid", "transport": "serial"}
+            tool.wait_for(event="message", body="it began", **said)
+
+
+def test_a_board_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    with bridge(tmp_path, os.ttyname(slave)) as tool:
+        tool.wait_for(event="ready")
+        for version in (2, 2, 0):
+            os.write(master, b"warming up\r\n" + encode_bridged(Bridged(0, version, b"sip:boiler@board.invalid")))
+        tool.wait_for(event="bridge_refused", version=2, ours=1)
+        tool.wait_for(event="bridge_refused", version=0, ours=1)
+        tool.wait_for(event="console", text="warming up", port=os.ttyname(slave))
+        os.write(master, encode_bridged(Bridged(1, 0, b"MESSAGE sip:desk@127.0.0.1 SIP/2.0")))
+        os.write(master, encode_bridged(Bridged(0, 1, b"sip:boiler@board.invalid")))
+        tool.wait_for(event="board")
+        assert [line["event"] for line in tool.lines].count("bridge_refused") == 2
+        assert not [line for line in tool.lines if line["event"] == "dropped"]
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.timeout(100)
+def test_a_bridge_of_another_version_is_refused_by_its_board(tmp_path: Path) -> None:
+    with serial_board(tmp_path, to="sip:desk@127.0.0.1") as port, terminal(port) as person:
+        person.write(encode_bridged(Bridged(0, 9, b"1767225600")))
+        decoder, told = Decoder(), None
+        while told is None:
+            found = [item for item in decoder.feed(person.read_until(b"\x1f")) if isinstance(item, Record)]
+            told = next((item.fields for item in found if item.event == "bridge_refused"), None)
+        assert told == {"version": 9, "ours": 1}
+
+
+def test_deploy_refuses_what_needs_a_network() -> None:
+    config = {"aor": "sip:boiler@board.invalid", "to": "sip:desk@192.0.2.9", "transport": "serial"}
+    assert Changes([]).apply(config, "mote.json") == config
+    for wrong in (
+        {"register": 60},
+        {"ntp": "192.0.2.1"},
+        {"to": "sips:desk@192.0.2.9"},
+        {"commanders": {"desk": "0" * 64}},
+    ):
+        with pytest.raises(ToolError):
+            Changes([]).apply({**config, **wrong}, "mote.json")
