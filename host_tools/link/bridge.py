@@ -76,6 +76,8 @@ class Line:
         self._waiting: list[bytes] = []  # datagrams, the one that is under way first
         self._more = asyncio.Event()
         self._number = 0  # of the next piece
+        self._greeting: bytes | None = None  # what is to be sent with one
+        self._begins_anew = False  # has the board, in the middle of a datagram?
         self._acknowledged: tuple[int, asyncio.Future[None]] | None = None  # the piece that is waited for
         self._refused: int | None = None  # the version of a board that we can't work with
         self._asked_at = 0.0
@@ -183,10 +185,14 @@ class Line:
                 self._owner.datagram(self, item.octets)
             elif self._refused is None and time.monotonic() - self._asked_at > _ASK_S:
                 self._asked_at = time.monotonic()
-                self._begin(self._greet(b"?"))
-        elif item.what == TAKEN and self._acknowledged is not None:
-            number, taken = self._acknowledged
-            if item.number == number and not taken.done():
+                self._greet(b"?")
+        elif item.what == TAKEN:
+            self._taken(item.number)
+
+    def _taken(self, number: int) -> None:
+        if self._acknowledged is not None:
+            awaited, taken = self._acknowledged
+            if number == awaited and not taken.done():
                 taken.set_result(None)
 
     def _take_greeting(self, item: Bridged) -> None:
@@ -194,9 +200,13 @@ class Line:
             self._refuse(item.number)
             return
         self._refused = None
-        is_new = self.aor is None
-        self.aor = item.octets.decode("utf-8", "backslashreplace")
-        self._begin(self._greet(b""))
+        has_restarted = item.octets[:1] == b"!"
+        is_new = self.aor is None or has_restarted
+        self.aor = item.octets.removeprefix(b"!").decode("utf-8", "backslashreplace")
+        self._greet(b"")
+        if has_restarted and self._acknowledged is not None:
+            self._begins_anew = True
+            self._taken(self._acknowledged[0])
         if is_new:
             self._output.say(
                 {"event": "board", "port": self.device, "aor": self.aor}, (f"{self.aor} is at {self.device}", "dim")
@@ -212,7 +222,7 @@ class Line:
             told = {"event": "bridge_refused", "port": self.device, "version": version, "ours": VERSION}
             self._output.warn(text, told)
         self._lose("it is of another version")
-        self._begin(self._greet(b""))
+        self._greet(b"")
 
     # What goes
 
@@ -222,17 +232,29 @@ class Line:
             self._waiting.append(data)
             self._more.set()
 
+    def _greet(self, question: bytes) -> None:
+        """Greet between two datagrams: the board counts pieces anew then. question: b"?" if we ask who is there."""
+        self._greeting = question or self._greeting or b""
+        self._more.set()
+
     async def _deliver_all(self) -> None:
         while True:
             await self._more.wait()
-            while self._waiting:
+            self._more.clear()
+            while self._waiting or self._greeting is not None:
+                if self._greeting is not None:
+                    question, self._greeting = self._greeting, None
+                    unix = self._tell_time()
+                    await self._write(Bridged(GREETING, VERSION, question + (b"" if unix is None else b"%d" % unix)))
+                    continue
                 data = self._waiting[0]
                 is_taken = await self._deliver(data)
-                if not is_taken:
+                if self._begins_anew:
+                    self._begins_anew = False
+                elif not is_taken:
                     self._lose("it doesn't answer")
                 elif self._waiting[:1] == [data]:
                     del self._waiting[0]
-            self._more.clear()
 
     async def _deliver(self, data: bytes) -> bool:
         """Send a datagram piece by piece; False when the board has taken one of them no more."""
@@ -241,7 +263,7 @@ class Line:
             what = PIECE | (FIRST if at == 0 else 0) | (LAST if is_last else 0)
             piece = Bridged(what, self._number, data[at : at + PIECE_OCTETS])
             self._number = (self._number + 1) % _NUMBERS
-            if not await self._deliver_piece(piece):
+            if not await self._deliver_piece(piece) or self._begins_anew:
                 return False
         return True
 
@@ -259,10 +281,6 @@ class Line:
             return False
         finally:
             self._acknowledged = None
-
-    async def _greet(self, question: bytes) -> None:
-        unix = self._tell_time()
-        await self._write(Bridged(GREETING, VERSION, question + (b"" if unix is None else b"%d" % unix)))
 
     async def _write(self, item: Bridged) -> None:
         """Write a frame; a port that has gone or takes nothing is found out by who reads it, or by the silence."""

@@ -5,56 +5,18 @@ import os
 import pty
 import signal
 import tty
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sipmote.board.config import Changes
 from sipmote.errors import ToolError
 from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
-from tests.host_tools.virtual import fill, virtual_board
+from tests.host_tools.on_serial import bridge, serial_board
 from tests.sip_peer import Peer
 from tests.soak_bridge import soak
-from tests.tools import Tool
 from tests.vm import terminal
 from tests.wire import Wire
-
-_PROGRAM = """
-from mote import Mote
-mote = Mote()
-
-@mote.command("hot")
-def hot(message):
-    mote.alert(" ".join(message.words[1:]))
-    return "sent"
-
-@mote.every(86400)
-async def begin():
-    await mote.alert("it began")
-
-mote.run()
-"""
-
-
-@contextlib.contextmanager
-def serial_board(folder: Path, program: str = _PROGRAM, **settings: Any) -> Iterator[str]:
-    """Start a program on a virtual board that has no network but its serial line; gives its port."""
-    with virtual_board(folder / "flash", "128k", "--no-network") as port:
-        with terminal(port) as person:
-            person.write(b"\r")
-            person.read_until(b">>> ")
-            known = {"aor": "sip:boiler@board.invalid", "transport": "serial"}
-            fill(folder / "flash", program, {**known, **settings})
-            person.write(b"\x04")
-            person.read_until(b"soft reboot")
-        yield port
-
-
-def bridge(folder: Path, port: str, *arguments: str) -> Tool:
-    """Return a bridge for the board at a port."""
-    return Tool("bridge", "--port", port, "--bind", "udp:127.0.0.1:0", "--db", str(folder / "bridge.db"), *arguments)
 
 
 @pytest.mark.timeout(100)

@@ -18,7 +18,8 @@ from mote.net.sockets import now, readable
 
 _KIND = const(4)  # of frames, beside those of the log
 _VERSION = const(1)  # of all this but the greeting, which stays as it is
-_GREETING = const(0)  # both ways. number: the version; from the board with its name, to the board with the Unix time
+_GREETING = const(0)  # both ways. number: the version; to the board with the Unix time, from it with its name, and at
+# its start with b"!" before that
 _DATAGRAM = const(1)  # to the host
 _TAKEN = const(2)  # to the host: the piece with this number
 _PIECE = const(4)  # to the board, and more for the first and the last one
@@ -38,6 +39,7 @@ class Serial:
 
     def __init__(self, mote: object) -> None:
         self._mote = mote
+        self._name = mote.settings["aor"].encode()
         self._flow = mote.agent.uac.settings["first_hop"][0]
         self._frame = bytearray(_MAX_FRAME)
         self._size = _NONE  # octets of a frame that has begun
@@ -61,10 +63,11 @@ class Serial:
 
     async def _greet(self) -> None:
         """Greet now and then: a host that has just begun learns who we are, and tells the time."""
-        name = self._mote.settings["aor"].encode()
+        name = b"!" + self._name
         while True:
             try:
                 self._write(_GREETING, _VERSION, name)
+                name = self._name
                 await asyncio.sleep_ms(_GREETING_MS)
             except Exception as error:
                 await self._mote.shell.failed(error)
@@ -150,7 +153,7 @@ class Serial:
         """
         self._last = _NONE
         if octets[:1] == b"?":
-            self._write(_GREETING, _VERSION, self._mote.settings["aor"].encode())
+            self._write(_GREETING, _VERSION, self._name)
             octets = octets[1:]
         if version != _VERSION:
             if version != self._refused:
