@@ -34,6 +34,11 @@ _HOST = const(3)  # of agent.qualities
 _NONE = const(-1)
 
 
+def open(mote: object) -> None:
+    """Begin to read the line and to greet. (A new name would cost each board, also those that never load this.)"""
+    Serial(mote)
+
+
 class Serial:
     """The line of a Shell, in place of its UDP socket. It begins to read and to greet at once."""
 
