@@ -142,7 +142,9 @@ def _check_serial(config: Config) -> None:
         if config.get(key):
             raise ToolError(f"{key} needs a network, and transport is serial: add --set {key}= (the bridge does it)")
     if config.get("commanders"):
-        raise ToolError("over a bridge nobody can be asked for a password: add --set commanders=, and see allow")
+        raise ToolError(
+            "with transport serial the bridge asks for passwords: add --set commanders=, and sipmote bridge --users FILE"
+        )
     recipients = [config["to"]] if isinstance(config["to"], str) else config["to"]
     if any(uri.startswith("sips:") for uri in recipients):
         raise ToolError("a sips: URI in to needs TLS, and transport is serial: sip: lets the bridge choose the way")

@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--proxy", metavar="URI", help="the server to send everything to first, e.g. sip:192.0.2.1")
     arguments.add_login(parser)
     parser.add_argument(
+        "--users",
+        metavar="FILE",
+        help="pass on to boards only what these users send, by digest and in their own names; sipmote passwd makes the "
+        "file",
+    )
+    parser.add_argument("--realm", metavar="R", help="of --users, when the file has several")
+    parser.add_argument(
         "--db",
         metavar="FILE",
         help="sqlite file for the messages that are passed on (default: bridge.db in the data folder)",
@@ -98,6 +105,8 @@ def _options(args: argparse.Namespace, ports: list[str]) -> Options:
         binds=args.bind or [arguments.bind(place) for place in _PLACES],
         accept=(b"*/*",),
         credentials=arguments.credentials(args),
+        realm=args.realm,
+        users=args.users,
         tls=arguments.tls(args),
         dns=args.dns,
         relay_to=None if to is None else to.decode(),

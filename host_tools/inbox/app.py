@@ -45,7 +45,7 @@ from sipmote.people import logins, user_name
 from sipmote.printer import Printer
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.heard import Heard
-from sipmote.sip.places import Bind, Hosts, Wire, Zones
+from sipmote.sip.places import Bind, Flow, Hosts, Wire, Zones
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
@@ -181,7 +181,9 @@ class Inbox:
         self._runners = Runners(options.command, store, screen) if options.command else None
         self._login = None
         if options.users:
-            self._login = Login(options.users, options.realm, _KEEP, screen.warning, is_strict=options.strict)
+            self._login = Login(
+                options.users, options.realm, _KEEP, screen.warning, is_strict=options.strict, known=self._whose
+            )
         self._ua = _user_agent(options, self._login)
         resolver = Resolver(server=options.dns)
         self._heard = Heard(b"REGISTER")
@@ -214,6 +216,10 @@ class Inbox:
     def _make_relay(self) -> Relay:
         target, policy = self._options.relay_to or "", self._options.relay_expired
         return Relay(self._ua, self._shell, self._store, target, policy, self._screen.relay)
+
+    def _whose(self, flow: Flow) -> bytes | None:
+        """Return who is at the other end of a flow, None where anybody may be."""
+        return None
 
     def _carriers(self) -> Mapping[bytes, Carrier]:
         """Return what carries messages beside sockets."""

@@ -20,7 +20,7 @@ from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store
 from sipmote.link.bridge import Line, Lines
-from sipmote.people import person
+from sipmote.people import logins, person
 from sipmote.printer import Printer
 from sipmote.sip.places import Flow
 from sipmote.sip.shell import Answer, Carrier
@@ -47,6 +47,11 @@ class Bridge(Inbox):
 
     def _carriers(self) -> Mapping[bytes, Carrier]:
         return {_SERIAL: self._lines}
+
+    def _whose(self, flow: Flow) -> bytes | None:
+        """A board is who it says it is: it has our cable."""
+        line = next((line for line in self._lines.lines if line.flow == flow), None)
+        return None if line is None or line.aor is None else logins(line.aor)[0].encode()
 
     def _make_relay(self) -> Relay:
         self._ways = _BridgeRelay(self._ua, self._shell, self._store, _PLACE, "drop", self._screen.relay)

@@ -13,10 +13,13 @@ from sipmote.board.config import Changes
 from sipmote.errors import ToolError
 from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
 from tests.host_tools.on_serial import bridge, serial_board
+from tests.host_tools.peers import sipmote
 from tests.sip_peer import Peer
 from tests.soak_bridge import soak
 from tests.vm import terminal
 from tests.wire import Wire
+
+_ENVIRONMENT = {**os.environ, "SIPMOTE_PASSWORD": "wonder"}
 
 
 @pytest.mark.timeout(100)
@@ -188,3 +191,20 @@ def test_deploy_refuses_what_needs_a_network() -> None:
     ):
         with pytest.raises(ToolError):
             Changes([]).apply({**config, **wrong}, "mote.json")
+
+
+@pytest.mark.timeout(100)
+def test_a_bridge_with_users_asks_who_commands_and_no_board(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    code, out, err = sipmote("passwd", str(users), "desk", "--realm", "bench", env=_ENVIRONMENT)
+    assert code == 0, out + err
+    with Peer(b"sip:desk@127.0.0.1") as desk:
+        to = f"sip:desk@127.0.0.1:{desk.port}"
+        with serial_board(tmp_path, to=to) as port, bridge(tmp_path, port, "--users", str(users)):
+            assert desk.answer(200).body == b"it began"
+            to_board = f"sip:boiler@127.0.0.1:{desk.from_port}"
+            assert desk.ask(desk.from_port, b"text/plain", b"hot 80 C", to=to_board.encode()).status == 401
+            command = ("send", to_board, "hot 81 C", "--from", "sip:desk@127.0.0.1", "--user", "desk", "--json")
+            code, out, err = sipmote(*command, env=_ENVIRONMENT)
+            assert code == 3, out + err  # accepted
+            assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
