@@ -143,7 +143,7 @@ def _check_serial(config: Config) -> None:
             raise ToolError(f"{key} needs a network, and transport is serial: add --set {key}= (the bridge does it)")
     if config.get("commanders"):
         raise ToolError(
-            "with transport serial the bridge asks for passwords: add --set commanders=, and sipmote bridge --users FILE"
+            "over serial the bridge asks for passwords: add --set commanders=, and sipmote bridge --users FILE"
         )
     recipients = [config["to"]] if isinstance(config["to"], str) else config["to"]
     if any(uri.startswith("sips:") for uri in recipients):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sipmote.agent.message import Message
 from sipmote.board.config import Changes
 from sipmote.errors import ToolError
 from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
@@ -204,7 +205,38 @@ def test_a_bridge_with_users_asks_who_commands_and_no_board(tmp_path: Path) -> N
             assert desk.answer(200).body == b"it began"
             to_board = f"sip:boiler@127.0.0.1:{desk.from_port}"
             assert desk.ask(desk.from_port, b"text/plain", b"hot 80 C", to=to_board.encode()).status == 401
-            command = ("send", to_board, "hot 81 C", "--from", "sip:desk@127.0.0.1", "--user", "desk", "--json")
+            command = ("ask", to_board, "hot 81 C", "--from", "sip:desk@127.0.0.1", "--user", "desk")
             code, out, err = sipmote(*command, env=_ENVIRONMENT)
-            assert code == 3, out + err  # accepted
-            assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+            assert code == 0 and out.endswith("sent\n"), out + err
+            assert desk.answer(200).body == b"81 C"
+
+
+@pytest.mark.timeout(100)
+def test_a_bridge_registers_for_its_board(tmp_path: Path) -> None:
+    """What the registrar sends to the contact reaches the board, and its alerts go by the registrar's proxy"""
+    with Peer(b"sip:desk@example.org") as server, contextlib.ExitStack() as stack:
+        aor = "sip:boiler@example.org"
+        port = stack.enter_context(serial_board(tmp_path, aor=aor, to="sip:desk@example.org"))
+        proxy = ("--register", aor, "--proxy", f"sip:127.0.0.1:{server.port}")
+        tool = stack.enter_context(bridge(tmp_path, port, *proxy))
+        contact = b""
+        alert = None
+        while not contact or alert is None:
+            request, address = server.receive()
+            found = request.get(b"contact") or b""
+            if request.method == b"REGISTER":
+                contact = found[found.find(b"<") + 1 : found.find(b">")]
+                server.put(_taken(request, b"Contact: %s;expires=600\r\n" % found), address[1])
+            else:
+                alert = request.body
+                server.put(_taken(request), address[1])
+        assert alert == b"it began"
+        assert tool.wait_for(event="registered")["expires"] == 600
+        assert server.ask(address[1], b"text/plain", b"hot 81 C", to=contact).status == 202
+        assert sorted([server.answer(200).body, server.answer(200).body]) == [b"81 C", b"sent"]
+
+
+def _taken(request: Message, fields: bytes = b"") -> bytes:
+    """Return a 200 for a request."""
+    copied = [b"%s: %s\r\n" % (name, request.get(name)) for name in (b"via", b"from", b"to", b"call-id", b"cseq")]
+    return b"SIP/2.0 200 OK\r\n%s%sContent-Length: 0\r\n\r\n" % (b"".join(copied), fields)
