@@ -70,8 +70,8 @@ def soak(kills: int) -> Figures:
         bridge = _Bridge(folder, running.port)
         bridge.start()
         for _ in range(kills):
-            seen, deadline = len(desk.got), time.monotonic() + 20
-            while len(desk.got) == seen and time.monotonic() < deadline:
+            seen, deadline = len(accepted(flash)), time.monotonic() + 20
+            while len(accepted(flash)) == seen and time.monotonic() < deadline:  # the board is there
                 time.sleep(0.01)
             time.sleep(random.uniform(0.0, 0.5))
             if random.random() < 0.5:

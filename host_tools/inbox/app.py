@@ -179,11 +179,7 @@ class Inbox:
         self._screen = screen
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(options.command, store, screen) if options.command else None
-        self._login = None
-        if options.users:
-            self._login = Login(
-                options.users, options.realm, _KEEP, screen.warning, is_strict=options.strict, known=self._whose
-            )
+        self._login = self._make_login(options.users) if options.users else None
         self._ua = _user_agent(options, self._login)
         resolver = Resolver(server=options.dns)
         self._heard = Heard(b"REGISTER")
@@ -212,6 +208,10 @@ class Inbox:
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
         self._dropped: Counter[str] = Counter()
+
+    def _make_login(self, users: str) -> Login:
+        options = self._options
+        return Login(users, options.realm, _KEEP, self._screen.warning, is_strict=options.strict, known=self._whose)
 
     def _make_relay(self) -> Relay:
         target, policy = self._options.relay_to or "", self._options.relay_expired

@@ -129,13 +129,12 @@ class _BridgeRelay(Relay):
     def _board(self, uri: Uri, by_host: bool) -> str | None:
         """Return the address-of-record of the board that a URI names, None for none.
 
-        by_host: by user and host. From the network the user will do: our own address may stand behind it.
+        by_host: by user and host alone. From the network the user will do: our own address may stand behind it.
         """
-        for aor in self._boards.values():
-            other = parse_uri(aor.encode())
-            if other.user == uri.user and (not by_host or other.host == uri.host):
-                return aor
-        return None
+        parsed = {aor: parse_uri(aor.encode()) for aor in self._boards.values()}
+        named = [aor for aor, other in parsed.items() if other.user == uri.user]
+        exact = [aor for aor in named if parsed[aor].host == uri.host]
+        return next(iter(exact or ([] if by_host else named)), None)
 
     def board_is_there(self, line: Line) -> None:
         """Let all that waits for a board be due now."""

@@ -114,7 +114,7 @@ class Line:
     async def _miss(self) -> None:
         """Tell a person if no board greets."""
         await asyncio.sleep(_MISSED_S)
-        if self.aor is None and self._refused is None:
+        if self.aor is None and self._refused is None and self._port is not None:
             self._note(
                 "no_board",
                 f"no board has greeted at {self.device}: does its program run, and is its transport serial? "
@@ -285,7 +285,7 @@ class Line:
     async def _write(self, item: Bridged) -> None:
         """Write a frame; a port that has gone or takes nothing is found out by who reads it, or by the silence."""
         if self._port is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, TypeError):  # the latter of a port that is closed meanwhile
                 await asyncio.to_thread(self._port.write, encode_bridged(item))
 
 

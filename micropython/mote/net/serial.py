@@ -4,6 +4,10 @@ A datagram goes out whole, in a frame as mote.log writes them: the CBOR array [4
 board, whose port may hold no more than 259 octets unread, it comes in pieces of frames of 200 octets at most: the host
 sends the next one when this one is acknowledged, and the same one again when it isn't. To SIP the line is as UDP is:
 what noise has taken is sent again. Nothing but base64 stands in a frame, so that Ctrl-C stays what it is.
+
+Via has SIP/2.0/SERIAL, one of the tokens that RFC 3261 section 25.1 leaves to others (other-transport), and a name that
+ends in .invalid (RFC 2606) as sent-by: answers go back on the line, and beyond the bridge, which is a relay, nobody
+sees either.
 """
 
 import asyncio
