@@ -70,8 +70,9 @@ def soak(kills: int) -> Figures:
         bridge = _Bridge(folder, running.port)
         bridge.start()
         for _ in range(kills):
-            seen, deadline = len(accepted(flash)), time.monotonic() + 20
-            while len(accepted(flash)) == seen and time.monotonic() < deadline:  # the board is there
+            seen, deadline = len(accepted(flash)), time.monotonic() + PATIENCE
+            while len(accepted(flash)) == seen:  # until the board is there: a kill before ends it for good
+                assert time.monotonic() < deadline, "the board raises no alerts"
                 time.sleep(0.01)
             time.sleep(random.uniform(0.0, 0.5))
             if random.random() < 0.5:
@@ -80,10 +81,13 @@ def soak(kills: int) -> Figures:
                 bridge.end(signal.SIGKILL)
                 bridge.start()
         (flash / "quiet").touch()
-        deadline = time.monotonic() + DRAIN_S
-        while missing(flash, desk) and time.monotonic() < deadline:
+        left, deadline = len(missing(flash, desk)), time.monotonic() + DRAIN_S
+        while left and time.monotonic() < deadline:
             bridge.hasten()
             time.sleep(0.5)
+            before, left = left, len(missing(flash, desk))
+            deadline = deadline if left == before else time.monotonic() + DRAIN_S  # it goes on
+        assert running.process.poll() is None, "the board has ended"
         bridge.end(signal.SIGTERM)
         texts, lost = accepted(flash), missing(flash, desk)
     doubled = sum(len(known) > 1 for known in desk.got.values())
