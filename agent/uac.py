@@ -17,6 +17,7 @@ _TERMINATED = const(3)  # a state of an attempt
 _OVER = const(1)  # of agent.refusals
 _FULL = const(2)
 _IN_USE = const(3)
+_STREAM = const(84)  # "T", of TCP and TLS: what goes by one isn't lost
 
 
 class Uac:
@@ -120,7 +121,7 @@ class Uac:
         via = b"".join((b"Via: SIP/2.0/", flow[0], b" ", self.sent_by, b";branch=", branch))
         credentials = b"" if bare or self.recovery is None else self.recovery.peers.answer(request)
         data = request.encode(cseq, via, credentials, now)
-        repeats = flow[0] == b"UDP" and request.place is None
+        repeats = flow[0][0] != _STREAM and request.place is None
         return ClientTransaction(request, flow, cseq, via, data, repeats, now)
 
     def start(self, attempt: ClientTransaction, events: list) -> None:
@@ -133,7 +134,7 @@ class Uac:
             attempt.data = b""  # it is made anew
         else:
             events.append(Transmit(attempt.data, attempt.flow))
-            if attempt.flow[0] != b"UDP":
+            if attempt.flow[0][0] == _STREAM:
                 attempt.data = b""  # it won't be repeated
             request.cseq = attempt.cseq
             if self.recovery is not None:

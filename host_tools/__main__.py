@@ -28,6 +28,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "config": ("show or change the configuration of a board", "sipmote config set register=600 --port /dev/ttyUSB0"),
     "doctor": ("say why nothing arrives, and what to do", "sipmote doctor --port /dev/ttyUSB0"),
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
+    "bridge": ("connect boards that have no network", "sipmote bridge --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
     "completion": ("print what lets a shell complete our commands", "sipmote completion bash"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),

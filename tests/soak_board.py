@@ -24,7 +24,7 @@ from tests.simulated.on_host import simulated
 from tests.tools import Tool
 from tests.vm import board
 
-_PROGRAM = """
+PROGRAM = """
 import os
 from binascii import hexlify
 from mote import Mote
@@ -67,7 +67,7 @@ def measure():
 
 mote.run()
 """
-_DRAIN_S = 120.0  # for what is left at the end
+DRAIN_S = 120.0  # for what is left at the end
 _CHALLENGE = 'WWW-Authenticate: Digest realm="desk", nonce="%d", qop="auth"'
 
 
@@ -139,7 +139,7 @@ def soak(kills: int, bits: int = 32) -> Figures:
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(_Closing(desk)):
         flash, program = Path(folder) / "flash", Path(folder) / "program.py"
         flash.mkdir()
-        program.write_text(_PROGRAM)
+        program.write_text(PROGRAM)
         with board("--dir", str(flash), "--heap", f"{4 * bits}k", bits=bits) as running:
             settings = ("--set", "aor=sip:boiler@127.0.0.1", "--set", f"to=sip:desk@127.0.0.1:{desk.port}")
             environment = {**os.environ, "SIPMOTE_PASSWORD": "wonder"}
@@ -147,19 +147,19 @@ def soak(kills: int, bits: int = 32) -> Figures:
             code, out, err = sipmote(*command, env=environment)
             assert code == 0, out + err
             for _ in range(kills):
-                seen = len(_accepted(flash))
+                seen = len(accepted(flash))
                 deadline = time.monotonic() + 20
-                while len(_accepted(flash)) == seen and time.monotonic() < deadline:
+                while len(accepted(flash)) == seen and time.monotonic() < deadline:
                     time.sleep(0.01)
                 time.sleep(random.uniform(0.0, 0.5))
                 os.kill(vm_of(running.process.pid), signal.SIGKILL)
             (flash / "quiet").touch()
-            deadline = time.monotonic() + _DRAIN_S
-            while _missing(flash, desk) and time.monotonic() < deadline:
+            deadline = time.monotonic() + DRAIN_S
+            while missing(flash, desk) and time.monotonic() < deadline:
                 time.sleep(0.05)
-            accepted, lost = _accepted(flash), _missing(flash, desk)
+            texts, lost = accepted(flash), missing(flash, desk)
     doubled = sum(len(known) > 1 for known in desk.got.values())
-    return Figures(kills, len(accepted), len(lost), doubled, desk.repeats)
+    return Figures(kills, len(texts), len(lost), doubled, desk.repeats)
 
 
 def pile_up(alerts: int, seconds: float) -> list[str]:
@@ -234,15 +234,15 @@ def vm_of(host: int) -> int:
     raise AssertionError("no VM runs")
 
 
-def _accepted(flash: Path) -> list[str]:
+def accepted(flash: Path) -> list[str]:
     """Return the texts that the board has said to have accepted; of the last line it may have written a part."""
     with contextlib.suppress(OSError):
         return (flash / "accepted").read_text().split("\n")[:-1]
     return []
 
 
-def _missing(flash: Path, desk: Desk) -> list[str]:
-    return [text for text in _accepted(flash) if text not in desk.got]
+def missing(flash: Path, desk: Desk) -> list[str]:
+    return [text for text in accepted(flash) if text not in desk.got]
 
 
 if __name__ == "__main__":

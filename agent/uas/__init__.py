@@ -24,6 +24,7 @@ from .server_transaction import ServerTransaction
 _OPEN = (b"CANCEL", b"OPTIONS")  # nobody has to authenticate for these
 _USUAL = const(1024)  # octets that a transaction may keep on average, twice what most do
 _RTC = const(2)  # of agent.qualities
+_STREAM = const(84)  # "T", of TCP and TLS: what goes by one isn't lost
 
 # A MESSAGE for us has come. Take care of it (store it), then call UserAgent.respond() with this event.
 # message: agent.message.Message. sender: URI of its From field, or what stands there in its place, as UTF-8: that
@@ -165,7 +166,7 @@ class Uas:
 
     def _begin(self, request: Incoming, now: int) -> ServerTransaction:
         copied = echo(request.vias, request.fields, b"" if request.to_tag else self._token(4))  # type: ignore[operator]
-        transaction = ServerTransaction(request.flow[0] != b"UDP", request.answer_flow, now)
+        transaction = ServerTransaction(request.flow[0][0] == _STREAM, request.answer_flow, now)
         transaction.key = request.key
         transaction.merged = request.merged
         transaction.echo = copied

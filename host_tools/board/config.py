@@ -151,6 +151,22 @@ def check_required(config: Config) -> None:
     for key in ("aor", "to"):
         if key not in config:
             raise ToolError(f"the configuration lacks {key}: add --set {key}=sip:NAME@HOST")
+    if config.get("transport") == "serial":
+        _check_serial(config)
+
+
+def _check_serial(config: Config) -> None:
+    """Raise ToolError for what a board without a network can't do."""
+    for key in ("register", "ntp"):
+        if config.get(key):
+            raise ToolError(f"{key} needs a network, and transport is serial: add --set {key}= (the bridge does it)")
+    if config.get("commanders"):
+        raise ToolError(
+            "over serial the bridge asks for passwords: add --set commanders=, and sipmote bridge --users FILE"
+        )
+    recipients = [config["to"]] if isinstance(config["to"], str) else config["to"]
+    if any(uri.startswith("sips:") for uri in recipients):
+        raise ToolError("a sips: URI in to needs TLS, and transport is serial: sip: lets the bridge choose the way")
 
 
 def encode_config(config: Config) -> bytes:
@@ -316,7 +332,7 @@ _CHECKS: dict[str, _Check] = {
     "aor": _uri,
     "to": _recipients,
     "proxy": _uri,
-    "transport": _one_of("udp", "tcp", "tls"),
+    "transport": _one_of("udp", "tcp", "tls", "serial"),
     "tls_fingerprint": _fingerprint,
     "bind": _bind,
     "user": _user,

@@ -13,10 +13,10 @@ from sipmote.agent.cms import smime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
-from sipmote.agent.uri import bracketed, parse_host_port, parse_uri
+from sipmote.agent.uri import parse_host_port
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.inbox.app import Options, serve
+from sipmote.inbox.app import Inbox, Options, serve
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.store import Store, default_path, trouble
@@ -178,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         options = replace(options, aor=_identity(args, options, store))
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(serve(options, store, screen, printer))
+            runner.run(serve(lambda end: Inbox(options, store, screen, printer, end), screen, printer))
     finally:
         store.close()
         printer.close()
@@ -246,12 +246,8 @@ def _reader(args: argparse.Namespace) -> "Reader | None":
 
 def _account(args: argparse.Namespace) -> bytes | None:
     """Return who we are, as the arguments say, None where they don't; raises UsageError and ToolError."""
-    account = arguments.uri("--register", args.register)
-    if account is not None and not parse_uri(account).user:
-        host = bracketed(parse_uri(account).host).decode()
-        raise ToolError(f"--register {args.register}: as whom? Name the user, as in sip:{args.user or 'NAME'}@{host}")
     identity = None if args.identity == "-" else args.identity
-    return account or arguments.uri("--aor", args.aor) or arguments.uri("--as", identity)
+    return arguments.account(args) or arguments.uri("--aor", args.aor) or arguments.uri("--as", identity)
 
 
 def _options(args: argparse.Namespace) -> Options:

@@ -9,7 +9,7 @@ import sqlite3
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from sipmote.inbox.login import Login
 from sipmote.inbox.notifier import Notifier, wanted
 from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.postponed import Postponed
-from sipmote.inbox.received import Received, describe, pack
+from sipmote.inbox.received import Parcel, Received, describe, pack
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.showing import Showing
@@ -45,11 +45,11 @@ from sipmote.people import logins, user_name
 from sipmote.printer import Printer
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.heard import Heard
-from sipmote.sip.places import Bind, Hosts, Wire, Zones
+from sipmote.sip.places import Bind, Flow, Hosts, Wire, Zones
 from sipmote.sip.reader import Message
 from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
-from sipmote.sip.shell import Answer, Event, Shell
+from sipmote.sip.shell import Answer, Carrier, Event, Shell
 from sipmote.sip.tls import Tls
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME, or talks
@@ -86,38 +86,44 @@ class Options:
     of them, None for those of the only one. reader: for S/MIME, None to leave it as it is; with it, require_signed asks
     for good signatures, require_authenticated for encryption that nobody can change, and late_bringers are addresses
     that may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end
-    here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names. prompts: a person talks at a
-    terminal, and not a program that writes lines.
+    here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names. ports: of boards whose
+    messages are passed on (bridge.py). prompts: a person talks at a terminal, and not a program that writes lines.
     """
 
     aor: bytes | None
     proxy: bytes | None
     binds: Sequence[Bind]
     accept: tuple[bytes, ...]
-    strict: bool
-    domains: tuple[bytes, ...]
+    strict: bool = False
+    domains: tuple[bytes, ...] = ()
     credentials: tuple[tuple[bytes, bytes, bytes], ...]
-    realm: str | None
-    users: str | None
+    realm: str | None = None
+    users: str | None = None
     tls: Tls
     dns: tuple[str, int] | None
-    reader: "Reader | None"
-    require_signed: bool
-    require_authenticated: bool
-    late_bringers: tuple[str, ...]
-    command: str | None
-    relay_to: str | None
-    relay_expired: str
-    gateways: Sequence[str]
-    notifies: bool
+    reader: "Reader | None" = None
+    require_signed: bool = False
+    require_authenticated: bool = False
+    late_bringers: tuple[str, ...] = ()
+    command: str | None = None
+    relay_to: str | None = None
+    relay_expired: str = "drop"
+    gateways: Sequence[str] = ()
+    notifies: bool = False
     registers: bool
     wires: Sequence[Wire]
     zones: Zones
-    reads_stdin: bool
-    prompts: bool
+    reads_stdin: bool = False
+    prompts: bool = False
+    ports: Sequence[str] = ()
+
+    @property
+    def relays(self) -> bool:
+        """Are messages passed on?"""
+        return bool(self.relay_to or self.ports)
 
 
-async def serve(options: Options, store: Store, screen: Screen, printer: Printer) -> None:
+async def serve(make: "Callable[[Callable[[], None]], Inbox]", screen: Screen, printer: Printer) -> None:
     """Be an inbox until SIGINT or SIGTERM, or until nobody reads our stdout any more, as any program in a pipe."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
@@ -126,7 +132,7 @@ async def serve(options: Options, store: Store, screen: Screen, printer: Printer
     loop.set_exception_handler(lambda loop, context: _on_exception(context, screen))
     printer.on_broken(lambda error: _end_from_thread(loop, ended, error))
     try:
-        inbox = Inbox(options, store, screen, printer, partial(_end, ended))
+        inbox = make(partial(_end, ended))
     except AgentError as error:
         raise ToolError(str(error)) from None
     except sqlite3.Error as error:
@@ -181,17 +187,24 @@ class Inbox:
         self._screen = screen
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(options.command, store, screen) if options.command else None
-        self._login = None
-        if options.users:
-            self._login = Login(options.users, options.realm, _KEEP, screen.warning, is_strict=options.strict)
+        self._login = self._make_login(options.users) if options.users else None
         self._ua = _user_agent(options, self._login)
         resolver = Resolver(server=options.dns)
         self._heard = Heard(b"REGISTER")
         wires = (self._heard, *options.wires) if options.registers else options.wires
-        self._shell = Shell(self._ua, self, options.tls, resolver, options.proxy, wires=wires, zones=options.zones)
+        self._shell = Shell(
+            self._ua,
+            self,
+            options.tls,
+            resolver,
+            options.proxy,
+            wires=wires,
+            zones=options.zones,
+            carriers=self._carriers(),
+        )
         self._addressees = Addressees(options.aor if options.registers else None, options.domains)
         self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
-        self._relay = self._make_relay(options.relay_to) if options.relay_to else None
+        self._relay = self._make_relay() if options.relays else None
         self._queues = [part.add for part in (self._runners, self._relay and self._relay.parcels) if part]
         login = options.credentials[0][1] if options.credentials else None
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login)
@@ -207,8 +220,25 @@ class Inbox:
         self._watcher: asyncio.TimerHandle | None = None
         self._dropped: Counter[str] = Counter()
 
-    def _make_relay(self, target: str) -> Relay:
-        return Relay(self._ua, self._shell, self._store, target, self._options.relay_expired, self._screen.relay)
+    def _make_login(self, users: str) -> Login:
+        options = self._options
+        return Login(users, options.realm, _KEEP, self._screen.warning, is_strict=options.strict, known=self._whose)
+
+    def _make_relay(self) -> Relay:
+        target, policy = self._options.relay_to or "", self._options.relay_expired
+        return Relay(self._ua, self._shell, self._store, target, policy, self._screen.relay)
+
+    def _whose(self, flow: Flow) -> bytes | None:
+        """Return who is at the other end of a flow, None where anybody may be."""
+        return None
+
+    def _carriers(self) -> Mapping[bytes, Carrier]:
+        """Return what carries messages beside sockets."""
+        return {}
+
+    def _pack(self, event: MessageReceived, received: float) -> Parcel | None:
+        """Return what passing a message on takes, None where it has come too far."""
+        return pack(event, received)
 
     async def open(self) -> None:
         """Listen, register, read what is typed, as the options say. Raises ToolError."""
@@ -315,7 +345,7 @@ class Inbox:
             sender = event.sender.decode(errors="replace")
             self._warn(f"what was typed has come back from {sender}: whom it was for leads to this inbox")
             return _LOOP_DETECTED
-        parcel = pack(event, received) if self._relay else None
+        parcel = self._pack(event, received) if self._relay else None
         if self._relay and parcel is None:
             return _TOO_MANY_HOPS
         if self._relay and self._relay.downgrades(event.message.uri):
@@ -503,7 +533,7 @@ def _user_agent(options: Options, authenticator: Authenticator | None) -> UserAg
         proxy=options.proxy,
         accept=options.accept,
         strict=options.strict,
-        inflate=_as_it_is if options.relay_to else inflate,
+        inflate=_as_it_is if options.relays else inflate,
         hosts=Hosts(options.domains) if options.domains else None,
         keep=_KEEP,
         clock=wall_clock(),

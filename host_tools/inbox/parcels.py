@@ -227,11 +227,11 @@ def _due(row: sqlite3.Row, recipient: str, generation: int) -> Due:
         parcel=parcel,
         **{name: row[name] for name in ("id", "lane", "sender", "subject", "login", "tries", "received")},
         **{name: row[name] for name in ("notice", "outcome")},
-        flow=_flow(row["transport"], row["source"]),
+        flow=flow_of(row["transport"], row["source"]),
     )
 
 
-def _flow(transport: str, source: str) -> Flow:
+def flow_of(transport: str, source: str) -> Flow:
     """Return the flow of a message that came from source; it may have ended since."""
     host, _, port = source.rpartition(":")
     return transport.upper().encode(), host.strip("[]").encode(), int(port)

@@ -28,6 +28,7 @@ from sipmote.inbox.parcels import NOTICE, Due, Parcels
 from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.store import Store
 from sipmote.inbox.turn import Turn
+from sipmote.sip.places import Flow
 from sipmote.sip.shell import Answer, Shell
 
 POLICIES = ("drop", "send")  # what becomes of a message that expires while it waits
@@ -113,7 +114,7 @@ class Relay:
         """A request of this URI has come: what waits for him, if he is a recipient, need not wait any longer."""
         now = time.monotonic()
         with contextlib.suppress(ParseError, sqlite3.Error):
-            user = (parse_uri(sender.encode()).user or b"").decode()
+            user = self._recipient_of(sender)
             if self._user not in (None, user) or now - self._hastened.get(user, -_HASTENED_S) < _HASTENED_S:
                 return
             self._hastened[user] = now
@@ -122,6 +123,10 @@ class Relay:
                 self._hastened.popitem(last=False)
             self.parcels.hasten(user if self._user is None else None)
             self._due.set()
+
+    def _recipient_of(self, sender: str) -> str:
+        """Return as whose a sender's parcels wait. Raises ParseError."""
+        return (parse_uri(sender.encode()).user or b"").decode()
 
     def hasten(self) -> None:
         """Let all that waits be due now."""
@@ -197,7 +202,8 @@ class Relay:
             return partial(self._end, due, "expired", None)
         options = _options(due.content_type, due.subject, due.sender, parcel)
         try:
-            outcome = await self._send(due, self._target_for(parcel.user), due.body, **options)
+            flow = await self._flow_for(due)
+            outcome = await self._send(due, self._target_for(parcel.user), due.body, flow=flow, **options)
         except AgentError as error:
             return partial(self._end, due, "failed", None, reason=str(error))
         except OSError as error:  # nobody knows the way at the moment
@@ -212,6 +218,10 @@ class Relay:
             return self._target
         scheme, _, host = self._target.partition(b":")
         return b"%s:%s@%s" % (scheme, user.encode(), host)
+
+    async def _flow_for(self, due: Due) -> Flow | None:
+        """Return the flow that a message goes on to, None for where its URI leads. Raises OSError."""
+        return None
 
     async def _send(self, due: Due, target: bytes, body: bytes, **options: Any) -> Outcome:
         call_id = due.call_id.encode()
@@ -264,7 +274,7 @@ class Relay:
         passing, reason, is_told = False, "", True
         try:
             sender, asker = self._sender(), due.sender.encode()
-            flow = await self._shell.way_back(asker, due.flow)
+            flow = await self._way_back(asker, due.flow)
             async with asyncio.timeout(None if due.login else _STRANGER_S):
                 outcome = await self._send(due, asker, notice, flow=flow, ration=ration, sender=sender, **options)
             passing, reason = _is_passing(outcome.status), f"{outcome.status}"
@@ -278,6 +288,9 @@ class Relay:
         if not is_told:
             self._tell("relay_notice_failed", due.call_id, outcome="sender not told", reason=reason)
         return partial(self.parcels.end, due, due.outcome or "failed")
+
+    async def _way_back(self, asker: bytes, flow: Flow) -> Flow | None:
+        return await self._shell.way_back(asker, flow)
 
     def _sender(self) -> bytes:
         """Return who tells of failures: our address-of-record, or just our host where nobody has given us one."""

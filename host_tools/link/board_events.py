@@ -3,11 +3,12 @@
 import contextlib
 import math
 import struct
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from sipmote.link.console_lines import ConsoleLines
-from sipmote.link.frames import LEVELS, QUALITIES, Console, Decoder, Item, Lost, Record
+from sipmote.link.frames import LEVELS, QUALITIES, Bridged, Console, Decoder, Item, Lost, Record
 from sipmote.link.tracebacks import sources
 
 _RESTARTED = "soft reboot"  # every port of MicroPython prints "MPY: soft reboot"
@@ -20,8 +21,10 @@ Event = dict[str, Any]
 class BoardEvents:
     """Cuts what a board sends into events. name: what to call it, the user of its aor once a boot record says that."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, take: Callable[[Bridged], None] = lambda item: None) -> None:
+        """take: is called with each frame of the bridge, in its turn."""
         self.name = name
+        self._take = take
         self._decoder = Decoder()
         self._lines = ConsoleLines()
         self._before: str | None = None  # console text of before the restart, while that is waited for
@@ -57,7 +60,9 @@ class BoardEvents:
         events: list[Event] = []
         for each in items:
             item = each if self._before is None else self._after_restart(self._before, each)
-            if isinstance(item, Console):
+            if isinstance(item, Bridged):
+                self._take(item)
+            elif isinstance(item, Console):
                 events += self._print(item.text, now, unix)
             elif isinstance(item, Record):
                 self._learn_name(item)

@@ -8,6 +8,8 @@ fields]. Kind 2 is the same without told, and with 3 for the quality ntp; kind 1
 texts as names, and values as JSON has them, or octets; integers have 64 bits, lists and maps up to four levels
 (mote.cbor writes as text what is deeper, and cuts what is longer than a frame). The event 0 is short for the outcome of
 a message that was taken, with fields [status, call_id].
+
+Kind 4 belongs to the bridge (bridge.py): [4, what, number, octets].
 """
 
 import base64
@@ -35,6 +37,7 @@ _EDGE = re.compile(rb"[\x1e\x1f]")
 _EDGE_OF_FRAME = re.compile(rb"[\x1e\x1f\r\n]")
 _BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/="
 _LOG_RECORD = 3  # a kind of frames, which 1 and 2 were before
+_BRIDGED = 4  # another kind
 _NTP = 4  # a quality, which was 3 in those
 _YEAR_10000 = 253_402_300_800  # unix seconds: no date can be written from here on
 
@@ -72,6 +75,15 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Bridged:
+    """A frame of the bridge. what, number: 0..23."""
+
+    what: int
+    number: int
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Damaged:
     """So many frames could not be read."""
 
@@ -85,7 +97,7 @@ class Lost:
     count: int
 
 
-Item = Console | Record | Damaged | Lost
+Item = Console | Record | Bridged | Damaged | Lost
 
 
 class Decoder:
@@ -178,6 +190,9 @@ class Decoder:
             self._damaged()
             return
         self._emit_text()
+        if isinstance(record, Bridged):
+            self._items.append(record)
+            return
         lost = _missing(self._last, record)
         if lost:
             self._items.append(Lost(lost))
@@ -201,8 +216,8 @@ class Decoder:
         self._items.append(Damaged(1))
 
 
-def decode_frame(frame: bytes) -> Record | None:
-    """Return the record inside a frame (what stands between 0x1E and 0x1F), None when it is not one to the letter."""
+def decode_frame(frame: bytes) -> Record | Bridged | None:
+    """Return what is inside a frame (what stands between 0x1E and 0x1F), None when it is nothing to the letter."""
     try:
         payload = base64.b64decode(frame, validate=True)
         stream = io.BytesIO(payload[:-4])
@@ -211,7 +226,7 @@ def decode_frame(frame: bytes) -> Record | None:
         value = cbor2.load(stream, max_depth=_MAX_DEPTH, allow_indefinite=False, allow_duplicate_keys=False)
     except (binascii.Error, cbor2.CBORError):
         return None
-    return None if stream.read(1) else _record(value)
+    return None if stream.read(1) else _record(value) or _bridged(value)
 
 
 def encode_record(record: Record) -> bytes:
@@ -266,6 +281,20 @@ def _long(event: int, fields: Any) -> tuple[Any, Any]:
         return event, fields
     status, call_id = fields
     return "outcome", {"name": "accepted" if status == 202 else "delivered", "status": status, "call_id": call_id}
+
+
+def _bridged(value: Any) -> Bridged | None:
+    """Return the frame of the bridge that a decoded payload is, or None."""
+    if type(value) is not list or len(value) != 4 or value[0] != _BRIDGED:
+        return None
+    _, what, number, octets = value
+    is_one = _below(what, 24) and _below(number, 24) and type(octets) is bytes
+    return Bridged(what, number, octets) if is_one else None
+
+
+def encode_bridged(one: Bridged) -> bytes:
+    """Return the frame around one of the bridge's."""
+    return encode_frame([_BRIDGED, one.what, one.number, one.octets])
 
 
 def _below(value: Any, limit: int) -> bool:

@@ -6,7 +6,7 @@ import re
 
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
-from sipmote.agent.uri import parse_host_port, parse_uri
+from sipmote.agent.uri import bracketed, parse_host_port, parse_uri
 from sipmote.errors import ToolError
 from sipmote.people import PASSWORD_VARIABLE, ask_password, check_name, named
 from sipmote.sip.places import Bind, Wire, split_zone, with_zone
@@ -21,6 +21,7 @@ _URIS = {  # where they are in the arguments: how a person has given them
     "aor": "--aor ",
     "identity": "--as ",
     "relay_to": "--relay-to ",
+    "to": "--to ",
 }
 Credentials = tuple[tuple[bytes, bytes, bytes], ...]  # as UserAgent takes them
 
@@ -149,6 +150,15 @@ def uri(option: str, text: str | None) -> bytes | None:
     except ParseError as error:
         raise UsageError(f"{option} {text}: {error.detail}, such as sip:192.0.2.1") from None
     return octets
+
+
+def account(args: argparse.Namespace) -> bytes | None:
+    """Return the URI to register, None for none; raises ToolError for one that is nobody's, and UsageError."""
+    found = uri("--register", args.register)
+    if found is not None and not parse_uri(found).user:
+        host = bracketed(parse_uri(found).host).decode()
+        raise ToolError(f"--register {args.register}: as whom? Name the user, as in sip:{args.user or 'NAME'}@{host}")
+    return found
 
 
 def address(option: str, text: str | None) -> tuple[bytes | None, str | None]:

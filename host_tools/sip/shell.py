@@ -12,7 +12,7 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sipmote.agent.errors import ParseError
@@ -52,6 +52,16 @@ class Application(Protocol):
         """
 
 
+class Carrier(Protocol):
+    """What carries the datagrams or messages of a transport."""
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        """Send this on a flow; one that fails is told to Shell.failed()."""
+
+    def sent_by(self, flow: Flow) -> tuple[str, bytes]:
+        """Return (host, sent-by) of ours as the end of a flow sees us; raises OSError where it can't be reached."""
+
+
 class Shell:
     """Owns the sockets of one UserAgent and carries out what it says."""
 
@@ -65,11 +75,13 @@ class Shell:
         idle_s: float = IDLE_S,
         wires: Sequence[Wire] = (),
         zones: Zones | None = None,
+        carriers: Mapping[bytes, Carrier] | None = None,
     ) -> None:
         """Make a shell with nothing open; call it within the running loop that is to serve it.
 
         first_hop: the URI that all requests go to, the user agent's proxy; None: each goes where its own URI leads.
-        wires: who sees each message, in both directions. zones: of link-local addresses.
+        wires: who sees each message, in both directions. zones: of link-local addresses. carriers: of further
+        transports.
         """
         self._ua = user_agent
         self._application = application
@@ -81,6 +93,7 @@ class Shell:
         self._zones = dict(zones or {})
         self._udp = UdpSockets(self, self._zones)
         self._streams = Streams(self, tls, idle_s, self._zones)
+        self._carriers: Mapping[bytes, Carrier] = {b"UDP": self._udp, **(carriers or {})}
         self.rations = Rations()
         self._looking_up: dict[bytes, asyncio.Task[None]] = {}  # by URI
         self._batch: list[MessageReceived] = []
@@ -217,8 +230,10 @@ class Shell:
         if self.rations.allow(data, flow):
             for wire in self._wires:
                 wire.sent(data, flow)
-            sockets = self._udp if flow[0] == b"UDP" else self._streams
-            sockets.send(data, flow)
+            self._carrier(flow).send(data, flow)
+
+    def _carrier(self, flow: Flow) -> Carrier:
+        return self._carriers.get(flow[0], self._streams)
 
     def _settle(self) -> None:
         """End a turn: hand over the batch, answer it, set the timer."""
@@ -295,9 +310,8 @@ class Shell:
 
     def _is_here(self, flow: Flow) -> bool:
         """Does a flow lead to where we listen?"""
-        sockets = self._udp if flow[0] == b"UDP" else self._streams
         try:
-            return sockets.sent_by(flow)[1] == b"%s:%d" % (bracketed(flow[1]), flow[2])
+            return self._carrier(flow).sent_by(flow)[1] == b"%s:%d" % (bracketed(flow[1]), flow[2])
         except OSError:
             return False
 
@@ -316,8 +330,7 @@ class Shell:
 
         Raises OSError for an address that can't be reached.
         """
-        sockets = self._udp if flow[0] == b"UDP" else self._streams
-        host, sent_by = sockets.sent_by(flow)
+        host, sent_by = self._carrier(flow).sent_by(flow)
         self._ua.move_to(sent_by)
         return host
 

@@ -15,6 +15,8 @@ def further(settings: dict, more: dict) -> None:
         more["proxy"] = given("proxy").encode()
     if given("transport"):
         more["transport"] = given("transport").upper().encode()
+        if given("transport") == "serial":
+            more["proxy"] = b"sip:0.0.0.0"  # a flow for all, and nothing to look up
     if given("notify"):
         from mote.notify import ACCEPT, unpacker
 

@@ -46,6 +46,11 @@ def put(level: int, uptime_ms: int, clock: object | None, content: bytes) -> Non
             ">BBBHBHBIBIBIBB", 0x8A, _KIND, 0x19, _BUILD, 0x19, _seq, 0x1A, up, 0x1A, unix, 0x1A, told, quality, level
         )
     _seq = (_seq + 1) & 0xFFFF
+    write(head, content)
+
+
+def write(head: bytes, content: bytes) -> None:
+    """Write a frame around two parts of what it holds."""
     checksum = pack(">I", crc32(content, crc32(head)))
     frame = b2a_base64(b"".join((head, content, checksum)), newline=False)
     sys.stdout.buffer.write(b"".join((b"\x1e", frame, b"\x1f")))  # at once: each write to a USB port may stall

@@ -13,12 +13,12 @@ def begin(mote: object) -> None:
     """Open the socket and begin what runs beside the sensors."""
     if hasattr(micropython, "alloc_emergency_exception_buf"):  # a VM without interrupts has none
         micropython.alloc_emergency_exception_buf(100)  # an interrupt handler that fails can say why
-    settings = mote.settings
-    given = settings.get
+    given = mote.settings.get
+    transport = given("transport", "udp")
     host, _, port = given("bind", "0.0.0.0:5060").rpartition(":")
-    udp = bind_udp(host, int(port))
+    udp = None if transport[0] == "s" else bind_udp(host, int(port))
     forget()
-    mote.log(INFO, "boot", aor=settings["aor"], commands=" ".join(sorted(mote.commands)))
+    mote.log(INFO, "boot", aor=given("aor"), commands=" ".join(sorted(mote.commands)))
     forget()  # before there are tasks, which stay: they fill the gaps
     is_first = mote.shell._ticker is None
     mote.shell.open(udp)
@@ -28,9 +28,13 @@ def begin(mote: object) -> None:
         from mote.second_run import begin as begin_anew
 
         begin_anew(mote)
-    if given("transport", "udp") != "udp":
+    if transport[0] == "t":
         mote.shell.others().listen(host, int(port))
-    if given("wifi") or given("lan") is not None:
+    if transport[0] == "s":
+        from mote.net.serial import open
+
+        open(mote)
+    elif given("wifi") or given("lan") is not None:
         from mote.net.link import keep_up
 
         asyncio.create_task(keep_up(mote))
@@ -38,12 +42,16 @@ def begin(mote: object) -> None:
         from mote.online import online
 
         online(mote, host)
+    restore(mote)
+    forget()
+
+
+def restore(mote: object) -> None:
+    """Have sensors run as somebody has said; its name is one that a board has in any case."""
     try:
         os.stat("/intervals")
     except OSError:  # all sensors run as the program says
-        pass
-    else:
-        from mote.intervals import restore
+        return
+    from mote.intervals import restore
 
-        restore(mote)
-    forget()
+    restore(mote)

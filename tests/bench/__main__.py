@@ -258,6 +258,23 @@ def monitor(table: Table, _: Code) -> None:
     table.row("memory after the last hour", day.rss[-1], "KiB", f"resident; most of all hours: {max(day.rss):,}")
 
 
+def bridge(table: Table, _: Code) -> None:
+    """How many alerts a second get through a bridge, against the line's rate."""
+    from tests.bench.bridge import ALERTS, rates
+
+    for one in rates():
+        line = f"{10 * one.octets_s:,} baud" if one.octets_s else "a line without a limit"
+        how = (
+            f"{ALERTS} alerts from the outbox of a virtual board, one at a time, load average {os.getloadavg()[0]:.1f}"
+        )
+        table.row(f"alerts through a bridge, {line}", round(one.alerts_s, 1), "a second", how)
+        if one.octets_s:
+            table.row("of it: octets from the board", round(one.up), "an alert", "its log record included")
+            table.row("of it: octets to the board", round(one.down), "an alert", "its answer, in pieces")
+            share = round(100 * one.alerts_s * (one.up + one.down) / one.octets_s)
+            table.row("of the line's rate, one direction at a time", share, "%", "of the rows above")
+
+
 _PARTS = {
     "wire": wire,
     "heap": heap,
@@ -268,6 +285,7 @@ _PARTS = {
     "load": load,
     "store": store,
     "flash": flash,
+    "bridge": bridge,
     "amplification": amplification,
     "strangers": strangers,
     "monitor": monitor,

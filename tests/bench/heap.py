@@ -46,6 +46,7 @@ PROFILES = (
     Profile("one alert, registered, digest, TCP", True, "strict", _TCP, (_REGISTER, _PASSWORD)),
     Profile("one alert that asks for a notification", settings=(("notify", 1),)),
     Profile("alerts and a command answered", True, "asking", program=("command",)),
+    Profile("one alert over the serial line", settings=(("transport", "serial"),)),
 )
 
 

@@ -20,6 +20,7 @@ from sipmote.errors import ToolError
 from sipmote.link.frames import QUALITIES, Decoder, Record
 from sipmote.virtual.vm import vm_command
 from tests.bench.built_vm import built_vm
+from tests.bench.serial_desk import run_on_serial
 
 _PROGRAMS = Path(__file__).parent / "board"
 _LIMIT_S = 6
@@ -147,16 +148,20 @@ class Board:
         (self._flash / "outbox").unlink(missing_ok=True)  # of a run that ended before it was cleared
         start = ["steps", steps] if steps else ["start"]
         command = [*(vm or self._place.vm), *options, "-m", *start, *program]
+        limit_s = _LIMIT_S * (50 if vm else 1)
+        cwd = self._flash  # it comes first on the path
         try:
-            done = subprocess.run(
-                command,
-                cwd=self._flash,  # it comes first on the path
-                capture_output=True,
-                timeout=_LIMIT_S * (50 if vm else 1),
-            )
+            if self._is_on_serial():
+                return run_on_serial(command, cwd, limit_s)
+            done = subprocess.run(command, cwd=cwd, capture_output=True, timeout=limit_s)
         except subprocess.TimeoutExpired:
             return None
         return (done.stdout + done.stderr).decode(errors="replace") if done.returncode == 0 else None
+
+    def _is_on_serial(self) -> bool:
+        with contextlib.suppress(OSError):
+            return json.loads((self._flash / "mote.json").read_text()).get("transport") == "serial"
+        return False
 
     def smallest_heap(self, *program: str) -> int | None:
         """Return the smallest heap, in octets and steps of 512, in which a program still ends well."""

@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipmote.link.frames import MAX_FRAME, Console, Damaged, Decoder, Item, Lost, Record, encode_frame, encode_record
+from sipmote.link.bridge import PIECE_OCTETS
+from sipmote.link.frames import (
+    MAX_FRAME,
+    Bridged,
+    Console,
+    Damaged,
+    Decoder,
+    Item,
+    Lost,
+    Record,
+    encode_bridged,
+    encode_frame,
+    encode_record,
+)
 
 BOOT = Record(0, 812, None, 0, 1, "boot", {})
 ALERT = Record(1, 1900, 1767225600, 4, 1, "alert_sent", {"call_id": "a@b", "octets": 412, "again": False, "tag": b"\0"})
@@ -45,6 +58,21 @@ def decode(*pieces: bytes) -> list[Item]:
 def test_text_and_records_share_a_line() -> None:
     line = b"probe " + encode_record(BOOT) + b"reads 81\r\n" + encode_record(ALERT)
     assert decode(line) == [Console("probe "), BOOT, Console("reads 81\r\n"), ALERT]
+
+
+@given(st.integers(0, 23), st.integers(0, 23), st.binary(max_size=PIECE_OCTETS))
+def test_a_frame_of_the_bridge_stands_between_records_and_fits_into_200_octets(what: int, n: int, data: bytes) -> None:
+    one = Bridged(what, n, data)
+    frame = encode_bridged(one)
+    assert len(frame) <= 200 and b"\x03" not in frame
+    assert decode(encode_record(BOOT) + frame + encode_record(ALERT)) == [BOOT, one, ALERT]
+
+
+@pytest.mark.parametrize(
+    "value", [[4], [4, 0, 0], [4, 24, 0, b""], [4, 0, -1, b""], [4, 0, 0, "text"], [4, 0, 0, b"", 0]]
+)
+def test_what_is_almost_a_frame_of_the_bridge_is_damaged(value: object) -> None:
+    assert decode(encode_frame(value)) == [Damaged(1)]
 
 
 @given(st.lists(printed | records, max_size=8), st.integers(1, 40))

@@ -14,6 +14,7 @@ _MAX_DATAGRAM = const(1500)  # octets; a longer one arrives cut short and is ans
 _LEAST = const(300)  # what is read where memory runs out again and again: enough for a plain 200
 _MORE = const(64)  # that are tried the next time
 _T1 = const(500)  # ms, RFC 3261 table 4
+_STREAM = const(84)  # "T", of TCP and TLS
 _EBADF = const(9)  # somebody, or a driver, has closed the socket
 _SOON_MS = const(100)
 _LONG_MS = const(86400000)  # how long the ticker sleeps when nothing is due
@@ -66,7 +67,7 @@ class Shell:
                     self._on_event(event)
                     continue
                 is_due = True
-                if kind is Transmit and event.flow[0] == b"UDP":
+                if kind is Transmit and event.flow[0][0] != _STREAM:
                     self._send(event.data, event.flow)
                 elif not self.others().take(event):
                     self._on_event(event)

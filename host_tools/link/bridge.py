@@ -1,0 +1,320 @@
+"""SIP on a serial line, beside a board's console and its log: the host's end of micropython/mote/net/serial.py.
+
+The frames are those of frames.py: [4, what, number, octets]. A board's datagram comes whole. One for the board goes in
+pieces of at most 200 octets with their frame, as an ESP32 holds no more than 259 unread: the next one when this one is
+acknowledged, the same one again when it isn't. What can't be delivered is given up, as a network would: SIP's timers
+make up for that. Each end greets with the version of all this, which alone stays as it is.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import serial
+
+from sipmote.console import Event, Output
+from sipmote.errors import ToolError
+from sipmote.link.board_events import BoardEvents
+from sipmote.link.frames import IDLE_S, Bridged, encode_bridged
+from sipmote.link.port import close_port, open_port, wait_for_port
+from sipmote.link.teller import Teller
+from sipmote.printer import Printer
+
+VERSION = 1
+GREETING, DATAGRAM, TAKEN, PIECE = 0, 1, 2, 4  # what a frame is
+FIRST, LAST = 1, 2  # added to PIECE
+PIECE_OCTETS = 137  # in 200 octets of frame
+_NUMBERS = 23  # of pieces, in turn
+_WAITS_S = (0.3, 0.6, 1.2, 2.4)  # for an acknowledgement, before the same piece is sent again
+_MOST_WAITING = 64  # datagrams; those that are too many are lost
+_ASK_S = 1.0  # between two questions who is there
+_MISSED_S = 25.0  # without a greeting, of which a board sends one every 10 s
+_RETURN_S = 0.5  # between two looks whether a port is back
+
+Flow = tuple[bytes, bytes, int]  # (b"SERIAL", the port's name, 0)
+
+
+class Owner(Protocol):
+    """Who hears of what happens on a line, in its loop."""
+
+    def datagram(self, line: "Line", data: bytes) -> None:
+        """The board has sent this."""
+
+    def greeted(self, line: "Line") -> None:
+        """A board that we didn't know of is there: line.aor has its name."""
+
+    def lost(self, line: "Line", why: str) -> None:
+        """The board is there no longer."""
+
+
+class PortOutput(Output):
+    """What a board at one of several ports says: programs read in each event at which."""
+
+    def __init__(self, as_json: bool, printer: Printer | None, device: str) -> None:
+        super().__init__(as_json, printer)
+        self._device = device
+
+    def _write_events(self, events: Iterable[Event]) -> None:
+        super()._write_events({**event, "port": self._device} for event in events)
+
+
+class Line:
+    """A port, and the board behind it. aor: the board's address-of-record, None while none has greeted."""
+
+    def __init__(self, device: str, output: Output, tell_time: Callable[[], int | None]) -> None:
+        """device: the port's name. output: for what the board says. tell_time: gives Unix seconds, None: not known."""
+        self.device = device
+        self.flow: Flow = (b"SERIAL", device.encode(), 0)
+        self.aor: str | None = None
+        self._output = output
+        self._tell_time = tell_time
+        self._board = BoardEvents(device.rpartition("/")[2], self._take)
+        self._teller = Teller(output)
+        self._port: serial.Serial | None = None
+        self._waiting: list[bytes] = []  # datagrams, the one that is under way first
+        self._more = asyncio.Event()
+        self._number = 0  # of the next piece
+        self._greeting: bytes | None = None  # what is to be sent with one
+        self._begins_anew = False  # has the board, in the middle of a datagram?
+        self._acknowledged: tuple[int, asyncio.Future[None]] | None = None  # the piece that is waited for
+        self._refused: int | None = None  # the version of a board that we can't work with
+        self._asked_at = 0.0
+        self._closing = threading.Event()
+        self._reader: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def open(self, owner: Owner) -> None:
+        """Open the port and begin, within the running loop. Raises ToolError."""
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._port = open_port(self.device, IDLE_S)
+        self._reader = threading.Thread(target=self._listen, args=(self._port,), daemon=True)
+        self._reader.start()
+        self._begin(self._deliver_all())
+        self._begin(self._miss())
+
+    async def close(self) -> None:
+        """Let go of the port."""
+        self._closing.set()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._reader is not None:
+            await asyncio.to_thread(self._reader.join)
+        if self._port is not None:
+            close_port(self._port)
+
+    def _begin(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _miss(self) -> None:
+        """Tell a person if no board greets."""
+        await asyncio.sleep(_MISSED_S)
+        if self.aor is None and self._refused is None and self._port is not None:
+            self._note(
+                "no_board",
+                f"no board has greeted at {self.device}: does its program run, and is its transport serial? "
+                "(sipmote deploy --set transport=serial)",
+            )
+
+    # What comes; the port is read in a thread, as no system can wait for all kinds of ports
+
+    def _listen(self, port: serial.Serial) -> None:
+        while not self._closing.is_set():
+            is_silent = False
+            with contextlib.suppress(OSError):
+                while not self._closing.is_set():
+                    data = port.read(1)
+                    data += port.read(port.in_waiting)
+                    if data or not is_silent:
+                        self._call(self._came, data)
+                    is_silent = not data
+            if self._closing.is_set():
+                return
+            self._call(self._gone)
+            close_port(port)
+            back = None
+            while back is None and not self._closing.wait(_RETURN_S):
+                back = wait_for_port(self.device, 0, IDLE_S)
+            if back is not None:
+                port = back
+                self._call(self._back, port)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _came(self, data: bytes) -> None:
+        now, unix = time.monotonic(), time.time()
+        self._tell(self._board.feed(data, now, unix) if data else self._board.idle(now, unix))
+
+    def _gone(self) -> None:
+        self._port = None
+        self._tell(self._board.detach(time.monotonic(), time.time()))
+        self._note("port_gone", f"waiting for the return of {self.device}")
+        self._lose("it was unplugged")
+
+    def _back(self, port: serial.Serial) -> None:
+        self._port = port
+        self._note("port_back", f"back: {self.device}")
+
+    def _tell(self, events: list[dict[str, Any]]) -> None:
+        """Say what the board has said beside the bridge's frames."""
+        self._teller.tell(events, self._board.name, self.device)
+
+    def _note(self, event: str, text: str) -> None:
+        self._output.warn(text, {"event": event, "port": self.device})
+
+    def _lose(self, why: str) -> None:
+        self._waiting.clear()
+        if self.aor is not None:
+            self.aor = None
+            self._owner.lost(self, why)
+
+    def _take(self, item: Bridged) -> None:
+        if item.what == GREETING:
+            self._take_greeting(item)
+        elif item.what == DATAGRAM:
+            if self.aor is not None:
+                self._owner.datagram(self, item.octets)
+            elif self._refused is None and time.monotonic() - self._asked_at > _ASK_S:
+                self._asked_at = time.monotonic()
+                self._greet(b"?")
+        elif item.what == TAKEN:
+            self._taken(item.number)
+
+    def _taken(self, number: int) -> None:
+        if self._acknowledged is not None:
+            awaited, taken = self._acknowledged
+            if number == awaited and not taken.done():
+                taken.set_result(None)
+
+    def _take_greeting(self, item: Bridged) -> None:
+        if item.number != VERSION:
+            self._refuse(item.number)
+            return
+        self._refused = None
+        has_restarted = item.octets[:1] == b"!"
+        is_new = self.aor is None or has_restarted
+        self.aor = item.octets.removeprefix(b"!").decode("utf-8", "backslashreplace")
+        self._greet(b"")
+        if has_restarted and self._acknowledged is not None:
+            self._begins_anew = True
+            self._taken(self._acknowledged[0])
+        if is_new:
+            self._output.say(
+                {"event": "board", "port": self.device, "aor": self.aor}, (f"{self.aor} is at {self.device}", "dim")
+            )
+            self._owner.greeted(self)
+
+    def _refuse(self, version: int) -> None:
+        """Tell once that the board is of another version, and let it know."""
+        if version != self._refused:
+            self._refused = version
+            remedy = "deploy to it again" if version < VERSION else "upgrade sipmote"
+            text = f"the board at {self.device} speaks version {version} of the bridge, this is {VERSION}: {remedy}"
+            told = {"event": "bridge_refused", "port": self.device, "version": version, "ours": VERSION}
+            self._output.warn(text, told)
+        self._lose("it is of another version")
+        self._greet(b"")
+
+    # What goes
+
+    def send(self, data: bytes) -> None:
+        """Have a datagram delivered, unless the same one waits."""
+        if self.aor is not None and data not in self._waiting and len(self._waiting) < _MOST_WAITING:
+            self._waiting.append(data)
+            self._more.set()
+
+    def _greet(self, question: bytes) -> None:
+        """Greet between two datagrams: the board counts pieces anew then. question: b"?" if we ask who is there."""
+        self._greeting = question or self._greeting or b""
+        self._more.set()
+
+    async def _deliver_all(self) -> None:
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._waiting or self._greeting is not None:
+                if self._greeting is not None:
+                    question, self._greeting = self._greeting, None
+                    unix = self._tell_time()
+                    await self._write(Bridged(GREETING, VERSION, question + (b"" if unix is None else b"%d" % unix)))
+                    continue
+                data = self._waiting[0]
+                is_taken = await self._deliver(data)
+                if self._begins_anew:
+                    self._begins_anew = False
+                elif not is_taken:
+                    self._lose("it doesn't answer")
+                elif self._waiting[:1] == [data]:
+                    del self._waiting[0]
+
+    async def _deliver(self, data: bytes) -> bool:
+        """Send a datagram piece by piece; False when the board has taken one of them no more."""
+        for at in range(0, len(data), PIECE_OCTETS):
+            is_last = at + PIECE_OCTETS >= len(data)
+            what = PIECE | (FIRST if at == 0 else 0) | (LAST if is_last else 0)
+            piece = Bridged(what, self._number, data[at : at + PIECE_OCTETS])
+            self._number = (self._number + 1) % _NUMBERS
+            if not await self._deliver_piece(piece) or self._begins_anew:
+                return False
+        return True
+
+    async def _deliver_piece(self, piece: Bridged) -> bool:
+        taken: asyncio.Future[None] = self._loop.create_future()
+        self._acknowledged = piece.number, taken
+        try:
+            for wait_s in _WAITS_S:
+                await self._write(piece)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(taken), wait_s)
+                    return True
+                if self.aor is None:
+                    return False
+            return False
+        finally:
+            self._acknowledged = None
+
+    async def _write(self, item: Bridged) -> None:
+        """Write a frame; a port that has gone or takes nothing is found out by who reads it, or by the silence."""
+        if self._port is not None:
+            with contextlib.suppress(OSError, TypeError):  # the latter of a port that is closed meanwhile
+                await asyncio.to_thread(self._port.write, encode_bridged(item))
+
+
+class Lines:
+    """The ports of a bridge, as a shell's carrier of flows that begin with b"SERIAL"."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.lines = lines
+
+    def send(self, data: bytes, flow: tuple[object, ...]) -> None:
+        """Send a datagram to the board of a flow; it is lost where none is."""
+        for line in self.lines:
+            if line.flow == flow:
+                line.send(data)
+
+    def sent_by(self, flow: tuple[object, ...]) -> tuple[str, bytes]:
+        """Return (host, sent-by) of ours as a board sees us. Raises OSError where there is no board."""
+        if not any(line.flow == flow and line.aor is not None for line in self.lines):
+            raise OSError("the board isn't there")
+        return "serial.invalid", b"serial.invalid"
+
+    def board(self, aor: str) -> Line | None:
+        """Return the line of a board, None while it isn't there."""
+        return next((line for line in self.lines if line.aor == aor), None)
+
+
+def check_ports(devices: list[str]) -> None:
+    """Raise ToolError for a port that is named twice, or not at all."""
+    for device in devices:
+        if not device:
+            raise ToolError("--port is empty: name a port, or leave it out where there is just one")
+        if devices.count(device) > 1:
+            raise ToolError(f"--port {device} is named twice: name each board's port once")

@@ -1,0 +1,242 @@
+"""A board without a network: its messages go over its serial line, and `sipmote bridge` passes them on."""
+
+import contextlib
+import os
+import pty
+import signal
+import tty
+from pathlib import Path
+
+import pytest
+
+from sipmote.agent.message import Message
+from sipmote.board.config import Changes
+from sipmote.errors import ToolError
+from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
+from tests.host_tools.on_serial import bridge, serial_board
+from tests.host_tools.peers import sipmote
+from tests.sip_peer import Peer
+from tests.soak_bridge import soak
+from tests.vm import terminal
+from tests.wire import Wire
+
+_ENVIRONMENT = {**os.environ, "SIPMOTE_PASSWORD": "wonder"}
+
+
+@pytest.mark.timeout(100)
+def test_an_alert_gets_out_and_a_command_in(tmp_path: Path) -> None:
+    with Peer(b"sip:desk@127.0.0.1") as desk:
+        to = f"sip:desk@127.0.0.1:{desk.port}"
+        with serial_board(tmp_path, to=to) as port, bridge(tmp_path, port) as tool:
+            alert = desk.answer(200)
+            assert alert.body == b"it began"
+            assert b"<sip:boiler@board.invalid>" in (alert.get(b"from") or b"")
+            said = tool.wait_for(event="message", body="it began")
+            assert said["call_id"].encode() == alert.get(b"call-id")
+            tool.wait_for(event="relayed", outcome="delivered")
+            response = desk.ask(desk.from_port, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid")
+            assert response.status == 202
+            assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+
+
+@pytest.mark.timeout(100)
+def test_a_line_of_115200_baud_carries_it_and_the_board_never_holds_more_than_259_octets(tmp_path: Path) -> None:
+    with Peer(b"sip:desk@127.0.0.1") as desk:
+        to = f"sip:desk@127.0.0.1:{desk.port}"
+        with (
+            serial_board(tmp_path, to=to) as port,
+            Wire(port, octets_s=11520) as wire,
+            bridge(tmp_path, wire.port) as tool,
+        ):
+            assert desk.answer(200).body == b"it began"
+            long = b"hot " + b"x" * 600
+            assert desk.ask(desk.from_port, b"text/plain", long, to=b"sip:boiler@board.invalid").status == 202
+            assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"sent", long[4:]]
+            assert 0 < wire.most_unread <= 259
+            assert not [line for line in tool.lines if line["event"] in ("damaged", "warning")]
+
+
+@pytest.mark.timeout(100)
+def test_noise_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    """One octet of 1,000 is another: half of the datagrams are hit, and some of the pieces and acknowledgements"""
+    with Peer(b"sip:desk@127.0.0.1") as desk:
+        to = f"sip:desk@127.0.0.1:{desk.port}"
+        with serial_board(tmp_path, to=to) as port, Wire(port) as wire, bridge(tmp_path, wire.port) as tool:
+            assert desk.answer(200).body == b"it began"
+            wire.noise = 0.001
+            texts = [b"%d C" % n for n in range(81, 86)]
+            for text in texts:
+                assert desk.ask(desk.from_port, b"text/plain", b"hot " + text, to=b"sip:boiler@board.invalid").status
+            came = [desk.answer(200).body for _ in range(2 * len(texts))]
+            assert sorted(came) == sorted(texts + [b"sent"] * len(texts))
+            assert desk.silent()
+            tool.wait_for(event="damaged")
+
+
+@pytest.mark.timeout(100)
+def test_a_command_waits_for_its_board_also_over_a_kill_of_the_bridge(tmp_path: Path) -> None:
+    with Peer(b"sip:desk@127.0.0.1") as desk:
+        to = f"sip:desk@127.0.0.1:{desk.port}"
+        with serial_board(tmp_path, to=to) as port, bridge(tmp_path, port) as tool:
+            assert desk.answer(200).body == b"it began"
+            tool.wait_for(event="relayed")
+            os.kill(tool.pid, signal.SIGKILL)
+            tool.wait()
+            with bridge(tmp_path, port) as again:
+                bound = again.wait_for(event="ready")["bind"][0]
+                at = int(bound.rpartition(":")[2])
+                assert desk.ask(at, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid").status == 202
+                assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+
+
+@pytest.mark.timeout(100)
+def test_nobody_but_boards_can_write_to_others(tmp_path: Path) -> None:
+    """And what a board sends to nobody in particular goes to --to"""
+    with (
+        Peer(b"sip:desk@127.0.0.1") as desk,
+        serial_board(tmp_path, to="sip:desk@serial.invalid") as port,
+        bridge(tmp_path, port, "--to", f"sip:desk@127.0.0.1:{desk.port}") as tool,
+    ):
+        assert desk.answer(200).body == b"it began"
+        assert desk.ask(desk.from_port, b"text/plain", b"hello", to=b"sip:bob@192.0.2.9").status == 480
+        tool.wait_for(event="relayed")
+        assert desk.silent()
+
+
+@pytest.mark.timeout(200)
+def test_what_a_board_has_accepted_arrives_once_over_kills_of_either_end() -> None:
+    """A small `make soak`: with lost answers, challenges and 503"""
+    figures = soak(5)
+    assert figures.accepted and figures.is_good, figures
+
+
+@pytest.mark.timeout(100)
+def test_what_is_sent_to_an_unplugged_board_waits_until_it_is_back(tmp_path: Path) -> None:
+    device = tmp_path / "board"
+    with (
+        Peer(b"sip:desk@127.0.0.1") as desk,
+        serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{desk.port}") as port,
+        contextlib.ExitStack() as stack,
+    ):
+        with Wire(port) as wire:
+            device.symlink_to(wire.port)
+            tool = stack.enter_context(bridge(tmp_path, str(device)))
+            assert desk.answer(200).body == b"it began"
+            tool.wait_for(event="relayed")
+        tool.wait_for(event="port_gone", port=str(device))
+        assert desk.ask(desk.from_port, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid").status == 202
+        assert tool.wait_for(event="relay_waits")["reason"] == "the board isn't connected"
+        device.unlink()
+        wire = stack.enter_context(Wire(port))
+        device.symlink_to(wire.port)
+        tool.wait_for(event="port_back")
+        assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+
+
+@pytest.mark.timeout(100)
+def test_boards_write_to_each_other_over_one_bridge(tmp_path: Path) -> None:
+    names = ("boiler", "door")
+    with contextlib.ExitStack() as stack:
+        ports = [
+            stack.enter_context(
+                serial_board(tmp_path / name, aor=f"sip:{name}@board.invalid", to=f"sip:{other}@board.invalid")
+            )
+            for name, other in (names, names[::-1])
+        ]
+        tool = stack.enter_context(bridge(tmp_path, ports[0], "--port", ports[1]))
+        for name, other, port in zip(names, names[::-1], ports, strict=True):
+            tool.wait_for(event="board", aor=f"sip:{name}@board.invalid", port=port)
+            tool.wait_for(40, event="log", name="command", port=port, fields=lambda fields: fields["word"] == "it")
+            said = {"from": f"sip:{other}@board.invalid", "to": f"sip:{name}@board.invalid", "transport": "serial"}
+            tool.wait_for(event="message", body="it began", **said)
+
+
+def test_a_board_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    with bridge(tmp_path, os.ttyname(slave)) as tool:
+        tool.wait_for(event="ready")
+        for version in (2, 2, 0):
+            os.write(master, b"warming up\r\n" + encode_bridged(Bridged(0, version, b"sip:boiler@board.invalid")))
+        tool.wait_for(event="bridge_refused", version=2, ours=1)
+        tool.wait_for(event="bridge_refused", version=0, ours=1)
+        tool.wait_for(event="console", text="warming up", port=os.ttyname(slave))
+        os.write(master, encode_bridged(Bridged(1, 0, b"MESSAGE sip:desk@127.0.0.1 SIP/2.0")))
+        os.write(master, encode_bridged(Bridged(0, 1, b"sip:boiler@board.invalid")))
+        tool.wait_for(event="board")
+        assert [line["event"] for line in tool.lines].count("bridge_refused") == 2
+        assert not [line for line in tool.lines if line["event"] == "dropped"]
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.timeout(100)
+def test_a_bridge_of_another_version_is_refused_by_its_board(tmp_path: Path) -> None:
+    with serial_board(tmp_path, to="sip:desk@127.0.0.1") as port, terminal(port) as person:
+        person.write(encode_bridged(Bridged(0, 9, b"1767225600")))
+        decoder, told = Decoder(), None
+        while told is None:
+            found = [item for item in decoder.feed(person.read_until(b"\x1f")) if isinstance(item, Record)]
+            told = next((item.fields for item in found if item.event == "bridge_refused"), None)
+        assert told == {"version": 9, "ours": 1}
+
+
+def test_deploy_refuses_what_needs_a_network() -> None:
+    config = {"aor": "sip:boiler@board.invalid", "to": "sip:desk@192.0.2.9", "transport": "serial"}
+    assert Changes([]).apply(config, "mote.json") == config
+    for wrong in (
+        {"register": 60},
+        {"ntp": "192.0.2.1"},
+        {"to": "sips:desk@192.0.2.9"},
+        {"commanders": {"desk": "0" * 64}},
+    ):
+        with pytest.raises(ToolError):
+            Changes([]).apply({**config, **wrong}, "mote.json")
+
+
+@pytest.mark.timeout(100)
+def test_a_bridge_with_users_asks_who_commands_and_no_board(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    code, out, err = sipmote("passwd", str(users), "desk", "--realm", "bench", env=_ENVIRONMENT)
+    assert code == 0, out + err
+    with Peer(b"sip:desk@127.0.0.1") as desk:
+        to = f"sip:desk@127.0.0.1:{desk.port}"
+        with serial_board(tmp_path, to=to) as port, bridge(tmp_path, port, "--users", str(users)):
+            assert desk.answer(200).body == b"it began"
+            to_board = f"sip:boiler@127.0.0.1:{desk.from_port}"
+            assert desk.ask(desk.from_port, b"text/plain", b"hot 80 C", to=to_board.encode()).status == 401
+            command = ("ask", to_board, "hot 81 C", "--from", "sip:desk@127.0.0.1", "--user", "desk")
+            code, out, err = sipmote(*command, env=_ENVIRONMENT)
+            assert code == 0 and out.endswith("sent\n"), out + err
+            assert desk.answer(200).body == b"81 C"
+
+
+@pytest.mark.timeout(100)
+def test_a_bridge_registers_for_its_board(tmp_path: Path) -> None:
+    """What the registrar sends to the contact reaches the board, and its alerts go by the registrar's proxy"""
+    with Peer(b"sip:desk@example.org") as server, contextlib.ExitStack() as stack:
+        aor = "sip:boiler@example.org"
+        port = stack.enter_context(serial_board(tmp_path, aor=aor, to="sip:desk@example.org"))
+        proxy = ("--register", aor, "--proxy", f"sip:127.0.0.1:{server.port}")
+        tool = stack.enter_context(bridge(tmp_path, port, *proxy))
+        contact = b""
+        alert = None
+        while not contact or alert is None:
+            request, address = server.receive()
+            found = request.get(b"contact") or b""
+            if request.method == b"REGISTER":
+                contact = found[found.find(b"<") + 1 : found.find(b">")]
+                server.put(_taken(request, b"Contact: %s;expires=600\r\n" % found), address[1])
+            else:
+                alert = request.body
+                server.put(_taken(request), address[1])
+        assert alert == b"it began"
+        assert tool.wait_for(event="registered")["expires"] == 600
+        assert server.ask(address[1], b"text/plain", b"hot 81 C", to=contact).status == 202
+        assert sorted([server.answer(200).body, server.answer(200).body]) == [b"81 C", b"sent"]
+
+
+def _taken(request: Message, fields: bytes = b"") -> bytes:
+    """Return a 200 for a request."""
+    copied = [b"%s: %s\r\n" % (name, request.get(name)) for name in (b"via", b"from", b"to", b"call-id", b"cseq")]
+    return b"SIP/2.0 200 OK\r\n%s%sContent-Length: 0\r\n\r\n" % (b"".join(copied), fields)
