@@ -273,7 +273,8 @@ class Line:
             for wait_s in _WAITS_S:
                 await self._write(piece)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(taken), wait_s)
+                    async with asyncio.timeout(wait_s):  # wait_for() may swallow what close() says
+                        await asyncio.shield(taken)
                     return True
                 if self.aor is None:
                     return False

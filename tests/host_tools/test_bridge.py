@@ -37,6 +37,7 @@ def test_an_alert_gets_out_and_a_command_in(tmp_path: Path) -> None:
             response = desk.ask(desk.from_port, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid")
             assert response.status == 202
             assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+            assert (tool.interrupt(), tool.complaints) == (0, [])
 
 
 @pytest.mark.timeout(100)
