@@ -48,7 +48,7 @@ class Terminal:
     """A shell's line that runs in a terminal of its own."""
 
     def __init__(self, line: str, folder: Path, network: list[str], **environment: str) -> None:
-        self._written = ""
+        self.written = ""
         self.shown = ""  # what steers a terminal left out
         self._screen, theirs = pty.openpty()
         self._process = subprocess.Popen(
@@ -101,8 +101,8 @@ class Terminal:
             data = os.read(self._screen, 65536)
         except OSError:  # nobody has the other end open
             return False
-        self._written += data.decode(errors="replace")
-        self.shown = _STEERING.sub("", self._written)
+        self.written += data.decode(errors="replace")
+        self.shown = _STEERING.sub("", self.written)
         return bool(data)
 
     def signal(self, number: int) -> None:

@@ -21,7 +21,11 @@ _TEXTS = {
         "needed",
     ),
     "proxy": ("the server to which every request goes first, `sip:192.0.2.1;transport=tcp`", "none"),
-    "transport": ("`udp`, `tcp` or `tls`, where no URI names one. Not `udp`: the board also listens on TCP", "`udp`"),
+    "transport": (
+        "`udp`, `tcp` or `tls`, where no URI names one. With `tcp` and `tls` the board also listens on TCP. `serial`: "
+        "no network; all goes over the serial line to a `sipmote bridge`",
+        "`udp`",
+    ),
     "bind": (
         "local address and port; port 0 takes a free one. `[::]:5060` is IPv6: names are looked up for it, "
         "too, and IPv4 ones behind",

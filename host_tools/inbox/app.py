@@ -189,19 +189,8 @@ class Inbox:
         self._runners = Runners(options.command, store, screen) if options.command else None
         self._login = self._make_login(options.users) if options.users else None
         self._ua = _user_agent(options, self._login)
-        resolver = Resolver(server=options.dns)
         self._heard = Heard(b"REGISTER")
-        wires = (self._heard, *options.wires) if options.registers else options.wires
-        self._shell = Shell(
-            self._ua,
-            self,
-            options.tls,
-            resolver,
-            options.proxy,
-            wires=wires,
-            zones=options.zones,
-            carriers=self._carriers(),
-        )
+        self._shell = self._make_shell()
         self._addressees = Addressees(options.aor if options.registers else None, options.domains)
         self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
         self._relay = self._make_relay() if options.relays else None
@@ -219,6 +208,21 @@ class Inbox:
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
         self._dropped: Counter[str] = Counter()
+
+    def _make_shell(self) -> Shell:
+        options = self._options
+        wires = (self._heard, *options.wires) if options.registers else options.wires
+        resolver = Resolver(server=options.dns)
+        return Shell(
+            self._ua,
+            self,
+            options.tls,
+            resolver,
+            options.proxy,
+            wires=wires,
+            zones=options.zones,
+            carriers=self._carriers(),
+        )
 
     def _make_login(self, users: str) -> Login:
         options = self._options

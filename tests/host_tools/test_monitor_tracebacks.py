@@ -15,7 +15,7 @@ from tests.vm import ROOT
 PROGRAM = """
 from mote import Mote
 mote = Mote()
-mote.every(-1)
+mote.command("")
 """
 
 
@@ -33,26 +33,25 @@ def test_a_traceback_of_a_deployed_module_names_its_source(tmp_path: Path) -> No
         own = monitor.wait_for(event="console", text=lambda text: 'File "main.py", line 4' in text)
         assert "source" not in own
         failure = monitor.wait_for(event="console", text=lambda text: text.startswith('  File "mote.failure"'))
-        assert failure["source"] == [_line("micropython/mote/failure.py", "def every(")]
+        assert failure["source"] == [_line("micropython/mote/failure.py", "def command(")]
 
 
 def test_people_read_the_source_and_their_own_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    at = "main.py:12 boiler, mote.failure every"
+    at = "main.py:12 boiler, mote.failure command"
     failed = Record(1, 900, None, 0, 3, "sensor_failed", {"error": "ValueError()", "at": at}, 7)
-    printed = (
-        b'  File "main.py", line 4, in <module>\r\n  File "mote.failure", line 1, in every\r\nmote.failure every\r\n'
-    )
+    places = b'  File "main.py", line 4, in <module>\r\n  File "mote.failure", line 1, in command\r\n'
+    printed = places + b"mote.failure command\r\n"
     board = BoardEvents("boiler")
     Teller(Output(as_json=False)).tell(board.feed(printed + encode_record(failed), 0, 0), "boiler", "port")
     own, ours, text, record = capsys.readouterr().out.splitlines()
-    line = _line("micropython/mote/failure.py", "def every(")
+    line = _line("micropython/mote/failure.py", "def command(")
     assert own == '  File "main.py", line 4, in <module>'
-    assert ours == f'  File "{line.split(":")[0]}", line {line.split(":")[1]} (its def), in every'
-    assert text == f"{line} every"
-    assert record.endswith(f'at="main.py:12 boiler, {line} every"')
+    assert ours == f'  File "{line.split(":")[0]}", line {line.split(":")[1]} (its def), in command'
+    assert text == f"{line} command"
+    assert record.endswith(f'at="main.py:12 boiler, {line} command"')
 
 
 def test_methods_of_one_name_are_all_named_and_what_is_not_ours_stays() -> None:

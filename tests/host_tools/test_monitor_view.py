@@ -109,11 +109,11 @@ def test_the_screen_is_filled_to_its_width_and_given_back(tmp_path: Path, column
             terminal.wait_for("sensor_failed\\x1b[2J")
             os.write(terminal._screen, b"\x03")
             terminal.wait_for("over")
-        for picture in terminal.shown.split("\x1b[H")[1:]:
+        for picture in terminal.written.split("\x1b[H")[1:]:
             rows = picture.split("\x1b[?25h")[0].replace("\x1b[J", "").replace("\r", "").split("\x1b[K\n")
             assert len(rows) <= 10
             assert max(len(plain(row)) for row in rows) <= int(columns)
-        assert "\x1b[?1049l" in terminal.shown.split("over")[0]
+        assert "\x1b[?1049l" in terminal.written.split("over")[0]
 
 
 def plain(text: str) -> str:
