@@ -199,6 +199,7 @@ def test_who_comes_back_sees_the_last_messages_and_their_days(port: int, tmp_pat
         store.shown(12)
     with talking(port, tmp_path, f"--db {db}") as person, Somebody("boiler") as boiler:
         assert db in person.shown
+        person.wait_for("text 11.")
         shown = person.shown
         texts = [shown.index(f"text {i}.") for i in range(2, 12)]
         assert texts == sorted(texts) and "text 1." not in shown
@@ -298,7 +299,12 @@ def screen(line: str, columns: int, folder: Path) -> Iterator[Callable[[str], st
         subprocess.run([*tmux, "kill-server"], check=True)
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def with_prompt(rows: list[str]) -> list[str]:
+    """Return rows of a screen once the prompt stands below them again."""
+    return rows if rows[-1].startswith("to sip:") else []
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None and not os.environ.get("CI"), reason="tmux is not installed")
 @pytest.mark.parametrize("columns", [100, 60, 40])
 def test_rows_are_whole_on_a_screen_of_any_width(columns: int, port: int, tmp_path: Path) -> None:
     """What a message goes on in begins with a mark, and one prompt stands below it all."""
@@ -306,7 +312,7 @@ def test_rows_are_whole_on_a_screen_of_any_width(columns: int, port: int, tmp_pa
     with screen(f"PYTHONPATH={os.getcwd()} {line}", columns, tmp_path) as shown, Somebody("boiler") as boiler:
         shown("to nobody>")
         boiler.write(port, "The door of the boiler room is open, and it has been since this morning")
-        rows = shown("morning").rstrip().splitlines()
+        rows = until(lambda: with_prompt(shown("morning").rstrip().splitlines()))
         (first,) = (at for at, row in enumerate(rows) if boiler.uri in row and not row.startswith("to "))
         assert [row.startswith("       | ") for row in rows[first + 1 : -1]] == [True] * (len(rows) - first - 2)
         assert rows[-1].startswith("to sip:") and rows[-1].endswith(">") and "".join(rows).count(">") == 1
