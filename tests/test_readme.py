@@ -31,7 +31,12 @@ _CORE = ROOT / "agent"
 
 
 def _text(room: str) -> str:
-    return (ROOT / room / "README.md").read_text()
+    return _file(room).read_text()
+
+
+def _file(room: str) -> Path:
+    """Return the README of a room, or a file that is named itself."""
+    return ROOT / room if room.endswith(".md") else ROOT / room / "README.md"
 
 
 def _blocks(text: str, language: str) -> list[str]:
@@ -288,7 +293,7 @@ def test_keys_of_the_configuration_mean_on_the_command_line_what_the_manual_says
 
 
 _ROOMS = ("", "agent", "boards", "host_tools", "micropython", "tests")
-_READMES = [room for room in _ROOMS if (ROOT / room / "README.md").exists()]
+_READMES = [room for room in (*_ROOMS, "host_tools/MANUAL.md") if _file(room).exists()]
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
@@ -321,7 +326,7 @@ def test_links_lead_somewhere(room: str) -> None:
         if not path:
             assert anchor in anchors, target
         elif "://" not in path:
-            there = (ROOT / room / path).resolve()
+            there = (_file(room).parent / path).resolve()
             assert there.exists() or there.parent.name in ("host_tools", "tests"), target
 
 
