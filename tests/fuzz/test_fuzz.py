@@ -149,7 +149,9 @@ def agent() -> UserAgent:
 def give(ua: UserAgent, data: bytes | Message, flow: tuple, now: int, size: int) -> None:
     """Hand over what came, answer what is accepted, and hold the events to what they may be."""
     events = list(ua.receive(data, flow, now))
-    is_request = not (data if isinstance(data, Message) else Message(data)).status if data not in (PING, PONG) else True
+    is_request = True
+    if data not in (PING, PONG):
+        is_request = not (data if isinstance(data, Message) else Message(data.lstrip(b"\r\n\0"))).status
     for event in list(events):
         assert type(event) in (Transmit, MessageReceived, Outcome, Dropped, Provisional)
         if type(event) is MessageReceived:
