@@ -16,7 +16,8 @@ def begin(mote: object) -> None:
     given = mote.settings.get
     transport = given("transport", "udp")
     host, _, port = given("bind", "0.0.0.0:5060").rpartition(":")
-    udp = None if transport[0] == "s" else bind_udp(host, int(port))
+    is_serial = len(transport) > 3  # of udp, tcp, tls and serial; another text would be another name to keep
+    udp = None if is_serial else bind_udp(host, int(port))
     forget()
     mote.log(INFO, "boot", aor=given("aor"), commands=" ".join(sorted(mote.commands)))
     forget()  # before there are tasks, which stay: they fill the gaps
@@ -28,9 +29,9 @@ def begin(mote: object) -> None:
         from mote.second_run import begin as begin_anew
 
         begin_anew(mote)
-    if transport[0] == "t":
+    if transport != "udp" and not is_serial:
         mote.shell.others().listen(host, int(port))
-    if transport[0] == "s":
+    if is_serial:
         from mote.net.serial import open
 
         open(mote)

@@ -299,7 +299,10 @@ def test_commands_that_anybody_can_forge_are_told_of(
         ('{"aor": "sip:a@x"}', "lacks to: add --set to=sip:NAME@HOST"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "bind": "0.0.0.0"}', "bind must be ADDRESS:PORT"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "allow": "sip:a@x"}', "allow must be a list of URIs"),
-        ('{"aor": "sip:a@x", "to": "sip:b@x", "transport": "sctp"}', 'transport must be udp, tcp, tls or serial, not "sctp"'),
+        (
+            '{"aor": "sip:a@x", "to": "sip:b@x", "transport": "sctp"}',
+            'transport must be udp, tcp, tls or serial, not "sctp"',
+        ),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "ntp": "a b"}', "ntp must be the name or address of a server"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "budget": []}', "budget must be refuse, compact, split or truncate"),
         ('{"aor": "sip:a@x", "to": "sip:b@x", "wifi": [["home", "secret"]]}', "with passwords of 8 to 63 characters"),
