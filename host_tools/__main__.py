@@ -1,11 +1,13 @@
 """`sipmote COMMAND`: argument parsing only. A command is a module with add_arguments(parser) and run(args) -> int."""
 
 import argparse
+import contextlib
 import importlib
+import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from sipmote.console import Output, complain
@@ -48,19 +50,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     _open_what_is_closed()
     try:
-        code = _run(arguments)
+        with _ended_by_signals():
+            code = _run(arguments)
         sys.stdout.flush()
         return code
     except ToolError as error:
         complain(str(error))
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if sys.stderr.isatty():  # the shell's prompt belongs into a row of its own
             print(file=sys.stderr)
-        return 128 + signal.SIGINT
+        return 128 + (error.args[0] if error.args else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone; Python would complain once more at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP, as of a window that is closed, end a command as Ctrl-C does: boards run again, no file
+    with a secret stays. What is ignored stays ignored (nohup), and a command may handle them itself.
+    """
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    ours = []
+    with contextlib.suppress(ValueError):  # in a thread of a program
+        for number in numbers:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, end)
+                ours.append(number)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _open_what_is_closed() -> None:
@@ -151,6 +177,13 @@ class Parser(argparse.ArgumentParser):
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Return what the arguments stand for; wrong ones end the program with code 2."""
         self._given = arguments
+        for before, word in itertools.pairwise(arguments):
+            takes_value = before in self._option_string_actions and self._option_string_actions[before].nargs != 0
+            if word == "" and takes_value:  # as of a variable that isn't set
+                raise ToolError(f"{before} is empty: leave it out, or say what it is to be")
+        for word in arguments:
+            if word.startswith("--") and word.endswith("=") and word.count("=") == 1:
+                raise ToolError(f"{word[:-1]} is empty: leave it out, or say what it is to be")
         args, unknown = self.parse_known_args(arguments)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")

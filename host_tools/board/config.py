@@ -54,13 +54,17 @@ class Changes:
             raise ToolError(
                 "the commanders' passwords are for the old host in aor: add --set commanders= and name them anew"
             )
-        return add_commander(changed, *self.commander) if self.commander else changed
+        changed = add_commander(changed, *self.commander) if self.commander else changed
+        check_values(changed, where)
+        return changed
 
 
 def parse_config(text: str | bytes, where: str) -> Config:
     """Return the object in a JSON text; where names its origin in the error."""
     try:
         config = json.loads(text)
+    except RecursionError:
+        raise ToolError(f"{where} is nested too deeply") from None
     except ValueError as error:
         raise ToolError(f"{where} is not JSON: {_comma_too_many(error) or error}") from None
     if not isinstance(config, dict):
@@ -109,9 +113,10 @@ def _from_text(key: str, value: str) -> Any:
     if key == "lan":
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
-    return int(value) if value.isdigit() and key != "user" else value  # many users have a number for a name
+    is_number = value.isascii() and value.isdigit() and len(value) < 10 and key != "user"
+    return int(value) if is_number else value  # many users have a number for a name
 
 
 def add_wifi(config: Config, ssid: str, password: str) -> Config:
@@ -183,6 +188,8 @@ def _uri(value: Any) -> str | None:
             return None
     except ParseError as error:
         return f"a URI such as sip:boiler@example.org ({error.detail})"
+    except UnicodeError:
+        return "a URI in UTF-8"
     return "a URI such as sip:boiler@example.org"
 
 

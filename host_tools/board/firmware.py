@@ -32,16 +32,18 @@ _TABLE = 0x8000  # where the partition table is in flash
 _TABLE_OCTETS = 0xC00
 _PARTITION = struct.Struct("<HBBII16s4x")  # magic, type, subtype, offset, size, label
 _PARTITION_MAGIC = 0x50AA
+_HEADER_OCTETS = 24  # of an image
 _VERSION = re.compile(rb"MicroPython (v\d+\.\d+[\w.+-]*)")
 OLDEST = (1, 24)  # whose .mpy files ours are
 
 
 @dataclass(frozen=True)
 class Place:
-    """A part of the flash: octets from an offset on."""
+    """A part of the flash: octets from an offset on. is_code: does an application lie there?"""
 
     offset: int
     octets: int
+    is_code: bool
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,32 @@ def read_firmware(path: Path) -> Firmware:
             f"{path} is a part of a firmware, without its bootloader: take the file without .app in its name"
         )
     firmware = Firmware(path, data, profile, version[1].decode(), uf2)
+    if not uf2:
+        _check_whole(path, data, profile.flash_offset or 0)
     end = max(uf2.pages) + 1 - FLASH if uf2 else (profile.flash_offset or 0) + len(data)
     if end > firmware.filesystem_offset:
         raise ToolError(f"{path} is a copy of a whole flash, with a file system in it: take a firmware alone")
     return firmware
+
+
+def _check_whole(path: Path, data: bytes, image_offset: int) -> None:
+    """Raise ToolError unless the application of an image is as it was built: all of its segments, their sum, its hash.
+
+    Source: https://docs.espressif.com/projects/esptool/en/latest/esp32/advanced-topics/firmware-image-format.html
+    """
+    begin = (
+        next((place.offset for place in _partitions(data, image_offset).values() if place.is_code), 0) - image_offset
+    )
+    at, checksum, has_hash = begin + _HEADER_OCTETS, 0xEF, data[begin + 23 : begin + 24] == b"\1"
+    for _ in range(data[begin + 1] if len(data) > begin + 1 and data[begin] == _IMAGE else 0):
+        octets = int.from_bytes(data[at + 4 : at + 8], "little")
+        for octet in data[at + 8 : at + 8 + octets]:
+            checksum ^= octet
+        at += 8 + octets
+    at = begin + ((at - begin) | 15) + 1  # the sum is the last octet of 16
+    is_whole = begin + _HEADER_OCTETS < at <= len(data) and data[at - 1] == checksum
+    if not is_whole or (has_hash and data[at : at + 32] != hashlib.sha256(data[begin:at]).digest()):
+        raise ToolError(f"{path} is damaged, or not all of it is there: download it again")
 
 
 def _profile(path: Path, data: bytes, uf2: Uf2 | None) -> Profile:
@@ -143,8 +167,8 @@ def _partitions(image: bytes, image_offset: int) -> dict[str, Place]:
     table = image[_TABLE - image_offset :][:_TABLE_OCTETS]
     found = {}
     for at in range(0, len(table) - _PARTITION.size + 1, _PARTITION.size):
-        magic, _, _, offset, octets, label = _PARTITION.unpack_from(table, at)
+        magic, kind, _, offset, octets, label = _PARTITION.unpack_from(table, at)
         if magic != _PARTITION_MAGIC:
             break
-        found[label.rstrip(b"\0").decode("utf-8", "replace")] = Place(offset, octets)
+        found[label.rstrip(b"\0").decode("utf-8", "replace")] = Place(offset, octets, kind == 0)
     return found

@@ -10,7 +10,7 @@ from typing import Any
 
 import serial
 
-from sipmote.board.survey import TOOLS, answers
+from sipmote.board.survey import TOOLS, answers, the_answer
 from sipmote.board.transfer import stopped_board
 from sipmote.link.frames import IDLE_S, QUALITIES, Console, Decoder, Item, Record
 from sipmote.link.port import close_port, open_port
@@ -130,7 +130,7 @@ def _ask(board: Board) -> dict[str, Any]:
     free = None
     try:
         said = answers(board.run(TOOLS + _ASK))
-        ((free,),) = answers(board.run(_FREE))
+        (free,) = the_answer(board.run(_FREE), 1)
     except BoardFull:
         board.reset()
         said = answers(board.run(TOOLS + _ASK))

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from sipmote.board.compile import CompileError, compile_text
-from sipmote.board.files import FOLDERS, LARGE_PROGRAM, read_file
+from sipmote.board.files import FOLDERS, LARGE_PROGRAM, ROOT_FILES, read_file
 from sipmote.board.survey import Survey
 from sipmote.errors import ToolError
 
@@ -195,7 +195,12 @@ def _module(folder: Path, name: str) -> list[Path]:
 
 def _tree(path: Path) -> dict[str, bytes]:
     """Return path on the board -> octets of a file, or of all that is in a folder, at the root of the board."""
-    return {_place(file, path.parent): _octets(file) for file in _files(path)}
+    path = path.resolve()
+    found = {_place(file, path.parent): file for file in _files(path)}
+    for place in found:
+        if place in ROOT_FILES or place.startswith(tuple(folder + "/" for folder in FOLDERS)):
+            raise ToolError(f"--with {found[place]} would be {place}, which deploy makes itself: see its other options")
+    return {place: _octets(file) for place, file in found.items()}
 
 
 def _files(path: Path) -> list[Path]:

@@ -107,7 +107,7 @@ def stopped_board(device: str, tell: Callable[[str], None]) -> Iterator[Board]:
         tell("interrupted; the board runs what it had, or all that is new: deploy again to complete")
         board.abandon()
         raise
-    except ToolError:
+    except BaseException:
         board.abandon()
         raise
     finally:

@@ -5,15 +5,15 @@ The mark of a whole installation goes first. Whatever ends the rest midway, sayi
 
 import hashlib
 
-from sipmote.board.files import FOLDERS, MARK, ROOT_FILES, boot_file
+from sipmote.board.files import FINISHER, FOLDERS, LARGE_PROGRAM, MARK, ROOT_FILES, boot_file
 from sipmote.board.survey import NEW, TOOLS, answers
+from sipmote.board.transfer import stopped_board
 from sipmote.console import Output, complain
 from sipmote.errors import ToolError
-from sipmote.link.port import close_port, open_port
 from sipmote.link.repl import Board
 
 _MAIN, _BOOT = "/main.py", "/boot.py"
-_KEPT = ("/clock", "/commands", "/intervals", "/outbox", "/restarts", "/slept")  # which mote writes
+_KEPT = ("/clock", "/commands", "/intervals", "/outbox", "/outbox.lost", "/restarts", "/slept")  # which mote writes
 _SILENCE_S = 600  # of a slow flash that tidies up
 
 _LOOK = """
@@ -64,29 +64,21 @@ class Uninstalling:
 
     def carry_out(self, with_program: bool) -> None:
         """Remove all of it, with_program the user's main.py as well, and restart the board. Raises ToolError."""
-        port = open_port(self._device)
-        board = Board(port)
-        try:
-            board.stop()
+        with stopped_board(self._device, complain) as board:
             removed = self._remove(board, with_program)
             board.restart()
-        except (KeyboardInterrupt, ToolError) as error:
-            if isinstance(error, KeyboardInterrupt):
-                complain("interrupted: say it again to remove the rest")
-            board.abandon()
-            raise
-        finally:
-            close_port(port)
         self._output.say({"event": "uninstalled", "removed": removed}, f"uninstalled: {removed} files removed")
 
     def _remove(self, board: Board, with_program: bool) -> int:
         """Return how many files are gone."""
         at_root = [path for path in (*ROOT_FILES, *_KEPT) if path not in (_MAIN, _BOOT)]
-        at_root += [path + NEW for path in (*ROOT_FILES, *_KEPT)]
-        wanted = [MARK, *at_root, *FOLDERS, *([_MAIN] if with_program else [])]
+        at_root += [path + NEW for path in (*ROOT_FILES, *_KEPT)] + [FINISHER]
+        wanted = [MARK, *at_root, *FOLDERS, *((_MAIN, LARGE_PROGRAM) if with_program else ())]
         board.reset()  # what the program had in memory would be in the way
-        *found, (boot,) = answers(board.run(TOOLS + _LOOK % (wanted,), _SILENCE_S))
-        paths = [path for (path,) in found]
+        found = answers(board.run(TOOLS + _LOOK % (wanted,), _SILENCE_S))
+        if not found or not all(isinstance(one, tuple) and len(one) == 1 for one in found):
+            raise ToolError("the board's answer came damaged: check the cable and try again")
+        *paths, boot = (one[0] for one in found)
         if boot == hashlib.sha256(boot_file()).hexdigest():
             paths.append(_BOOT)
         elif boot:

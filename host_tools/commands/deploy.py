@@ -19,7 +19,7 @@ from sipmote.board.watching import Seen, interrupted_by_change, seen, wait_for_c
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.monitor import Monitor
-from sipmote.link.port import find_port, usb_ports, virtual_ports
+from sipmote.link.port import find_port, named_port, usb_ports, virtual_ports
 from sipmote.link.teller import Teller
 
 
@@ -132,7 +132,8 @@ def _devices(args: argparse.Namespace) -> list[str]:
     """Return the ports of the boards that are meant, each once."""
     if args.all and args.port:
         raise ToolError("--all and --port exclude each other: leave one out")
-    devices = [port.device for port in usb_ports()] + virtual_ports() if args.all else args.port or [find_port()]
+    devices = [port.device for port in usb_ports()] + virtual_ports() if args.all else []
+    devices += [named_port(name) for name in args.port or ()] or ([] if args.all else [find_port()])
     if not devices:
         raise ToolError("no board found: plug one in, or name its port with --port")
     devices = list({os.path.realpath(device): device for device in devices}.values())

@@ -16,7 +16,7 @@ from sipmote.board.image import files_of_a_board
 from sipmote.board.program import load_program
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import close_port, find_port, is_virtual, open_port, usb_ports
+from sipmote.link.port import close_port, find_port, is_virtual, named_port, open_port, usb_ports
 from sipmote.virtual.vm import cache_dir
 
 _BAUD = 460800  # bit/s: four times as fast as the ROM begins; the usual bridge chips and cables do it
@@ -84,7 +84,7 @@ def _port(args: argparse.Namespace) -> str:
             "no board found: plug one in, by a cable that carries data, or name its port with --port; a Pico is found "
             "when BOOTSEL was held while it was plugged in"
         )
-    device: str = args.port or find_port()
+    device = named_port(args.port) if args.port else find_port()
     if is_virtual(device):
         raise ToolError(f"{device} is a virtual board, which has its firmware from `sipmote board start`: use deploy")
     return device

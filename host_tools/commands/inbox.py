@@ -198,10 +198,6 @@ def _identity(args: argparse.Namespace, options: Options, store: Store) -> bytes
 
 def _check(args: argparse.Namespace) -> None:
     """Raise ToolError for arguments that go without each other, or don't go together."""
-    for name, value in vars(args).items():
-        if value == "":  # as of a variable that isn't set
-            option = {"command": "exec", "identity": "as"}.get(name, name.replace("_", "-"))
-            raise ToolError(f"--{option} is empty: leave it out, or say what it is to be")
     if args.identity and (args.register or args.aor):
         raise ToolError(
             "--as says who our messages are from, and for the next time, too: leave --register and --aor out"

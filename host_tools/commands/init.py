@@ -60,7 +60,7 @@ def _config(name: str) -> Config:
     if server:
         host = bracketed(parse_uri(os.fsencode(server)).host).decode()
         config = _set(config, f"proxy={server}", f"register={_REGISTER_S}", f"aor=sip:{name}@{host}")
-        user = _asked(f"by which name? [{name}]", lambda text: text or name)
+        user = _asked(f"by which name? [{name}]", lambda text: _set({}, f"user={text or name}")["user"])
         login = user, ask_password(user)
     else:
         config = _asked(

@@ -94,7 +94,7 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("keep", "max_mb", "since"):
         if getattr(args, name) is not None and not args.db:
             raise ToolError(f"--{name.replace('_', '-')} needs --db FILE, the history's file")
-    if args.max_mb is not None and not args.max_mb >= 1:
+    if args.max_mb is not None and not 1 <= args.max_mb < math.inf:
         raise ToolError("--max-mb: 1 at least")
 
 

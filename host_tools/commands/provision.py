@@ -127,7 +127,9 @@ def _jobs(source: Path, output: Output) -> list[_Job]:
 
 
 def _look_who_reads(source: Path, output: Output) -> None:
-    """Warn of a file with passwords that others may read."""
+    """Warn of a file with passwords that others may read; a pipe is read once, by who needs it."""
+    if not source.is_file():
+        return
     has_passwords = b"password" in read_file(source).lower()
     if has_passwords and os.name != "nt" and source.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         output.warn(f"{source} has passwords and others may read it: chmod 600 {source}")

@@ -7,7 +7,7 @@ import sys
 
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import close_port, find_port, open_port
+from sipmote.link.port import close_port, find_port, named_port, open_port
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Hand the terminal to mpremote, and return its exit code."""
-    device = args.port or find_port()
+    device = named_port(args.port) if args.port else find_port()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ToolError("repl needs a terminal to type at: `mpremote run FILE.py` runs a script on a board")
     close_port(open_port(device))  # what is wrong with a port is told in our words

@@ -7,14 +7,17 @@ anybody else: from the network there is a way to our boards alone.
 
 import contextlib
 import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from sipmote.agent.errors import ParseError
+from sipmote.agent.escapes import unescape
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import Uri, parse_uri
 from sipmote.inbox.app import Inbox, Options
-from sipmote.inbox.parcels import Due, flow_of
+from sipmote.inbox.parcels import Due
 from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
@@ -30,12 +33,11 @@ _TO_BOARD = "serial:"  # begins what a parcel has as its user: a board's address
 _NO_BOARD: Answer = (480, b"No Such Board Is Connected Here")
 _NOWHERE: Answer = (404, b"Who Is That? Give The Bridge --to URI")
 _PLACE = "sip:serial.invalid"
+_FORGED = "!"  # a parcel's user: a board has written in another's name
+_NOT_ITS_NAME: Answer = (403, b"From Is Not Who Is At That Port")
 _MOST_KNOWN = 10_000  # people who have written to boards
+_ANSWERED_S = 120.0  # for which what a board sends them may go where they wrote from: anybody can write their names
 _BOARDS = "SELECT DISTINCT sender FROM message WHERE transport = 'serial'"
-_PEOPLE = """
-SELECT sender, transport, source, max(id) FROM message WHERE transport != 'serial' GROUP BY sender ORDER BY 4 DESC
-    LIMIT ?
-"""
 
 
 class Bridge(Inbox):
@@ -106,14 +108,13 @@ class _BridgeRelay(Relay):
 
         What earlier runs have learned is in the store. Raises sqlite3.Error.
         """
-        db = store.db
         self._lines = lines
         self._to = to
-        self._boards: dict[str, str] = {person(sender): sender for (sender,) in db.execute(_BOARDS)}
-        found = db.execute(_PEOPLE, (_MOST_KNOWN,)).fetchall()
-        self._people: OrderedDict[str, Flow] = OrderedDict(
-            (person(row[0]), flow_of(*row[1:3])) for row in reversed(found)
-        )
+        self._boards: dict[str, Uri] = {}  # the one that has greeted last stands last
+        for (sender,) in store.db.execute(_BOARDS):
+            with contextlib.suppress(ParseError):
+                self._boards[sender] = parse_uri(sender.encode())
+        self._people: OrderedDict[str, tuple[Flow, float]] = OrderedDict()  # and when they have written last
 
     def recipient(self, event: MessageReceived) -> str:
         """Return as whose a message is to wait, "" where it may go nowhere."""
@@ -121,9 +122,11 @@ class _BridgeRelay(Relay):
         sender = event.sender.decode(errors="replace")
         is_ours = event.flow[0] == _SERIAL
         if is_ours:
-            self._boards[person(sender)] = sender
+            line = next((line for line in self._lines.lines if line.flow == event.flow), None)
+            if line is None or line.aor is None or person(line.aor) != person(sender):
+                return _FORGED
         else:
-            self._people[person(sender)] = event.flow
+            self._people[person(sender)] = event.flow, time.monotonic()
             self._people.move_to_end(person(sender))
             if len(self._people) > _MOST_KNOWN:
                 self._people.popitem(last=False)
@@ -139,20 +142,27 @@ class _BridgeRelay(Relay):
 
         by_host: by user and host alone. From the network the user will do: our own address may stand behind it.
         """
-        parsed = {aor: parse_uri(aor.encode()) for aor in self._boards.values()}
-        named = [aor for aor, other in parsed.items() if other.user == uri.user]
-        exact = [aor for aor in named if parsed[aor].host == uri.host]
-        return next(iter(exact or ([] if by_host else named)), None)
+        user = unescape(uri.user or b"")
+        named = [aor for aor, other in self._boards.items() if unescape(other.user or b"") == user]
+        exact = [aor for aor in named if self._boards[aor].host == uri.host]
+        found = exact or ([] if by_host else named)
+        there = [aor for aor in found if self._lines.board(aor) is not None]
+        if not exact and len(there) > 1:
+            return None  # who of them is meant?
+        return next(reversed(there or found), None)
 
     def board_is_there(self, line: Line) -> None:
         """Let all that waits for a board be due now."""
         if line.aor is not None:
-            self._boards[person(line.aor)] = line.aor
+            self._boards.pop(line.aor, None)
+            self._boards[line.aor] = parse_uri(line.aor.encode())
             with contextlib.suppress(sqlite3.Error):  # told by who works
                 self.parcels.hasten(_TO_BOARD + line.aor)
             self.more()
 
     def refusal(self, one: Received) -> Answer | None:
+        if one.parcel is not None and one.parcel.user == _FORGED:
+            return _NOT_ITS_NAME
         if one.parcel is not None and not one.parcel.user:
             return _NOWHERE if one.transport == "serial" else _NO_BOARD
         return super().refusal(one)
@@ -170,8 +180,10 @@ class _BridgeRelay(Relay):
             if line is None:
                 raise OSError("the board isn't connected")
             return line.flow
-        known = self._people.get(person(user))
-        return None if known is None else await self._shell.way_back(user.encode(), known)
+        flow, written_at = self._people.get(person(user), (None, 0.0))
+        if flow is None or time.monotonic() - written_at > _ANSWERED_S:
+            return None
+        return await self._shell.way_back(user.encode(), flow)
 
     async def _way_back(self, asker: bytes, flow: Flow) -> Flow | None:
         return flow if flow[0] == _SERIAL else await super()._way_back(asker, flow)

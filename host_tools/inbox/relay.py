@@ -106,6 +106,10 @@ class Relay:
         """Is this the sips: URI of a request that we would pass on without TLS? (RFC 3261 section 26.2.2)"""
         return uri[:5].lower() == b"sips:" and self._target[:5].lower() != b"sips:"
 
+    def has_turn(self) -> bool:
+        """Is it for us to do the work, and not for another program with the same store?"""
+        return self._turn.is_ours()
+
     def more(self) -> None:
         """Something has been stored."""
         self._due.set()

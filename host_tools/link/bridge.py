@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import serial
 
+from sipmote.agent.errors import ParseError
+from sipmote.agent.uri import parse_uri
 from sipmote.console import Event, Output
 from sipmote.errors import ToolError
 from sipmote.link.board_events import BoardEvents
@@ -80,6 +82,7 @@ class Line:
         self._greeting: bytes | None = None  # what is to be sent with one
         self._begins_anew = False  # has the board, in the middle of a datagram?
         self._acknowledged: tuple[int, asyncio.Future[None]] | None = None  # the piece that is waited for
+        self._misnamed: str | None = None  # a name that is none
         self._refused: int | None = None  # the version of a board that we can't work with
         self._asked_at = 0.0
         self._closing = threading.Event()
@@ -198,10 +201,14 @@ class Line:
         if item.number != VERSION:
             self._refuse(item.number)
             return
+        name = item.octets.removeprefix(b"!")
+        if not _is_name(name):
+            self._refuse_name(name.decode("utf-8", "backslashreplace"))
+            return
         self._refused = None
         has_restarted = item.octets[:1] == b"!"
         is_new = self.aor is None or has_restarted
-        self.aor = item.octets.removeprefix(b"!").decode("utf-8", "backslashreplace")
+        self.aor = name.decode()
         self._greet(b"")
         if has_restarted and self._acknowledged is not None:
             self._begins_anew = True
@@ -211,6 +218,13 @@ class Line:
                 {"event": "board", "port": self.device, "aor": self.aor}, (f"{self.aor} is at {self.device}", "dim")
             )
             self._owner.greeted(self)
+
+    def _refuse_name(self, name: str) -> None:
+        """Tell once that nobody can write to a board that is called so."""
+        if name != self._misnamed:
+            self._misnamed = name
+            self._note("no_board", f"the board at {self.device} calls itself {name!r}, which is no URI: deploy its aor")
+        self._lose("its name can't be read")
 
     def _refuse(self, version: int) -> None:
         """Tell once that the board is of another version, and let it know."""
@@ -310,6 +324,14 @@ class Lines:
     def board(self, aor: str) -> Line | None:
         """Return the line of a board, None while it isn't there."""
         return next((line for line in self.lines if line.aor == aor), None)
+
+
+def _is_name(octets: bytes) -> bool:
+    """Is it the URI of somebody?"""
+    try:
+        return parse_uri(octets.decode().encode()).user is not None
+    except (ParseError, UnicodeError):
+        return False
 
 
 def check_ports(devices: list[str]) -> None:

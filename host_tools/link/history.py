@@ -43,7 +43,7 @@ class History:
             self._db = _opened(path, "rwc")
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(f"PRAGMA application_id = {_OURS}")
             self._db.executescript(_TABLE)
         except (OSError, sqlite3.Error) as error:

@@ -1,5 +1,6 @@
 """How events of boards are told: lines for people, each event for programs, and what of it is wanted at all."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -179,6 +180,7 @@ def _when(event: Event, utc: bool) -> str:
 
 def _time(text: str, utc: bool) -> str:
     moment = datetime.fromisoformat(text)
-    if utc:
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if not utc:
+        with contextlib.suppress(OverflowError):  # a board may believe to live at the end of 9999
+            return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

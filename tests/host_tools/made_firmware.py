@@ -1,5 +1,6 @@
 """Firmware for tests: no code in it, but all that tells a board's tools what it is."""
 
+import hashlib
 import random
 import struct
 
@@ -23,10 +24,21 @@ def esp_image(
     header = bytes([0xE9, 1, 2, 0x20]) + bytes(8) + struct.pack("<H", number) + bytes(9) + b"\1"
     image[:24] = header
     image[_TABLE - offset : _TABLE - offset + len(table)] = table
-    code = random.Random(3).randbytes(octets - _APPLICATION + offset)  # doesn't shrink, as code hardly does
-    banner = b"MicroPython " + version.encode() + b" on 2025-09-11\0"
-    image[_APPLICATION - offset :] = (header + banner + code)[: len(code)]
+    application = _application(header, version, octets - _APPLICATION + offset)
+    image[_APPLICATION - offset :] = application.ljust(octets - _APPLICATION + offset, b"\xff")
     return bytes(image)
+
+
+def _application(header: bytes, version: str, most: int) -> bytes:
+    """Return an image with one segment, its sum and its hash, of so many octets at most."""
+    size = (most - 32) // 16 * 16 - 33
+    banner = b"MicroPython " + version.encode() + b" on 2025-09-11\0"
+    code = (banner + random.Random(3).randbytes(size))[:size]  # doesn't shrink, as code hardly does
+    checksum = 0xEF
+    for octet in code:
+        checksum ^= octet
+    whole = header + struct.pack("<II", 0x3F400020, size) + code + bytes([checksum])
+    return whole + hashlib.sha256(whole).digest()
 
 
 def uf2(family: int, version: str = "v1.26.1", pages: int = 600) -> bytes:

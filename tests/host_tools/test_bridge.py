@@ -1,18 +1,26 @@
 """A board without a network: its messages go over its serial line, and `sipmote bridge` passes them on."""
 
+import asyncio
 import contextlib
 import os
 import pty
 import signal
+import time
 import tty
+from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sipmote.agent.message import Message
+from sipmote.agent.uri import parse_uri
 from sipmote.board.config import Changes
 from sipmote.errors import ToolError
+from sipmote.inbox.bridge import _BridgeRelay
+from sipmote.link.bridge import _is_name
 from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
+from sipmote.people import person
 from tests.host_tools.on_serial import bridge, serial_board
 from tests.host_tools.peers import sipmote
 from tests.sip_peer import Peer
@@ -241,3 +249,43 @@ def _taken(request: Message, fields: bytes = b"") -> bytes:
     """Return a 200 for a request."""
     copied = [b"%s: %s\r\n" % (name, request.get(name)) for name in (b"via", b"from", b"to", b"call-id", b"cseq")]
     return b"SIP/2.0 200 OK\r\n%s%sContent-Length: 0\r\n\r\n" % (b"".join(copied), fields)
+
+
+class _Lines:
+    """Lines of which these boards are there."""
+
+    def __init__(self, *there: str) -> None:
+        self._there = there
+
+    def board(self, aor: str) -> str | None:
+        return aor if aor in self._there else None
+
+
+def _relay(*known: str, there: tuple[str, ...]) -> _BridgeRelay:
+    relay = object.__new__(_BridgeRelay)
+    relay._boards = {aor: parse_uri(aor.encode()) for aor in known}
+    relay._lines = _Lines(*there)  # type: ignore[assignment]
+    return relay
+
+
+def test_a_command_goes_to_the_board_that_is_there_and_not_to_a_name_of_before() -> None:
+    old, new = "sip:boiler@a.invalid", "sip:boiler@b.invalid"
+    by_user = parse_uri(b"sip:b%6Filer@192.0.2.1")
+    assert _relay(old, new, there=(new,))._board(by_user, False) == new
+    assert _relay(new, old, there=(new,))._board(by_user, False) == new
+    assert _relay(old, new, there=())._board(by_user, False) == new  # which has greeted last
+    assert _relay(old, new, there=(old, new))._board(by_user, False) is None  # who is meant?
+    assert _relay(old, new, there=(old, new))._board(parse_uri(old.encode()), False) == old
+
+
+def test_a_strangers_flow_gets_answers_for_a_while_and_no_alert_later() -> None:
+    """Anybody can write the name of who gets the alerts."""
+    relay = _relay(there=())
+    due = SimpleNamespace(parcel=SimpleNamespace(user="sip:desk@192.0.2.1"))
+    relay._people = OrderedDict({person(due.parcel.user): ((b"UDP", b"198.51.100.9", 5060), time.monotonic() - 200)})
+    assert asyncio.run(relay._flow_for(due)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [b"garbage", b"sip:", b"", b"sip:a@\xff", b"sip:192.0.2.1"])
+def test_a_board_whose_name_is_no_uri_is_told_and_disturbs_no_other(name: bytes) -> None:
+    assert not _is_name(name) and _is_name(b"sip:boiler@board.invalid")

@@ -12,8 +12,10 @@ import pytest
 
 from sipmote.__main__ import main
 from sipmote.board.config import encode_config
+from sipmote.board.firmware import read_firmware
 from sipmote.board.image import files_of_a_board
 from sipmote.commands import flash as flash_command
+from sipmote.errors import ToolError
 from sipmote.link.port import close_port, open_port
 from tests.host_tools import made_firmware
 from tests.host_tools.made_firmware import esp_image
@@ -96,6 +98,17 @@ def test_firmware_is_written_where_its_chip_begins_and_nowhere_else(
         "holds": "nothing",
     }
     assert said["flashed"]["bytes"] == len(image)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda image: image[:100_000], lambda image: image[:90_000] + b"x" + image[90_001:]]
+)
+def test_a_file_that_is_not_whole_is_refused_before_the_board_is_asked(damage: Any, tmp_path: Path) -> None:
+    """R0-P18: a download that broke off would go over a firmware that works."""
+    path = tmp_path / "firmware.bin"
+    path.write_bytes(damage(esp_image(made_firmware.ESP32)))
+    with pytest.raises(ToolError, match="is damaged, or not all of it is there"):
+        read_firmware(path)
 
 
 def test_firmware_of_another_chip_is_refused_before_a_write(tmp_path: Path, board: RomLoader, flash: Flash) -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from sipmote.__main__ import main
 from sipmote.board.config import check_required, check_values
+from sipmote.board.transfer import _FINISHES, _LAST
 from sipmote.people import write_name
 from tests.host_tools.fake_board import fake_board
+from tests.host_tools.peers import until
 from tests.host_tools.virtual import fill, virtual_board
 from tests.terminals import Terminal
 from tests.tools import Tool
@@ -197,3 +199,45 @@ def test_ctrl_c_and_ctrl_d_at_a_question_leave_the_shells_prompt_a_row_of_its_ow
         code = 128 + signal.SIGINT if key == "\x03" else 1
         assert f"\nended {code}" in person.shown.replace("\r", "") and "Traceback" not in person.shown, person.shown
         assert os.listdir(tmp_path) == []
+
+
+def test_uninstall_completes_a_deploy_that_was_cut_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """R0-P18: the only copy of the program stands under another name then."""
+    held = "if not globals().get('by_deploy'):\n import time\n time.sleep(600)\nimport os\n"
+    fill(tmp_path, _FINISHES + held + _LAST, _SETTINGS)
+    (tmp_path / "main.py.new").write_text(_PROGRAM)
+    with virtual_board(tmp_path) as port:
+        run(capsys, "uninstall", "--yes", "--port", port)
+    assert (tmp_path / "main.py").read_text() == _PROGRAM
+    assert not (tmp_path / "main.py.new").exists()
+
+
+def test_a_window_that_is_closed_leaves_no_board_stopped(tmp_path: Path) -> None:
+    """R0-P18: as Ctrl-C does"""
+    fill(tmp_path, _PROGRAM, _SETTINGS)
+    with virtual_board(tmp_path) as port, Tool("doctor", "--no-send", "--port", port) as doctor:
+        doctor.wait_for(event="finding", about="board")  # it is stopped
+        before = started(tmp_path)
+        os.kill(doctor.pid, signal.SIGHUP)
+        assert doctor.wait(20) == 128 + signal.SIGHUP
+        until(lambda: started(tmp_path) > before)
+
+
+@pytest.mark.parametrize("words", [("deploy", "--commander", ""), ("flash", "--sha256="), ("bridge", "--users", "")])
+def test_an_option_whose_variable_is_not_set_is_refused(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    assert "is empty: leave it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "place"), [("mote.json", "/mote.json"), ("boot.py", "/boot.py")])
+def test_deploy_takes_no_file_along_that_it_makes_itself(
+    name: str, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("{}")
+    (tmp_path / "main.py").write_text(_PROGRAM)
+    with fake_board() as fake:
+        assert main(["deploy", str(tmp_path / "main.py"), "--with", str(tmp_path / name), "--port", fake.port]) == 1
+        assert not fake.received
+    assert f"would be {place}, which deploy makes itself" in capsys.readouterr().err
