@@ -19,7 +19,7 @@ from sipmote.board.needed import needed
 from sipmote.board.overview import Heard
 from sipmote.board.plan import make_plan
 from sipmote.board.stored import ON_BOARD, read_stored, run_lean
-from sipmote.board.survey import PACKAGE, Survey, identify, take_survey
+from sipmote.board.survey import PACKAGE, Survey, identify, take_survey, the_answer
 from sipmote.board.trial import PATIENCE, recipients_of, try_out
 from sipmote.console import Output
 from sipmote.errors import ToolError
@@ -240,8 +240,7 @@ def _facts(board: Board, config: Config | ToolError | None) -> Any:
     if settings.get("wifi") or settings.get("lan") is not None:
         modules.append("network")
     board.reset()
-    ((*facts,),) = run_lean(board, _FACTS % (modules,))
-    return facts
+    return the_answer(run_lean(board, _FACTS % (modules,)), 3)
 
 
 def _clock(seconds: int, epoch: int, config: Config | ToolError | None) -> Finding:

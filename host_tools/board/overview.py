@@ -130,7 +130,7 @@ def _ask(board: Board) -> dict[str, Any]:
     free = None
     try:
         said = answers(board.run(TOOLS + _ASK))
-        (free,) = the_answer(board.run(_FREE), 1)
+        (free,) = the_answer(answers(board.run(_FREE)), 1)
     except BoardFull:
         board.reset()
         said = answers(board.run(TOOLS + _ASK))

@@ -14,7 +14,7 @@ from sipmote.board.given import Given
 from sipmote.board.needed import needed
 from sipmote.board.plan import make_plan
 from sipmote.board.stored import read_stored, run_lean, with_bind, write_stored
-from sipmote.board.survey import PACKAGE, identify, take_survey
+from sipmote.board.survey import PACKAGE, identify, take_survey, the_answer
 from sipmote.board.transfer import Transfer, stopped_board
 from sipmote.board.trial import PATIENCE, recipients_of, try_out
 from sipmote.console import Output
@@ -74,7 +74,7 @@ class Provisioning:
 
     def _install(self, board: Board) -> None:
         """Put mote there, where it isn't, and a first program, where there is none."""
-        ((has_mote, has_program),) = run_lean(board, _WHAT_IS_THERE)
+        has_mote, has_program = the_answer(run_lean(board, _WHAT_IS_THERE), 2)
         if has_mote:
             return
         anything = needed(None)

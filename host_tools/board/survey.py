@@ -172,7 +172,7 @@ def take_survey(board: Board, wanted: dict[str, bytes], modules: Collection[str]
 
 def identify(board: Board) -> None:
     """Raise ToolError unless a MicroPython is on the board that our packages run on. All else comes after this."""
-    name, release, has_asyncio = the_answer(_run(board, _WHO, ""), 3)
+    name, release, has_asyncio = the_answer(answers(_run(board, _WHO, "")), 3)
     check_firmware(name, release, has_asyncio)
 
 
@@ -257,13 +257,12 @@ def check_mpy(wanted: dict[str, bytes], mpy: int, release: str) -> None:
 
 def read_config(board: Board) -> bytes | None:
     """Return the octets of the board's /mote.json, None where it has none."""
-    (octets,) = the_answer(_run(board, _CONFIG), 1)
+    (octets,) = the_answer(answers(_run(board, _CONFIG)), 1)
     return None if octets is None else bytes(octets)
 
 
-def the_answer(output: str, count: int) -> tuple[Any, ...]:
-    """Return what the only say() of a script said. count: of its arguments. Raises ToolError for anything else."""
-    found = answers(output)
+def the_answer(found: list[Any], count: int) -> tuple[Any, ...]:
+    """Return what the only say() of a script said, of its answers(). count: of its arguments. Raises ToolError."""
     if len(found) != 1 or not isinstance(found[0], tuple) or len(found[0]) != count:
         raise ToolError(_DAMAGED)
     return found[0]

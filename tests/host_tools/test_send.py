@@ -357,7 +357,6 @@ def test_a_content_type_is_one() -> None:
         "text/plain; charset",
         "text/pl\x1bain",
         "text/plain\r\nX: y",
-        "",
     ):
         code, out, err = sipmote("send", "sip:desk@127.0.0.1", "hi", f"--content-type={wrong}")
         assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith("sipmote: --content-type "), (wrong, err)

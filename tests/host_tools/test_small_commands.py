@@ -28,6 +28,16 @@ print("it runs")
 """
 
 
+_SWALLOWS = """
+import builtins
+told = print
+def swallow(*words, **more):
+    if not (words and str(words[0]).startswith("\\n:: (")):
+        told(*words, **more)
+builtins.print = swallow
+"""
+
+
 def started(flash: Path) -> int:
     """How often has the program been started?"""
     starts = flash / "starts"
@@ -241,3 +251,22 @@ def test_deploy_takes_no_file_along_that_it_makes_itself(
         assert main(["deploy", str(tmp_path / "main.py"), "--with", str(tmp_path / name), "--port", fake.port]) == 1
         assert not fake.received
     assert f"would be {place}, which deploy makes itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [("config", "show"), ("uninstall", "--yes"), ("doctor", "--no-send"), ("provision", "--no-try")]
+)
+def test_answers_that_are_lost_are_told_and_the_program_goes_on(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R0-P18: noise, or a boot.py that prints in another way"""
+    monkeypatch.setenv("SIPMOTE_LOG", "debug")
+    fill(tmp_path, _PROGRAM, _SETTINGS)
+    (tmp_path / "boot.py").write_text(_SWALLOWS)
+    with virtual_board(tmp_path) as port:
+        assert main([*words, "--port", port]) == 1
+        said = capsys.readouterr()
+        assert "came damaged" in said.out + said.err and "Traceback" not in said.out + said.err
+        before = started(tmp_path)
+        assert main(["reset", "--port", port]) == 0
+        until(lambda: started(tmp_path) > before)
