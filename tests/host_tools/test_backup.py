@@ -50,7 +50,8 @@ def test_a_file_that_came_damaged_is_not_kept(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_board_without_micropython_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sipmote.link.repl._ENTER_S", (0.1,))
+    for name, seconds in (("_ENTER_S", (0.1,)), ("_PRESSES_S", 0.5), ("_BUTTON_S", 0.5)):
+        monkeypatch.setattr(f"sipmote.link.repl.{name}", seconds)
     with fake_board(deaf=True) as board, pytest.raises(ToolError, match="leave --backup out"):
         save_files(board.port, tmp_path / "saved", Output(as_json=True))
     assert os.listdir(tmp_path) == []
