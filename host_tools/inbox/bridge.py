@@ -16,6 +16,7 @@ from sipmote.agent.errors import ParseError
 from sipmote.agent.escapes import unescape
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import Uri, parse_uri
+from sipmote.errors import ToolError
 from sipmote.inbox.app import Inbox, Options
 from sipmote.inbox.parcels import Due
 from sipmote.inbox.received import Parcel, Received
@@ -74,6 +75,10 @@ class Bridge(Inbox):
 
     async def open(self) -> None:
         """Open the ports, and listen. Raises ToolError."""
+        if not self._ways.has_turn():
+            raise ToolError(
+                f"{self._store.path} is in use by another bridge: name this board's port there, too, or another --db"
+            )
         for line in self._lines.lines:
             line.open(self)
         await super().open()
@@ -92,6 +97,13 @@ class Bridge(Inbox):
 
     def greeted(self, line: Line) -> None:
         """A board is there: it can have what waits for it."""
+        for other in self._lines.lines:
+            if other is not line and other.aor == line.aor:
+                self._screen.warning(
+                    f"the boards at {other.device} and {line.device} are both called {line.aor}, and one of them gets "
+                    "what is for it: every board wants an aor of its own (sipmote config set aor=...)",
+                    port=line.device,
+                )
         self._ways.board_is_there(line)
 
     def lost(self, line: Line, why: str) -> None:

@@ -289,3 +289,21 @@ def test_a_strangers_flow_gets_answers_for_a_while_and_no_alert_later() -> None:
 @pytest.mark.parametrize("name", [b"garbage", b"sip:", b"", b"sip:a@\xff", b"sip:192.0.2.1"])
 def test_a_board_whose_name_is_no_uri_is_told_and_disturbs_no_other(name: bytes) -> None:
     assert not _is_name(name) and _is_name(b"sip:boiler@board.invalid")
+
+
+@pytest.mark.timeout(100)
+def test_a_second_bridge_on_one_file_and_a_second_board_of_one_name_are_told(tmp_path: Path) -> None:
+    """Else commands for one of them would be accepted, and taken to nobody or to the other."""
+    to = "sip:desk@127.0.0.1:9"
+    (tmp_path / "other").mkdir()
+    with (
+        serial_board(tmp_path, to=to) as port,
+        serial_board(tmp_path / "other", to=to) as twin,
+        bridge(tmp_path, port, "--port", twin) as tool,
+    ):
+        warning = tool.wait_for(event="warning", text=lambda text: "are both called sip:boiler@board.invalid" in text)
+        assert port in warning["text"] and twin in warning["text"]
+        code, _, err = sipmote(
+            "bridge", "--port", port, "--bind", "udp:127.0.0.1:0", "--db", str(tmp_path / "bridge.db")
+        )
+        assert code == 1 and "is in use by another bridge" in err
