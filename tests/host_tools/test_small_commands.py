@@ -264,6 +264,7 @@ def test_answers_that_are_lost_are_told_and_the_program_goes_on(
     fill(tmp_path, _PROGRAM, _SETTINGS)
     (tmp_path / "boot.py").write_text(_SWALLOWS)
     with virtual_board(tmp_path) as port:
+        until(lambda: started(tmp_path) == 1)  # boot.py is through
         assert main([*words, "--port", port]) == 1
         said = capsys.readouterr()
         assert "came damaged" in said.out + said.err and "Traceback" not in said.out + said.err
