@@ -15,7 +15,7 @@ from sipmote.board.survey import Survey, answers, check_mpy
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board
 from tests.host_tools.deploying import NAMES, Deploy, small_packages
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
 
@@ -316,7 +316,7 @@ def test_a_wrong_configuration_is_told_before_the_board_is_touched(
 ) -> None:
     file = tmp_path / "mote.json"
     file.write_text(text)
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         assert main(["deploy", "--port", fake.port, "--config", str(file)]) == 1
         assert not fake.received
     error = capsys.readouterr().err
@@ -339,7 +339,7 @@ def test_a_wrong_configuration_is_told_before_the_board_is_touched(
 def test_a_wrong_assignment_is_told_before_the_board_is_touched(
     assignment: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         assert main(["deploy", "--port", fake.port, "--set", assignment]) == 1
         assert not fake.received
     assert said in capsys.readouterr().err

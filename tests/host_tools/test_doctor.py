@@ -17,7 +17,7 @@ from sipmote.sip.probe import probe
 from sipmote.sip.resolver import Resolver
 from tests.dns_server import DnsServer
 from tests.hardware.own_registrar import own_registrar
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.test_provision import desk, give_driver
 from tests.host_tools.virtual import fill, modules, virtual_board
 
@@ -133,7 +133,7 @@ def test_without_a_port_nothing_behind_it_is_tried(examine: Doctor) -> None:
 
 def test_a_board_without_a_prompt_is_told_with_the_remedy(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repl, "_BUTTON_S", 0.1)
-    with fake_board(deaf=True) as board:
+    with FakeBoard(deaf=True) as board:
         findings = examine(board.port)
     assert "no MicroPython prompt" in one(findings, "board")["text"]
     assert {finding["state"] for finding in findings[3:]} == {"not_tried"}

@@ -13,7 +13,7 @@ from sipmote.__main__ import main
 from sipmote.errors import ToolError
 from sipmote.link.frames import Record, encode_record
 from sipmote.link.history import History, find
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.interop.peers import wait_until
 from tests.tools import Tool
 
@@ -26,7 +26,7 @@ def test_what_was_heard_is_read_back_without_a_board_whatever_was_shown_of_it(
 ) -> None:
     """R0-P17: its owner alone can read it."""
     file = tmp_path / "monitor.db"
-    with fake_board() as fake, Tool("monitor", "--port", fake.port, "--db", str(file), "--name", "none") as monitor:
+    with FakeBoard() as fake, Tool("monitor", "--port", fake.port, "--db", str(file), "--name", "none") as monitor:
         monitor.wait_for(event="ready")
         fake.write(encode_record(FAILED) + b"81 C\r\n" + encode_record(Record(2, 901, None, 0, 1, "none", {}, 0)))
         monitor.wait_for(event="log")
@@ -45,7 +45,7 @@ def test_what_was_heard_is_read_back_without_a_board_whatever_was_shown_of_it(
 
 def test_who_kills_the_monitor_keeps_what_was_heard_a_second_before(tmp_path: Path) -> None:
     file = tmp_path / "monitor.db"
-    with fake_board() as fake, Tool("monitor", "--port", fake.port, "--db", str(file)) as monitor:
+    with FakeBoard() as fake, Tool("monitor", "--port", fake.port, "--db", str(file)) as monitor:
         monitor.wait_for(event="ready")
         fake.write(b"kept\r\n")
         monitor.wait_for(event="console")
@@ -57,7 +57,7 @@ def test_who_kills_the_monitor_keeps_what_was_heard_a_second_before(tmp_path: Pa
 def test_a_reader_that_stalls_stops_neither_the_log_nor_the_history(tmp_path: Path) -> None:
     """R0-P19"""
     file = tmp_path / "monitor.db"
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         command = [sys.executable, "-m", "sipmote", "monitor", "--port", fake.port, "--db", str(file), "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout

@@ -14,7 +14,7 @@ from sipmote.__main__ import main
 from sipmote.board.config import check_required, check_values
 from sipmote.board.transfer import _FINISHES, _LAST
 from sipmote.people import write_name
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.peers import until
 from tests.host_tools.virtual import fill, virtual_board
 from tests.terminals import Terminal
@@ -62,7 +62,7 @@ def test_reset_starts_the_program_again(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_reset_says_what_to_do_where_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    with fake_board(deaf=True) as board:
+    with FakeBoard(deaf=True) as board:
         assert main(["reset", "--port", board.port]) == 1
     assert "press its reset button" in capsys.readouterr().err
     assert main(["reset", "--port", "/dev/no-such-port"]) == 1
@@ -95,7 +95,7 @@ def press_until(person: Terminal, key: str, shown: str) -> None:
 
 
 def test_repl_without_a_terminal_says_what_runs_a_script(capsys: pytest.CaptureFixture[str]) -> None:
-    with fake_board() as board:
+    with FakeBoard() as board:
         assert main(["repl", "--port", board.port]) == 1
     assert "mpremote run" in capsys.readouterr().err
 
@@ -138,7 +138,7 @@ def test_uninstall_leaves_a_boot_file_of_the_users(tmp_path: Path, capsys: pytes
 def test_uninstall_asks_first(answer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """An answer that isn't ended by Return is none."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-    with fake_board() as board:
+    with FakeBoard() as board:
         assert main(["uninstall", "--port", board.port]) == 1
         assert board.scripts == [] and not board.received
     assert "nothing was changed" in capsys.readouterr().err
@@ -247,7 +247,7 @@ def test_deploy_takes_no_file_along_that_it_makes_itself(
 ) -> None:
     (tmp_path / name).write_text("{}")
     (tmp_path / "main.py").write_text(_PROGRAM)
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         assert main(["deploy", str(tmp_path / "main.py"), "--with", str(tmp_path / name), "--port", fake.port]) == 1
         assert not fake.received
     assert f"would be {place}, which deploy makes itself" in capsys.readouterr().err
