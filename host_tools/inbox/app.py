@@ -321,7 +321,7 @@ class Inbox:
         read = [self._read(event, received) for event in batch]
         kept = [(event, one) for event, one in zip(batch, read, strict=True) if isinstance(one, Received)]
         answers = self._keep([one for _, one in kept]) if kept else ()
-        stored = [pair for pair, (status, _) in zip(kept, answers, strict=True) if status < 300]
+        stored = [pair for pair, answer in zip(kept, answers, strict=True) if answer[0] < 300]
         if stored:
             self._loop.call_soon(self._show, stored)
         in_turn = iter(answers)

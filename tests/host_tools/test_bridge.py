@@ -5,6 +5,7 @@ import contextlib
 import os
 import pty
 import signal
+import sqlite3
 import time
 import tty
 from collections import OrderedDict
@@ -18,6 +19,10 @@ from sipmote.agent.uri import parse_uri
 from sipmote.board.config import Changes
 from sipmote.errors import ToolError
 from sipmote.inbox.bridge import _BridgeRelay
+from sipmote.inbox.parcels import Parcels
+from sipmote.inbox.received import Parcel, Received
+from sipmote.inbox.store import Store
+from sipmote.inbox.waiting import Waiting
 from sipmote.link.bridge import _is_name
 from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
 from sipmote.people import person
@@ -132,14 +137,92 @@ def test_what_is_sent_to_an_unplugged_board_waits_until_it_is_back(tmp_path: Pat
             tool = stack.enter_context(bridge(tmp_path, str(device)))
             assert desk.answer(200).body == b"it began"
             tool.wait_for(event="relayed")
+            device.unlink()  # its terminal's number may be another test's soon
         tool.wait_for(event="port_gone", port=str(device))
         assert desk.ask(desk.from_port, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid").status == 202
         assert tool.wait_for(event="relay_waits")["reason"] == "the board isn't connected"
-        device.unlink()
         wire = stack.enter_context(Wire(port))
         device.symlink_to(wire.port)
         tool.wait_for(event="port_back")
         assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+
+
+@pytest.mark.timeout(100)
+def test_a_stranger_fills_no_boards_queue_and_others_dont_wait_behind_him(tmp_path: Path) -> None:
+    """What is too much is refused with Retry-After and is not on disk. What the board refuses is not sent again"""
+    board = b"sip:boiler@board.invalid"
+    with (
+        Peer(b"sip:desk@127.0.0.1") as desk,
+        Peer(b"sip:eve@127.0.0.1") as stranger,
+        Peer(b"sip:desk@127.0.0.1", "127.0.0.2") as commander,
+        serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{desk.port}") as port,
+        contextlib.ExitStack() as stack,
+    ):
+        device = tmp_path / "board"
+        with Wire(port) as wire:
+            device.symlink_to(wire.port)
+            tool = stack.enter_context(bridge(tmp_path, str(device)))
+            assert desk.answer(200).body == b"it began"
+            tool.wait_for(event="relayed")
+            device.unlink()  # its terminal's number may be another test's soon
+        tool.wait_for(event="port_gone")
+        at = desk.from_port
+        for number in range(8):
+            assert stranger.ask(at, b"text/plain", b"hot %d" % number, to=board).status == 202
+        refused = stranger.ask(at, b"text/plain", b"hot 8", to=board)
+        assert (refused.status, refused.get(b"retry-after")) == (480, b"60")
+        tool.wait_for(event="dropped", reasons={"a message for a board that too many wait for": 1})
+        assert commander.ask(at, b"text/plain", b"hot 81 C", to=board).status == 202
+        with contextlib.closing(sqlite3.connect(tmp_path / "bridge.db")) as db:
+            assert db.execute("SELECT count(*) FROM message").fetchone() == (1 + 8 + 1,)
+        device.symlink_to(stack.enter_context(Wire(port)).port)
+        tool.wait_for(event="relayed", call_id=f"{stranger.port}-8")
+        ended = [line["call_id"] for line in tool.lines if line["event"] == "relayed"][1:]
+        assert sorted(ended[:9]) == sorted([f"{stranger.port}-{n}" for n in range(1, 9)] + [f"{commander.port}-1"])
+        assert ended.index(f"{commander.port}-1") < 2
+
+
+def _received(number: int, transport: str, source: str, user: str | None = None, sender: str = "") -> Received:
+    return Received(
+        *(f"{number}", 1, sender or f"sip:{number}@192.0.2.1", "sip:a@b.invalid", None, "text/plain", b"hello", None),
+        *(0.0, None, None, transport, source),
+        user=user,
+        parcel=Parcel(0, None, 70, "serial:a", b"", b"", 500),
+    )
+
+
+def test_forged_addresses_share_what_datagrams_have_and_streams_and_people_with_a_password_get_through() -> None:
+    asyncio.run(_share())
+
+
+async def _share() -> None:
+    store = Store(":memory:")
+    waiting = Waiting(store)
+
+    def is_taken(number: int, transport: str, source: str, user: str | None = None, board: str = "serial:a") -> bool:
+        return waiting.has_room(board, _received(number, transport, source, user))
+
+    assert sum(is_taken(n, "udp", f"198.51.100.{n}:5060") for n in range(200)) == 64
+    assert sum(is_taken(0, "tcp", f"[2001:db8::{n:x}]:5060") for n in range(20)) == 8  # one sender at one place
+    assert sum(is_taken(n, "tcp", f"192.0.2.9:{n}") for n in range(1, 60)) == 32
+    assert sum(is_taken(n, "tcp", f"192.0.{n}.7:5060") for n in range(200)) == 128 - 64 - 8 - 32
+    assert sum(is_taken(n, "udp", "192.0.2.1:5060", "desk") for n in range(90)) == 64
+    assert sum(is_taken(n, "serial", "/dev/ttyUSB0:0") for n in range(90)) == 64
+    assert is_taken(0, "udp", "192.0.2.1:5060", board="serial:other")
+    store.close()
+
+
+def test_a_repetition_of_what_waits_is_taken_where_no_more_is() -> None:
+    asyncio.run(_repeat())
+
+
+async def _repeat() -> None:
+    store = Store(":memory:")
+    waiting = Waiting(store)
+    several = [_received(n, "udp", "192.0.2.1:5060", sender="sip:eve@192.0.2.1") for n in range(9)]
+    store.add(several[:8], [Parcels(store, True).add])
+    assert [waiting.has_room("serial:a", one) for one in several] == [True] * 8 + [False]
+    store.close()
 
 
 @pytest.mark.timeout(100)
