@@ -67,10 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Pass on until SIGINT or SIGTERM."""
-    for name in ("SIGHUP", "SIGUSR1"):  # which mean something as soon as all is read
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    """Pass on until SIGINT, SIGTERM or SIGHUP."""
+    if hasattr(signal, "SIGUSR1"):  # it means something as soon as all is read
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     ports = args.port or [find_port()]
     check_ports(ports)
     options = _options(args, ports)
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     store = Store(args.db or str(default_path().with_name("bridge.db")), screen.warning)
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(serve(lambda end: Bridge(options, store, screen, printer, end, lines), screen, printer))
+            runner.run(serve(lambda end: Bridge(options, store, screen, printer, end, lines), screen, printer, False))
     finally:
         store.close()
         printer.close()

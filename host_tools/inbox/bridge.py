@@ -53,10 +53,12 @@ class Bridge(Inbox):
         store: Store,
         screen: Screen,
         printer: Printer,
-        quit: Callable[[], None],
+        quit: Callable[..., None],
         lines: Iterable[Line],
     ) -> None:
         self._lines = Lines(list(lines))
+        self._quit = quit
+        self._over: set[Line] = set()
         super().__init__(options, store, screen, printer, quit)
 
     def _carriers(self) -> Mapping[bytes, Carrier]:
@@ -83,7 +85,7 @@ class Bridge(Inbox):
                 f"{self._store.path} is in use by another bridge: name this board's port there, too, or another --db"
             )
         for line in self._lines.lines:
-            line.open(self)
+            await line.open(self)
         await super().open()
 
     async def close(self) -> None:
@@ -113,6 +115,16 @@ class Bridge(Inbox):
         """A board is there no longer."""
         self._screen.warning(f"the board at {line.device} can't be reached: {why}", port=line.device)
         self._shell.failed(line.flow, why)
+
+    def taken(self) -> set[str]:
+        """Return the real paths of the ports that are read."""
+        return {line.path for line in self._lines.lines if line.path is not None}
+
+    def ended(self, line: Line, why: str) -> None:
+        """No board can come back there. Without any other there is nothing left to do."""
+        self._over.add(line)
+        if self._over.issuperset(self._lines.lines):
+            self._quit(ToolError(why))
 
 
 class _BridgeRelay(Relay):

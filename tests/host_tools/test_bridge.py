@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import os
 import pty
+import select
 import signal
 import sqlite3
 import time
 import tty
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +27,7 @@ from sipmote.inbox.store import Store
 from sipmote.inbox.waiting import Waiting
 from sipmote.link.bridge import _is_name
 from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
+from sipmote.link.port import close_port, open_port
 from sipmote.people import person
 from tests.host_tools.on_serial import bridge, serial_board
 from tests.host_tools.peers import sipmote
@@ -241,6 +244,65 @@ def test_boards_write_to_each_other_over_one_bridge(tmp_path: Path) -> None:
             tool.wait_for(40, event="log", name="command", port=port, fields=lambda fields: fields["word"] == "it")
             said = {"from": f"sip:{other}@board.invalid", "to": f"sip:{name}@board.invalid", "transport": "serial"}
             tool.wait_for(event="message", body="it began", **said)
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[tuple[int, str]]:
+    """Make a pseudo-terminal; gives the descriptor of its far end, and its port."""
+    far, near = pty.openpty()
+    tty.setraw(near)
+    port = os.ttyname(near)
+    try:
+        yield far, port
+    finally:
+        os.close(far)
+        os.close(near)
+
+
+def _frame(far: int) -> Bridged:
+    """Return the bridge's next frame."""
+    decoder, deadline = Decoder(), time.monotonic() + 20
+    while True:
+        assert select.select([far], [], [], deadline - time.monotonic())[0]
+        for item in decoder.feed(os.read(far, 1024)):
+            if isinstance(item, Bridged):
+                return item
+
+
+@pytest.mark.timeout(100)
+def test_a_bridge_asks_at_once_who_is_there_and_says_who_has_its_port(tmp_path: Path) -> None:
+    device = tmp_path / "board"
+    with contextlib.ExitStack() as stack:
+        with _terminal() as (far, port):
+            device.symlink_to(port)
+            tool = stack.enter_context(bridge(tmp_path, str(device)))
+            greeting = _frame(far)
+            assert (greeting.what, greeting.number, greeting.octets[:1]) == (0, 1, b"?")
+            device.unlink()
+        tool.wait_for(event="port_gone")
+        with _terminal() as (far, port):
+            holder = open_port(port)
+            device.symlink_to(port)
+            assert " is in use by " in tool.wait_for(event="port_failed")["reason"]
+            close_port(holder)
+            tool.wait_for(event="port_back")
+            assert _frame(far).octets[:1] == b"?"
+            assert [line["event"] for line in tool.lines].count("port_failed") == 1
+            os.kill(tool.pid, signal.SIGHUP)
+            assert (tool.wait(), tool.complaints) == (0, [])
+
+
+def test_the_end_of_its_last_virtual_board_ends_a_bridge(tmp_path: Path) -> None:
+    """Its number may be another terminal's soon"""
+    with contextlib.ExitStack() as one, contextlib.ExitStack() as other:
+        ports = [stack.enter_context(_terminal())[1] for stack in (one, other)]
+        with bridge(tmp_path, ports[0], "--port", ports[1]) as tool:
+            tool.wait_for(event="ready")
+            one.close()
+            tool.wait_for(event="board_ended", port=ports[0])
+            other.close()
+            assert tool.wait() == 1
+            assert tool.complaints == [f"sipmote: the virtual board at {ports[1]} has ended"]
 
 
 def test_a_board_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
