@@ -56,6 +56,8 @@ class Changes:
             )
         changed = add_commander(changed, *self.commander) if self.commander else changed
         check_values(changed, where)
+        if changed.get("transport") == "serial":
+            _check_serial(changed)
         return changed
 
 
@@ -156,8 +158,6 @@ def check_required(config: Config) -> None:
     for key in ("aor", "to"):
         if key not in config:
             raise ToolError(f"the configuration lacks {key}: add --set {key}=sip:NAME@HOST")
-    if config.get("transport") == "serial":
-        _check_serial(config)
 
 
 def _check_serial(config: Config) -> None:
@@ -167,7 +167,8 @@ def _check_serial(config: Config) -> None:
             raise ToolError(f"{key} needs a network, and transport is serial: add --set {key}= (the bridge does it)")
     if config.get("commanders"):
         raise ToolError(
-            "over serial the bridge asks for passwords: add --set commanders=, and sipmote bridge --users FILE"
+            "over serial it is the bridge that asks for passwords: sipmote bridge --users FILE, and allow or to for "
+            "who may command; leave --commander out, and what the board has by --set commanders="
         )
     recipients = [config["to"]] if isinstance(config["to"], str) else config["to"]
     if any(uri.startswith("sips:") for uri in recipients):

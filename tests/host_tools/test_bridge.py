@@ -351,16 +351,19 @@ def test_deploy_refuses_what_needs_a_network() -> None:
 @pytest.mark.timeout(100)
 def test_a_bridge_with_users_asks_who_commands_and_no_board(tmp_path: Path) -> None:
     users = tmp_path / "users"
-    code, out, err = sipmote("passwd", str(users), "desk", "--realm", "bench", env=_ENVIRONMENT)
-    assert code == 0, out + err
+    for name in ("desk", "eve"):
+        code, out, err = sipmote("passwd", str(users), name, "--realm", "bench", env=_ENVIRONMENT)
+        assert code == 0, out + err
     with Peer(b"sip:desk@127.0.0.1") as desk:
         to = f"sip:desk@127.0.0.1:{desk.port}"
         with serial_board(tmp_path, to=to) as port, bridge(tmp_path, port, "--users", str(users)):
             assert desk.answer(200).body == b"it began"
             to_board = f"sip:boiler@127.0.0.1:{desk.from_port}"
             assert desk.ask(desk.from_port, b"text/plain", b"hot 80 C", to=to_board.encode()).status == 401
-            command = ("ask", to_board, "hot 81 C", "--from", "sip:desk@127.0.0.1", "--user", "desk")
-            code, out, err = sipmote(*command, env=_ENVIRONMENT)
+            command = ("ask", to_board, "hot 81 C", "--from", "sip:desk@127.0.0.1", "--user")
+            code, out, err = sipmote(*command, "eve", env=_ENVIRONMENT)
+            assert code != 0 and "403 From Is Not Who Logged In" in out + err
+            code, out, err = sipmote(*command, "desk", env=_ENVIRONMENT)
             assert code == 0 and out.endswith("sent\n"), out + err
             assert desk.answer(200).body == b"81 C"
 
