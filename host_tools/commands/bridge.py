@@ -10,13 +10,13 @@ from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.uri import parse_uri
 from sipmote.board.compile import day_of
 from sipmote.board.files import packages
-from sipmote.console import Output
+from sipmote.console import Output, PortOutput
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Options, serve
 from sipmote.inbox.bridge import Bridge
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.store import Store, default_path
-from sipmote.link.bridge import Line, PortOutput, check_ports
+from sipmote.link.bridge import Line, check_ports
 from sipmote.link.port import find_port
 from sipmote.printer import Printer
 from sipmote.sip import arguments
@@ -49,13 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--register", metavar="URI", help="be reachable as URI, which is the board's, at its registrar")
     parser.add_argument("--proxy", metavar="URI", help="the server to send everything to first, e.g. sip:192.0.2.1")
     arguments.add_login(parser)
-    parser.add_argument(
-        "--users",
-        metavar="FILE",
-        help="pass on to boards only what these users send, by digest and in their own names; sipmote passwd makes the "
-        "file",
-    )
-    parser.add_argument("--realm", metavar="R", help="of --users, when the file has several")
+    arguments.add_users(parser, "pass on to boards only what these users send, by digest and in their own names")
     parser.add_argument(
         "--db",
         metavar="FILE",
@@ -72,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     ports = args.port or [find_port()]
     check_ports(ports)
+    arguments.check_users(args)
     options = _options(args, ports)
     printer = Printer()
     screen = Screen(Output(args.json, printer, MARK))

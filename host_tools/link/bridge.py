@@ -9,21 +9,20 @@ make up for that. Each end greets with the version of all this, which alone stay
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import serial
 
 from sipmote.agent.errors import ParseError
 from sipmote.agent.uri import parse_uri
-from sipmote.console import Event, Output
+from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.frames import IDLE_S, Bridged, encode_bridged
 from sipmote.link.port import named_port, ports, real_path
 from sipmote.link.reader import Gone, Heard, Opened, Reader
 from sipmote.link.teller import Teller
 from sipmote.link.watched import Watched
-from sipmote.printer import Printer
 
 VERSION = 1
 GREETING, DATAGRAM, TAKEN, PIECE = 0, 1, 2, 4  # what a frame is
@@ -57,17 +56,6 @@ class Owner(Protocol):
 
     def ended(self, line: "Line", why: str) -> None:
         """Nothing more can come from there."""
-
-
-class PortOutput(Output):
-    """What a board at one of several ports says: programs read in each event at which."""
-
-    def __init__(self, as_json: bool, printer: Printer | None, device: str) -> None:
-        super().__init__(as_json, printer)
-        self._device = device
-
-    def _write_events(self, events: Iterable[Event]) -> None:
-        super()._write_events({**event, "port": self._device} for event in events)
 
 
 class Line:
