@@ -33,6 +33,7 @@ from tests.host_tools.on_serial import bridge, serial_board
 from tests.host_tools.peers import sipmote
 from tests.sip_peer import Peer
 from tests.soak_bridge import soak
+from tests.tools import Tool
 from tests.vm import terminal
 from tests.wire import Wire
 
@@ -180,8 +181,9 @@ def test_a_stranger_fills_no_boards_queue_and_others_dont_wait_behind_him(tmp_pa
             assert db.execute("SELECT count(*) FROM message").fetchone() == (1 + 8 + 1,)
         device.symlink_to(stack.enter_context(Wire(port)).port)
         tool.wait_for(event="relayed", call_id=f"{stranger.port}-8")
-        ended = [line["call_id"] for line in tool.lines if line["event"] == "relayed"][1:]
-        assert sorted(ended[:9]) == sorted([f"{stranger.port}-{n}" for n in range(1, 9)] + [f"{commander.port}-1"])
+        sent = [f"{stranger.port}-{number}" for number in range(1, 9)] + [f"{commander.port}-1"]
+        ended = [line["call_id"] for line in tool.lines if line["event"] == "relayed" and line["call_id"] in sent]
+        assert sorted(ended) == sorted(sent)
         assert ended.index(f"{commander.port}-1") < 2
 
 
@@ -335,6 +337,45 @@ def test_a_bridge_of_another_version_is_refused_by_its_board(tmp_path: Path) -> 
         assert told == {"version": 9, "ours": 1}
 
 
+@pytest.mark.timeout(150)
+def test_a_board_whose_network_fails_sends_the_same_message_by_its_bridge(tmp_path: Path) -> None:
+    """An inbox that has it already, while its answer was lost, knows it by Call-ID, From and text"""
+    inbox = Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", str(tmp_path / "inbox.db"))
+    with Peer(b"sip:desk@127.0.0.1") as network, inbox:
+        at = int(inbox.wait_for(event="ready")["bind"][0].rpartition(":")[2])
+        ways = {"transport": "udp", "fallback": "serial", "bind": "127.0.0.1:0"}
+        with (
+            serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{network.port}", **ways) as port,
+            bridge(tmp_path, port, "--proxy", f"sip:127.0.0.1:{at}") as tool,
+        ):
+            network.put(network.receive()[0].data, at)  # and no answer comes back
+            first = inbox.wait_for(event="message", duplicate=False)
+            tool.wait_for(50, event="log", name="outcome", fields=lambda fields: fields["status"] == 408)
+            again = inbox.wait_for(event="message", duplicate=True)
+            assert [again[name] for name in ("call_id", "from", "body")] == [
+                first[name] for name in ("call_id", "from", "body")
+            ]
+            tool.wait_for(event="log", name="outcome", fields=lambda fields: fields["name"] == "accepted")
+            tool.wait_for(event="relayed", outcome="delivered")
+
+
+@pytest.mark.timeout(100)
+def test_a_board_uses_its_network_while_that_is_there_and_is_reached_over_its_line_all_the_same(tmp_path: Path) -> None:
+    with Peer(b"sip:desk@127.0.0.1") as desk:
+        ways = {"transport": "udp", "fallback": "serial", "bind": "127.0.0.1:0"}
+        with (
+            serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{desk.port}", **ways) as port,
+            bridge(tmp_path, port) as tool,
+        ):
+            assert desk.answer(200).body == b"it began"
+            tool.wait_for(event="board")
+            at = int(tool.wait_for(event="ready")["bind"][0].rpartition(":")[2])
+            assert desk.ask(at, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid").status == 202
+            assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+            told = [line["body"] for line in tool.lines if line.get("transport") == "serial"]
+            assert "81 C" not in told
+
+
 def test_deploy_refuses_what_needs_a_network() -> None:
     config = {"aor": "sip:boiler@board.invalid", "to": "sip:desk@192.0.2.9", "transport": "serial"}
     assert Changes([]).apply(config, "mote.json") == config
@@ -343,6 +384,8 @@ def test_deploy_refuses_what_needs_a_network() -> None:
         {"ntp": "192.0.2.1"},
         {"to": "sips:desk@192.0.2.9"},
         {"commanders": {"desk": "0" * 64}},
+        {"fallback": "serial"},
+        {"transport": "tls", "fallback": "serial", "to": "sips:desk@192.0.2.9"},
     ):
         with pytest.raises(ToolError):
             Changes([]).apply({**config, **wrong}, "mote.json")

@@ -22,6 +22,7 @@ _ALL = {
     "lan": {},
     "ntp": "x",
     "watchdog": 20,
+    "fallback": "serial",
 }
 
 
