@@ -14,6 +14,12 @@ _GREETED_S = const(25)  # since when a bridge is gone; it answers each of our gr
 _AWAY_S = const(300)  # until the network is tried again
 
 
+def open(mote: object, serial: object) -> None:
+    """Put a line beside the board's sockets. serial: mote.net.serial.Serial."""
+    flow = (b"SERIAL", b"serial.invalid", 0)
+    Fallback(mote, serial(mote, flow), flow)
+
+
 class Fallback:
     """A line beside the sockets of a Shell, between whose methods and their callers it steps."""
 

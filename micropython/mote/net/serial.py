@@ -45,10 +45,9 @@ def open(mote: object) -> None:
         shell._flow = mote.agent.uac.settings["first_hop"][0]
         shell._udp = Serial(mote, shell._flow)
     else:
-        from mote.net.fallback import Fallback
+        from mote.net.fallback import open
 
-        flow = (b"SERIAL", b"serial.invalid", 0)
-        Fallback(mote, Serial(mote, flow), flow)
+        open(mote, Serial)
 
 
 class Serial:
