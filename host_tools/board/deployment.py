@@ -26,8 +26,10 @@ _LISTEN_S = 4  # after the start, unless the program says sooner that it runs
 _ON_BOARD = "mote.json on the board"
 _FORGERY = (
     "who may command (allow, or else to) is told by From alone, which anybody can forge, also to send the board to "
-    "sleep; --commander NAME asks for a password"
+    "sleep; "
 )
+_PASSWORD = "--commander NAME asks for a password"
+_BRIDGES_PASSWORD = "sipmote bridge --users FILE asks for passwords, and lets nobody write in another's name"
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ class Deployment:
             remarks += self.program.remarks(survey, self.libraries)
         is_motes = self.program.uses_mote if self.program else "/main.py" in wanted
         if is_motes and config and not config.get("commanders"):
-            remarks.append(_FORGERY)
+            is_serial = config.get("transport") == "serial"  # a relay can't answer the board's own challenge
+            remarks.append(_FORGERY + (_BRIDGES_PASSWORD if is_serial else _PASSWORD))
         if "/mote.json" not in survey.files and "/mote.json" not in wanted:
             remarks.append("the board has no mote.json yet: deploy again with --config or --set")
         for remark in remarks:

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     while True:
         before = seen([*deployment.program.sources] if deployment.program else [])
         try:
-            code = onto_all(deployment, devices, output)
+            code = onto_all(deployment, devices, args.json)
         except ToolError as error:
             if not args.watch:
                 raise

@@ -123,12 +123,19 @@ class Options:
         return bool(self.relay_to or self.ports)
 
 
-async def serve(make: "Callable[[Callable[[], None]], Inbox]", screen: Screen, printer: Printer) -> None:
-    """Be an inbox until SIGINT or SIGTERM, or until nobody reads our stdout any more, as any program in a pipe."""
+async def serve(
+    make: "Callable[[Callable[..., None]], Inbox]", screen: Screen, printer: Printer, reloads: bool = True
+) -> None:
+    """Be an inbox until SIGINT or SIGTERM, or until nobody reads our stdout any more, as any program in a pipe.
+
+    reloads: SIGHUP has its files read again; else that ends it, too, unless it is ignored (nohup).
+    """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _end, ended)
+    if not reloads and hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, _end, ended)
     loop.set_exception_handler(lambda loop, context: _on_exception(context, screen))
     printer.on_broken(lambda error: _end_from_thread(loop, ended, error))
     try:
@@ -139,7 +146,8 @@ async def serve(make: "Callable[[Callable[[], None]], Inbox]", screen: Screen, p
         raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     try:
         if hasattr(signal, "SIGHUP"):  # not on Windows
-            loop.add_signal_handler(signal.SIGHUP, inbox.reload)
+            if reloads:
+                loop.add_signal_handler(signal.SIGHUP, inbox.reload)
             loop.add_signal_handler(signal.SIGUSR1, inbox.hasten)
         await inbox.open()
         await ended
@@ -321,7 +329,7 @@ class Inbox:
         read = [self._read(event, received) for event in batch]
         kept = [(event, one) for event, one in zip(batch, read, strict=True) if isinstance(one, Received)]
         answers = self._keep([one for _, one in kept]) if kept else ()
-        stored = [pair for pair, (status, _) in zip(kept, answers, strict=True) if status < 300]
+        stored = [pair for pair, answer in zip(kept, answers, strict=True) if answer[0] < 300]
         if stored:
             self._loop.call_soon(self._show, stored)
         in_turn = iter(answers)

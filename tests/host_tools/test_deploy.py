@@ -281,6 +281,12 @@ def test_commands_that_anybody_can_forge_are_told_of(
         program.write_text(text)
         assert main(["deploy", str(program), "--port", port, "--no-start", *arguments]) == 0
         assert capsys.readouterr().err.count("--commander NAME") == warnings, (text, arguments)
+    serial = ["deploy", str(program), "--port", port, "--no-start", "--set", "transport=serial"]
+    assert main(serial) == 0
+    said = capsys.readouterr().err
+    assert "sipmote bridge --users FILE asks for passwords" in said and "--commander" not in said
+    assert main([*serial, "--commander", "alice"]) == 1
+    assert "sipmote bridge --users FILE, and allow or to for who may command" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

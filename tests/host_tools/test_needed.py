@@ -23,6 +23,7 @@ _ALL = {
     "lan": {},
     "ntp": "x",
     "watchdog": 20,
+    "fallback": "serial",
 }
 
 
