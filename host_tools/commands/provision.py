@@ -16,7 +16,8 @@ from sipmote.board.provisioning import Provisioning
 from sipmote.board.stored import shown
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import find_port, usb_ports
+from sipmote.link.arguments import add_port, port_of
+from sipmote.link.port import usb_ports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(SIPMOTE_AOR, SIPMOTE_TO, SIPMOTE_WIFI and SIPMOTE_WIFI_PASSWORD, ...), and is checked before a board is "
         "touched. Exit code 1 if anything failed; run it again as often as you like."
     )
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    add_port(parser)
     parser.add_argument(
         "--from",
         dest="source",
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         return _Batch(_jobs(args.source, output), output, not args.no_try).run()
     given = _given(args.source, output)
     given.check()
-    device = args.port or find_port()
+    device = port_of(args)
 
     def tell(finding: Finding) -> None:
         if finding.about == "configuration":

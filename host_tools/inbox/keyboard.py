@@ -116,7 +116,7 @@ class Keyboard:
     def _obey(self, command: str = "", rest: str = "") -> None:
         if command == "to":
             self._choose(rest)
-        elif command == "history" and (not rest or (rest.isascii() and rest.isdigit() and len(rest) < 5)):
+        elif command == "history" and (not rest or re.fullmatch(r"[1-9][0-9]{0,3}", rest)):
             self._history(int(rest or _SHOWN))
         elif command == "quit":
             self._quit()

@@ -99,6 +99,7 @@ def test_commands_are_obeyed_and_never_sent(port: int, tmp_path: Path) -> None:
             ("/hsitory", "is /history meant?"),
             ("/", "/help tells"),
             ("/history many", "/history [N]"),
+            ("/history 0", "/history [N]"),
             ("/history " + "9" * 30, "/history [N]"),
             ("/to dor", "is door meant?"),
             ("/to door hello", "not chosen"),
