@@ -118,6 +118,19 @@ def _say_changes(output: Output, old: Config, new: Config) -> None:
             output.say(event, (f"{key:16}", "bold"), f"{_text(before)} -> {_text(after)}")
     if old == new:
         output.say({"event": "unchanged"}, "nothing to change: the board has all of that already")
+    text = _who_may_command(old, new)
+    if text:
+        output.warn(text, {"event": "warning", "text": text})
+
+
+def _who_may_command(old: Config, new: Config) -> str | None:
+    """Return who may command a board from now on, where that has become wider by what was taken out."""
+    if "commanders" in old and "commanders" not in new:
+        who = "allow" if "allow" in new else "to"
+        return f"without commanders no password is asked for: who writes in a name of {who} commands the board"
+    if "allow" in old and "allow" not in new and "commanders" not in new:
+        return 'without allow, those in to command the board; "allow": [] in mote.json is for nobody'
+    return None
 
 
 def _part(key: str, config: Config) -> Any:

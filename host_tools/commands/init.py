@@ -40,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
         args.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ToolError(f"can't make the folder {args.folder}: {error.strerror}") from None
-    write_whole(settings, encode_config(config).decode())
-    output.say({"event": "made", "file": str(settings)}, f"made {settings}")
     if program.exists():
         output.say({"event": "kept", "file": str(program)}, f"kept {program}")
     else:
         write_whole(program, (rooms() / "micropython" / "examples" / "boiler.py").read_text())
         output.say({"event": "made", "file": str(program)}, f"made {program}, an example: put your own sensor there")
+    write_whole(settings, encode_config(config).decode())  # the last: where it is, all is there
+    output.say({"event": "made", "file": str(settings)}, f"made {settings}")
     output.say(None, f"next: sipmote deploy {program} --config {settings}")
     return 0
 

@@ -97,6 +97,10 @@ class Keyboard:
         """This is the last message from now on."""
         self._last = Aim(event.sender, os.fsdecode(event.sender), event)
 
+    def wrote_last(self, sender: str) -> None:
+        """This was the sender of the last message when an inbox ended: a line goes to his URI."""
+        self._last = Aim(os.fsencode(sender), sender)
+
     def aim(self) -> Aim:
         """Return whom a line goes to that is begun now."""
         return self._chosen or self._last

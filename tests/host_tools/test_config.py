@@ -93,6 +93,20 @@ def test_a_change_is_told_and_the_program_starts_again(port: str, flash: Path, c
     assert len(starts) >= 2  # one that runs still when the next command stops it need not have got so far
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("commanders", "who writes in a name of to commands the board"), ("allow", "those in to")],
+)
+def test_taking_out_what_keeps_others_from_commanding_is_told(
+    key: str, words: str, port: str, flash: Path, config: Any
+) -> None:
+    value = {"desk": "0" * 64} if key == "commanders" else ["sip:desk@192.0.2.1"]
+    told = {name: stored(flash)[name] for name in ("aor", "to")} | {key: value}
+    (flash / "mote.json").write_text(json.dumps(told))
+    code, events, _ = config("unset", key, "--port", port)
+    assert code == 0 and events[-1]["event"] == "warning" and words in events[-1]["text"]
+
+
 def test_passwords_come_from_the_environment_and_never_show(
     port: str, flash: Path, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

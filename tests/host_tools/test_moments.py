@@ -38,6 +38,7 @@ def test_what_is_no_number_of_anything_is_refused(read: Callable[[str], Any], te
         "boards --seconds=inf",
         "flash --baud=0",
         "send sip:desk@192.0.2.1 hi --wait=nan",
+        "send sip:desk@192.0.2.1 hi --expires=-1",
         "history --limit=-1",
     ],
 )
