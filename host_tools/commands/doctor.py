@@ -16,7 +16,7 @@ from sipmote.agent.uri import parse_uri
 from sipmote.board.config import Config
 from sipmote.board.diagnosis import BOTH_ENDS, STEPS, Examination
 from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell, say
-from sipmote.board.trial import recipients_of
+from sipmote.board.self_test import recipients_of
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.arguments import add_port, port_of

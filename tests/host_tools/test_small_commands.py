@@ -188,6 +188,15 @@ def test_init_without_a_server_needs_an_address_of_the_boards(tmp_path: Path, mo
     check_required(settings)
 
 
+def test_init_asks_again_for_what_no_board_can_be_or_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A no to what need not be is a no, and an IPv6 address needs no brackets."""
+    names = ("a:b", "a;b", "a?b", "%41", "ü", "x" * 64, "b")
+    servers = ("sip:user@example.org", "192.0.2.300", "exa mple", "no")
+    addresses = ("192.0.2.300", "0.0.0.0", "http://x", "x;transport=tcp", "x?y", "a..b", "2001:db8::7")
+    assert init(monkeypatch, tmp_path / "b", *names, "sip:desk@192.0.2.1", *servers, *addresses, "") == 0
+    assert json.loads((tmp_path / "b" / "mote.json").read_text())["aor"] == "sip:b@[2001:db8::7]"
+
+
 def test_init_overwrites_nothing_and_writes_nothing_before_the_last_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
