@@ -436,7 +436,7 @@ class Inbox:
         with contextlib.suppress(sqlite3.Error, ValueError, TypeError):  # which has been told
             for one in self._store.earlier(1):
                 if self._keyboard:
-                    self._keyboard.wrote_last(one.sender)
+                    self._keyboard.wrote_last(one)
 
     def _show_earlier(self, count: int) -> None:
         """Show a person the last messages that came before."""

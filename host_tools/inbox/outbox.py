@@ -46,12 +46,17 @@ class Outbox:
         self._proxy = proxy
         self._login = login
 
-    async def way(self, target: bytes, event: MessageReceived | None = None) -> Way:
+    async def way(self, target: bytes, event: MessageReceived | None = None, flow: Flow | None = None) -> Way:
         """Return the way of a new request. event: the message that it answers, None for one that answers nothing.
+
+        flow: by which its receiver has written, where that message itself is gone.
 
         Raises OSError where there is none, AgentError for a target that is no URI or needs a proxy.
         """
-        flow = None if event is None else await self._shell.way_back(event.sender, event.flow)
+        if event is not None:
+            flow = event.flow
+        if flow is not None:
+            flow = await self._shell.way_back(target if event is None else event.sender, flow)
         host = await self._shell.reach_first(target, flow)
         ration = None
         if event is not None and not (self._shell.is_guided if flow is None else self._shell.rations.is_proved(flow)):

@@ -78,7 +78,7 @@ def test_one_key_is_got_and_one_that_is_not_set_has_its_default(port: str, confi
 
 
 def test_a_change_is_told_and_the_program_starts_again(port: str, flash: Path, config: Any) -> None:
-    code, events, _ = config("set", "register=600", "to=sip:desk@192.0.2.1", "--port", port)
+    code, events, _ = config("set", "--port", port, "register=600", "to=sip:desk@192.0.2.1")
     assert code == 0
     assert [(event["key"], event["old"], event["new"]) for event in events] == [
         ("register", None, 600),

@@ -33,6 +33,9 @@ class Somebody(Peer):
         self.uri = f"sip:{user}@127.0.0.1:{self.port}"
         self._name = self.uri.encode()
 
+    def call_yourself(self, uri: str) -> None:
+        self.uri, self._name = uri, uri.encode()
+
     def write(self, port: int, text: str) -> None:
         assert self.ask(port, b"text/plain", text.encode()).status == 200
 
@@ -215,8 +218,12 @@ def test_who_comes_back_sees_the_last_messages_and_their_days(port: int, tmp_pat
         person.wait_for("text 1.")
 
 
-def test_after_a_restart_a_line_goes_to_who_wrote_last(port: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_port", [True, False])
+def test_after_a_restart_a_line_goes_to_who_wrote_last(has_port: bool, port: int, tmp_path: Path) -> None:
+    """Also where his URI names no port, and he shares the inbox's host."""
     with Somebody("boiler") as boiler:
+        if not has_port:
+            boiler.call_yourself("sip:boiler@127.0.0.1")
         with talking(port, tmp_path) as person:
             boiler.write(port, "85 C")
             person.wait_for(f"to {boiler.uri}>")
