@@ -55,13 +55,14 @@ class Aim:
     """Whom a line goes to that begins with no address.
 
     target: a URI, b"" for nobody. name: as people see it. event: the message that is answered, None for no answer.
-    flow: by which he wrote to an inbox that has ended, None where that isn't known or doesn't matter.
+    flow, to: by which he wrote to an inbox that has ended, and to which URI; None and b"" where that doesn't matter.
     """
 
     target: bytes
     name: str
     event: MessageReceived | None = None
     flow: Flow | None = None
+    to: bytes = b""
 
 
 class Keyboard:
@@ -105,7 +106,7 @@ class Keyboard:
         flow: Flow | None = None
         with contextlib.suppress(ParseError):  # of an address with a zone
             flow = one.transport.upper().encode(), *parse_host_port(one.source.encode())
-        self._last = Aim(os.fsencode(one.sender), one.sender, flow=flow)
+        self._last = Aim(os.fsencode(one.sender), one.sender, flow=flow, to=os.fsencode(one.to))
 
     def aim(self) -> Aim:
         """Return whom a line goes to that is begun now."""
@@ -189,7 +190,7 @@ class Keyboard:
             written, zones = split_zone(os.fsdecode(target))
             self._shell.add_zones(zones)
             target = os.fsencode(written)
-        way = await self._outbox.way(target, aim.event, aim.flow)
+        way = await self._outbox.way(target, aim.event, aim.flow, aim.to)
         call_id = self._ua.new_call_id()
         self._ours[call_id] = None
         if len(self._ours) > _MAX_OURS:
