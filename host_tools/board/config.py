@@ -15,7 +15,7 @@ from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port, parse_uri
 from sipmote.board.schema import ALIASES, KEYS, plain
 from sipmote.errors import ToolError
-from sipmote.people import is_name, read_names
+from sipmote.people import is_name, normal, read_names
 from sipmote.users import algorithm_of
 
 Config = dict[str, Any]
@@ -105,7 +105,7 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
 
 def _from_text(key: str, value: str) -> Any:
     if key in ("allow", "to"):
-        names = read_names()
+        names, value = read_names(), normal(value)
         known = "|".join(map(re.escape, names)) or "(?!)"
         uris = re.split(rf",\s*(?=sips?:|(?:{known})(?:,|$))", value)  # users may have commas in their names
         uris = [names.get(uri, uri) for uri in uris]

@@ -18,9 +18,9 @@ from sipmote.board.hiding import hidden
 from sipmote.board.needed import needed
 from sipmote.board.overview import Heard
 from sipmote.board.plan import make_plan
+from sipmote.board.self_test import PATIENCE, recipients_of, try_out
 from sipmote.board.stored import ON_BOARD, read_stored, run_lean
 from sipmote.board.survey import PACKAGE, Survey, identify, take_survey, the_answer
-from sipmote.board.trial import PATIENCE, recipients_of, try_out
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.port import open_port

@@ -104,7 +104,7 @@ def stopped_board(device: str, tell: Callable[[str], None]) -> Iterator[Board]:
         board.run(_FINISH % (len(_FINISHES), _FINISHES), _TIDIES_S)
         yield board
     except KeyboardInterrupt:
-        tell("interrupted; the board runs what it had, or all that is new: deploy again to complete")
+        tell("interrupted; the board starts with what it had, or with all that is new: say it again to complete")
         board.abandon()
         raise
     except BaseException:

@@ -52,6 +52,16 @@ for p in %r:
 if hasattr(os,'sync'):
  os.sync()
 """
+_LEFT = """
+def walk(p):
+ for e in os.ilistdir(p or '/'):
+  q=p+'/'+e[0]
+  if e[1]&0x4000:
+   walk(q)
+  elif q.endswith(('.py','.mpy')) and q not in %r:
+   say(q)
+walk('')
+"""
 
 
 class Uninstalling:
@@ -86,4 +96,7 @@ class Uninstalling:
         board.run(_REMOVE % (paths, FOLDERS), _SILENCE_S)
         for path in paths:
             self._output.say({"event": "file", "path": path, "action": "removed"}, f"removed {path}")
+        for (path,) in answers(board.run(TOOLS + _LEFT % ((_MAIN, _BOOT),), _SILENCE_S)):
+            line = f"kept    {path}, which may be of a program of yours"
+            self._output.say({"event": "file", "path": path, "action": "kept"}, line)
         return len(paths)

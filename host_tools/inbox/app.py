@@ -260,7 +260,7 @@ class Inbox:
         if options.relay_to and options.credentials and not self._login:
             self._screen.warning("whoever reaches us sends with the password of --user: --users FILE keeps others out")
         if self._prompt:
-            self._show_earlier(_EARLIER)
+            self._resume()
         try:
             self._showing.start(self._runners is not None)
         except sqlite3.Error as error:
@@ -437,6 +437,14 @@ class Inbox:
                 self._tell_peers(event, one)
             except Exception as error:
                 self._screen.warning(f"no notification of a message: {_fault(error)}", call_id=one.call_id)
+
+    def _resume(self) -> None:
+        """Show a person who comes back what was there, and have the prompt name who wrote last."""
+        self._show_earlier(_EARLIER)
+        with contextlib.suppress(sqlite3.Error, ValueError, TypeError):  # which has been told
+            for one in self._store.earlier(1):
+                if self._keyboard:
+                    self._keyboard.wrote_last(one)
 
     def _show_earlier(self, count: int) -> None:
         """Show a person the last messages that came before."""

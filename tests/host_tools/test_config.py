@@ -85,7 +85,7 @@ def test_one_key_is_got_and_one_that_is_not_set_has_its_default(port: str, confi
 
 def test_a_change_is_told_and_the_program_starts_again(port: str, flash: Path, config: Any) -> None:
     until(lambda: starts(flash) == 1)
-    code, events, _ = config("set", "register=600", "to=sip:desk@192.0.2.1", "--port", port)
+    code, events, _ = config("set", "--port", port, "register=600", "to=sip:desk@192.0.2.1")
     assert code == 0
     until(lambda: starts(flash) == 2)
     assert [(event["key"], event["old"], event["new"]) for event in events] == [
@@ -97,6 +97,20 @@ def test_a_change_is_told_and_the_program_starts_again(port: str, flash: Path, c
     assert (code, [event["event"] for event in events]) == (0, ["unchanged"])
     assert config("unset", "register", "--port", port)[0] == 0
     assert "register" not in stored(flash)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("commanders", "who writes in a name of to commands the board"), ("allow", "those in to")],
+)
+def test_taking_out_what_keeps_others_from_commanding_is_told(
+    key: str, words: str, port: str, flash: Path, config: Any
+) -> None:
+    value = {"desk": "0" * 64} if key == "commanders" else ["sip:desk@192.0.2.1"]
+    told = {name: stored(flash)[name] for name in ("aor", "to")} | {key: value}
+    (flash / "mote.json").write_text(json.dumps(told))
+    code, events, _ = config("unset", key, "--port", port)
+    assert code == 0 and events[-1]["event"] == "warning" and words in events[-1]["text"]
 
 
 def test_passwords_come_from_the_environment_and_never_show(

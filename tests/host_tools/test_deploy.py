@@ -142,7 +142,7 @@ def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
     for module in ("agent/uri.py", "micropython/mote/__init__.py"):
         (source / module).write_text("import agent.uri\n\n\ndef parse(x=0):\n    return 'new'\n\n\nrun = parse\n")
     interrupted(monkeypatch, "mote/__init__.mpy.new", port)
-    assert "deploy again to complete" in capsys.readouterr().err
+    assert "say it again to complete" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
     actions = run_deploy(port)
     assert actions["/lib/agent/uri.mpy"] == actions["/lib/mote/__init__.mpy"] == "sent"

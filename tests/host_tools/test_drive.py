@@ -191,5 +191,5 @@ def test_a_drive_that_goes_in_the_middle_is_told(tmp_path: Path, monkeypatch: py
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(ToolError, match="went away at 19 %"):
+    with pytest.raises(ToolError, match="Input/output error, at 19 % of the file: hold BOOTSEL"):
         drive.copy_to(found, bytes(1_000_000), Output(as_json=True))

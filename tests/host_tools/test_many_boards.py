@@ -121,6 +121,15 @@ def test_a_board_is_known_by_its_serial_number_when_it_is_back_under_another_nam
         assert "not me" not in tool.transcript()
 
 
+def test_of_two_boards_with_one_name_the_port_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = Teller(Output(False), several=True)
+    for port in ("/dev/ttyUSB0", "/dev/ttyUSB1", "/dev/ttyUSB0"):
+        teller.tell([{"event": "console", "text": "hot"}], "boiler", port)
+    teller.tell([{"event": "console", "text": "open"}], "door", "/dev/ttyUSB2")
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["boiler", "boiler@ttyUSB1", "boiler@ttyUSB0", "door"]
+
+
 def test_a_board_that_is_named_twice_is_watched_once(usb: Usb) -> None:
     with FakeBoard() as board:
         port = usb.plug("ttyUSB0", board, "A1")

@@ -127,7 +127,8 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
         (["--until", "14:00"], "--until belongs to --since"),
         (["--since", "2d", "--db", "none", "--all"], "leave --port, --all, --reset and --view out"),
         (["--since", "2d", "--db", "none"], "there is no file none"),
-        (["--db", "x", "--max-mb", "0.1"], "--max-mb: 1 at least"),
+        (["--db", "x", "--keep", "0d"], "--keep 0 would keep nothing"),
+        (["--since", "14:00", "--until", "13:00", "--db", "x"], "--until is before --since"),
     ],
 )
 def test_what_does_not_go_together_is_told(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

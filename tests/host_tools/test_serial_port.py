@@ -112,7 +112,7 @@ def test_a_port_that_is_not_there_is_told_with_all_that_are(plain: None, tmp_pat
     [
         ("PermissionError(13, 'Access is denied.', None, 5)", "COM3 is in use: end the other program"),
         ("PermissionError(13, 'Zugriff verweigert', None, 5)", "COM3 is in use: end the other program"),
-        ("FileNotFoundError(2, 'The system cannot find the file specified.', None, 2)", "no port COM3 (ports there"),
+        ("FileNotFoundError(2, 'The system cannot find the file specified.', None, 2)", "COM3 comes or goes just now"),
         ("OSError(22, 'The semaphore timeout period has expired.', None, 121)", "unplug the board and plug it in"),
     ],
 )
