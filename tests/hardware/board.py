@@ -41,6 +41,7 @@ _RESET_S = 60  # that RESET or BOOT may take
 _PULSE_S = 0.1  # that a reset button is pressed for
 _deployed: list[str] = []  # ports of boards that have our packages, once there are any
 _BUSY = (
+    "could not exec command",  # the answer to an earlier question came late
     "could not enter raw repl",
     "failed to access",
     "no MicroPython prompt",
