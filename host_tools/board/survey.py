@@ -72,12 +72,13 @@ for p in %r:
    n=f.readinto(block)
  say(hexlify(h.digest()).decode())
 """
-# What the firmware has, or its ROMFS. Nothing of the file system's is run to learn of it.
+# What the firmware has, or its ROMFS. Nothing of the file system's is run to learn of it. A module whose import was
+# interrupted has no file yet, as one of the firmware's has none.
 _NAMES = """
 import sys
 def has(n):
  old=sys.modules.pop(n,None)
- if old and not hasattr(old,'__file__'):
+ if old and not hasattr(old,'__file__') and not hasattr(old,'__path__') and len(dir(old))>3:
   sys.modules[n]=old
   return 1
  path=sys.path[:]

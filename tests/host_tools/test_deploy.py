@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipmote.__main__ import main
+from sipmote.board import survey as survey_module
 from sipmote.board.config import _CHECKS, set_keys
 from sipmote.board.plan import check_space, make_plan
 from sipmote.board.schema import ALIASES, KEYS
@@ -451,3 +452,13 @@ def test_lines_that_a_system_prints_between_answers_are_passed_over() -> None:
     assert answers("I (1234) wifi:state\r\nE (9)\n:: ('/a', 1)\r\n\r\n:: (2,)\r\nI (7) x") == [("/a", 1), (2,)]
     with pytest.raises(ToolError, match="came damaged"):
         answers(":: ('/a'")
+
+
+def test_a_module_whose_import_was_interrupted_is_not_taken_for_the_firmwares(
+    port: str, flash: Path, run_deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the packages would be removed, as the firmware seems to have them"""
+    half = "import sys\nclass Half:\n __path__='/lib/agent'\nsys.modules['agent']=Half()\n"
+    monkeypatch.setattr(survey_module, "_NAMES", half + survey_module._NAMES)
+    assert run_deploy(port, *NAMES)["/lib/agent/__init__.mpy"] == "sent"
+    assert (flash / "lib" / "agent" / "__init__.mpy").exists()
