@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sipmote.agent.cms import smime
+from sipmote.agent.cms import mime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
@@ -249,7 +249,7 @@ def _account(args: argparse.Namespace) -> bytes | None:
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = _reader(args)
-    accept += () if reader is None else (smime.PKCS7, smime.MULTIPART)
+    accept += () if reader is None else (mime.PKCS7, mime.MULTIPART)
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         args.zones = arguments.take_zones(args)

@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sipmote.agent.cms import enveloped as cms_enveloped
-from sipmote.agent.cms import smime
-from sipmote.agent.cms.signed import build_signed
+from sipmote.agent.cms import enveloping, mime
+from sipmote.agent.cms.signing import build_signed
 from sipmote.errors import ToolError
 from sipmote.people import person
 from sipmote.smime.keys import (
@@ -48,11 +47,11 @@ class Writer:
         to_measure: make them as long as they may become, with nothing for a signature; those of ECDSA vary.
         """
         if self._signer is not None:
-            content_type, body = smime.SIGNED, self._sign(self._signer, smime.entity(content_type, body), to_measure)
+            content_type, body = mime.SIGNED, self._sign(self._signer, mime.entity(content_type, body), to_measure)
         if self._receiver is not None:
             recipient = _Recipient(self._receiver)
-            body = cms_enveloped.build_enveloped(smime.entity(content_type, body), recipient)
-            content_type = smime.ENCRYPTED
+            body = enveloping.build_enveloped(mime.entity(content_type, body), recipient)
+            content_type = mime.ENCRYPTED
         return content_type, body
 
     def _sign(self, signer: Identity, content: bytes, to_measure: bool) -> bytes:
@@ -100,7 +99,7 @@ def signing_name(path: str, sender: str | None) -> str:
     return sender or found[0]
 
 
-class _Recipient(cms_enveloped.Recipient):
+class _Recipient(enveloping.Recipient):
     """The arithmetic of encrypting to a certificate."""
 
     def __init__(self, certificate: x509.Certificate) -> None:
@@ -116,7 +115,8 @@ class _Recipient(cms_enveloped.Recipient):
         form = serialization.PublicFormat.UncompressedPoint
         return own.public_key().public_bytes(serialization.Encoding.X962, form), own.exchange(ec.ECDH(), self._key)
 
-    def wrap(self, by: bytes, key: bytes) -> bytes:
+    def wrap(self, by: bytes | None, key: bytes) -> bytes:
+        assert by is not None  # no key is shared
         return keywrap.aes_key_wrap(by, key)
 
     def transport(self, key: bytes) -> bytes:
