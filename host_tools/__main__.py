@@ -34,6 +34,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
     "completion": ("print what lets a shell complete our commands", "sipmote completion bash"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
+    "keys": ("keep keys to sign, to decrypt and to trust", "sipmote keys create sip:desk@example.org"),
     "names": ("keep short names for URIs", "sipmote names add desk sip:desk@192.0.2.1"),
     "passwd": ("set a user's password for an inbox", "sipmote passwd users.txt alice --realm example.org"),
     "ask": ("send one message and print what comes back", "sipmote ask sip:boiler@192.0.2.7 status"),

@@ -30,7 +30,7 @@ from sipmote.smime.keys import Identity, names, read_certificates, read_identity
 POLICIES = ("require", "prefer", "ignore")
 DAYS = 730  # that a certificate is valid
 _AUTHORITY_DAYS = 3650
-_EVERYBODY = "*"
+EVERYBODY = "*"
 _DEFAULT = ("prefer", "prefer")
 _SKEW = timedelta(hours=1)  # of the clocks of those who look at a certificate that is new
 _MAX_REMEMBERED = 10_000
@@ -141,15 +141,16 @@ class KeyStore:
 
     def shared(self, uri: str) -> tuple[bytes, bytes] | None:
         """Return (name, key) of what we share with somebody, None without."""
-        found = self._load("shared.json").get(person(uri))
-        return None if found is None else (bytes.fromhex(found["name"]), bytes.fromhex(found["key"]))
+        return next((pair for other, pair in self.all_shared().items() if person(other) == person(uri)), None)
 
     def by_name(self, name: bytes) -> tuple[str, bytes] | None:
         """Return (URI, key) of what is shared under a name, None for a name that we don't know."""
-        for found in self._load("shared.json").values():
-            if bytes.fromhex(found["name"]) == name:
-                return found["uri"], bytes.fromhex(found["key"])
-        return None
+        return next(((uri, key) for uri, (other, key) in self.all_shared().items() if other == name), None)
+
+    def all_shared(self) -> dict[str, tuple[bytes, bytes]]:
+        """Return URI -> (name, key) of all that is shared."""
+        entries = self._load("shared.json").values()
+        return {found["uri"]: (bytes.fromhex(found["name"]), bytes.fromhex(found["key"])) for found in entries}
 
     def share(self, uri: str) -> tuple[bytes, bytes]:
         """Make a key to share with somebody, in place of the one before; returns (name, key)."""
@@ -165,7 +166,7 @@ class KeyStore:
     def policy(self, uri: str) -> tuple[str, str]:
         """Return what is to be done with what goes to somebody, and with what comes: of POLICIES each."""
         everything = self._load("policy.json")
-        found = {**everything.get(_EVERYBODY, {}), **everything.get(person(uri), {})}
+        found = {**everything.get(EVERYBODY, {}), **everything.get(person(uri), {})}
         return found.get("send", _DEFAULT[0]), found.get("take", _DEFAULT[1])
 
     def policies(self) -> dict[str, dict[str, str]]:
@@ -177,7 +178,7 @@ class KeyStore:
         """Set a policy for somebody, or, with *, for all who have none of their own; None leaves that as it was."""
         with self._alone():
             everything = self._load("policy.json")
-            entry = everything.setdefault(uri if uri == _EVERYBODY else person(uri), {"uri": uri})
+            entry = everything.setdefault(uri if uri == EVERYBODY else person(uri), {"uri": uri})
             entry.update({key: value for key, value in (("send", send), ("take", take)) if value is not None})
             self._store("policy.json", everything)
 
