@@ -14,10 +14,9 @@ from sipmote.errors import ToolError
 from sipmote.files import write_whole
 from sipmote.people import named, person
 from sipmote.smime.keys import load_certificate, may_receive, names, read_certificates
-from sipmote.smime.store import DAYS, EVERYBODY, POLICIES, KeyStore, fingerprint
+from sipmote.smime.store import DAYS, EVERYBODY, POLICIES, SOON, KeyStore, fingerprint
 
 _ACTIONS = ("show", "create", "trust", "export", "rotate", "share", "policy")
-_SOON_DAYS = 30
 _DAY_S = 86400
 
 
@@ -194,7 +193,7 @@ class _Keys:
         }
         state = f"until {last:%Y-%m-%d}" if days > 0 else f"EXPIRED {last:%Y-%m-%d}"
         self._output.say(event, (f"{kind:9}", "bold"), f"{who}  {digits}  {state}")
-        if days < _SOON_DAYS:
+        if days < SOON.days:
             remedy = (
                 "sipmote keys rotate" if kind == "ours" else "ask its owner for a new one; a board: sipmote provision"
             )

@@ -32,6 +32,7 @@ DAYS = 730  # that a certificate is valid
 _AUTHORITY_DAYS = 3650
 EVERYBODY = "*"
 _DEFAULT = ("prefer", "prefer")
+SOON = timedelta(days=30)  # before a certificate ends
 _SKEW = timedelta(hours=1)  # of the clocks of those who look at a certificate that is new
 _MAX_REMEMBERED = 10_000
 _PEM = serialization.Encoding.PEM
@@ -103,6 +104,10 @@ class KeyStore:
         certificate = _certificate(uri, name, public, by.certificate.subject, by.key, days)
         self.trust(certificate)
         return certificate
+
+    def is_old(self, certificate: x509.Certificate) -> bool:
+        """Is it time for another one?"""
+        return certificate.not_valid_after_utc - datetime.now(UTC) < SOON
 
     # Others'
 
