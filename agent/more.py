@@ -80,12 +80,20 @@ class More:
         cseq = (message.get(b"cseq") or b"").split()
         return attempt if cseq[-1:] == [attempt.request.method] else None
 
-    def respond(self, received: "MessageReceived", status: int, now: int, reason: bytes = b"") -> list:  # type: ignore[name-defined]  # noqa: F821
+    def respond(
+        self,
+        received: "MessageReceived",  # type: ignore[name-defined]  # noqa: F821
+        status: int,
+        now: int,
+        reason: bytes = b"",
+        fields: bytes = b"",
+    ) -> list:
         """Answer a MessageReceived: 200 taken, 202 stored for later, or why not (RFC 3428 section 7).
 
-        reason: in place of the usual phrase. Raises UsageError for a status below 200, or 408.
+        reason: in place of the usual phrase. fields: header lines of a refusal, such as its Retry-After. Raises
+        UsageError for a status below 200, or 408.
         """
-        return self._uas.respond(received, status, reason, self._uac.clock, now)  # type: ignore[union-attr,no-any-return]
+        return self._uas.respond(received, status, reason, fields, self._uac.clock, now)  # type: ignore[union-attr,no-any-return]
 
     def reply(self, *arguments: object, **options: object) -> list | tuple:
         """Send text to who sent a MessageReceived: see agent.reply.reply()."""

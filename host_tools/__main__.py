@@ -186,6 +186,8 @@ class Parser(argparse.ArgumentParser):
             if word.startswith("--") and word.endswith("=") and word.count("=") == 1:
                 raise ToolError(f"{word[:-1]} is empty: leave it out, or say what it is to be")
         args, unknown = self.parse_known_args(arguments)
+        if unknown and not any(word.startswith("-") for word in unknown):  # a list of words with an option among them
+            args, unknown = self.parse_known_intermixed_args(arguments)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return args

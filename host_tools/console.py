@@ -267,6 +267,25 @@ class Output:
         return _octets(sys.stdout, f"{lines} not shown, as nobody read what was before; {self._kept}\n")
 
 
+class PortOutput(Output):
+    """What happens at one port of several: events have it, and lines begin with it where they don't tell otherwise."""
+
+    def __init__(self, as_json: bool, printer: Printer | None, device: str, is_named: bool = False) -> None:
+        """device: the port's name. is_named: lines begin with it."""
+        super().__init__(as_json, printer)
+        self.device = device
+        self._before = (f"{device}: ",) if is_named else ()
+
+    def warn(self, text: str, event: Event | None = None) -> None:
+        super().warn("".join((*self._before, text)), event)
+
+    def _write_events(self, events: Iterable[Event]) -> None:
+        super()._write_events({**event, "port": self.device} for event in events)
+
+    def _print(self, line: Sequence[Part]) -> None:
+        super()._print((*self._before, *line))
+
+
 def _octets(stream: TextIO, text: str) -> tuple[int, bytes]:
     """Return a stream's descriptor and text in its encoding."""
     return stream.fileno(), text.encode(stream.encoding, "backslashreplace")

@@ -5,6 +5,7 @@ import getpass
 import json
 import os
 import sys
+import unicodedata
 from pathlib import Path
 from urllib.parse import quote
 
@@ -73,11 +74,19 @@ def read_names() -> dict[str, str]:
         return {}
     except OSError as error:
         raise ToolError(f"can't read {path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         names = None
     if not isinstance(names, dict) or not all(isinstance(uri, str) for uri in names.values()):
         raise ToolError(f"{path} holds no names: mend it, or move it away and add them again")
-    return names
+    return {normal(name): uri for name, uri in names.items()}
+
+
+def normal(name: str) -> str:
+    """Return a name as we keep it: an accented letter is one character, and not a letter and an accent (NFC).
+
+    Both look the same, and which of them comes depends on the keyboard and on the system.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def write_name(name: str, uri: str | None) -> str | None:
@@ -89,6 +98,7 @@ def write_name(name: str, uri: str | None) -> str | None:
         raise ToolError(f"can't write {path}: {error.strerror}") from None
     with alone(path):
         names = read_names()
+        name = normal(name)
         before = names.pop(name, None)
         if uri is not None:
             names[name] = uri
@@ -105,8 +115,8 @@ def named(text: str) -> str:
     if ":" in text:
         return text
     names = read_names()
-    if text in names:
-        return names[text]
+    if normal(text) in names:
+        return names[normal(text)]
     near = [f"sip:{text}"] if "@" in text else difflib.get_close_matches(text, names, 1)
     meant = f"; is {near[0]} meant?" if near else ""
     raise UsageError(

@@ -9,7 +9,6 @@ import json
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import NamedTuple
 
 from tests.host_tools.peers import PATIENCE, message
 from tests.interop.peers import free_port
+from tests.restarted import Restarted
 from tests.soak_senders import Senders
 
 _DRAIN_S = 20.0  # for the commands that are left at the end, and a tenth for each
@@ -50,33 +50,16 @@ def _request(call_id: str, count: int) -> bytes:
     return octets.replace(b"<sip:boiler@", b"<sip:boiler%d@" % (sum(call_id.encode()) % 5))
 
 
-class _Inbox:
-    """`sipmote inbox --exec`, started again at the same port with the same file."""
+class _Inbox(Restarted):
+    """`sipmote inbox --exec` at one port with one file."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self.database, self._lines, self._runs = folder / "inbox.db", folder / "lines", folder / "runs"
+        self.database, self._runs = folder / "inbox.db", folder / "runs"
         script = folder / "command"
         script.write_text(f'#!/bin/sh\necho "$SIPMOTE_CALL_ID $SIPMOTE_AGAIN" >> {self._runs}\n')
         script.chmod(0o700)
         options = ["--bind", f"udp:127.0.0.1:{port}", "--db", str(self.database), "--exec", str(script)]
-        self._command = [sys.executable, "-m", "sipmote", "inbox", "--json", *options]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, meanwhile: Callable[[], None]) -> None:
-        """Start it; returns when it is ready."""
-        begun = self._lines.stat().st_size if self._lines.exists() else 0
-        with self._lines.open("ab") as lines:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=lines, stderr=lines)
-        deadline = time.monotonic() + PATIENCE
-        while b'"ready"' not in self._lines.read_bytes()[begun:]:
-            assert time.monotonic() < deadline, self._lines.read_bytes()[begun:]
-            meanwhile()
-
-    def end(self, number: int) -> None:
-        """Send it a signal and wait for its end."""
-        assert self._process
-        self._process.send_signal(number)
-        self._process.wait(PATIENCE)
+        super().__init__(folder / "lines", "inbox", *options)
 
     def queued(self) -> int:
         """Return how many commands have not ended yet."""
@@ -96,7 +79,7 @@ class _Inbox:
     def shown(self) -> list[tuple[str, bool]]:
         """Return Call-ID and mark of each message that was shown, twins apart."""
         found = []
-        for text in self._lines.read_text().splitlines():
+        for text in self.lines.read_text().splitlines():
             begun = text.rfind('{"event": ')  # a kill may have cut the line before, or this one
             try:
                 line = json.loads(text[begun:] if begun >= 0 else "")

@@ -8,49 +8,21 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.host_tools.peers import PATIENCE, sipmote
+from tests.restarted import Restarted
 from tests.soak_board import DRAIN_S, PROGRAM, Desk, Figures, accepted, missing, vm_of
 from tests.vm import board
 
 
-class _Bridge:
-    """`sipmote bridge`, started again at the same port with the same file."""
-
-    def __init__(self, folder: Path, port: str) -> None:
-        self._lines = folder / "lines"
-        options = ["--port", port, "--bind", "udp:127.0.0.1:0", "--db", str(folder / "db"), "--user", "boiler"]
-        self._command = [sys.executable, "-m", "sipmote", "bridge", "--json", *options]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._lines.open("wb") as lines:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=lines,
-                stderr=lines,
-                env={**os.environ, "SIPMOTE_PASSWORD": "wonder"},
-            )
-        deadline = time.monotonic() + PATIENCE
-        while b'"ready"' not in self._lines.read_bytes():
-            assert time.monotonic() < deadline, self._lines.read_bytes()
-            time.sleep(0.01)
-
-    def hasten(self) -> None:
-        """Have what waits passed on now."""
-        assert self._process
-        self._process.send_signal(signal.SIGUSR1)
-
-    def end(self, number: int) -> None:
-        assert self._process
-        self._process.send_signal(number)
-        self._process.wait(PATIENCE)
+def _bridge(folder: Path, port: str) -> Restarted:
+    """Return `sipmote bridge` at one port with one file."""
+    options = ["--port", port, "--bind", "udp:127.0.0.1:0", "--db", str(folder / "db"), "--user", "boiler"]
+    return Restarted(folder / "lines", "bridge", *options, SIPMOTE_PASSWORD="wonder")
 
 
 def soak(kills: int) -> Figures:
@@ -67,8 +39,8 @@ def soak(kills: int) -> Figures:
         sets = [word for setting in settings for word in ("--set", setting)]
         code, out, err = sipmote("deploy", str(folder / "program.py"), "--port", running.port, *sets)
         assert code == 0, out + err
-        bridge = _Bridge(folder, running.port)
-        bridge.start()
+        bridge = _bridge(folder, running.port)
+        bridge.start(lambda: time.sleep(0.01))
         for _ in range(kills):
             seen, deadline = len(accepted(flash)), time.monotonic() + PATIENCE
             while len(accepted(flash)) == seen:  # until the board is there: a kill before ends it for good
@@ -79,7 +51,7 @@ def soak(kills: int) -> Figures:
                 os.kill(vm_of(running.process.pid), signal.SIGKILL)
             else:
                 bridge.end(signal.SIGKILL)
-                bridge.start()
+                bridge.start(lambda: time.sleep(0.01))
         (flash / "quiet").touch()
         left, deadline = len(missing(flash, desk)), time.monotonic() + DRAIN_S
         while left and time.monotonic() < deadline:

@@ -7,7 +7,6 @@ kills are kill -9, each fifth is SIGTERM.
 import random
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -15,8 +14,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.host_tools.peers import PATIENCE, answer, header, message
+from tests.host_tools.peers import answer, header, message
 from tests.interop.peers import free_port
+from tests.restarted import Restarted
 from tests.soak_senders import Senders
 
 _DRAIN_S = 90.0  # for what is left at the end
@@ -82,39 +82,10 @@ def _request(call_id: str, count: int) -> bytes:
     return octets.replace(b"MESSAGE sip:desk@", b"MESSAGE sip:u%d@" % (sum(call_id.encode()) % _USERS), 1)
 
 
-class _Relay:
-    """`sipmote inbox --relay-to`, started again at the same port with the same file."""
-
-    def __init__(self, folder: Path, port: int, target: int) -> None:
-        self._lines = folder / "lines"
-        options = [
-            "--bind",
-            f"udp:127.0.0.1:{port}",
-            "--db",
-            str(folder / "db"),
-            "--relay-to",
-            f"sip:127.0.0.1:{target}",
-        ]
-        self._command = [sys.executable, "-m", "sipmote", "inbox", "--json", *options]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, senders: Senders) -> None:
-        with self._lines.open("wb") as lines:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=lines, stderr=lines)
-        deadline = time.monotonic() + PATIENCE
-        while b'"ready"' not in self._lines.read_bytes():
-            assert time.monotonic() < deadline, self._lines.read_bytes()
-            senders.turn()
-
-    def hasten(self) -> None:
-        """Have what waits passed on now."""
-        assert self._process
-        self._process.send_signal(signal.SIGUSR1)
-
-    def end(self, number: int) -> None:
-        assert self._process
-        self._process.send_signal(number)
-        self._process.wait(PATIENCE)
+def _relay(folder: Path, port: int, target: int) -> Restarted:
+    """Return `sipmote inbox --relay-to` at one port with one file."""
+    options = ["--bind", f"udp:127.0.0.1:{port}", "--db", str(folder / "db"), "--relay-to", f"sip:127.0.0.1:{target}"]
+    return Restarted(folder / "lines", "inbox", *options)
 
 
 def soak(kills: int) -> Figures:
@@ -123,15 +94,15 @@ def soak(kills: int) -> Figures:
     target.start()
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
-        relay, senders = _Relay(Path(folder), port, target.sock.getsockname()[1]), Senders(port, 202, _request)
+        relay, senders = _relay(Path(folder), port, target.sock.getsockname()[1]), Senders(port, 202, _request)
         try:
             for number in range(kills):
-                relay.start(senders)
+                relay.start(senders.turn)
                 until = time.monotonic() + random.uniform(0.02, 0.5)
                 while time.monotonic() < until:
                     senders.turn()
                 relay.end(signal.SIGTERM if number % 5 == 4 else signal.SIGKILL)
-            relay.start(senders)
+            relay.start(senders.turn)
             deadline = time.monotonic() + _DRAIN_S
             while _missing(senders, target) and time.monotonic() < deadline:
                 relay.hasten()

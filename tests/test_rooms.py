@@ -155,7 +155,7 @@ def _changes_its_first(function: _Function) -> bool:
     [
         ("agent", _CORE),
         ("micropython", _DEVICE),
-        ("boards", _DEVICE),
+        ("boards", {"uctypes", "virtual_rom", *_DEVICE}),
         ("host_tools", _PYPI | sys.stdlib_module_names),
         ("tests/agent", {"agent", "tests", "gc", *_CORE}),  # gc: what a board has allocated
     ],

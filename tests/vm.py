@@ -15,7 +15,7 @@ from sipmote.errors import ToolError
 from sipmote.virtual.vm import vm_command
 
 ROOT = Path(__file__).parent.parent
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 def command(bits: int) -> list[str]:

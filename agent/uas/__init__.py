@@ -103,17 +103,20 @@ class Uas:
             self._unbegin(request)
             raise
 
-    def respond(self, received: MessageReceived, status: int, reason: bytes, clock: object | None, now: int) -> list:
+    def respond(
+        self, received: MessageReceived, status: int, reason: bytes, fields: bytes, clock: object | None, now: int
+    ) -> list:
         """Send the final response to a MessageReceived. Raises UsageError for a status that may not be sent.
 
-        reason: in place of the usual phrase, b"" for that. clock: for the Date of a 2xx.
+        reason: in place of the usual phrase, b"" for that. fields: header lines of a refusal. clock: for the Date of
+        a 2xx.
         """
         if not 200 <= status < 700 or status == 408:
             raise UsageError("a final response other than 408 was expected (RFC 4320)")
         transaction = self._transactions.get(received.key)
         if transaction is None:
             return []
-        return self._answer(transaction, status, self._date(clock, now) if status < 300 else b"", now, reason)
+        return self._answer(transaction, status, self._date(clock, now) if status < 300 else fields, now, reason)
 
     def _date(self, clock: object | None, now: int) -> bytes:
         """Return the line with the time of day, b"" where nobody knows it well: such a board learns it from others."""

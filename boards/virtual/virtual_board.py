@@ -31,10 +31,11 @@ def start():
     """Become the board: its flash is the root of the file system, boot.py and main.py run, then the REPL, for ever."""
     raw = os.getenv("BOARD_RAW_REPL") == "1"
     shim = os.getcwd()
+    in_rom = __import__("virtual_rom").plug_in(os.getenv("BOARD_ROMFS")) if os.getenv("BOARD_ROMFS") else []
     vfs.umount("/")
     vfs.mount(Flash(os.getenv("BOARD_FLASH")), "/")
     os.chdir("/")
-    sys.path[:] = ["", ".frozen", "/lib"]
+    sys.path[:] = ["", ".frozen"] + in_rom + ["/lib"]
     if os.getenv("BOARD_NETWORK") == "0":
         vfs.mount(vfs.VfsPosix(shim + "/no_network"), "/no_network")
         sys.path.insert(0, "/no_network")  # a file in the path goes before the VM's own `socket`

@@ -15,7 +15,7 @@ from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port, parse_uri
 from sipmote.board.schema import ALIASES, KEYS, plain
 from sipmote.errors import ToolError
-from sipmote.people import is_name, read_names
+from sipmote.people import is_name, normal, read_names
 from sipmote.users import algorithm_of
 
 Config = dict[str, Any]
@@ -56,6 +56,10 @@ class Changes:
             )
         changed = add_commander(changed, *self.commander) if self.commander else changed
         check_values(changed, where)
+        if changed.get("transport") == "serial":
+            _check_serial(changed)
+        if "serial" in (changed.get("transport"), changed.get("fallback")):
+            _check_ways(changed)
         return changed
 
 
@@ -101,7 +105,7 @@ def set_keys(config: Config, assignments: list[str]) -> Config:
 
 def _from_text(key: str, value: str) -> Any:
     if key in ("allow", "to"):
-        names = read_names()
+        names, value = read_names(), normal(value)
         known = "|".join(map(re.escape, names)) or "(?!)"
         uris = re.split(rf",\s*(?=sips?:|(?:{known})(?:,|$))", value)  # users may have commas in their names
         uris = [names.get(uri, uri) for uri in uris]
@@ -156,8 +160,6 @@ def check_required(config: Config) -> None:
     for key in ("aor", "to"):
         if key not in config:
             raise ToolError(f"the configuration lacks {key}: add --set {key}=sip:NAME@HOST")
-    if config.get("transport") == "serial":
-        _check_serial(config)
 
 
 def _check_serial(config: Config) -> None:
@@ -167,11 +169,18 @@ def _check_serial(config: Config) -> None:
             raise ToolError(f"{key} needs a network, and transport is serial: add --set {key}= (the bridge does it)")
     if config.get("commanders"):
         raise ToolError(
-            "over serial the bridge asks for passwords: add --set commanders=, and sipmote bridge --users FILE"
+            "over serial it is the bridge that asks for passwords: sipmote bridge --users FILE, and allow or to for "
+            "who may command; leave --commander out, and what the board has by --set commanders="
         )
+    if config.get("fallback"):
+        raise ToolError("transport is serial: there is nothing to fall back from; add --set fallback=")
+
+
+def _check_ways(config: Config) -> None:
+    """Raise ToolError for a recipient that nothing may be sent to over a serial line."""
     recipients = [config["to"]] if isinstance(config["to"], str) else config["to"]
     if any(uri.startswith("sips:") for uri in recipients):
-        raise ToolError("a sips: URI in to needs TLS, and transport is serial: sip: lets the bridge choose the way")
+        raise ToolError("a sips: URI in to needs TLS, which a serial line hasn't: sip: lets the bridge choose the way")
 
 
 def encode_config(config: Config) -> bytes:
@@ -340,6 +349,7 @@ _CHECKS: dict[str, _Check] = {
     "to": _recipients,
     "proxy": _uri,
     "transport": _one_of("udp", "tcp", "tls", "serial"),
+    "fallback": _one_of("serial"),
     "tls_fingerprint": _fingerprint,
     "bind": _bind,
     "user": _user,

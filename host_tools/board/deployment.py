@@ -12,8 +12,9 @@ from sipmote.board.config import Changes, Config, encode_config, parse_config
 from sipmote.board.files import PACKAGES, boot_file, first_program
 from sipmote.board.hiding import hidden
 from sipmote.board.needed import needed
-from sipmote.board.plan import make_plan
+from sipmote.board.plan import make_plan, never_whole
 from sipmote.board.program import Program
+from sipmote.board.romfs import Rom, without_packages
 from sipmote.board.survey import PACKAGE, Survey, identify, read_config, take_survey
 from sipmote.board.transfer import Transfer, stopped_board
 from sipmote.console import Output
@@ -26,8 +27,10 @@ _LISTEN_S = 4  # after the start, unless the program says sooner that it runs
 _ON_BOARD = "mote.json on the board"
 _FORGERY = (
     "who may command (allow, or else to) is told by From alone, which anybody can forge, also to send the board to "
-    "sleep; --commander NAME asks for a password"
+    "sleep; "
 )
+_PASSWORD = "--commander NAME asks for a password"
+_BRIDGES_PASSWORD = "sipmote bridge --users FILE asks for passwords, and lets nobody write in another's name"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Deployment:
     packages, certified, libraries: path on the board -> octets. config: None leaves the board its own, with the
     changes. program: None leaves the board its own. boot: ours goes in the place of a boot.py that is there. starts:
     else the board is left at its prompt. lean: modules that the configuration doesn't name stay away, and a
-    configuration that is changed otherwise than by a deploy may lack some.
+    configuration that is changed otherwise than by a deploy may lack some. romfs: packages go there, whatever it holds,
+    or don't; None: they do where it is empty or ours.
     """
 
     packages: dict[str, bytes]
@@ -50,6 +54,7 @@ class Deployment:
     clock: bool = True
     starts: bool = True
     lean: bool = False
+    romfs: bool | None = None
     dry_run: bool = False
     verbose: bool = False
 
@@ -72,14 +77,25 @@ class Deployment:
             identify(board)
             config = self._config(board, device, output)
             wanted = self._wanted(config)
-            survey = take_survey(board, wanted, self.program.asked if self.program else ())
+            rom = Rom(board, wanted, self.romfs)
+            survey = take_survey(board, wanted, self.program.asked if self.program else (), rom.of_firmware)
+            in_rom = PACKAGE not in survey.firmware and rom.takes_packages(output)
             wanted = self._for_board(wanted, survey)
             self._remark(output, wanted, survey, config)
-            transfer = Transfer(make_plan(wanted, survey), output, self.verbose or self.dry_run)
+            rom_first = in_rom and (rom.is_right or (never_whole(survey) and not rom.is_ours))
+            plan = make_plan(without_packages(wanted) if rom_first else wanted, survey)
+            transfer = Transfer(plan, output, self.verbose or self.dry_run, "" if rom_first else rom.invalidation)
             if self.dry_run:
                 transfer.show()
+                if in_rom:
+                    rom.show(output)
             else:
+                if rom_first:
+                    rom.write(output)
                 transfer.carry_out(board, survey)
+                if in_rom and not rom_first:  # a program was using older packages, here or there
+                    rom.write(output)
+                    self._clear(board, wanted, output)
                 why = set_clock(board) if self.clock else None
                 if why:
                     output.warn(f"the board's clock was not set: {why}")
@@ -142,11 +158,17 @@ class Deployment:
             remarks += self.program.remarks(survey, self.libraries)
         is_motes = self.program.uses_mote if self.program else "/main.py" in wanted
         if is_motes and config and not config.get("commanders"):
-            remarks.append(_FORGERY)
+            is_serial = config.get("transport") == "serial"  # a relay can't answer the board's own challenge
+            remarks.append(_FORGERY + (_BRIDGES_PASSWORD if is_serial else _PASSWORD))
         if "/mote.json" not in survey.files and "/mote.json" not in wanted:
             remarks.append("the board has no mote.json yet: deploy again with --config or --set")
         for remark in remarks:
             output.warn(remark)
+
+    def _clear(self, board: Board, wanted: dict[str, bytes], output: Output) -> None:
+        """Take the packages out of the file system: those in ROMFS are found first."""
+        survey = take_survey(board, wanted)
+        Transfer(make_plan(without_packages(wanted), survey), output, self.verbose).carry_out(board, survey)
 
     def _listen(self, board: Board, output: Output) -> int:
         try:

@@ -18,9 +18,9 @@ from sipmote.board.hiding import hidden
 from sipmote.board.needed import needed
 from sipmote.board.overview import Heard
 from sipmote.board.plan import make_plan
+from sipmote.board.self_test import PATIENCE, recipients_of, try_out
 from sipmote.board.stored import ON_BOARD, read_stored, run_lean
 from sipmote.board.survey import PACKAGE, Survey, identify, take_survey, the_answer
-from sipmote.board.trial import PATIENCE, recipients_of, try_out
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.port import open_port
@@ -200,22 +200,21 @@ def _life(board: Board, tell: Callable[[str], None]) -> Finding:
     with contextlib.suppress(OSError):  # a board that hangs is told by stop()
         board.port.write(b"\r")
     answer = Heard()
-    answer.listen(board.port, 0.5)
-    is_at_prompt = answer.text.rstrip().endswith(">>>")
+    answer.listen(board.port, 0.5, to_prompt=True)
     board.stop(tell)
     if starts > 1:
         text = f"it started {starts} times in {_LISTEN_S:g} s{_last_words(heard.text)}"
         return Finding("board", FAILED, text, "look at its console: sipmote monitor; power it well; deploy again")
-    if not is_at_prompt:
+    if not answer.is_at_prompt:
         return Finding("board", OK, "answers; its program was running" + (", and logs" if heard.record else ""))
     board.restart()
     start = Heard()
-    start.listen(board.port, _START_S)
+    start.listen(board.port, _START_S, to_prompt=True)
     board.stop(tell)
     ended = _last_words(start.text)
     if ended:
         return Finding("board", FAILED, f"its program ends as it starts{ended}", "mend that line and deploy it again")
-    if start.text.rstrip().endswith(">>>"):
+    if start.is_at_prompt:
         remedy = "sipmote deploy MAIN.py; the last line of a program is mote.run()"
         return Finding("board", FAILED, "answers, but no program runs: there is none, or it ends by itself", remedy)
     return Finding("board", OK, "answers; it was at its prompt, and its program starts")

@@ -156,7 +156,8 @@ def copy_to(drive: Drive, data: bytes, output: Output) -> None:
                 advance(_PIECE)
     except OSError as error:
         if done < len(data) - _PIECE:  # else it has begun to run before the system had closed the file
-            raise ToolError(f"the board's drive went away at {done * 100 // len(data)} %: {_BOOTSEL}") from error
+            why = error.strerror or str(error)
+            raise ToolError(f"{drive.folder}: {why}, at {done * 100 // len(data)} % of the file: {_BOOTSEL}") from error
     deadline = time.monotonic() + _APPEARS_S
     while drive.is_there:
         if time.monotonic() > deadline:

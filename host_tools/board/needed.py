@@ -27,6 +27,8 @@ _ONLY_WITH: dict[str, _Condition] = {
     "mote.net.link": lambda config: bool(config.get("wifi")) or config.get("lan") is not None,
     "mote.net.wifi": lambda config: bool(config.get("wifi")),
     "mote.net.lan": lambda config: config.get("lan") is not None,
+    "mote.net.serial": lambda config: config.get("transport") == "serial" or bool(config.get("fallback")),
+    "mote.net.fallback": lambda config: bool(config.get("fallback")),
     "mote.net.ntp": lambda config: bool(config.get("ntp")),
     "mote.safe": lambda config: bool(config.get("watchdog")),
     "mote.watchdog": lambda config: bool(config.get("watchdog")),

@@ -73,12 +73,17 @@ class Heard:
         elif isinstance(item, Console):
             self.text = (self.text + item.text)[-_TEXT:]
 
-    def listen(self, port: serial.Serial, seconds: float) -> None:
-        """Take what comes for so long; it ends when the port goes."""
+    @property
+    def is_at_prompt(self) -> bool:
+        """Was MicroPython's prompt the last that the board said?"""
+        return self.text.rstrip().endswith(">>>")
+
+    def listen(self, port: serial.Serial, seconds: float, to_prompt: bool = False) -> None:
+        """Take what comes for so long, or until it is the prompt; it ends when the port goes."""
         decoder = Decoder()
         deadline = time.monotonic() + seconds
         with contextlib.suppress(OSError):
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not (to_prompt and self.is_at_prompt):
                 data = port.read(1)
                 data += port.read(port.in_waiting)
                 for item in decoder.feed(data) if data else decoder.flush():

@@ -50,10 +50,14 @@ def make_plan(wanted: dict[str, bytes], survey: Survey) -> Plan:
             same.append(path)
     kept = ROOT_FILES if "/main.py" in wanted else (*ROOT_FILES, LARGE_PROGRAM)
     remove = [path for path in survey.files if path not in wanted and path not in kept]
-    first = survey.mark == BEGUN or not any(path.startswith(PACKAGES) for path in survey.files)
     mark = mark_of(wanted) if any(path.startswith(PACKAGES) for path in wanted) else ""
-    plan = Plan(send, same, remove, mark, survey.mark == mark, first)
+    plan = Plan(send, same, remove, mark, survey.mark == mark, never_whole(survey))
     return replace(plan, is_marked=plan.is_marked and not plan.changes_packages)
+
+
+def never_whole(survey: Survey) -> bool:
+    """Were the packages never complete in this board's file system?"""
+    return survey.mark == BEGUN or not any(path.startswith(PACKAGES) for path in survey.files)
 
 
 def check_space(plan: Plan, survey: Survey) -> None:

@@ -206,6 +206,8 @@ def _tree(path: Path) -> dict[str, bytes]:
 def _files(path: Path) -> list[Path]:
     """Return the files in a folder, whatever depth they lie at; a file alone for itself."""
     if not path.is_dir():
+        if path.exists() and not path.is_file():  # a pipe may never end
+            raise ToolError(f"--with {path} is no file and no folder")
         return [path]
     return [file for file in sorted(path.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
 

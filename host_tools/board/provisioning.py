@@ -10,13 +10,13 @@ from sipmote.board.compile import compile_packages
 from sipmote.board.config import Config
 from sipmote.board.files import first_program
 from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell
-from sipmote.board.given import Given
 from sipmote.board.needed import needed
 from sipmote.board.plan import make_plan
+from sipmote.board.provision_fields import Given
+from sipmote.board.self_test import PATIENCE, recipients_of, try_out
 from sipmote.board.stored import read_stored, run_lean, with_bind, write_stored
 from sipmote.board.survey import PACKAGE, identify, take_survey, the_answer
 from sipmote.board.transfer import Transfer, stopped_board
-from sipmote.board.trial import PATIENCE, recipients_of, try_out
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board, BoardFull

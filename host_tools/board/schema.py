@@ -26,6 +26,10 @@ _TEXTS = {
         "no network; all goes over the serial line to a `sipmote bridge`",
         "`udp`",
     ),
+    "fallback": (
+        "`serial`: an alert that the network doesn't get out goes over the serial line, if a `sipmote bridge` is there",
+        "none",
+    ),
     "bind": (
         "local address and port; port 0 takes a free one. `[::]:5060` is IPv6: names are looked up for it, "
         "too, and IPv4 ones behind",

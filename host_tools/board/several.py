@@ -6,50 +6,43 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from sipmote.board.deployment import Deployment
-from sipmote.console import Event, Output, Part
+from sipmote.console import Output, PortOutput
 from sipmote.errors import ToolError
 
 
-def onto_all(deployment: Deployment, devices: Sequence[str], output: Output) -> int:
-    """Deploy to all of these ports at once; returns the worst exit code.
+def onto_all(deployment: Deployment, devices: Sequence[str], as_json: bool) -> int:
+    """Deploy to all of these ports at once, and say how as an Output does; returns the worst exit code.
 
     Of several, what fails at one is told and holds up no other; ToolError for what fails at the only one. After Ctrl-C
     each ends between two pieces of a file.
     """
     if len(devices) == 1:
-        return deployment.onto(devices[0], output)
+        return deployment.onto(devices[0], Output(as_json))
     stopping = threading.Event()
     with ThreadPoolExecutor(len(devices)) as threads:
         try:
-            codes = [threads.submit(_onto, deployment, device, output, stopping) for device in devices]
+            outputs = [_BoardOutput(as_json, device, stopping) for device in devices]
+            codes = [threads.submit(_onto, deployment, output) for output in outputs]
             return max(code.result() for code in as_completed(codes))
         except KeyboardInterrupt:
             stopping.set()
             raise
 
 
-def _onto(deployment: Deployment, device: str, output: Output, stopping: threading.Event) -> int:
-    ours = _BoardOutput(output, device, stopping)
+def _onto(deployment: Deployment, output: "_BoardOutput") -> int:
     try:
-        return deployment.onto(device, ours)
+        return deployment.onto(output.device, output)
     except ToolError as error:
-        ours.warn(str(error), {"event": "failed", "error": str(error)})
+        output.warn(str(error), {"event": "failed", "error": str(error)})
         return 1
 
 
-class _BoardOutput(Output):
-    """Says for one board of several what an Output says; lines begin with its port, events have it."""
+class _BoardOutput(PortOutput):
+    """Says what happens at one board of several."""
 
-    def __init__(self, output: Output, device: str, stopping: threading.Event) -> None:
-        self._output = output
-        self._device = device
+    def __init__(self, as_json: bool, device: str, stopping: threading.Event) -> None:
+        super().__init__(as_json, None, device, is_named=True)
         self._stopping = stopping
-
-    def say(self, event: Event | None, *line: Part) -> None:
-        self._output.say(self._with_port(event), *((f"{self._device}: ", *line) if line else ()))
-
-    def warn(self, text: str, event: Event | None = None) -> None:
-        self._output.warn(f"{self._device}: {text}", self._with_port(event))
 
     @contextlib.contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -60,6 +53,3 @@ class _BoardOutput(Output):
                 raise KeyboardInterrupt
 
         yield advance
-
-    def _with_port(self, event: Event | None) -> Event | None:
-        return None if event is None else {**event, "port": self._device}

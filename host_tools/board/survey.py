@@ -81,7 +81,7 @@ def has(n):
   sys.modules[n]=old
   return 1
  path=sys.path[:]
- sys.path[:]=[p for p in path if p=='.frozen' or p.startswith('/rom')]
+ sys.path[:]=[p for p in path if p=='.frozen' or p.startswith(%r)]
  try:
   __import__(n)
   return 1
@@ -137,11 +137,12 @@ class Survey:
         return self.files.get(path) != (len(data), hashlib.sha256(data).hexdigest())
 
 
-def take_survey(board: Board, wanted: dict[str, bytes], modules: Collection[str] = ()) -> Survey:
+def take_survey(board: Board, wanted: dict[str, bytes], modules: Collection[str] = (), rom: str = "/rom") -> Survey:
     """Ask the board what it is and what it holds where we put things.
 
     Files of the packages are hashed only where nothing else tells whether they are those that are wanted. modules: of
-    which we want to know whether the firmware has them. Raises ToolError for a firmware that can't run what is wanted.
+    which we want to know whether the firmware has them. rom: how the folders in ROMFS begin that count as the firmware.
+    Raises ToolError for a firmware that can't run what is wanted.
     """
     try:
         *listed, about = answers(_run(board, _SURVEY % (_places(wanted), MARK)))
@@ -152,7 +153,7 @@ def take_survey(board: Board, wanted: dict[str, bytes], modules: Collection[str]
         if mark == mark_of(wanted):  # all of it was put there, and found right, by a deploy
             digests |= {path: hashlib.sha256(data).hexdigest() for path, data in wanted.items() if path in sizes}
         digests |= _digests(board, [path for path in sizes if _is_doubtful(path, sizes[path], wanted, mark)])
-        names = answers(_run(board, _NAMES % (sorted({*modules, PACKAGE}),)))
+        names = answers(_run(board, _NAMES % (rom, sorted({*modules, PACKAGE}))))
         there = {kind: frozenset(name for where, name in names if where == kind) for kind in ("/", "/lib", "firmware")}
     except (TypeError, ValueError):
         raise ToolError(_DAMAGED) from None

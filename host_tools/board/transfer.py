@@ -104,7 +104,7 @@ def stopped_board(device: str, tell: Callable[[str], None]) -> Iterator[Board]:
         board.run(_FINISH % (len(_FINISHES), _FINISHES), _TIDIES_S)
         yield board
     except KeyboardInterrupt:
-        tell("interrupted; the board runs what it had, or all that is new: deploy again to complete")
+        tell("interrupted; the board starts with what it had, or with all that is new: say it again to complete")
         board.abandon()
         raise
     except BaseException:
@@ -117,8 +117,9 @@ def stopped_board(device: str, tell: Callable[[str], None]) -> Iterator[Board]:
 class Transfer:
     """Carries out a plan, or shows it, and tells of each file."""
 
-    def __init__(self, plan: Plan, output: Output, verbose: bool) -> None:
-        """verbose: people see each file, too."""
+    def __init__(self, plan: Plan, output: Output, verbose: bool, also: str = "") -> None:
+        """verbose: people see each file, too. also: a script for when files take their places; it may run twice."""
+        self._also = also
         self._plan = plan
         self._output = output
         self._verbose = verbose
@@ -155,9 +156,9 @@ class Transfer:
     def _swap(self, board: Board, stale: list[str]) -> None:
         """Have the new files take their places, all of them or none."""
         plan = self._plan
-        in_steps = len(plan.swap) + len(stale) > 1 and bool(plan.swap)
+        in_steps = len(plan.swap) + len(stale) + bool(self._also) > 1 and bool(plan.swap)
         others = [path for path in plan.swap if path != "/main.py"] if in_steps else plan.swap
-        script = _SWAP % (others, stale)
+        script = _SWAP % (others, stale) + self._also
         if not plan.is_marked:  # while files change, the mark tells of none
             script = _MARK % (MARK, "") + script + _MARK % (MARK, plan.mark)
         if not in_steps:

@@ -1,11 +1,13 @@
 """Taking off a board what deploy and the board's own program have left there.
 
-The mark of a whole installation goes first. Whatever ends the rest midway, saying it again completes it.
+Packages in ROMFS go first, then the mark of a whole installation. Whatever ends the rest midway, saying it again
+completes it.
 """
 
 import hashlib
 
 from sipmote.board.files import FINISHER, FOLDERS, LARGE_PROGRAM, MARK, ROOT_FILES, boot_file
+from sipmote.board.romfs import Rom
 from sipmote.board.survey import NEW, TOOLS, answers
 from sipmote.board.transfer import stopped_board
 from sipmote.console import Output, complain
@@ -52,6 +54,16 @@ for p in %r:
 if hasattr(os,'sync'):
  os.sync()
 """
+_LEFT = """
+def walk(p):
+ for e in os.ilistdir(p or '/'):
+  q=p+'/'+e[0]
+  if e[1]&0x4000:
+   walk(q)
+  elif q.endswith(('.py','.mpy')) and q not in %r:
+   say(q)
+walk('')
+"""
 
 
 class Uninstalling:
@@ -75,6 +87,10 @@ class Uninstalling:
         at_root += [path + NEW for path in (*ROOT_FILES, *_KEPT)] + [FINISHER]
         wanted = [MARK, *at_root, *FOLDERS, *((_MAIN, LARGE_PROGRAM) if with_program else ())]
         board.reset()  # what the program had in memory would be in the way
+        rom = Rom(board, {}, None)
+        if rom.invalidation:
+            board.run(rom.invalidation, _SILENCE_S)
+            self._output.say({"event": "file", "path": "/rom", "action": "removed"}, "removed /rom")
         found = answers(board.run(TOOLS + _LOOK % (wanted,), _SILENCE_S))
         if not found or not all(isinstance(one, tuple) and len(one) == 1 for one in found):
             raise ToolError("the board's answer came damaged: check the cable and try again")
@@ -86,4 +102,7 @@ class Uninstalling:
         board.run(_REMOVE % (paths, FOLDERS), _SILENCE_S)
         for path in paths:
             self._output.say({"event": "file", "path": path, "action": "removed"}, f"removed {path}")
+        for (path,) in answers(board.run(TOOLS + _LEFT % ((_MAIN, _BOOT),), _SILENCE_S)):
+            line = f"kept    {path}, which may be of a program of yours"
+            self._output.say({"event": "file", "path": path, "action": "kept"}, line)
         return len(paths)

@@ -6,6 +6,7 @@ import os
 
 from sipmote.agent.errors import AgentError
 from sipmote.console import Output, complain
+from sipmote.moments import seconds
 from sipmote.send import way
 from sipmote.send.ask import ask
 from sipmote.send.outcomes import USAGE
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "reach it",
     )
     parser.add_argument(
-        "--timeout", type=float, default=_TIMEOUT_S, metavar="S", help="seconds for it all (default: %(default)g)"
+        "--timeout", type=seconds, default=_TIMEOUT_S, metavar="S", help="seconds for it all (default: %(default)g)"
     )
     way.add_arguments(parser)
 

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dir", type=Path, help="folder that is the board's flash, kept (default: a fresh one)")
     parser.add_argument("--no-clock", action="store_true", help="the clock starts at 2000-01-01, as without an RTC")
     parser.add_argument("--no-network", action="store_true", help="firmware without sockets")
+    parser.add_argument("--romfs", type=size, default=0, help="firmware with a ROMFS partition, e.g. of 256k")
     parser.add_argument("--epoch", type=int, choices=(1970, 2000), default=1970, help="what time.time() counts from")
     parser.add_argument("--link", type=Path, help="also make this symbolic link to the port")
 
@@ -36,7 +37,13 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGHUP, _end)
     stdin = stdin_pipe()
     made = virtual_board(
-        args.dir, args.heap, args.bits, clock=not args.no_clock, network=not args.no_network, epoch=args.epoch
+        args.dir,
+        args.heap,
+        args.bits,
+        clock=not args.no_clock,
+        network=not args.no_network,
+        epoch=args.epoch,
+        romfs=-(-args.romfs // 4096) * 4096,
     )
     with contextlib.suppress(KeyboardInterrupt), made as board, linked(args.link, board.port):
         line = f"virtual board at {board.port}; its flash is {board.flash}; Ctrl-C ends it"

@@ -12,7 +12,8 @@ from sipmote.board.overview import ask, day, listen
 from sipmote.console import Output, Part
 from sipmote.errors import ToolError
 from sipmote.files import data_folder
-from sipmote.link.port import usb_ports, virtual_ports
+from sipmote.link.port import named_port, real_path, usb_ports, virtual_ports
+from sipmote.moments import seconds
 
 _LISTEN_S = 2.0
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop their programs, ask for program, firmware, memory and Wi-Fi, start them",
     )
     parser.add_argument(
-        "--seconds", type=float, default=_LISTEN_S, metavar="N", help="how long to listen (default: %(default)g)"
+        "--seconds", type=seconds, default=_LISTEN_S, metavar="N", help="how long to listen (default: %(default)g)"
     )
 
 
@@ -38,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     """Find out about each and say it."""
     output = Output(args.json)
     usb = {port.device: port for port in usb_ports()}
-    devices = args.port or [*usb, *virtual_ports()]
+    listed = {real_path(device): device for device in usb}
+    asked = [named_port(name) for name in args.port or ()]
+    devices = [listed.get(real_path(device), device) for device in asked] or [*usb, *virtual_ports()]
     if not devices:
         output.say(None, "no board; `sipmote ports` says what it looks for, `sipmote board start virtual` makes one")
     known = Acquaintances(data_folder() / "boards.json")
@@ -63,11 +66,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _name(ports: list[ListPortInfo], device: str) -> str | None:
     """Return by what a board is known next time: its serial number if no other has the same; None for a virtual one."""
-    if device.startswith("/dev/pts/"):  # its number may be another terminal's by then
-        return None
     numbers = [port.serial_number for port in ports]
     number = next((port.serial_number for port in ports if port.device == device), None)
-    return number if number and numbers.count(number) == 1 else device
+    if number and numbers.count(number) == 1:
+        return number
+    return None if real_path(device).startswith("/dev/pts/") else device  # whose number may be another terminal's then
 
 
 def _find_out(devices: list[str], args: argparse.Namespace, output: Output) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.uri import parse_uri
 from sipmote.board.compile import day_of
 from sipmote.board.files import packages
-from sipmote.console import Output
+from sipmote.console import Output, PortOutput
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Options, serve
 from sipmote.inbox.bridge import Bridge
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.store import Store, default_path
-from sipmote.link.bridge import Line, PortOutput, check_ports
+from sipmote.link.bridge import Line, check_ports
 from sipmote.link.port import find_port
 from sipmote.printer import Printer
 from sipmote.sip import arguments
@@ -49,13 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--register", metavar="URI", help="be reachable as URI, which is the board's, at its registrar")
     parser.add_argument("--proxy", metavar="URI", help="the server to send everything to first, e.g. sip:192.0.2.1")
     arguments.add_login(parser)
-    parser.add_argument(
-        "--users",
-        metavar="FILE",
-        help="pass on to boards only what these users send, by digest and in their own names; sipmote passwd makes the "
-        "file",
-    )
-    parser.add_argument("--realm", metavar="R", help="of --users, when the file has several")
+    arguments.add_users(parser, "pass on to boards only what these users send, by digest and in their own names")
     parser.add_argument(
         "--db",
         metavar="FILE",
@@ -67,12 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Pass on until SIGINT or SIGTERM."""
-    for name in ("SIGHUP", "SIGUSR1"):  # which mean something as soon as all is read
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    """Pass on until SIGINT, SIGTERM or SIGHUP."""
+    if hasattr(signal, "SIGUSR1"):  # it means something as soon as all is read
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     ports = args.port or [find_port()]
     check_ports(ports)
+    arguments.check_users(args)
     options = _options(args, ports)
     printer = Printer()
     screen = Screen(Output(args.json, printer, MARK))
@@ -80,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     store = Store(args.db or str(default_path().with_name("bridge.db")), screen.warning)
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(serve(lambda end: Bridge(options, store, screen, printer, end, lines), screen, printer))
+            runner.run(serve(lambda end: Bridge(options, store, screen, printer, end, lines), screen, printer, False))
     finally:
         store.close()
         printer.close()

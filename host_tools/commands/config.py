@@ -14,7 +14,7 @@ from sipmote.board.stored import ON_BOARD, read_stored, shown, with_bind, write_
 from sipmote.board.transfer import stopped_board
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import find_port
+from sipmote.link.arguments import add_port, port_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("action", choices=("show", "get", "set", "unset", "keys"))
     parser.add_argument("what", nargs="*", metavar="KEY[=VALUE]")
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    add_port(parser)
     add_passwords(parser)
 
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         _say_keys(output, args.what)
         return 0
     if args.action in ("show", "get"):
-        return _show(output, args.port or find_port(), args.what)
+        return _show(output, port_of(args), args.what)
     return _change(output, args)
 
 
@@ -93,7 +93,7 @@ def _show(output: Output, device: str, wanted: list[str]) -> int:
 def _change(output: Output, args: argparse.Namespace) -> int:
     assignments = args.what if args.action == "set" else [f"{key}=" for key in args.what]
     changed = changes(args, assignments)
-    device = args.port or find_port()
+    device = port_of(args)
     with stopped_board(device, output.warn) as board:
         old = read_stored(board) or {}
         new = with_bind(changed.apply(_rest(old, args), ON_BOARD), device)
@@ -118,6 +118,19 @@ def _say_changes(output: Output, old: Config, new: Config) -> None:
             output.say(event, (f"{key:16}", "bold"), f"{_text(before)} -> {_text(after)}")
     if old == new:
         output.say({"event": "unchanged"}, "nothing to change: the board has all of that already")
+    text = _who_may_command(old, new)
+    if text:
+        output.warn(text, {"event": "warning", "text": text})
+
+
+def _who_may_command(old: Config, new: Config) -> str | None:
+    """Return who may command a board from now on, where that has become wider by what was taken out."""
+    if "commanders" in old and "commanders" not in new:
+        who = "allow" if "allow" in new else "to"
+        return f"without commanders no password is asked for: who writes in a name of {who} commands the board"
+    if "allow" in old and "allow" not in new and "commanders" not in new:
+        return 'without allow, those in to command the board; "allow": [] in mote.json is for nobody'
+    return None
 
 
 def _part(key: str, config: Config) -> Any:

@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out what the configuration doesn't name: deploy again, and not otherwise, when it changes",
     )
+    parser.add_argument(
+        "--romfs",
+        action=argparse.BooleanOptionalAction,
+        help="packages go into the firmware's ROMFS, even where that holds something else, or they don't "
+        "(default: they do where it is empty, or a deploy has written it)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be done and do nothing")
     parser.add_argument("--no-start", action="store_true", help="leave the board at its prompt")
     parser.add_argument("--monitor", action="store_true", help="go on as `sipmote monitor` does, from the start on")
@@ -93,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     while True:
         before = seen([*deployment.program.sources] if deployment.program else [])
         try:
-            code = onto_all(deployment, devices, output)
+            code = onto_all(deployment, devices, args.json)
         except ToolError as error:
             if not args.watch:
                 raise
@@ -171,6 +177,7 @@ def _deployment(args: argparse.Namespace, changed: Changes) -> Deployment:
         clock=not args.no_clock,
         starts=not (args.no_start or args.monitor),
         lean=args.lean,
+        romfs=args.romfs,
         dry_run=args.dry_run,
         verbose=args.verbose,
     )

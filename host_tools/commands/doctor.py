@@ -16,10 +16,10 @@ from sipmote.agent.uri import parse_uri
 from sipmote.board.config import Config
 from sipmote.board.diagnosis import BOTH_ENDS, STEPS, Examination
 from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell, say
-from sipmote.board.trial import recipients_of
+from sipmote.board.self_test import recipients_of
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import find_port
+from sipmote.link.arguments import add_port, port_of
 from sipmote.people import PASSWORD_VARIABLE
 from sipmote.sip.places import Flow
 from sipmote.sip.probe import probe
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what to do about what is wrong. Nothing on the board is changed; its program stops meanwhile, and test "
         "messages go to each recipient. Exit code 1 if anything failed."
     )
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    add_port(parser)
     parser.add_argument("--no-send", action="store_true", help="send no test messages")
 
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     tell(_host())
     config, late = None, []
     try:
-        device = device or find_port()
+        device = port_of(args)
         examination = Examination(device, output, tell, not args.no_send)
         examination.run()
         config, late = examination.config, examination.late

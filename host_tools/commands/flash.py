@@ -16,7 +16,9 @@ from sipmote.board.image import files_of_a_board
 from sipmote.board.program import load_program
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import close_port, find_port, is_virtual, named_port, open_port, usb_ports
+from sipmote.link.arguments import add_port, port_of
+from sipmote.link.port import close_port, is_virtual, open_port, usb_ports
+from sipmote.moments import whole
 from sipmote.virtual.vm import cache_dir
 
 _BAUD = 460800  # bit/s: four times as fast as the ROM begins; the usual bridge chips and cables do it
@@ -24,7 +26,7 @@ _BAUD = 460800  # bit/s: four times as fast as the ROM begins; the usual bridge 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sipmote flash`."""
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    add_port(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--firmware", type=Path, metavar="FILE", help="MicroPython for the board")
     what.add_argument(
@@ -34,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sha256", metavar="DIGITS", help="refuse a firmware that has another SHA-256")
     parser.add_argument("--erase", action="store_true", help="erase all of the flash first, with the files in it")
     parser.add_argument("--backup", type=Path, metavar="DIR", help="save all files of the board to this folder first")
-    parser.add_argument("--baud", type=int, default=_BAUD, metavar="N", help=f"bit/s while writing (default {_BAUD})")
+    parser.add_argument(
+        "--baud", type=whole(9600), default=_BAUD, metavar="N", help=f"bit/s while writing (default {_BAUD})"
+    )
     parser.add_argument(
         "--deploy", type=Path, metavar="MAIN.py", help="write your program, its packages and its configuration as well"
     )
@@ -84,7 +88,7 @@ def _port(args: argparse.Namespace) -> str:
             "no board found: plug one in, by a cable that carries data, or name its port with --port; a Pico is found "
             "when BOOTSEL was held while it was plugged in"
         )
-    device = named_port(args.port) if args.port else find_port()
+    device = port_of(args)
     if is_virtual(device):
         raise ToolError(f"{device} is a virtual board, which has its firmware from `sipmote board start`: use deploy")
     return device

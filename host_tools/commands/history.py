@@ -13,8 +13,8 @@ from sipmote.errors import ToolError
 from sipmote.inbox.history import Query, Stored, find
 from sipmote.inbox.screen import content_of, sender_of
 from sipmote.inbox.store import default_path
-from sipmote.moments import FORMS, since, until
-from sipmote.people import read_names
+from sipmote.moments import FORMS, check_order, since, until, whole
+from sipmote.people import normal, read_names
 
 _COLUMNS = (
     *("id", "received", "from", "to", "subject", "content_type", "body", "call_id", "user", "transport", "source"),
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--until", type=until, metavar="WHEN", help="only what came then or before, a whole day included"
     )
     parser.add_argument(
-        "--limit", type=_count, default=50, metavar="N", help="the newest N of them, 0 for all (default: %(default)s)"
+        "--limit", type=whole(0), default=50, metavar="N", help="the newest N of them, 0 for all (default: %(default)s)"
     )
     parser.add_argument(
         "--csv", action="store_true", help="as a table, with ' before what a spreadsheet would take for a formula"
@@ -51,29 +51,29 @@ def run(args: argparse.Namespace) -> int:
     if args.csv and args.json:
         raise ToolError("--csv and --json: one of the two, please")
     output = Output(args.json, mark=_MARK)
+    check_order(args.since, args.until)
     query = Query(args.text, _sender(args.sender), args.since, args.until, args.limit)
-    found = find(args.db or str(default_path()), query)
+    path = args.db or str(default_path())
+    found = find(path, query)
     if args.csv:
         _write_table(found, output)
         return 0
+    is_empty = True
     for one in found:
+        is_empty = False
         if isinstance(one, str):
             output.warn(one, {"event": "warning", "text": one})
         else:
             output.show((one,), Stored.line, _message)
+    if is_empty and not args.json:
+        output.warn(f"{path} has no {'message' if query == Query(limit=args.limit) else 'such message'}")
     return 0
 
 
 def _sender(text: str) -> str:
     """Return user and host of who has this name, any other text as it is."""
-    uri = read_names().get(text) if text else None
+    uri = read_names().get(normal(text)) if text else None
     return text if uri is None else parse_uri(os.fsencode(uri)).address_of_record().decode().partition(":")[2]
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text}: a number was expected")
-    return int(text)
 
 
 def _message(one: Stored) -> list[Part]:

@@ -67,13 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tell senders that ask for it in message/cpim that their message was delivered (RFC 5438)",
     )
-    parser.add_argument(
-        "--users",
-        metavar="FILE",
-        help="take messages from these users only, by digest; sipmote passwd makes the file, which is read again when "
-        "it changes",
-    )
-    parser.add_argument("--realm", metavar="R", help="of --users, when the file has several")
+    arguments.add_users(parser, "take messages from these users only, by digest")
     parser.add_argument(
         "--exec",
         dest="command",
@@ -204,8 +198,7 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.register and args.aor:
         raise ToolError("--register says who our messages are from: leave --aor out")
-    if args.realm and not args.users:
-        raise ToolError("--realm names whose passwords count: add --users FILE")
+    arguments.check_users(args)
     if args.relay_to and (args.smime_key or args.smime_trust):
         raise ToolError("--relay-to passes messages on as they are: leave --smime-key and --smime-trust to their end")
     if args.gateway and not (args.relay_to and args.users):

@@ -2,11 +2,14 @@
 
 import argparse
 import os
+import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
-from sipmote.agent.uri import bracketed, parse_uri
+from sipmote.agent.errors import ParseError
+from sipmote.agent.uri import bracketed, parse_host_port, parse_uri
 from sipmote.board.config import Changes, Config, add_wifi, check_values, encode_config, set_keys
 from sipmote.console import Output, ask_person, complain
 from sipmote.errors import ToolError
@@ -40,13 +43,13 @@ def run(args: argparse.Namespace) -> int:
         args.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ToolError(f"can't make the folder {args.folder}: {error.strerror}") from None
-    write_whole(settings, encode_config(config).decode())
-    output.say({"event": "made", "file": str(settings)}, f"made {settings}")
     if program.exists():
         output.say({"event": "kept", "file": str(program)}, f"kept {program}")
     else:
         write_whole(program, (rooms() / "micropython" / "examples" / "boiler.py").read_text())
         output.say({"event": "made", "file": str(program)}, f"made {program}, an example: put your own sensor there")
+    write_whole(settings, encode_config(config).decode())  # the last: where it is, all is there
+    output.say({"event": "made", "file": str(settings)}, f"made {settings}")
     output.say(None, f"next: sipmote deploy {program} --config {settings}")
     return 0
 
@@ -65,7 +68,7 @@ def _config(name: str) -> Config:
     else:
         config = _asked(
             f"which address or host name has it, as others see it? [{name}.local]",
-            lambda text: _set(config, f"aor=sip:{name}@{text or f'{name}.local'}"),
+            lambda text: _set(config, f"aor=sip:{name}@{_host(text or f'{name}.local')}"),
         )
     wifi = _asked("which Wi-Fi does it join, if any?", _wifi)
     return Changes([], wifi, login).apply(config, "mote.json")
@@ -91,14 +94,37 @@ def _set(config: Config, *assignments: str) -> Config:
 
 
 def _user(name: str) -> str:
-    _set({}, f"aor=sip:{name}@192.0.2.1")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}", name):
+        raise ToolError(f"{name}: letters, digits, -, _, + and . were expected, 63 at most, as in boiler-3")
     return name
+
+
+def _host(text: str) -> str:
+    """Return a host, with its port if it has one; an IPv6 address gets its brackets."""
+    text = f"[{text}]" if text.count(":") > 1 and "[" not in text else text
+    try:
+        host = parse_host_port(text.encode())[0].decode()
+        if host.startswith("-") or ".." in host:
+            raise ValueError
+        if (":" in host or host.rpartition(".")[2].isdigit()) and ip_address(host.strip("[]")).is_unspecified:
+            raise ValueError
+    except (ParseError, ValueError):
+        raise ToolError(f"{text}: an address such as 192.0.2.7 or a name such as boiler.local was expected") from None
+    return text
 
 
 def _server(text: str) -> str:
     """Return the URI of a server, "" for none."""
-    uri = text if not text or text.startswith(("sip:", "sips:")) else f"sip:{text}"
-    return _set({}, f"proxy={uri}")["proxy"] if uri else ""
+    if text.lower() in ("", "-", "n", "no", "none"):
+        return ""
+    scheme, colon, rest = text.partition(":")
+    uri = f"{scheme.lower()}:{rest}" if colon and scheme.lower() in ("sip", "sips") else f"sip:{text}"
+    _set({}, f"proxy={uri}")
+    parsed = parse_uri(os.fsencode(uri))
+    if parsed.user:
+        raise ToolError(f"{text}: the server alone was expected, such as example.org; the name is asked for next")
+    _host(bracketed(parsed.host).decode())
+    return uri
 
 
 def _wifi(ssid: str) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ from sipmote.link.monitor import Monitor
 from sipmote.link.port import find_port
 from sipmote.link.teller import Teller, Wanted
 from sipmote.link.view import View
-from sipmote.moments import FORMS, since, span, until
+from sipmote.moments import FORMS, check_order, seconds, since, span, until, whole
 from sipmote.printer import Printer
 
 _KEEP = timedelta(days=30)
@@ -36,12 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "once for each board",
     )
     parser.add_argument("--all", action="store_true", help="each board that is there, and each that comes")
-    parser.add_argument("--seconds", type=float, default=math.inf, metavar="N", help="end after so many seconds")
+    parser.add_argument("--seconds", type=seconds, default=math.inf, metavar="N", help="end after so many seconds")
     parser.add_argument("--reset", action="store_true", help="soft-reset the board first, and show its new start alone")
     kept = parser.add_argument_group("history")
     kept.add_argument("--db", metavar="FILE", help="keep all that boards say in this file, whatever is shown of it")
     kept.add_argument("--keep", type=span, metavar="SPAN", help="how long it is kept there, e.g. 12h (default: 30d)")
-    kept.add_argument("--max-mb", type=float, metavar="N", help="how large the file gets (default: 1000)")
+    kept.add_argument("--max-mb", type=whole(1), metavar="N", help="how large the file gets (default: 1000)")
     kept.add_argument("--since", type=since, metavar="WHEN", help=f"read back from the file, no board needed: {FORMS}")
     kept.add_argument("--until", type=until, metavar="WHEN", help="read back until then, a whole day included")
     parser.add_argument("--view", action="store_true", help="a line for each board, and what they said last below")
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     asked = args.port or ([] if args.all else [find_port(", or take --all")])
     history = None
     if args.db:
-        history = History(args.db, (args.keep or _KEEP).total_seconds(), int((args.max_mb or _MAX_MB) * 1_000_000))
+        history = History(args.db, (args.keep or _KEEP).total_seconds(), (args.max_mb or _MAX_MB) * 1_000_000)
     printer = Printer()
     kept = f"all of them are in {args.db}" if args.db else "with --db FILE all are kept"
     output = Output(args.json, printer, kept=kept)
@@ -94,8 +94,9 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("keep", "max_mb", "since"):
         if getattr(args, name) is not None and not args.db:
             raise ToolError(f"--{name.replace('_', '-')} needs --db FILE, the history's file")
-    if args.max_mb is not None and not 1 <= args.max_mb < math.inf:
-        raise ToolError("--max-mb: 1 at least")
+    if args.keep == timedelta():
+        raise ToolError("--keep 0 would keep nothing: say how long, e.g. 12h, or leave --db out")
+    check_order(args.since, args.until)
 
 
 def _read_back(args: argparse.Namespace) -> None:

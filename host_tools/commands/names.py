@@ -8,7 +8,7 @@ from sipmote.agent.errors import ParseError
 from sipmote.agent.uri import parse_uri
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.people import read_names, write_name
+from sipmote.people import normal, read_names, write_name
 
 _SCHEMES = (b"sip", b"sips", b"im", b"tel")
 
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List the names, or change one."""
     output = Output(args.json)
+    args.name = None if args.name is None else normal(args.name)
     if args.action == "add":
         _check(args.name, args.uri)
         before = write_name(args.name, args.uri)
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
         was = f", and not {before} any more" if before not in (None, args.uri) else ""
         output.say({"event": done, "name": args.name, "uri": args.uri}, f"{args.name} is {args.uri}{was}")
     elif args.action == "remove":
+        if args.uri is not None:
+            raise ToolError(f"remove takes a name alone: leave {args.uri} out")
         _remove(args.name, output)
     else:
         if args.name is not None:

@@ -1,6 +1,7 @@
 """`sipmote provision`: boards told who they are and where their network is, and tried."""
 
 import argparse
+import contextlib
 import json
 import os
 import stat
@@ -11,12 +12,13 @@ from pathlib import Path
 from sipmote.board.config import Config, parse_config
 from sipmote.board.files import read_file
 from sipmote.board.findings import FAILED, Finding, say, well
-from sipmote.board.given import WHERE, Given, Prompts, from_csv, from_env_file, from_environment
+from sipmote.board.provision_fields import WHERE, Given, Prompts, from_csv, from_env_file, from_environment
 from sipmote.board.provisioning import Provisioning
 from sipmote.board.stored import shown
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import find_port, usb_ports
+from sipmote.link.arguments import add_port, port_of
+from sipmote.link.port import named_port, real_path, usb_ports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(SIPMOTE_AOR, SIPMOTE_TO, SIPMOTE_WIFI and SIPMOTE_WIFI_PASSWORD, ...), and is checked before a board is "
         "touched. Exit code 1 if anything failed; run it again as often as you like."
     )
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    add_port(parser)
     parser.add_argument(
         "--from",
         dest="source",
@@ -54,7 +56,7 @@ class _Job:
     def device(self) -> str:
         """Return the port; raises ToolError for a board that isn't there."""
         if not self.serial:
-            return self.port
+            return named_port(self.port)
         devices = [port.device for port in usb_ports() if port.serial_number == self.serial]
         if len(devices) != 1:
             there = ", ".join(str(port.serial_number) for port in usb_ports()) or "none"
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         return _Batch(_jobs(args.source, output), output, not args.no_try).run()
     given = _given(args.source, output)
     given.check()
-    device = args.port or find_port()
+    device = port_of(args)
 
     def tell(finding: Finding) -> None:
         if finding.about == "configuration":
@@ -123,7 +125,21 @@ def _jobs(source: Path, output: Output) -> list[_Job]:
             raise ToolError(f"{source}, {jobs[-1].name}: {error}") from None
     if not jobs:
         raise ToolError(f"{source} has no row below its names")
+    _check_twins(source, jobs)
     return jobs
+
+
+def _check_twins(source: Path, jobs: list[_Job]) -> None:
+    """Raise ToolError for two rows that are for one board, by two of its names, as far as it is there."""
+    found: dict[str, str] = {}
+    for job in jobs:
+        with contextlib.suppress(ToolError):  # it may come; else its row fails
+            device = real_path(job.device())
+            if found.setdefault(device, job.name) != job.name:
+                break
+    else:
+        return
+    raise ToolError(f"{source}: {job.name} and {found[device]} are one board, {device}: leave one of the rows out")
 
 
 def _look_who_reads(source: Path, output: Output) -> None:

@@ -7,7 +7,8 @@ import sys
 
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.port import close_port, find_port, named_port, open_port
+from sipmote.link.arguments import add_port, port_of
+from sipmote.link.port import close_port, open_port
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Open a board's Python prompt. Ctrl-C there stops the board's program, Ctrl-D starts it again, Ctrl-] ends the "
         "command and leaves the board as it is."
     )
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    add_port(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Hand the terminal to mpremote, and return its exit code."""
-    device = named_port(args.port) if args.port else find_port()
+    device = port_of(args)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ToolError("repl needs a terminal to type at: `mpremote run FILE.py` runs a script on a board")
     close_port(open_port(device))  # what is wrong with a port is told in our words

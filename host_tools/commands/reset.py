@@ -3,7 +3,8 @@
 import argparse
 
 from sipmote.console import Output
-from sipmote.link.port import close_port, find_port, open_port
+from sipmote.link.arguments import add_port, port_of
+from sipmote.link.port import close_port, open_port
 from sipmote.link.repl import Board
 
 
@@ -12,12 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Interrupt a board's program and start it again (a soft reset). `sipmote monitor` shows how it goes."
     )
-    parser.add_argument("--port", help="serial port of the board (found by itself when there is just one)")
+    add_port(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Restart the board, and say so once it has begun."""
-    device = args.port or find_port()
+    device = port_of(args)
     port = open_port(device)
     try:
         Board(port).restart()

@@ -4,13 +4,13 @@ import argparse
 import asyncio
 import os
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 from sipmote.agent.budget import POLICIES
-from sipmote.agent.errors import AgentError, UsageError
+from sipmote.agent.errors import AgentError
 from sipmote.console import Output, complain
 from sipmote.errors import ToolError
+from sipmote.moments import seconds, whole
 from sipmote.send import way
 from sipmote.send.app import Order, send
 from sipmote.send.content import Content, content_type
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="who it is from, e.g. '\"Boiler 3\" <sip:boiler@example.org>' (default: sip:LOGIN@this host, LOGIN being "
         "your name at this computer; with --user NAME sip:NAME@ the host in URI)",
     )
-    parser.add_argument("--expires", type=int, metavar="S", help="seconds after which it is no longer of interest")
+    parser.add_argument("--expires", type=whole(0), metavar="S", help="seconds after which it is no longer of interest")
     parser.add_argument("--subject", metavar="S")
     parser.add_argument(
         "--header",
@@ -59,14 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--wait",
-        type=float,
+        type=seconds,
         default=0.0,
         metavar="S",
         help="as --notify, and when a server has accepted it for later, wait so many seconds to be told",
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         metavar="S",
         help="give up after so many seconds, look-ups and all parts included (default: 32 for each server and part)",
     )
@@ -110,8 +110,6 @@ def _order(args: argparse.Namespace) -> Order:
     display, sender = arguments.address("--from", args.sender)
     sender, writer = _protection(args, sender)
     subject = None if args.subject is None else os.fsencode(args.subject)
-    if not 0 <= args.wait < threading.TIMEOUT_MAX:
-        raise UsageError(f"--wait {args.wait:g}: seconds were expected")
     notify = args.notify or args.wait > 0
     to, kind = os.fsencode(args.uri), content_type(args.content_type)
     return Order(

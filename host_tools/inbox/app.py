@@ -123,12 +123,19 @@ class Options:
         return bool(self.relay_to or self.ports)
 
 
-async def serve(make: "Callable[[Callable[[], None]], Inbox]", screen: Screen, printer: Printer) -> None:
-    """Be an inbox until SIGINT or SIGTERM, or until nobody reads our stdout any more, as any program in a pipe."""
+async def serve(
+    make: "Callable[[Callable[..., None]], Inbox]", screen: Screen, printer: Printer, reloads: bool = True
+) -> None:
+    """Be an inbox until SIGINT or SIGTERM, or until nobody reads our stdout any more, as any program in a pipe.
+
+    reloads: SIGHUP has its files read again; else that ends it, too, unless it is ignored (nohup).
+    """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _end, ended)
+    if not reloads and hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, _end, ended)
     loop.set_exception_handler(lambda loop, context: _on_exception(context, screen))
     printer.on_broken(lambda error: _end_from_thread(loop, ended, error))
     try:
@@ -139,7 +146,8 @@ async def serve(make: "Callable[[Callable[[], None]], Inbox]", screen: Screen, p
         raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     try:
         if hasattr(signal, "SIGHUP"):  # not on Windows
-            loop.add_signal_handler(signal.SIGHUP, inbox.reload)
+            if reloads:
+                loop.add_signal_handler(signal.SIGHUP, inbox.reload)
             loop.add_signal_handler(signal.SIGUSR1, inbox.hasten)
         await inbox.open()
         await ended
@@ -252,7 +260,7 @@ class Inbox:
         if options.relay_to and options.credentials and not self._login:
             self._screen.warning("whoever reaches us sends with the password of --user: --users FILE keeps others out")
         if self._prompt:
-            self._show_earlier(_EARLIER)
+            self._resume()
         try:
             self._showing.start(self._runners is not None)
         except sqlite3.Error as error:
@@ -321,7 +329,7 @@ class Inbox:
         read = [self._read(event, received) for event in batch]
         kept = [(event, one) for event, one in zip(batch, read, strict=True) if isinstance(one, Received)]
         answers = self._keep([one for _, one in kept]) if kept else ()
-        stored = [pair for pair, (status, _) in zip(kept, answers, strict=True) if status < 300]
+        stored = [pair for pair, answer in zip(kept, answers, strict=True) if answer[0] < 300]
         if stored:
             self._loop.call_soon(self._show, stored)
         in_turn = iter(answers)
@@ -429,6 +437,14 @@ class Inbox:
                 self._tell_peers(event, one)
             except Exception as error:
                 self._screen.warning(f"no notification of a message: {_fault(error)}", call_id=one.call_id)
+
+    def _resume(self) -> None:
+        """Show a person who comes back what was there, and have the prompt name who wrote last."""
+        self._show_earlier(_EARLIER)
+        with contextlib.suppress(sqlite3.Error, ValueError, TypeError):  # which has been told
+            for one in self._store.earlier(1):
+                if self._keyboard:
+                    self._keyboard.wrote_last(one)
 
     def _show_earlier(self, count: int) -> None:
         """Show a person the last messages that came before."""

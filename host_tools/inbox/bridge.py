@@ -23,6 +23,7 @@ from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store
+from sipmote.inbox.waiting import Waiting
 from sipmote.link.bridge import Line, Lines
 from sipmote.people import logins, person
 from sipmote.printer import Printer
@@ -32,7 +33,9 @@ from sipmote.sip.shell import Answer, Carrier
 _SERIAL = b"SERIAL"
 _TO_BOARD = "serial:"  # begins what a parcel has as its user: a board's address-of-record follows. Else it is a URI
 _NO_BOARD: Answer = (480, b"No Such Board Is Connected Here")
+_TOO_MANY: Answer = (480, b"Too Many Wait For It", b"Retry-After: 60\r\n")  # not 503: that would be about all boards
 _NOWHERE: Answer = (404, b"Who Is That? Give The Bridge --to URI")
+_REFUSED = (401, 403, 404)  # by a board: it doesn't take this from him, and asks us for no password of ours
 _PLACE = "sip:serial.invalid"
 _FORGED = "!"  # a parcel's user: a board has written in another's name
 _NOT_ITS_NAME: Answer = (403, b"From Is Not Who Is At That Port")
@@ -50,10 +53,12 @@ class Bridge(Inbox):
         store: Store,
         screen: Screen,
         printer: Printer,
-        quit: Callable[[], None],
+        quit: Callable[..., None],
         lines: Iterable[Line],
     ) -> None:
         self._lines = Lines(list(lines))
+        self._quit = quit
+        self._over: set[Line] = set()
         super().__init__(options, store, screen, printer, quit)
 
     def _carriers(self) -> Mapping[bytes, Carrier]:
@@ -66,7 +71,7 @@ class Bridge(Inbox):
 
     def _make_relay(self) -> Relay:
         self._ways = _BridgeRelay(self._ua, self._shell, self._store, _PLACE, "drop", self._screen.relay)
-        self._ways.begin(self._store, self._lines, self._options.relay_to)
+        self._ways.begin(self._store, self._lines, self._options.relay_to, self._drop)
         return self._ways
 
     def _pack(self, event: MessageReceived, received: float) -> Parcel | None:
@@ -80,7 +85,7 @@ class Bridge(Inbox):
                 f"{self._store.path} is in use by another bridge: name this board's port there, too, or another --db"
             )
         for line in self._lines.lines:
-            line.open(self)
+            await line.open(self)
         await super().open()
 
     async def close(self) -> None:
@@ -111,17 +116,29 @@ class Bridge(Inbox):
         self._screen.warning(f"the board at {line.device} can't be reached: {why}", port=line.device)
         self._shell.failed(line.flow, why)
 
+    def taken(self) -> set[str]:
+        """Return the real paths of the ports that are read."""
+        return {line.path for line in self._lines.lines if line.path is not None}
+
+    def ended(self, line: Line, why: str) -> None:
+        """No board can come back there. Without any other there is nothing left to do."""
+        self._over.add(line)
+        if self._over.issuperset(self._lines.lines):
+            self._quit(ToolError(why))
+
 
 class _BridgeRelay(Relay):
     """Passes messages on, from boards and to them. A parcel's user says to whom."""
 
-    def begin(self, store: Store, lines: Lines, to: str | None) -> None:
+    def begin(self, store: Store, lines: Lines, to: str | None, drop: Callable[[str], None]) -> None:
         """Know the lines, and who gets what boards send to nobody in particular (a URI, None: nobody).
 
-        What earlier runs have learned is in the store. Raises sqlite3.Error.
+        What earlier runs have learned is in the store. drop: tells people what was refused. Raises sqlite3.Error.
         """
         self._lines = lines
         self._to = to
+        self._drop = drop
+        self._waiting = Waiting(store)
         self._boards: dict[str, Uri] = {}  # the one that has greeted last stands last
         for (sender,) in store.db.execute(_BOARDS):
             with contextlib.suppress(ParseError):
@@ -177,10 +194,23 @@ class _BridgeRelay(Relay):
             return _NOT_ITS_NAME
         if one.parcel is not None and not one.parcel.user:
             return _NOWHERE if one.transport == "serial" else _NO_BOARD
-        return super().refusal(one)
+        return super().refusal(one) or self._overflow(one)
+
+    def _overflow(self, one: Received) -> Answer | None:
+        """Return the answer to a message for a board that too many wait for, of its sender or in all."""
+        assert one.parcel
+        with contextlib.suppress(sqlite3.Error):  # who stores it will tell
+            if one.parcel.user.startswith(_TO_BOARD) and not self._waiting.has_room(one.parcel.user, one):
+                self._drop("a message for a board that too many wait for")
+                return _TOO_MANY
+        return None
 
     def _recipient_of(self, sender: str) -> str:
         return parse_uri(sender.encode()).address_of_record().decode()
+
+    def _may_change(self, due: Due, status: int) -> bool:
+        is_refused = due.parcel.user.startswith(_TO_BOARD) and status in _REFUSED
+        return not is_refused and super()._may_change(due, status)
 
     def _target_for(self, user: str) -> bytes:
         return user.removeprefix(_TO_BOARD).encode()

@@ -14,15 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from sipmote.agent.errors import AgentError, UsageError
+from sipmote.agent.errors import AgentError, ParseError, UsageError
 from sipmote.agent.uas import MessageReceived
-from sipmote.agent.uri import parse_uri
+from sipmote.agent.uri import parse_host_port, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.outbox import Outbox
+from sipmote.inbox.received import Received
 from sipmote.inbox.screen import Screen
 from sipmote.people import named
-from sipmote.sip.places import split_zone
+from sipmote.sip.places import Flow, split_zone
 from sipmote.sip.shell import Shell
 
 _MAX_WAITING = 100  # lines
@@ -54,11 +55,14 @@ class Aim:
     """Whom a line goes to that begins with no address.
 
     target: a URI, b"" for nobody. name: as people see it. event: the message that is answered, None for no answer.
+    flow, to: by which he wrote to an inbox that has ended, and to which URI; None and b"" where that doesn't matter.
     """
 
     target: bytes
     name: str
     event: MessageReceived | None = None
+    flow: Flow | None = None
+    to: bytes = b""
 
 
 class Keyboard:
@@ -97,6 +101,13 @@ class Keyboard:
         """This is the last message from now on."""
         self._last = Aim(event.sender, os.fsdecode(event.sender), event)
 
+    def wrote_last(self, one: Received) -> None:
+        """This was the last message when an inbox ended: a line goes to its sender, as if it answered."""
+        flow: Flow | None = None
+        with contextlib.suppress(ParseError):  # of an address with a zone
+            flow = one.transport.upper().encode(), *parse_host_port(one.source.encode())
+        self._last = Aim(os.fsencode(one.sender), one.sender, flow=flow, to=os.fsencode(one.to))
+
     def aim(self) -> Aim:
         """Return whom a line goes to that is begun now."""
         return self._chosen or self._last
@@ -116,7 +127,7 @@ class Keyboard:
     def _obey(self, command: str = "", rest: str = "") -> None:
         if command == "to":
             self._choose(rest)
-        elif command == "history" and (not rest or (rest.isascii() and rest.isdigit() and len(rest) < 5)):
+        elif command == "history" and (not rest or re.fullmatch(r"[1-9][0-9]{0,3}", rest)):
             self._history(int(rest or _SHOWN))
         elif command == "quit":
             self._quit()
@@ -179,7 +190,7 @@ class Keyboard:
             written, zones = split_zone(os.fsdecode(target))
             self._shell.add_zones(zones)
             target = os.fsencode(written)
-        way = await self._outbox.way(target, aim.event)
+        way = await self._outbox.way(target, aim.event, aim.flow, aim.to)
         call_id = self._ua.new_call_id()
         self._ours[call_id] = None
         if len(self._ours) > _MAX_OURS:

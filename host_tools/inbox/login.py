@@ -1,6 +1,5 @@
 """Who may send to an inbox: the file of users, read again when it changes, and who guesses passwords is slowed down."""
 
-import ipaddress
 import os
 import time
 from collections import OrderedDict
@@ -10,6 +9,7 @@ from typing import Any
 from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.message import Message
 from sipmote.errors import ToolError
+from sipmote.sip.places import site
 from sipmote.users import close_to_others, read_users
 
 _FREE = {2: 5, 1: 20}  # wrong passwords that are looked at without a pause: of one user, of all, from one source
@@ -132,9 +132,7 @@ class Login(Authenticator):
 
 def _keys(user: bytes, flow: tuple[Any, ...]) -> tuple[_Key, _Key]:
     """Return whom wrong passwords are counted for: the source, and the user there."""
-    source = flow[1].decode()
-    if ":" in source:
-        source = str(ipaddress.IPv6Network((source.partition("%")[0], 64), strict=False))
+    source = site(flow[1].decode())
     return (source,), (source, user.decode(errors="backslashreplace"))
 
 

@@ -46,26 +46,35 @@ class Outbox:
         self._proxy = proxy
         self._login = login
 
-    async def way(self, target: bytes, event: MessageReceived | None = None) -> Way:
+    async def way(
+        self, target: bytes, event: MessageReceived | None = None, flow: Flow | None = None, to: bytes = b""
+    ) -> Way:
         """Return the way of a new request. event: the message that it answers, None for one that answers nothing.
+
+        flow, to: by which its receiver has written, and to which URI, where that message itself is gone.
 
         Raises OSError where there is none, AgentError for a target that is no URI or needs a proxy.
         """
-        flow = None if event is None else await self._shell.way_back(event.sender, event.flow)
+        if event is not None:
+            flow = event.flow
+        if flow is not None:
+            flow = await self._shell.way_back(target if event is None else event.sender, flow)
         host = await self._shell.reach_first(target, flow)
         ration = None
         if event is not None and not (self._shell.is_guided if flow is None else self._shell.rations.is_proved(flow)):
             ration = _RATION * len(event.message.data)
-        return Way(flow, self._sender(target, event, host.encode()), ration)
+        return Way(flow, self._sender(target, event, to, host.encode()), ration)
 
-    def _sender(self, target: bytes, event: MessageReceived | None, host: bytes) -> bytes:
-        """host: ours, as the peer sees it."""
+    def _sender(self, target: bytes, event: MessageReceived | None, to: bytes, host: bytes) -> bytes:
+        """event, to: as for way(). host: ours, as the peer sees it."""
         if self._aor is not None:
             return self._aor
         if self._login is not None:
             return account(self._login, b"sip:" + self._domains[0] if self._domains else target, self._proxy)
         if event is not None:
-            to = parse_uri(parse_address(event.message.get(b"to") or b"")[1])
-            if to.scheme == b"sip" and to.user and to.host in (host, *self._domains):
-                return to.address_of_record()
+            to = parse_address(event.message.get(b"to") or b"")[1]
+        if to:
+            uri = parse_uri(to)
+            if uri.scheme == b"sip" and uri.user and uri.host in (host, *self._domains):
+                return uri.address_of_record()
         return b"sip:%s@%s" % (user_name(), self._domains[0] if self._domains else bracketed(host))

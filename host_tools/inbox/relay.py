@@ -213,9 +213,13 @@ class Relay:
         except OSError as error:  # nobody knows the way at the moment
             return partial(self._wait, due, 0, 503, error.strerror or str(error))
         reason = outcome.reason.decode("utf-8", "backslashreplace")
-        if _is_passing(outcome.status):
+        if self._may_change(due, outcome.status):
             return partial(self._wait, due, retry_after_s(outcome.retry_after), outcome.status, reason)
         return partial(self._end, due, outcome.name, outcome.status)
+
+    def _may_change(self, due: Due, status: int) -> bool:
+        """Can another attempt have another final response?"""
+        return _is_passing(status)
 
     def _target_for(self, user: str) -> bytes:
         if self._user is not None or not user:

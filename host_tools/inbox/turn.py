@@ -29,13 +29,17 @@ class Turn:
         self.close()  # somebody has deleted it, and another one may be locked by now
         with contextlib.suppress(OSError):
             os.close(os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600))
+        before = self._identity()
         lock = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         try:
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error:
             lock.close()
             return False
-        self._lock, self._file = lock, self._identity()
+        if before is None or before != self._identity():  # who had it has taken the file away: the next look is soon
+            lock.close()
+            return False
+        self._lock, self._file = lock, before
         return True
 
     def _identity(self) -> tuple[int, int] | None:
@@ -46,7 +50,10 @@ class Turn:
         return found.st_dev, found.st_ino
 
     def close(self) -> None:
-        """Let another program have it."""
+        """Let another program have it. The file goes while it is locked: nobody else can have it then."""
         if self._lock is not None:
+            if self._file == self._identity():
+                with contextlib.suppress(OSError):  # on Windows it stays
+                    os.unlink(self._path)
             self._lock.close()
             self._lock = None

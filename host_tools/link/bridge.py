@@ -8,22 +8,21 @@ make up for that. Each end greets with the version of all this, which alone stay
 
 import asyncio
 import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import serial
 
 from sipmote.agent.errors import ParseError
 from sipmote.agent.uri import parse_uri
-from sipmote.console import Event, Output
+from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.link.board_events import BoardEvents
 from sipmote.link.frames import IDLE_S, Bridged, encode_bridged
-from sipmote.link.port import close_port, open_port, wait_for_port
+from sipmote.link.port import named_port, ports, real_path
+from sipmote.link.reader import Gone, Heard, Opened, Reader
 from sipmote.link.teller import Teller
-from sipmote.printer import Printer
+from sipmote.link.watched import Watched
 
 VERSION = 1
 GREETING, DATAGRAM, TAKEN, PIECE = 0, 1, 2, 4  # what a frame is
@@ -35,6 +34,7 @@ _MOST_WAITING = 64  # datagrams; those that are too many are lost
 _ASK_S = 1.0  # between two questions who is there
 _MISSED_S = 25.0  # without a greeting, of which a board sends one every 10 s
 _RETURN_S = 0.5  # between two looks whether a port is back
+_END_S = 2.0  # for a reader to end
 
 Flow = tuple[bytes, bytes, int]  # (b"SERIAL", the port's name, 0)
 
@@ -51,20 +51,19 @@ class Owner(Protocol):
     def lost(self, line: "Line", why: str) -> None:
         """The board is there no longer."""
 
+    def taken(self) -> set[str]:
+        """Return the real paths of the ports that are read."""
 
-class PortOutput(Output):
-    """What a board at one of several ports says: programs read in each event at which."""
-
-    def __init__(self, as_json: bool, printer: Printer | None, device: str) -> None:
-        super().__init__(as_json, printer)
-        self._device = device
-
-    def _write_events(self, events: Iterable[Event]) -> None:
-        super()._write_events({**event, "port": self._device} for event in events)
+    def ended(self, line: "Line", why: str) -> None:
+        """Nothing more can come from there."""
 
 
 class Line:
-    """A port, and the board behind it. aor: the board's address-of-record, None while none has greeted."""
+    """A port, and the board behind it, wherever that comes back.
+
+    device: the port as it was asked for, which names it from then on. aor: the board's address-of-record, None while
+    none has greeted.
+    """
 
     def __init__(self, device: str, output: Output, tell_time: Callable[[], int | None]) -> None:
         """device: the port's name. output: for what the board says. tell_time: gives Unix seconds, None: not known."""
@@ -73,9 +72,10 @@ class Line:
         self.aor: str | None = None
         self._output = output
         self._tell_time = tell_time
-        self._board = BoardEvents(device.rpartition("/")[2], self._take)
+        self._board = Watched(device, self._take)
         self._teller = Teller(output)
         self._port: serial.Serial | None = None
+        self._idle: asyncio.TimerHandle | None = None
         self._waiting: list[bytes] = []  # datagrams, the one that is under way first
         self._more = asyncio.Event()
         self._number = 0  # of the next piece
@@ -85,30 +85,32 @@ class Line:
         self._misnamed: str | None = None  # a name that is none
         self._refused: int | None = None  # the version of a board that we can't work with
         self._asked_at = 0.0
-        self._closing = threading.Event()
-        self._reader: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def open(self, owner: Owner) -> None:
+    async def open(self, owner: Owner) -> None:
         """Open the port and begin, within the running loop. Raises ToolError."""
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._port = open_port(self.device, IDLE_S)
-        self._reader = threading.Thread(target=self._listen, args=(self._port,), daemon=True)
-        self._reader.start()
-        self._begin(self._deliver_all())
-        self._begin(self._miss())
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._board.start(named_port(self.device), False, self._hear_from_thread)
+        await self._opened
+        for work in (self._deliver_all(), self._return(), self._miss()):
+            self._begin(work)
 
     async def close(self) -> None:
         """Let go of the port."""
-        self._closing.set()
+        reader, self._board.reader = self._board.reader, None
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._reader is not None:
-            await asyncio.to_thread(self._reader.join)
-        if self._port is not None:
-            close_port(self._port)
+        if reader is not None:
+            reader.stop()
+            await asyncio.to_thread(reader.join, _END_S)
+
+    @property
+    def path(self) -> str | None:
+        """The real path of its port, None while that isn't read."""
+        return None if self._board.reader is None else real_path(self._board.device)
 
     def _begin(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = self._loop.create_task(work)
@@ -127,51 +129,79 @@ class Line:
 
     # What comes; the port is read in a thread, as no system can wait for all kinds of ports
 
-    def _listen(self, port: serial.Serial) -> None:
-        while not self._closing.is_set():
-            is_silent = False
-            with contextlib.suppress(OSError):
-                while not self._closing.is_set():
-                    data = port.read(1)
-                    data += port.read(port.in_waiting)
-                    if data or not is_silent:
-                        self._call(self._came, data)
-                    is_silent = not data
-            if self._closing.is_set():
-                return
-            self._call(self._gone)
-            close_port(port)
-            back = None
-            while back is None and not self._closing.wait(_RETURN_S):
-                back = wait_for_port(self.device, 0, IDLE_S)
-            if back is not None:
-                port = back
-                self._call(self._back, port)
-
-    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+    def _hear_from_thread(self, reader: Reader, heard: Heard) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(function, *arguments)
+            self._loop.call_soon_threadsafe(self._hear, reader, heard)
+
+    def _hear(self, reader: Reader, heard: Heard) -> None:
+        if reader is not self._board.reader:
+            return  # we have closed it
+        if isinstance(heard, bytes):
+            self._came(heard)
+        elif isinstance(heard, Opened):
+            self._came_up(reader)
+        elif isinstance(heard, Gone):
+            self._gone()
+        elif not self._opened.done():
+            self._opened.set_exception(heard)
+        else:
+            self._failed(heard)
+
+    def _failed(self, error: ToolError) -> None:
+        if self._board.failed(str(error), time.monotonic()):
+            self._note("port_failed", f"{error}; it is tried again", reason=str(error))
 
     def _came(self, data: bytes) -> None:
-        now, unix = time.monotonic(), time.time()
-        self._tell(self._board.feed(data, now, unix) if data else self._board.idle(now, unix))
+        self._tell(self._board.events.feed(data, time.monotonic(), time.time()))
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = self._loop.call_later(IDLE_S, self._fall_silent) if self._board.events.holds else None
+
+    def _fall_silent(self) -> None:
+        self._tell(self._board.events.idle(time.monotonic(), time.time()))
+
+    def _came_up(self, reader: Reader) -> None:
+        """The port is open: who is there?"""
+        before = self._board.opened_as
+        self._port = reader.port
+        self._board.opened(ports(), time.monotonic())
+        if not self._opened.done():
+            self._opened.set_result(None)
+        else:
+            device = self._board.device
+            self._note("port_back", f"back: {device}" if device == before else f"{self.device} is back as {device}")
+        self._greet(b"?")
 
     def _gone(self) -> None:
         self._port = None
-        self._tell(self._board.detach(time.monotonic(), time.time()))
-        self._note("port_gone", f"waiting for the return of {self.device}")
+        self._board.reader = None
+        self._tell(self._board.events.detach(time.monotonic(), time.time()))
+        self._note("port_gone", f"waiting for the return of {self._board.device}")
         self._lose("it was unplugged")
+        if self._board.is_over:
+            why = f"the virtual board at {self._board.device} has ended"
+            self._note("board_ended", why)
+            self._owner.ended(self, why)
 
-    def _back(self, port: serial.Serial) -> None:
-        self._port = port
-        self._note("port_back", f"back: {self.device}")
+    async def _return(self) -> None:
+        """Read the port again when it is back, under whatever name."""
+        while True:
+            await asyncio.sleep(_RETURN_S)
+            if self._board.is_due(time.monotonic()) and not self._board.is_over:
+                there, taken = await asyncio.to_thread(ports), self._owner.taken()
+                try:
+                    device = self._board.place(there, taken)
+                    if device is not None and real_path(named_port(device)) not in taken:
+                        self._board.start(named_port(device), False, self._hear_from_thread)
+                except ToolError as error:
+                    self._failed(error)
 
     def _tell(self, events: list[dict[str, Any]]) -> None:
         """Say what the board has said beside the bridge's frames."""
-        self._teller.tell(events, self._board.name, self.device)
+        self._teller.tell(events, self._board.events.name, self.device)
 
-    def _note(self, event: str, text: str) -> None:
-        self._output.warn(text, {"event": event, "port": self.device})
+    def _note(self, event: str, text: str, **more: str) -> None:
+        self._output.warn(text, {"event": event, "port": self.device, **more})
 
     def _lose(self, why: str) -> None:
         self._waiting.clear()

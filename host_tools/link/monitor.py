@@ -79,7 +79,7 @@ class Monitor:
         is_restarted = self._restart and not board.was_open
         if is_restarted:
             board.events.drop_until_restart(now)
-        board.start(device, is_restarted, self._queue)
+        board.start(device, is_restarted, lambda reader, heard: self._queue.put((reader, heard)))
 
     def _new_ones(self, taken: set[str]) -> list[Watched]:
         """Return, and keep, a board for each port that nobody watches, if each is wanted.
@@ -147,7 +147,7 @@ class Monitor:
 
     def _gone(self, board: Watched) -> None:
         self._note(board, "port_gone", f"waiting for the return of {board.device}")
-        if board.identity is None and board.device.startswith("/dev/pts/"):  # its number may be another terminal's soon
+        if board.is_over:
             self._boards.remove(board)
             why = f"the virtual board at {board.device} has ended"
             if self._is_alone:

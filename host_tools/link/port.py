@@ -108,6 +108,11 @@ def is_virtual(device: str) -> bool:
     return real_path(named_port(device)) in virtual_ports()
 
 
+def is_pseudo(device: str) -> bool:
+    """Is it a terminal's number, as virtual boards have them? Once that has gone it may be another terminal's."""
+    return device.startswith("/dev/pts/")
+
+
 def find_port(instead: str = "") -> str:
     """Return the port of a board when there is just one; ToolError otherwise. A real board goes before virtual ones.
 

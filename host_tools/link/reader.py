@@ -1,8 +1,8 @@
 """A thread that opens one port and passes on what comes, so that nothing that hangs at one port holds up another."""
 
 import contextlib
-import queue
 import threading
+from collections.abc import Callable
 
 import serial
 
@@ -25,47 +25,47 @@ Heard = bytes | Opened | Gone | ToolError  # the last one: it could not be opene
 
 
 class Reader(threading.Thread):
-    """Puts (itself, what was heard) into a queue: Opened, octets as they come, Gone; or the error alone."""
+    """Tells what it hears: Opened, octets as they come, Gone; or the error alone. port: the one that it has opened."""
 
-    def __init__(self, device: str, restart: bool, heard: "queue.Queue[tuple[Reader, Heard]]") -> None:
-        """restart: the board first."""
+    def __init__(self, device: str, restart: bool, tell: "Callable[[Reader, Heard], None]") -> None:
+        """restart: the board first. tell: called in this thread."""
         super().__init__(daemon=True)
         self.device = device
         self._restart = restart
-        self._heard = heard
-        self._port: serial.Serial | None = None
+        self._tell = tell
+        self.port: serial.Serial | None = None
         self._is_over = False
 
     def run(self) -> None:
         """Read until the port goes, or stop() is called."""
         try:
-            port = self._port = open_port(self.device, _WAIT_S)
+            port = self.port = open_port(self.device, _WAIT_S)
         except (ToolError, OSError) as error:  # the latter of a port that goes just when it is looked at
-            self._heard.put((self, error if isinstance(error, ToolError) else ToolError(f"no port {self.device}")))
+            self._tell(self, error if isinstance(error, ToolError) else ToolError(f"no port {self.device}"))
             return
         try:
             if self._restart:
                 self._write_restart(port)
-            self._heard.put((self, Opened()))
+            self._tell(self, Opened())
             while not self._is_over:
                 data = port.read(1)
                 data += port.read(min(port.in_waiting, _CHUNK))
                 if data:
-                    self._heard.put((self, data))
+                    self._tell(self, data)
         except ToolError as error:
-            self._heard.put((self, error))
+            self._tell(self, error)
         except Exception:  # pyserial has OSError, TypeError, termios.error for a port that goes, by platform and kind
             pass
         finally:
             close_port(port)
-            self._heard.put((self, Gone()))
+            self._tell(self, Gone())
 
     def stop(self) -> None:
         """Let it end soon: at the latest after one read."""
         self._is_over = True
         with contextlib.suppress(AttributeError, OSError):  # no such thing for URLs
-            if self._port is not None:
-                self._port.cancel_read()
+            if self.port is not None:
+                self.port.cancel_read()
 
     def _write_restart(self, port: serial.Serial) -> None:
         try:

@@ -19,7 +19,9 @@ def why_not_open(device: str, error: OSError | ValueError, there: Sequence[str])
         return f"{device} can't be opened: {error}"
     number = _number(error)
     is_there = os.path.exists(device) or device in there
-    if number == errno.ENOENT or not is_there:
+    if number == errno.ENOENT and is_there:
+        return f"{device} comes or goes just now: try again"
+    if not is_there:
         return f"no port {device} (ports there are: {', '.join(there) or f'none; {none_there()}'})"
     if number in _BUSY:
         return f"{device} is in use{_by_whom(device)}"

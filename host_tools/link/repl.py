@@ -13,7 +13,7 @@ from mpremote.transport_serial import SerialTransport  # type: ignore[import-unt
 
 from sipmote.console import complain
 from sipmote.errors import ToolError
-from sipmote.link.port import RESTART, WRITE_S, close_port, pulse_reset, wait_for_port
+from sipmote.link.port import RESTART, WRITE_S, close_port, is_pseudo, pulse_reset, wait_for_port
 
 _ENTER_S = (2, 4)  # waiting for the raw REPL after one Ctrl-C: a program may be slow to end
 _PRESS_S = 0.03  # from one Ctrl-C to the next, for a program that catches them or a board that starts again and again
@@ -199,8 +199,7 @@ class Board:
         """The port has gone, as that of a chip with its own USB does when it starts: wait for it. Raises ToolError."""
         device = str(self._port.port)
         close_port(self._port)
-        is_virtual = device.startswith("/dev/pts/")  # its number may be another terminal's by now
-        port = None if is_virtual else wait_for_port(device, seconds)
+        port = None if is_pseudo(device) else wait_for_port(device, seconds)
         if port is None:
             raise ToolError(f"{device} has gone or takes nothing: check the cable and try again")
         self._port = port

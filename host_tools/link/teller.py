@@ -77,6 +77,7 @@ class Teller:
         self._utc = utc
         self._wanted = wanted or Wanted()
         self._width = 0  # of the longest name so far
+        self._ports: dict[str, set[str]] = {}  # of boards by name
 
     def tell(self, events: Iterable[Event], board: str, port: str) -> None:
         """Say what a board at a port has said, as far as it is wanted."""
@@ -97,7 +98,7 @@ class Teller:
                 self._output.show(
                     group,
                     lambda event: self._named(event, board, port),
-                    lambda event: [*self._before(board), *line_of(event, self._utc, self._dated)],
+                    lambda event: [*self._before(board, port), *line_of(event, self._utc, self._dated)],
                 )
 
     def note(self, state: str, text: str, board: str, port: str, **more: Any) -> None:
@@ -126,8 +127,12 @@ class Teller:
     def _named(self, event: Event, board: str, port: str) -> Event:
         return {"event": event["event"], "board": board, "port": port, **event} if self._several else event
 
-    def _before(self, board: str) -> list[Part]:
-        """Return what a line begins with."""
+    def _before(self, board: str, port: str) -> list[Part]:
+        """Return what a line begins with: the board, and of two that have one name also the port."""
+        ports = self._ports.setdefault(board, set())
+        ports.add(port)
+        if len(ports) > 1:
+            board = f"{board}@{port.rpartition('/')[2]}"
         self._width = max(self._width, len(board))
         return [(f"{board:{self._width}} ", _NAME_STYLE)] if self._several else []
 

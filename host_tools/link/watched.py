@@ -1,11 +1,11 @@
 """A board that is watched: the port that it was asked for by, and where it is now."""
 
 import os
-import queue
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sipmote.link.board_events import BoardEvents
-from sipmote.link.port import Port, real_path
+from sipmote.link.frames import Bridged
+from sipmote.link.port import Port, is_pseudo, real_path
 from sipmote.link.reader import Heard, Reader
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0  # before a port that could not be opened is tried again
@@ -19,10 +19,12 @@ class Watched:
     opened_as: the port's name then; complaint: why its port could not be opened.
     """
 
-    def __init__(self, asked: str) -> None:
+    def __init__(self, asked: str, take: Callable[[Bridged], None] = lambda item: None) -> None:
+        """take: as BoardEvents has it."""
         self.asked = asked
         self.device = asked
-        self.events = BoardEvents(asked[len("/dev/") :] if asked.startswith("/dev/") else os.path.basename(asked))
+        name = asked[len("/dev/") :] if asked.startswith("/dev/") else os.path.basename(asked)
+        self.events = BoardEvents(name, take)
         self.reader: Reader | None = None
         self.heard_at = 0.0
         self.was_open = False
@@ -50,11 +52,16 @@ class Watched:
             return self.asked
         return next((self.asked for port in there if self.asked in (port.device, port.serial_number)), None)
 
-    def start(self, device: str, restart: bool, heard: "queue.Queue[tuple[Reader, Heard]]") -> None:
+    @property
+    def is_over(self) -> bool:
+        """Can it never come back, once its port has gone? So it is with a virtual board."""
+        return self.identity is None and is_pseudo(self.device)
+
+    def start(self, device: str, restart: bool, tell: Callable[[Reader, Heard], None]) -> None:
         """Begin to read its port. restart: the board first."""
         self._is_tried = True
         self.device = device
-        self.reader = Reader(device, restart, heard)
+        self.reader = Reader(device, restart, tell)
         self.reader.start()
 
     def opened(self, there: Sequence[Port], now: float) -> None:

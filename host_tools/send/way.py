@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,8 +90,8 @@ def read_way(args: argparse.Namespace, sender: str | None, zones: Zones) -> Way:
     sender: the URI in --from, if any. zones: those of the URIs, which are without them by now. Raises UsageError and
     ToolError for what won't do.
     """
-    if args.timeout is not None and not 0 < args.timeout < threading.TIMEOUT_MAX:
-        raise UsageError(f"--timeout {args.timeout:g}: seconds above 0 were expected")
+    if args.timeout == 0:
+        raise UsageError("--timeout 0: seconds above 0 were expected")
     target = os.fsencode(args.uri)
     proxy = arguments.uri("--proxy", args.proxy)
     sender_uri = arguments.uri("--from", sender)

@@ -46,6 +46,19 @@ def credentials(args: argparse.Namespace) -> Credentials:
     return ((b"", os.fsencode(args.user), os.fsencode(ask_password(args.user, args.password_file))),)
 
 
+def add_users(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the arguments of who may send to us. what: is done for them alone."""
+    made = "sipmote passwd makes the file, which is read again when it changes"
+    parser.add_argument("--users", metavar="FILE", help=f"{what}; {made}")
+    parser.add_argument("--realm", metavar="R", help="of --users, when the file has several")
+
+
+def check_users(args: argparse.Namespace) -> None:
+    """Raise ToolError for a realm of no users."""
+    if args.realm and not args.users:
+        raise ToolError("--realm names whose passwords count: add --users FILE")
+
+
 def add_tls(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of TLS."""
     group = parser.add_argument_group("TLS")

@@ -54,6 +54,13 @@ def place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def site(address: str) -> str:
+    """Return what one person may have the addresses of: an address, of IPv6 its first 64 bits."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.IPv6Network((without_scope(address), 64), strict=False))
+
+
 def without_scope(host: str) -> str:
     """Return a socket's host without the scope of a link-local address, which means nothing elsewhere."""
     return host.partition("%")[0]

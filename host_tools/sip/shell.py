@@ -34,7 +34,8 @@ from sipmote.sip.tls import Tls
 from sipmote.sip.udp import UdpSockets
 
 Event = Any  # one of the classes of agent.events, agent.notices, agent.uas and agent.registration
-Answer = tuple[int, bytes]  # a final status, and the phrase where the usual one (b"") won't do
+# A final status, the phrase where the usual one (b"") won't do, and perhaps header lines of a refusal.
+Answer = tuple[int, bytes] | tuple[int, bytes, bytes]
 
 IDLE_S = 180.0  # a stream that brings no whole message or ping for so long is closed; well above 64*T1 = 32 s
 
@@ -250,7 +251,7 @@ class Shell:
 
     def answer(self, event: MessageReceived, answer: Answer) -> None:
         """Answer a message."""
-        self.carry_out(self._ua.respond(event, answer[0], now_ms(), answer[1]))
+        self.carry_out(self._ua.respond(event, answer[0], now_ms(), *answer[1:]))
 
     # Finding the way
 

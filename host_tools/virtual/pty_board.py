@@ -43,12 +43,13 @@ _2000_01_01 = 946684800
 
 @contextlib.contextmanager
 def virtual_board(
-    flash: Path | None, heap: int, bits: int | None, *, clock: bool, network: bool, epoch: int
+    flash: Path | None, heap: int, bits: int | None, *, clock: bool, network: bool, epoch: int, romfs: int = 0
 ) -> Iterator["VirtualBoard"]:
     """Make a board and switch it on; it ends with the context. Raises ToolError.
 
     flash: the folder that is its flash, kept; None for a fresh one. heap: octets, about what a program finds. bits: of
-    the VM, None for any. clock: does it know the date? epoch: the year that its time.time() counts from.
+    the VM, None for any. clock: does it know the date? epoch: the year that its time.time() counts from. romfs: octets
+    of a ROMFS partition, which is a file beside the flash; 0: the firmware has none.
     """
     with contextlib.ExitStack() as cleanup:
         work = Path(tempfile.mkdtemp(prefix="sipmote-board-"))
@@ -67,12 +68,22 @@ def virtual_board(
             "BOARD_ID": f"{zlib.crc32(bytes(flash.resolve())):08x}",
             "TZ": "UTC",
         }
+        if romfs:
+            environment["BOARD_ROMFS"] = str(_partition(flash.resolve(), romfs))
         command = [*vm_command(bits), "-X", f"heapsize={heap + _MACHINERY}", "-c", "import virtual_board"]
         board = VirtualBoard(command, environment, flash)
         cleanup.callback(board.close)
         board.switch_on()
         (work / "port").write_text(f"{os.getpid()} {board.port}")  # for `sipmote ports`
         yield board
+
+
+def _partition(flash: Path, octets: int) -> Path:
+    """Return the file that is the ROMFS partition beside this flash, erased when it is new."""
+    path = flash.with_name(flash.name + ".romfs")
+    if not path.exists() or path.stat().st_size != octets:
+        path.write_bytes(b"\xff" * octets)
+    return path
 
 
 @contextlib.contextmanager

@@ -31,10 +31,12 @@ def begin(mote: object) -> None:
         begin_anew(mote)
     if transport != "udp" and not is_serial:
         mote.shell.others().listen(host, int(port))
-    if is_serial:
+    if is_serial or given("fallback"):
         from mote.net.serial import open
 
         open(mote)
+    if is_serial:
+        pass
     elif given("wifi") or given("lan") is not None:
         from mote.net.link import keep_up
 

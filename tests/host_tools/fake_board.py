@@ -2,74 +2,50 @@
 
 import contextlib
 import io
-import os
 import select
-import threading
-import tty
-from collections.abc import Iterator
+
+from tests.host_tools.scripted_port import ScriptedPort
 
 WINDOW = 128  # octets, as on an ESP32
 BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 
 
-class FakeBoard:
-    """Answers in a thread of its own; scripts run in CPython. received: what came outside of scripts."""
+class FakeBoard(ScriptedPort):
+    """Its scripts run in CPython. received: what came outside of scripts."""
 
     def __init__(self, raw_paste: bool = True, deaf: bool = False, chatter: bool = False) -> None:
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
         self.received = bytearray()
         self.scripts: list[str] = []
         self._raw_paste = raw_paste
         self._raw = False
         self._names: dict[str, object] = {}
-        self._stop_read, self._stop_write = os.pipe()
-        self._thread = threading.Thread(target=self._chatter if chatter else self._ignore if deaf else self._serve)
-        self._thread.start()
-
-    def write(self, data: bytes) -> None:
-        os.write(self._master, data)
-
-    def pull_cable(self) -> None:
-        """End the terminal: whoever has it open sees the port go. Nobody gets its number before close()."""
-        if self._master >= 0:
-            os.write(self._stop_write, b"x")
-            self._thread.join()
-            os.close(self._master)
-            self._master = -1
-
-    def close(self) -> None:
-        self.pull_cable()
-        for end in (self._slave, self._stop_read, self._stop_write):
-            os.close(end)
+        super().__init__(self._chatter if chatter else self._ignore if deaf else self._serve)
 
     def _serve(self) -> None:
         line = b""
-        with contextlib.suppress(EOFError):
-            while True:
-                octet = self._read()
-                self.received += octet
-                if octet == b"\x01":
-                    self._raw = True
-                    self.write(BANNER)
-                elif octet == b"\x02":
-                    self._raw = False
-                    self.write(b"\r\n>>> ")
-                elif octet == b"\x03":
-                    line = b""
-                elif octet == b"\x04" and self._raw and line:
-                    self.write(b"OK")
-                    self._execute(line)
-                    line = b""
-                elif octet == b"\x04":
-                    self._names = {}
-                    self.write(b"OK\r\n" * self._raw + b"MPY: soft reboot\r\n" + BANNER * self._raw)
-                elif octet == b"\x05" and self._raw:
-                    assert self._read() + self._read() == b"A\x01"
-                    self._paste() if self._raw_paste else self.write(b"R\x00")
-                elif self._raw and octet != b"\r":
-                    line += octet
+        while True:
+            octet = self.read(1)
+            self.received += octet
+            if octet == b"\x01":
+                self._raw = True
+                self.write(BANNER)
+            elif octet == b"\x02":
+                self._raw = False
+                self.write(b"\r\n>>> ")
+            elif octet == b"\x03":
+                line = b""
+            elif octet == b"\x04" and self._raw and line:
+                self.write(b"OK")
+                self._execute(line)
+                line = b""
+            elif octet == b"\x04":
+                self._names = {}
+                self.write(b"OK\r\n" * self._raw + b"MPY: soft reboot\r\n" + BANNER * self._raw)
+            elif octet == b"\x05" and self._raw:
+                assert self.read(1) + self.read(1) == b"A\x01"
+                self._paste() if self._raw_paste else self.write(b"R\x00")
+            elif self._raw and octet != b"\r":
+                line += octet
 
     def _ignore(self) -> None:
         self._stopping(None)
@@ -85,7 +61,7 @@ class FakeBoard:
     def _paste(self) -> None:
         self.write(b"R\x01" + WINDOW.to_bytes(2, "little") + b"\x01")
         script, room = b"", 2 * WINDOW
-        while (octet := self._read()) != b"\x04":
+        while (octet := self.read(1)) != b"\x04":
             script += octet
             room -= 1
             assert room >= 0, "more was sent than the window allows"
@@ -104,17 +80,3 @@ class FakeBoard:
         except Exception as error:
             problem = f'Traceback (most recent call last):\r\n  File "<stdin>"\r\n{type(error).__name__}: {error}\r\n'
         self.write(output.getvalue().encode() + b"\x04" + problem.encode() + b"\x04>")
-
-    def _read(self) -> bytes:
-        if self._stop_read in select.select([self._master, self._stop_read], [], [])[0]:
-            raise EOFError
-        return os.read(self._master, 1)
-
-
-@contextlib.contextmanager
-def fake_board(raw_paste: bool = True, deaf: bool = False, chatter: bool = False) -> Iterator[FakeBoard]:
-    board = FakeBoard(raw_paste, deaf, chatter)
-    try:
-        yield board
-    finally:
-        board.close()

@@ -28,8 +28,12 @@ mote.run()
 
 @contextlib.contextmanager
 def serial_board(folder: Path, program: str = PROGRAM, **settings: Any) -> Iterator[str]:
-    """Start a program on a virtual board that has no network but its serial line; gives its port."""
-    with virtual_board(folder / "flash", "128k", "--no-network") as port:
+    """Start a program on a virtual board that has no network but its serial line, or that falls back to it.
+
+    Gives its port.
+    """
+    options = () if "fallback" in settings else ("--no-network",)
+    with virtual_board(folder / "flash", "128k", *options) as port:
         with terminal(port) as person:
             person.write(b"\r")
             person.read_until(b">>> ")

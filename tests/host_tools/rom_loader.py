@@ -7,16 +7,12 @@ stays, as on a board whose reset isn't wired; press_reset() is the button. Sourc
 of it, https://docs.espressif.com/projects/esptool/en/latest/esp32/advanced-topics/serial-protocol.html
 """
 
-import contextlib
 import hashlib
-import os
-import select
 import struct
-import threading
-import tty
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from tests.host_tools.scripted_port import ScriptedPort
 
 _END, _ESCAPE = b"\xc0", b"\xdb"
 _SECTOR = 4096
@@ -45,8 +41,8 @@ _CHIP_MAGIC = 0x40001000
 _CLOCK = {0x3FF40014: 347}  # the ESP32's divider of its clock, at 115,200 baud: 40 MHz
 
 
-class RomLoader:
-    """Answers in a thread of its own. flash: what it holds; bauds: the rates it was told to go on at.
+class RomLoader(ScriptedPort):
+    """A chip in download mode. flash: what it holds; bauds: the rates it was told to go on at.
 
     erased: (offset, octets) of each erasure. dies_after: octets of a write that reach the flash before it falls silent,
     as when the cable goes; None: all. is_worn: a bit of the flash doesn't change any more. mistakes: how
@@ -54,6 +50,7 @@ class RomLoader:
     """
 
     def __init__(self, chip: Chip, flash_octets: int = 4 << 20, deaf: bool = False) -> None:
+        """deaf: it takes what comes and says nothing, as one that isn't in that mode."""
         self.flash = bytearray(b"\xff" * flash_octets)
         self.bauds: list[int] = []
         self.erased: list[tuple[int, int]] = []
@@ -67,13 +64,8 @@ class RomLoader:
         self._at = 0  # where the next octet of a write goes
         self._inflate = zlib.decompressobj()
         self._size_code = flash_octets.bit_length() - 1
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
-        self._stop_read, self._stop_write = os.pipe()
         self._input = b""
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        super().__init__(self._serve)
 
     def put(self, offset: int, data: bytes) -> None:
         """Have this in the flash before anybody comes."""
@@ -85,32 +77,16 @@ class RomLoader:
         self._written = 0
         self.dies_after = None
 
-    def pull_cable(self) -> None:
-        """Have the port go; whoever has it open sees that."""
-        if self._master >= 0:
-            os.write(self._stop_write, b"x")
-            self._thread.join()
-            os.close(self._master)
-            self._master = -1
-
-    def close(self) -> None:
-        self.pull_cable()
-        for end in (self._slave, self._stop_read, self._stop_write):
-            os.close(end)
-
     def _serve(self) -> None:
-        with contextlib.suppress(EOFError):
-            while True:
-                packet = self._packet()
-                if len(packet) >= 8 and packet[0] == 0 and not self._deaf and not self._is_dead:
-                    self._answer(packet[1], packet[8:])
+        while True:
+            packet = self._packet()
+            if len(packet) >= 8 and packet[0] == 0 and not self._deaf and not self._is_dead:
+                self._answer(packet[1], packet[8:])
 
     def _packet(self) -> bytes:
         """Return the next frame, without its escapes."""
         while self._input.count(_END) < 2:
-            if self._stop_read in select.select([self._master, self._stop_read], [], [])[0]:
-                raise EOFError
-            self._input += os.read(self._master, 65536)
+            self._input += self.read(65536)
         _, packet, self._input = self._input.split(_END, 2)
         if not packet:  # the end of a frame taken for a beginning
             self._input = _END + self._input
@@ -123,7 +99,7 @@ class RomLoader:
     def _send(self, packet: bytes) -> None:
         escaped = packet.replace(_ESCAPE, _ESCAPE + b"\xdd").replace(_END, _ESCAPE + b"\xdc")
         if not self._is_dead:
-            os.write(self._master, _END + escaped + _END)
+            self.write(_END + escaped + _END)
 
     def _reply(self, command: int, data: bytes = b"", value: int = 0, status: bytes = b"\0\0") -> None:
         data += status if self._is_stub else status + b"\0\0"
@@ -247,13 +223,3 @@ _COMMANDS = {
     0xD0: RomLoader._erase_all,
     0xD2: RomLoader._read_flash,
 }
-
-
-@contextlib.contextmanager
-def rom_loader(chip: Chip, flash_octets: int = 4 << 20, deaf: bool = False) -> Iterator[RomLoader]:
-    """A chip in download mode; deaf: it takes what comes and says nothing, as one that isn't in that mode."""
-    loader = RomLoader(chip, flash_octets, deaf)
-    try:
-        yield loader
-    finally:
-        loader.close()

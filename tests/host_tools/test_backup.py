@@ -11,7 +11,7 @@ from sipmote.board.backup import save_files
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.virtual import virtual_board
 
 
@@ -35,7 +35,7 @@ def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path, monke
     """What is behind a port may be anybody's."""
     monkeypatch.setattr(Board, "reset", lambda board: None)
     monkeypatch.setattr(Board, "run", lambda board, script: f"\n:: {(name, 5)!r}\n")
-    with fake_board() as board, pytest.raises(ToolError, match="can't be saved"):
+    with FakeBoard() as board, pytest.raises(ToolError, match="can't be saved"):
         save_files(board.port, tmp_path / "saved", Output(as_json=True))
     assert os.listdir(tmp_path) == []
 
@@ -52,6 +52,6 @@ def test_a_file_that_came_damaged_is_not_kept(tmp_path: Path, monkeypatch: pytes
 def test_a_board_without_micropython_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("_ENTER_S", (0.1,)), ("_PRESSES_S", 0.5), ("_BUTTON_S", 0.5)):
         monkeypatch.setattr(f"sipmote.link.repl.{name}", seconds)
-    with fake_board(deaf=True) as board, pytest.raises(ToolError, match="leave --backup out"):
+    with FakeBoard(deaf=True) as board, pytest.raises(ToolError, match="leave --backup out"):
         save_files(board.port, tmp_path / "saved", Output(as_json=True))
     assert os.listdir(tmp_path) == []

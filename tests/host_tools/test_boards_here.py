@@ -114,6 +114,15 @@ def test_a_port_that_somebody_has_open_is_named_and_the_others_are_listed(tmp_pa
     assert "is in use" in found[0]["trouble"]
 
 
+def test_a_link_to_a_virtual_board_is_no_name_to_know_it_by(tmp_path: Path, run_boards: Any) -> None:
+    """Its number is another terminal's one day, and the link another board's."""
+    link = tmp_path / "ttyBoard"
+    with virtual_board(tmp_path / "flash", "64k", "--link", str(link)):
+        code, (found,) = run_boards("--seconds", "0.1", "--port", str(link))
+    assert (code, found["port"]) == (0, str(link))
+    assert json.loads((tmp_path / "data" / "sipmote" / "boards.json").read_text()) == {}
+
+
 def test_boards_with_the_same_serial_number_are_known_by_their_ports() -> None:
     """Cheap bridge chips all have 0001."""
     ports = [usb("/dev/ttyUSB0", "0001"), usb("/dev/ttyUSB1", "0001"), usb("/dev/ttyUSB2", "7001")]

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import os
 import pty
+import select
 import signal
+import sqlite3
 import time
 import tty
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,13 +21,19 @@ from sipmote.agent.uri import parse_uri
 from sipmote.board.config import Changes
 from sipmote.errors import ToolError
 from sipmote.inbox.bridge import _BridgeRelay
+from sipmote.inbox.parcels import Parcels
+from sipmote.inbox.received import Parcel, Received
+from sipmote.inbox.store import Store
+from sipmote.inbox.waiting import Waiting
 from sipmote.link.bridge import _is_name
 from sipmote.link.frames import Bridged, Decoder, Record, encode_bridged
+from sipmote.link.port import close_port, open_port
 from sipmote.people import person
 from tests.host_tools.on_serial import bridge, serial_board
 from tests.host_tools.peers import sipmote
 from tests.sip_peer import Peer
 from tests.soak_bridge import soak
+from tests.tools import Tool
 from tests.vm import terminal
 from tests.wire import Wire
 
@@ -132,14 +141,93 @@ def test_what_is_sent_to_an_unplugged_board_waits_until_it_is_back(tmp_path: Pat
             tool = stack.enter_context(bridge(tmp_path, str(device)))
             assert desk.answer(200).body == b"it began"
             tool.wait_for(event="relayed")
+            device.unlink()  # its terminal's number may be another test's soon
         tool.wait_for(event="port_gone", port=str(device))
         assert desk.ask(desk.from_port, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid").status == 202
         assert tool.wait_for(event="relay_waits")["reason"] == "the board isn't connected"
-        device.unlink()
         wire = stack.enter_context(Wire(port))
         device.symlink_to(wire.port)
         tool.wait_for(event="port_back")
         assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+
+
+@pytest.mark.timeout(100)
+def test_a_stranger_fills_no_boards_queue_and_others_dont_wait_behind_him(tmp_path: Path) -> None:
+    """What is too much is refused with Retry-After and is not on disk. What the board refuses is not sent again"""
+    board = b"sip:boiler@board.invalid"
+    with (
+        Peer(b"sip:desk@127.0.0.1") as desk,
+        Peer(b"sip:eve@127.0.0.1") as stranger,
+        Peer(b"sip:desk@127.0.0.1", "127.0.0.2") as commander,
+        serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{desk.port}") as port,
+        contextlib.ExitStack() as stack,
+    ):
+        device = tmp_path / "board"
+        with Wire(port) as wire:
+            device.symlink_to(wire.port)
+            tool = stack.enter_context(bridge(tmp_path, str(device)))
+            assert desk.answer(200).body == b"it began"
+            tool.wait_for(event="relayed")
+            device.unlink()  # its terminal's number may be another test's soon
+        tool.wait_for(event="port_gone")
+        at = desk.from_port
+        for number in range(8):
+            assert stranger.ask(at, b"text/plain", b"hot %d" % number, to=board).status == 202
+        refused = stranger.ask(at, b"text/plain", b"hot 8", to=board)
+        assert (refused.status, refused.get(b"retry-after")) == (480, b"60")
+        tool.wait_for(event="dropped", reasons={"a message for a board that too many wait for": 1})
+        assert commander.ask(at, b"text/plain", b"hot 81 C", to=board).status == 202
+        with contextlib.closing(sqlite3.connect(tmp_path / "bridge.db")) as db:
+            assert db.execute("SELECT count(*) FROM message").fetchone() == (1 + 8 + 1,)
+        device.symlink_to(stack.enter_context(Wire(port)).port)
+        tool.wait_for(event="relayed", call_id=f"{stranger.port}-8")
+        sent = [f"{stranger.port}-{number}" for number in range(1, 9)] + [f"{commander.port}-1"]
+        ended = [line["call_id"] for line in tool.lines if line["event"] == "relayed" and line["call_id"] in sent]
+        assert sorted(ended) == sorted(sent)
+        assert ended.index(f"{commander.port}-1") < 2
+
+
+def _received(number: int, transport: str, source: str, user: str | None = None, sender: str = "") -> Received:
+    return Received(
+        *(f"{number}", 1, sender or f"sip:{number}@192.0.2.1", "sip:a@b.invalid", None, "text/plain", b"hello", None),
+        *(0.0, None, None, transport, source),
+        user=user,
+        parcel=Parcel(0, None, 70, "serial:a", b"", b"", 500),
+    )
+
+
+def test_forged_addresses_share_what_datagrams_have_and_streams_and_people_with_a_password_get_through() -> None:
+    asyncio.run(_share())
+
+
+async def _share() -> None:
+    store = Store(":memory:")
+    waiting = Waiting(store)
+
+    def is_taken(number: int, transport: str, source: str, user: str | None = None, board: str = "serial:a") -> bool:
+        return waiting.has_room(board, _received(number, transport, source, user))
+
+    assert sum(is_taken(n, "udp", f"198.51.100.{n}:5060") for n in range(200)) == 64
+    assert sum(is_taken(0, "tcp", f"[2001:db8::{n:x}]:5060") for n in range(20)) == 8  # one sender at one place
+    assert sum(is_taken(n, "tcp", f"192.0.2.9:{n}") for n in range(1, 60)) == 32
+    assert sum(is_taken(n, "tcp", f"192.0.{n}.7:5060") for n in range(200)) == 128 - 64 - 8 - 32
+    assert sum(is_taken(n, "udp", "192.0.2.1:5060", "desk") for n in range(90)) == 64
+    assert sum(is_taken(n, "serial", "/dev/ttyUSB0:0") for n in range(90)) == 64
+    assert is_taken(0, "udp", "192.0.2.1:5060", board="serial:other")
+    store.close()
+
+
+def test_a_repetition_of_what_waits_is_taken_where_no_more_is() -> None:
+    asyncio.run(_repeat())
+
+
+async def _repeat() -> None:
+    store = Store(":memory:")
+    waiting = Waiting(store)
+    several = [_received(n, "udp", "192.0.2.1:5060", sender="sip:eve@192.0.2.1") for n in range(9)]
+    store.add(several[:8], [Parcels(store, True).add])
+    assert [waiting.has_room("serial:a", one) for one in several] == [True] * 8 + [False]
+    store.close()
 
 
 @pytest.mark.timeout(100)
@@ -158,6 +246,65 @@ def test_boards_write_to_each_other_over_one_bridge(tmp_path: Path) -> None:
             tool.wait_for(40, event="log", name="command", port=port, fields=lambda fields: fields["word"] == "it")
             said = {"from": f"sip:{other}@board.invalid", "to": f"sip:{name}@board.invalid", "transport": "serial"}
             tool.wait_for(event="message", body="it began", **said)
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[tuple[int, str]]:
+    """Make a pseudo-terminal; gives the descriptor of its far end, and its port."""
+    far, near = pty.openpty()
+    tty.setraw(near)
+    port = os.ttyname(near)
+    try:
+        yield far, port
+    finally:
+        os.close(far)
+        os.close(near)
+
+
+def _frame(far: int) -> Bridged:
+    """Return the bridge's next frame."""
+    decoder, deadline = Decoder(), time.monotonic() + 20
+    while True:
+        assert select.select([far], [], [], deadline - time.monotonic())[0]
+        for item in decoder.feed(os.read(far, 1024)):
+            if isinstance(item, Bridged):
+                return item
+
+
+@pytest.mark.timeout(100)
+def test_a_bridge_asks_at_once_who_is_there_and_says_who_has_its_port(tmp_path: Path) -> None:
+    device = tmp_path / "board"
+    with contextlib.ExitStack() as stack:
+        with _terminal() as (far, port):
+            device.symlink_to(port)
+            tool = stack.enter_context(bridge(tmp_path, str(device)))
+            greeting = _frame(far)
+            assert (greeting.what, greeting.number, greeting.octets[:1]) == (0, 1, b"?")
+            device.unlink()
+        tool.wait_for(event="port_gone")
+        with _terminal() as (far, port):
+            holder = open_port(port)
+            device.symlink_to(port)
+            assert " is in use by " in tool.wait_for(event="port_failed")["reason"]
+            close_port(holder)
+            tool.wait_for(event="port_back")
+            assert _frame(far).octets[:1] == b"?"
+            assert [line["event"] for line in tool.lines].count("port_failed") == 1
+            os.kill(tool.pid, signal.SIGHUP)
+            assert (tool.wait(), tool.complaints) == (0, [])
+
+
+def test_the_end_of_its_last_virtual_board_ends_a_bridge(tmp_path: Path) -> None:
+    """Its number may be another terminal's soon"""
+    with contextlib.ExitStack() as one, contextlib.ExitStack() as other:
+        ports = [stack.enter_context(_terminal())[1] for stack in (one, other)]
+        with bridge(tmp_path, ports[0], "--port", ports[1]) as tool:
+            tool.wait_for(event="ready")
+            one.close()
+            tool.wait_for(event="board_ended", port=ports[0])
+            other.close()
+            assert tool.wait() == 1
+            assert tool.complaints == [f"sipmote: the virtual board at {ports[1]} has ended"]
 
 
 def test_a_board_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
@@ -190,6 +337,45 @@ def test_a_bridge_of_another_version_is_refused_by_its_board(tmp_path: Path) -> 
         assert told == {"version": 9, "ours": 1}
 
 
+@pytest.mark.timeout(150)
+def test_a_board_whose_network_fails_sends_the_same_message_by_its_bridge(tmp_path: Path) -> None:
+    """An inbox that has it already, while its answer was lost, knows it by Call-ID, From and text"""
+    inbox = Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", str(tmp_path / "inbox.db"))
+    with Peer(b"sip:desk@127.0.0.1") as network, inbox:
+        at = int(inbox.wait_for(event="ready")["bind"][0].rpartition(":")[2])
+        ways = {"transport": "udp", "fallback": "serial", "bind": "127.0.0.1:0"}
+        with (
+            serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{network.port}", **ways) as port,
+            bridge(tmp_path, port, "--proxy", f"sip:127.0.0.1:{at}") as tool,
+        ):
+            network.put(network.receive()[0].data, at)  # and no answer comes back
+            first = inbox.wait_for(event="message", duplicate=False)
+            tool.wait_for(50, event="log", name="outcome", fields=lambda fields: fields["status"] == 408)
+            again = inbox.wait_for(event="message", duplicate=True)
+            assert [again[name] for name in ("call_id", "from", "body")] == [
+                first[name] for name in ("call_id", "from", "body")
+            ]
+            tool.wait_for(event="log", name="outcome", fields=lambda fields: fields["name"] == "accepted")
+            tool.wait_for(event="relayed", outcome="delivered")
+
+
+@pytest.mark.timeout(100)
+def test_a_board_uses_its_network_while_that_is_there_and_is_reached_over_its_line_all_the_same(tmp_path: Path) -> None:
+    with Peer(b"sip:desk@127.0.0.1") as desk:
+        ways = {"transport": "udp", "fallback": "serial", "bind": "127.0.0.1:0"}
+        with (
+            serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{desk.port}", **ways) as port,
+            bridge(tmp_path, port) as tool,
+        ):
+            assert desk.answer(200).body == b"it began"
+            tool.wait_for(event="board")
+            at = int(tool.wait_for(event="ready")["bind"][0].rpartition(":")[2])
+            assert desk.ask(at, b"text/plain", b"hot 81 C", to=b"sip:boiler@board.invalid").status == 202
+            assert sorted([desk.answer(200).body, desk.answer(200).body]) == [b"81 C", b"sent"]
+            told = [line["body"] for line in tool.lines if line.get("transport") == "serial"]
+            assert "81 C" not in told
+
+
 def test_deploy_refuses_what_needs_a_network() -> None:
     config = {"aor": "sip:boiler@board.invalid", "to": "sip:desk@192.0.2.9", "transport": "serial"}
     assert Changes([]).apply(config, "mote.json") == config
@@ -198,6 +384,8 @@ def test_deploy_refuses_what_needs_a_network() -> None:
         {"ntp": "192.0.2.1"},
         {"to": "sips:desk@192.0.2.9"},
         {"commanders": {"desk": "0" * 64}},
+        {"fallback": "serial"},
+        {"transport": "tls", "fallback": "serial", "to": "sips:desk@192.0.2.9"},
     ):
         with pytest.raises(ToolError):
             Changes([]).apply({**config, **wrong}, "mote.json")
@@ -206,16 +394,19 @@ def test_deploy_refuses_what_needs_a_network() -> None:
 @pytest.mark.timeout(100)
 def test_a_bridge_with_users_asks_who_commands_and_no_board(tmp_path: Path) -> None:
     users = tmp_path / "users"
-    code, out, err = sipmote("passwd", str(users), "desk", "--realm", "bench", env=_ENVIRONMENT)
-    assert code == 0, out + err
+    for name in ("desk", "eve"):
+        code, out, err = sipmote("passwd", str(users), name, "--realm", "bench", env=_ENVIRONMENT)
+        assert code == 0, out + err
     with Peer(b"sip:desk@127.0.0.1") as desk:
         to = f"sip:desk@127.0.0.1:{desk.port}"
         with serial_board(tmp_path, to=to) as port, bridge(tmp_path, port, "--users", str(users)):
             assert desk.answer(200).body == b"it began"
             to_board = f"sip:boiler@127.0.0.1:{desk.from_port}"
             assert desk.ask(desk.from_port, b"text/plain", b"hot 80 C", to=to_board.encode()).status == 401
-            command = ("ask", to_board, "hot 81 C", "--from", "sip:desk@127.0.0.1", "--user", "desk")
-            code, out, err = sipmote(*command, env=_ENVIRONMENT)
+            command = ("ask", to_board, "hot 81 C", "--from", "sip:desk@127.0.0.1", "--user")
+            code, out, err = sipmote(*command, "eve", env=_ENVIRONMENT)
+            assert code != 0 and "403 From Is Not Who Logged In" in out + err
+            code, out, err = sipmote(*command, "desk", env=_ENVIRONMENT)
             assert code == 0 and out.endswith("sent\n"), out + err
             assert desk.answer(200).body == b"81 C"
 

@@ -10,6 +10,7 @@ import pytest
 from sipmote.__main__ import main
 from sipmote.board.config import _CHECKS as CHECKS
 from sipmote.board.stored import shown
+from tests.host_tools.peers import until
 from tests.host_tools.virtual import virtual_board
 
 SECRET = "open sesame"
@@ -58,6 +59,11 @@ def stored(flash: Path) -> dict[str, Any]:
     return found
 
 
+def starts(flash: Path) -> int:
+    """Return how often the program has started."""
+    return len((flash / "starts").read_text()) if (flash / "starts").exists() else 0
+
+
 def test_all_is_shown_but_secrets(port: str, flash: Path, config: Any) -> None:
     code, events, _ = config("show", "--port", port)
     assert code == 0
@@ -78,8 +84,10 @@ def test_one_key_is_got_and_one_that_is_not_set_has_its_default(port: str, confi
 
 
 def test_a_change_is_told_and_the_program_starts_again(port: str, flash: Path, config: Any) -> None:
-    code, events, _ = config("set", "register=600", "to=sip:desk@192.0.2.1", "--port", port)
+    until(lambda: starts(flash) == 1)
+    code, events, _ = config("set", "--port", port, "register=600", "to=sip:desk@192.0.2.1")
     assert code == 0
+    until(lambda: starts(flash) == 2)
     assert [(event["key"], event["old"], event["new"]) for event in events] == [
         ("register", None, 600),
         ("to", STORED["to"], "sip:desk@192.0.2.1"),
@@ -89,8 +97,20 @@ def test_a_change_is_told_and_the_program_starts_again(port: str, flash: Path, c
     assert (code, [event["event"] for event in events]) == (0, ["unchanged"])
     assert config("unset", "register", "--port", port)[0] == 0
     assert "register" not in stored(flash)
-    starts = (flash / "starts").read_text()
-    assert len(starts) >= 2  # one that runs still when the next command stops it need not have got so far
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("commanders", "who writes in a name of to commands the board"), ("allow", "those in to")],
+)
+def test_taking_out_what_keeps_others_from_commanding_is_told(
+    key: str, words: str, port: str, flash: Path, config: Any
+) -> None:
+    value = {"desk": "0" * 64} if key == "commanders" else ["sip:desk@192.0.2.1"]
+    told = {name: stored(flash)[name] for name in ("aor", "to")} | {key: value}
+    (flash / "mote.json").write_text(json.dumps(told))
+    code, events, _ = config("unset", key, "--port", port)
+    assert code == 0 and events[-1]["event"] == "warning" and words in events[-1]["text"]
 
 
 def test_passwords_come_from_the_environment_and_never_show(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sipmote.__main__ import main
-from sipmote.board import deployment, transfer
+from sipmote.board import deployment, romfs, transfer
 from sipmote.link.repl import Board
 from tests.host_tools.deploying import NAMES, small_packages
 from tests.host_tools.virtual import virtual_board
@@ -53,18 +53,27 @@ class Case:
         self.port = port
         self.flash = flash
         self._first = flash.with_name("first")
+        self._rom = flash.with_name("flash.romfs")
         self._program = version(home, 1)
         assert self.deploy(1) == 0
         self.was_said()
         shutil.copytree(flash, self._first)
+        self._first_rom = self._rom.read_bytes() if self._rom.exists() else b""
         version(home, 2)
 
-    def deploy(self, number: int = 2) -> int:
+    def deploy(self, number: int = 2, *more: str) -> int:
         arguments = [str(self._program), "--port", self.port, "--no-clock", *NAMES, "--set", f"register={number}"]
-        return main(["deploy", *arguments])
+        return main(["deploy", *arguments, *more])
+
+    @property
+    def has_romfs(self) -> bool:
+        return bool(self._first_rom)
 
     def begin_again(self) -> None:
-        """Have version 1 on the board's flash."""
+        """Have version 1 on the board's flash, and in its ROMFS, which the VM has mapped."""
+        if self._first_rom:
+            with self._rom.open("r+b") as file:
+                file.write(self._first_rom)
         for path in self.flash.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(self._first, self.flash, dirs_exist_ok=True)
@@ -82,18 +91,18 @@ class Case:
         (number,) = {*text.strip("[].").split(", ")}
         return int(number)
 
-    def completes(self) -> None:
+    def completes(self, *more: str) -> None:
         (self.flash / "cut").unlink(missing_ok=True)
-        assert self.deploy() == 0
+        assert self.deploy(2, *more) == 0
         assert self.was_said() == 2
         assert not [path for path in self.flash.rglob("*") if path.suffix in (".new", ".swap")]
 
 
-@pytest.fixture
-def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+@pytest.fixture(params=[(), ("--romfs", "16k")], ids=["files", "romfs"])
+def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     small_packages(tmp_path / "source", monkeypatch)
     flash = tmp_path / "flash"
-    with virtual_board(flash) as port:
+    with virtual_board(flash, "64k", *request.param) as port:
         yield Case(port, flash, tmp_path / "source")
 
 
@@ -104,6 +113,7 @@ def test_power_cut_at_any_change_of_the_swap_leaves_the_old_version_or_the_new_o
     swap = transfer._SWAP.replace("  try:\n   do(p)", "  cut()\n  try:\n   do(p)")
     assert swap != transfer._SWAP
     monkeypatch.setattr(transfer, "_SWAP", swap.replace("\nimport os\n", "\nimport os\n" + _CUT, 1))
+    monkeypatch.setattr(romfs, "_INVALIDATE", "cut()\n" + romfs._INVALIDATE.replace(" erase(1)", " erase(1)\n cut()"))
     monkeypatch.setattr(transfer, "_LAST", "cut()\n" + transfer._LAST + "cut()\n")
     seen = []
     while True:
@@ -115,7 +125,7 @@ def test_power_cut_at_any_change_of_the_swap_leaves_the_old_version_or_the_new_o
             break
         seen.append(case.was_said())
         case.completes()
-    assert len(seen) == 6  # four files, the program, and when all is done
+    assert len(seen) == (9 if case.has_romfs else 6)  # files, ROMFS, the program; then what is taken away
     assert set(seen) == {2}
 
 
@@ -149,3 +159,29 @@ def test_a_deploy_interrupted_at_any_script_leaves_the_old_version_or_the_new_on
     assert len(seen) > 12
     assert seen == sorted(seen) and set(seen) == {1, 2}
     case.completes()
+
+
+@pytest.mark.parametrize("case", [("--romfs", "16k")], indirect=True)
+def test_power_cut_in_the_midst_of_any_write_to_romfs_leaves_a_board_that_runs(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployment, "_TRIES", 1)
+    whole = "  ok(vfs.rom_ioctl(4,0,at,data))\n"
+    parts = "range(1,len(data)) if at==0 else [len(data)//2]"
+    torn = f"  for n in {parts}:\n   vfs.rom_ioctl(4,0,at,data[:n])\n   cut()\n" + whole + "  cut()\n"
+    access = romfs._ACCESS.replace(whole, torn)
+    assert access != romfs._ACCESS
+    monkeypatch.setattr(romfs, "_ACCESS", "import os\n" + _CUT + access)
+    cuts = 0
+    while True:
+        case.begin_again()
+        (case.flash / "cut").write_text(str(cuts))
+        code = case.deploy()
+        assert case.was_said() == 2  # all of it was in the file system before
+        if (case.flash / "cut").exists():
+            assert code == 0
+            break
+        cuts += 1
+        case.completes("--romfs")
+        assert not [*case.flash.rglob("lib/*/*.mpy")]
+    assert cuts == 2 + 4  # in the midst and at the end of the only piece, and at each octet of the head

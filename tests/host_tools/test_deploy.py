@@ -15,7 +15,7 @@ from sipmote.board.survey import Survey, answers, check_mpy
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board
 from tests.host_tools.deploying import NAMES, Deploy, small_packages
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
 
@@ -142,7 +142,7 @@ def test_an_upload_cut_off_leaves_the_old_files_and_the_next_one_completes(
     for module in ("agent/uri.py", "micropython/mote/__init__.py"):
         (source / module).write_text("import agent.uri\n\n\ndef parse(x=0):\n    return 'new'\n\n\nrun = parse\n")
     interrupted(monkeypatch, "mote/__init__.mpy.new", port)
-    assert "deploy again to complete" in capsys.readouterr().err
+    assert "say it again to complete" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
     actions = run_deploy(port)
     assert actions["/lib/agent/uri.mpy"] == actions["/lib/mote/__init__.mpy"] == "sent"
@@ -281,6 +281,12 @@ def test_commands_that_anybody_can_forge_are_told_of(
         program.write_text(text)
         assert main(["deploy", str(program), "--port", port, "--no-start", *arguments]) == 0
         assert capsys.readouterr().err.count("--commander NAME") == warnings, (text, arguments)
+    serial = ["deploy", str(program), "--port", port, "--no-start", "--set", "transport=serial"]
+    assert main(serial) == 0
+    said = capsys.readouterr().err
+    assert "sipmote bridge --users FILE asks for passwords" in said and "--commander" not in said
+    assert main([*serial, "--commander", "alice"]) == 1
+    assert "sipmote bridge --users FILE, and allow or to for who may command" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -316,7 +322,7 @@ def test_a_wrong_configuration_is_told_before_the_board_is_touched(
 ) -> None:
     file = tmp_path / "mote.json"
     file.write_text(text)
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         assert main(["deploy", "--port", fake.port, "--config", str(file)]) == 1
         assert not fake.received
     error = capsys.readouterr().err
@@ -339,7 +345,7 @@ def test_a_wrong_configuration_is_told_before_the_board_is_touched(
 def test_a_wrong_assignment_is_told_before_the_board_is_touched(
     assignment: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         assert main(["deploy", "--port", fake.port, "--set", assignment]) == 1
         assert not fake.received
     assert said in capsys.readouterr().err

@@ -17,9 +17,10 @@ from sipmote.sip.probe import probe
 from sipmote.sip.resolver import Resolver
 from tests.dns_server import DnsServer
 from tests.hardware.own_registrar import own_registrar
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.test_provision import desk, give_driver
 from tests.host_tools.virtual import fill, modules, virtual_board
+from tests.vm import terminal
 
 PROGRAM = "with open('/starts','a') as f:\n f.write('.')\nimport time\nwhile True:\n time.sleep(1)\n"
 SETTINGS = {"aor": "sip:boiler@127.0.0.1", "to": "sip:desk@127.0.0.1:9;transport=tcp", "bind": "127.0.0.1:0"}
@@ -54,6 +55,19 @@ def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fill() puts on a board is compiled already."""
     wanted = {path: data for path, data in modules().items() if path.startswith("/lib/")}
     monkeypatch.setattr(diagnosis, "compile_packages", lambda: wanted)
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits to hear whether a board starts again and again says so."""
+    monkeypatch.setattr(diagnosis, "_LISTEN_S", 0.2)
+
+
+def end_of_program(port: str) -> None:
+    """Wait until the board is at its prompt."""
+    with terminal(port) as person:
+        person.write(b"\r")
+        person.read_until(b">>> ")
 
 
 @pytest.fixture
@@ -132,8 +146,9 @@ def test_without_a_port_nothing_behind_it_is_tried(examine: Doctor) -> None:
 
 
 def test_a_board_without_a_prompt_is_told_with_the_remedy(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repl, "_BUTTON_S", 0.1)
-    with fake_board(deaf=True) as board:
+    for name, seconds in (("_ENTER_S", (0.1,)), ("_PRESSES_S", 0.5), ("_BUTTON_S", 0.1)):
+        monkeypatch.setattr(repl, name, seconds)
+    with FakeBoard(deaf=True) as board:
         findings = examine(board.port)
     assert "no MicroPython prompt" in one(findings, "board")["text"]
     assert {finding["state"] for finding in findings[3:]} == {"not_tried"}
@@ -142,6 +157,7 @@ def test_a_board_without_a_prompt_is_told_with_the_remedy(examine: Doctor, monke
 def test_a_program_that_ends_as_it_starts_is_told_by_its_line(flash: Path, examine: Doctor) -> None:
     (flash / "main.py").write_text("import time\n\nprint(mode)\n")
     with virtual_board(flash, "128k") as port:
+        end_of_program(port)
         board = one(examine(port, "--no-send"), "board")
     assert board["state"] == "failed" and "main.py line 3: NameError" in board["text"]
 
@@ -149,11 +165,15 @@ def test_a_program_that_ends_as_it_starts_is_told_by_its_line(flash: Path, exami
 def test_a_board_without_a_program_is_told(flash: Path, examine: Doctor) -> None:
     (flash / "main.py").unlink()
     with virtual_board(flash, "128k") as port:
+        end_of_program(port)
         board = one(examine(port, "--no-send"), "board")
     assert board["state"] == "failed" and "no program runs" in board["text"]
 
 
-def test_a_board_that_starts_again_and_again_is_told(flash: Path, examine: Doctor) -> None:
+def test_a_board_that_starts_again_and_again_is_told(
+    flash: Path, examine: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "_LISTEN_S", 2.0)
     (flash / "main.py").write_text("import machine, time\ntime.sleep(0.2)\nmachine.soft_reset()\n")
     with virtual_board(flash, "128k") as port:
         board = one(examine(port, "--no-send"), "board")

@@ -17,7 +17,7 @@ from sipmote.board import drive
 from sipmote.board.uf2 import read_uf2
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.made_firmware import esp_image, uf2
 from tests.host_tools.mounted import read_by_micropython
 
@@ -165,7 +165,7 @@ def test_a_board_that_runs_micropython_is_started_in_its_boot_loader(
     machine.bootloader = lambda: mounted.append(pico.folder)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "machine", machine)
     monkeypatch.setattr(drive, "_mounted", lambda: mounted)
-    with fake_board() as board:
+    with FakeBoard() as board:
         assert flash(capsys, "--firmware", firmware, "--port", board.port)["flashed"]["drive"] == str(pico.folder)
 
 
@@ -191,5 +191,5 @@ def test_a_drive_that_goes_in_the_middle_is_told(tmp_path: Path, monkeypatch: py
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(ToolError, match="went away at 19 %"):
+    with pytest.raises(ToolError, match="Input/output error, at 19 % of the file: hold BOOTSEL"):
         drive.copy_to(found, bytes(1_000_000), Output(as_json=True))

@@ -20,7 +20,7 @@ from sipmote.link.port import close_port, open_port
 from tests.host_tools import made_firmware
 from tests.host_tools.made_firmware import esp_image
 from tests.host_tools.mounted import read_by_micropython
-from tests.host_tools.rom_loader import ESP32, ESP32_C3, RomLoader, rom_loader
+from tests.host_tools.rom_loader import ESP32, ESP32_C3, RomLoader
 from tests.host_tools.virtual import virtual_board
 from tests.interop.peers import wait_until
 from tests.tools import Tool
@@ -32,7 +32,7 @@ _LITTLEFS = bytes(8) + b"littlefs" + bytes(100)
 
 @pytest.fixture
 def board() -> Iterator[RomLoader]:
-    with rom_loader(ESP32) as loader:
+    with RomLoader(ESP32) as loader:
         yield loader
 
 
@@ -79,7 +79,7 @@ def test_firmware_is_written_where_its_chip_begins_and_nowhere_else(
     path = tmp_path / "firmware.bin"
     path.write_bytes(image)
     offset = made[1]
-    with rom_loader(chip) as board:
+    with RomLoader(chip) as board:
         board.put(0, b"\0" * 0x190000)  # what was there before
         said = flash("--port", board.port, "--firmware", path)
         assert bytes(board.flash[offset : offset + len(image)]) == image
@@ -120,7 +120,7 @@ def test_firmware_of_another_chip_is_refused_before_a_write(tmp_path: Path, boar
 
 
 def test_a_board_that_stays_silent_is_told_how_to_get_into_its_boot_loader(firmware: Path, flash: Flash) -> None:
-    with rom_loader(ESP32, deaf=True) as board:
+    with RomLoader(ESP32, deaf=True) as board:
         said = flash.fails("--port", board.port, "--firmware", firmware)
     assert "hold BOOT (IO0) while you press reset (EN)" in said
     assert "doesn't start" not in said  # nothing was written
@@ -265,7 +265,7 @@ def test_a_partition_of_the_firmware_tells_where_files_go(tmp_path: Path, board:
 def test_a_board_with_too_little_flash_is_refused(tmp_path: Path, flash: Flash) -> None:
     path = tmp_path / "firmware.bin"
     path.write_bytes(esp_image(vfs=(0x100000, 0x200000)))
-    with rom_loader(ESP32, flash_octets=2 << 20) as board:
+    with RomLoader(ESP32, flash_octets=2 << 20) as board:
         assert "2048 KiB of flash, too little" in flash.fails("--port", board.port, "--firmware", path)
         path.write_bytes(esp_image(vfs=(0x200000, 0x100000)))
         assert "too small" in flash.fails("--port", board.port, "--firmware", path)
@@ -298,7 +298,7 @@ for name in ("", "-SPIRAM"):
 
 
 def test_firmware_is_fetched_for_the_chip_that_is_there(mpflash: Path, flash: Flash) -> None:
-    with rom_loader(ESP32_C3) as board:
+    with RomLoader(ESP32_C3) as board:
         said = flash("--port", board.port)
         assert said["firmware"]["file"].endswith("/ESP32_GENERIC_C3-20250911-v1.26.1.bin")
         assert said["flashed"]["chip"] == "esp32c3"

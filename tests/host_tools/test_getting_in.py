@@ -12,7 +12,7 @@ from sipmote.errors import ToolError
 from sipmote.link import repl
 from sipmote.link.repl import Board
 from tests.host_tools.deploying import NAMES, Deploy, small_packages
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.virtual import virtual_board
 
 
@@ -150,7 +150,7 @@ def test_a_firmware_that_can_not_run_mote_is_refused(name: str, release: str, ha
 
 def test_a_firmware_is_refused_before_anything_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     """A board whose scripts run in CPython is none"""
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         assert main(["deploy", "--port", fake.port, *NAMES]) == 1
         assert not any("mkdir" in script or ("open(" in script and "'w" in script) for script in fake.scripts)
     assert "the board runs cpython" in capsys.readouterr().err

@@ -82,10 +82,20 @@ def test_a_search_is_by_text_sender_and_time_and_has_a_limit(tmp_path: Path) -> 
     assert found("--from", "door@") == [3] and found("open", "--from", "sip:a@") == []
     assert found("--since", "2h") == [2, 3, 4] and found("--since", "100s") == [3, 4] and found("--until", "1d") == [1]
     day = time.strftime("%Y-%m-%d", time.localtime(now))
-    assert found("--until", day) == [1, 2, 3, 4] and found("--since", day, "--until", "1w") == []
+    assert found("--until", day) == [1, 2, 3, 4] and found("--since", "2w", "--until", "1w") == []
     assert (
         found("--limit", "2") == [3, 4] and found("boiler", "--limit", "1") == [2] and len(found("--limit", "0")) == 4
     )
+
+
+def test_a_search_that_finds_nothing_says_so_and_one_that_can_t_find_anything_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "inbox.db")
+    with old(tmp_path / "inbox.db"):
+        pass
+    assert sipmote("history", "--db", path) == (0, "", f"sipmote: {path} has no message\n")
+    assert sipmote("history", "--db", path, "--from", "nosuch") == (0, "", f"sipmote: {path} has no such message\n")
+    code, _, err = sipmote("history", "--db", path, "--since", "2026-11-26", "--until", "2026-11-20")
+    assert code == 1 and "--until is before --since" in err
 
 
 def test_a_file_of_any_version_is_read_and_a_bad_row_hides_no_other(tmp_path: Path) -> None:

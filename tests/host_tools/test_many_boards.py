@@ -17,7 +17,7 @@ from sipmote.console import Output
 from sipmote.link.board_events import BoardEvents
 from sipmote.link.frames import Record, encode_record
 from sipmote.link.teller import Teller
-from tests.host_tools.fake_board import FakeBoard, fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.tools import Tool
 
 BOOT = Record(0, 812, None, 0, 1, "boot", {"aor": "sip:boiler@192.0.2.7", "commands": []}, 0)
@@ -85,7 +85,7 @@ def monitor(*arguments: str) -> Iterator[Tool]:
 
 
 def test_lines_name_their_board_and_a_broken_port_disturbs_no_other(usb: Usb, tmp_path: Path) -> None:
-    with fake_board() as one, fake_board() as two:
+    with FakeBoard() as one, FakeBoard() as two:
         here, there = usb.plug("ttyUSB0", one, "A1"), usb.plug("ttyUSB1", two, "B2")
         missing = str(tmp_path / "ttyUSB9")
         with monitor("--port", here, "--port", missing, "--port", there) as tool:
@@ -105,7 +105,7 @@ def test_lines_name_their_board_and_a_broken_port_disturbs_no_other(usb: Usb, tm
 
 
 def test_a_board_is_known_by_its_serial_number_when_it_is_back_under_another_name(usb: Usb) -> None:
-    with fake_board() as board, fake_board() as again, fake_board() as another:
+    with FakeBoard() as board, FakeBoard() as again, FakeBoard() as another:
         port = usb.plug("ttyUSB0", board, "A1")
         with monitor("--port", "a1") as tool:
             tool.wait_for(event="ready", port=port)
@@ -121,8 +121,17 @@ def test_a_board_is_known_by_its_serial_number_when_it_is_back_under_another_nam
         assert "not me" not in tool.transcript()
 
 
+def test_of_two_boards_with_one_name_the_port_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = Teller(Output(False), several=True)
+    for port in ("/dev/ttyUSB0", "/dev/ttyUSB1", "/dev/ttyUSB0"):
+        teller.tell([{"event": "console", "text": "hot"}], "boiler", port)
+    teller.tell([{"event": "console", "text": "open"}], "door", "/dev/ttyUSB2")
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["boiler", "boiler@ttyUSB1", "boiler@ttyUSB0", "door"]
+
+
 def test_a_board_that_is_named_twice_is_watched_once(usb: Usb) -> None:
-    with fake_board() as board:
+    with FakeBoard() as board:
         port = usb.plug("ttyUSB0", board, "A1")
         with monitor("--port", port, "--port", "A1") as tool:
             tool.wait_for(event="ready", port=port)
@@ -134,7 +143,7 @@ def test_a_board_that_is_named_twice_is_watched_once(usb: Usb) -> None:
 
 def test_boards_with_one_serial_number_go_by_their_names(usb: Usb) -> None:
     """Many bridge chips have the number 0001."""
-    with fake_board() as one, fake_board() as two, fake_board() as again:
+    with FakeBoard() as one, FakeBoard() as two, FakeBoard() as again:
         here, there = usb.plug("ttyUSB0", one, "0001"), usb.plug("ttyUSB1", two, "0001")
         with monitor("--port", here, "--port", there) as tool:
             for port in (here, there):
@@ -147,7 +156,7 @@ def test_boards_with_one_serial_number_go_by_their_names(usb: Usb) -> None:
 
 
 def test_with_all_each_that_comes_is_watched(usb: Usb) -> None:
-    with fake_board() as one, fake_board() as two, monitor("--all") as tool:
+    with FakeBoard() as one, FakeBoard() as two, monitor("--all") as tool:
         tool.wait_for(event="waiting")
         first = usb.plug("ttyUSB0", one, "A1")
         tool.wait_for(event="ready", port=first)
@@ -159,10 +168,10 @@ def test_with_all_each_that_comes_is_watched(usb: Usb) -> None:
 
 def test_with_all_twins_are_two_and_who_takes_the_name_of_one_that_is_away_is_another(usb: Usb) -> None:
     with (
-        fake_board() as one,
-        fake_board() as two,
-        fake_board() as other,
-        fake_board() as again,
+        FakeBoard() as one,
+        FakeBoard() as two,
+        FakeBoard() as other,
+        FakeBoard() as again,
         monitor("--all") as tool,
     ):
         here, there = usb.plug("ttyUSB0", one, "0001"), usb.plug("ttyUSB1", two, "0001")
@@ -179,7 +188,7 @@ def test_with_all_twins_are_two_and_who_takes_the_name_of_one_that_is_away_is_an
 
 def test_a_port_that_can_not_be_opened_yet_is_tried_again_and_told_when_that_lasts(usb: Usb, tmp_path: Path) -> None:
     """As udev sets a port's group only after it is there; and as another program may have it."""
-    with fake_board() as one, fake_board() as two, monitor("--all") as tool:
+    with FakeBoard() as one, FakeBoard() as two, monitor("--all") as tool:
         tool.wait_for(event="waiting")
         with open(one.port, "rb", buffering=0) as holder:
             fcntl.flock(holder, fcntl.LOCK_EX)
@@ -192,7 +201,7 @@ def test_a_port_that_can_not_be_opened_yet_is_tried_again_and_told_when_that_las
 
 
 def test_a_virtual_board_that_ends_is_watched_no_more_and_others_are(usb: Usb) -> None:
-    with fake_board() as one, fake_board() as two, monitor("--port", one.port, "--port", two.port) as tool:
+    with FakeBoard() as one, FakeBoard() as two, monitor("--port", one.port, "--port", two.port) as tool:
         for board in (one, two):
             tool.wait_for(event="ready", port=board.port)
         one.pull_cable()

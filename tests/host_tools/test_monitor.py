@@ -12,7 +12,7 @@ from sipmote.link.board_events import BoardEvents, stamp
 from sipmote.link.frames import Console, Damaged, Item, Lost, Record, encode_record
 from sipmote.link.teller import Teller
 from tests.bench.monitor import replayed, stream
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.virtual import virtual_board
 from tests.tools import Tool
 
@@ -59,7 +59,7 @@ def test_a_record_says_to_programs_which_build_it_is_of(tmp_path: Path) -> None:
 
 def test_an_unplugged_board_is_waited_for(tmp_path: Path) -> None:
     link = tmp_path / "port"
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         link.symlink_to(fake.port)
         with Tool("monitor", "--port", str(link)) as monitor:
             monitor.wait_for(event="ready")
@@ -68,7 +68,7 @@ def test_an_unplugged_board_is_waited_for(tmp_path: Path) -> None:
             fake.pull_cable()
             assert monitor.wait_for(event="damaged")["count"] == 1
             assert monitor.wait_for(event="port_gone")["port"] == str(link)
-            with fake_board() as again:
+            with FakeBoard() as again:
                 os.remove(link)
                 link.symlink_to(again.port)
                 monitor.wait_for(event="port_back")
@@ -78,7 +78,7 @@ def test_an_unplugged_board_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_virtual_board_ends_it() -> None:
-    with fake_board() as fake, Tool("monitor", "--port", fake.port) as monitor:
+    with FakeBoard() as fake, Tool("monitor", "--port", fake.port) as monitor:
         monitor.wait_for(event="ready")
         fake.pull_cable()
         monitor.wait_for(event="port_gone")
@@ -125,7 +125,7 @@ def test_of_what_a_fast_board_sends_nothing_is_lost() -> None:
 
 
 def test_it_ends_by_itself_after_the_seconds_asked_for() -> None:
-    with fake_board() as fake, Tool("monitor", "--port", fake.port, "--seconds", "0.3") as monitor:
+    with FakeBoard() as fake, Tool("monitor", "--port", fake.port, "--seconds", "0.3") as monitor:
         assert monitor.wait() == 0
         assert monitor.lines == [{"event": "ready", "port": fake.port}]
 

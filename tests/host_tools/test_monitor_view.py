@@ -12,7 +12,7 @@ from sipmote.console import Part
 from sipmote.link.board_events import Event, log_event
 from sipmote.link.frames import Record, encode_record
 from sipmote.link.view import View, span
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.terminals import Terminal
 
 
@@ -101,7 +101,7 @@ def test_a_span_of_time_is_short(seconds: float, shown: str) -> None:
 
 @pytest.mark.parametrize("columns", ["40", "100"])
 def test_the_screen_is_filled_to_its_width_and_given_back(tmp_path: Path, columns: str) -> None:
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         line = f"{sys.executable} -m sipmote monitor --view --port {fake.port}; echo over"
         with Terminal(line, tmp_path, [], COLUMNS=columns, LINES="10", TERM="xterm") as terminal:
             terminal.wait_for("listening on")
@@ -123,6 +123,6 @@ def plain(text: str) -> str:
 
 
 def test_a_view_without_a_terminal_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         assert main(["monitor", "--view", "--port", fake.port]) == 1
     assert "a view needs a terminal" in capsys.readouterr().err

@@ -55,6 +55,7 @@ def test_a_name_is_added_changed_listed_and_removed(data: Path, capsys: pytest.C
         ("add a,b sip:desk@192.0.2.1", "is no name"),
         ("remove nigth", "is night meant?"),
         ("remove", "no name given"),
+        ("remove night extra", "leave extra out"),
         ("list night", "takes no name"),
     ],
 )
@@ -67,13 +68,22 @@ def test_what_is_no_name_or_no_uri_is_refused_with_the_remedy(
     assert said(capsys) == [{"event": "name", "name": "night", "uri": "sip:night@192.0.2.1"}]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"desk": 5}', "\xff"])
+@pytest.mark.parametrize("text", ["{", "[]", '{"desk": 5}', "\xff", "[" * 100_000])
 def test_a_damaged_file_is_told_and_left_as_it_is(data: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     data.mkdir()
     (data / "names.json").write_bytes(text.encode("latin-1"))
     assert main(["names", "add", "desk", "sip:desk@192.0.2.1"]) == 1
     assert f"{data / 'names.json'} holds no names" in capsys.readouterr().err
     assert (data / "names.json").read_bytes() == text.encode("latin-1")
+
+
+def test_a_name_is_the_same_however_its_accents_were_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    composed, apart = "b\u00fcro", "bu\u0308ro"
+    said(capsys, "add", composed, "sip:desk@192.0.2.1")
+    assert said(capsys, "add", apart, "sip:desk@192.0.2.2")[0]["event"] == "changed"
+    assert named(apart) == named(composed) == "sip:desk@192.0.2.2"
+    assert set_keys({}, [f"to={apart},{composed}"]) == {"to": ["sip:desk@192.0.2.2"] * 2}
+    assert said(capsys, "remove", apart) and said(capsys) == []
 
 
 def test_a_name_stands_for_its_uri_and_a_slip_is_answered_with_what_is_near() -> None:

@@ -1,6 +1,7 @@
 """Which modules a board needs: those that it can be asked for, and with --lean those that its configuration names."""
 
 import ast
+import functools
 import json
 from pathlib import Path
 
@@ -22,9 +23,11 @@ _ALL = {
     "lan": {},
     "ntp": "x",
     "watchdog": 20,
+    "fallback": "serial",
 }
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Return path on the board -> source."""
     return {
@@ -34,6 +37,7 @@ def modules() -> dict[str, Path]:
     }
 
 
+@functools.cache
 def imported(path: str) -> set[str]:
     """Return the paths of all that a module imports anywhere in it, as Python's own parser sees it."""
     every = modules()

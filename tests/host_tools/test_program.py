@@ -1,6 +1,7 @@
 """A person's program on its way to a board: compiled for a try, and what it imports."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,3 +183,10 @@ def test_packages_that_the_firmware_has_built_in_are_not_copied(
         assert not [path for path in actions if path.startswith("/lib/")]
         assert "the firmware has agent and mote built in: those are used, and none are copied" in run_deploy.said
     assert actions[""]["sent"] == 0
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("print(1)\n")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ToolError, match="pipe is no file and no folder"):
+        load_program(tmp_path / "main.py", [tmp_path / "pipe"])

@@ -33,6 +33,9 @@ class Somebody(Peer):
         self.uri = f"sip:{user}@127.0.0.1:{self.port}"
         self._name = self.uri.encode()
 
+    def call_yourself(self, uri: str) -> None:
+        self.uri, self._name = uri, uri.encode()
+
     def write(self, port: int, text: str) -> None:
         assert self.ask(port, b"text/plain", text.encode()).status == 200
 
@@ -52,11 +55,11 @@ def port() -> int:
 
 
 @contextlib.contextmanager
-def talking(port: int, folder: Path, options: str = "", term: str = "xterm") -> Iterator[Terminal]:
-    """An inbox at a terminal that shows its prompt."""
+def talking(port: int, folder: Path, options: str = "", term: str = "xterm", to: str = "nobody") -> Iterator[Terminal]:
+    """An inbox at a terminal that shows its prompt. to: whom that names first."""
     line = f"exec {sys.executable} -m sipmote inbox --bind udp:127.0.0.1:{port} {options}"
     with Terminal(line, folder, [], TERM=term, PYTHONPATH=os.getcwd()) as person:
-        person.wait_for("nobody>" if term == "xterm" else "messages are kept")
+        person.wait_for(f"{to}>" if term == "xterm" else "messages are kept")
         yield person
 
 
@@ -99,6 +102,7 @@ def test_commands_are_obeyed_and_never_sent(port: int, tmp_path: Path) -> None:
             ("/hsitory", "is /history meant?"),
             ("/", "/help tells"),
             ("/history many", "/history [N]"),
+            ("/history 0", "/history [N]"),
             ("/history " + "9" * 30, "/history [N]"),
             ("/to dor", "is door meant?"),
             ("/to door hello", "not chosen"),
@@ -197,7 +201,7 @@ def test_who_comes_back_sees_the_last_messages_and_their_days(port: int, tmp_pat
         for i in range(12):
             store.add([received(call_id=f"{i}", body=b"text %d." % i, received=day + 40 * (i - 2))])
         store.shown(12)
-    with talking(port, tmp_path, f"--db {db}") as person, Somebody("boiler") as boiler:
+    with talking(port, tmp_path, f"--db {db}", to="to sip:boiler@example.org") as person, Somebody("boiler") as boiler:
         assert db in person.shown
         person.wait_for("text 11.")
         shown = person.shown
@@ -212,6 +216,23 @@ def test_who_comes_back_sees_the_last_messages_and_their_days(port: int, tmp_pat
         assert today[0] < today[1] < person.shown.index("of today")
         person.type("/history 12")
         person.wait_for("text 1.")
+
+
+@pytest.mark.parametrize("has_port", [True, False])
+def test_after_a_restart_a_line_goes_to_who_wrote_last(has_port: bool, port: int, tmp_path: Path) -> None:
+    """From whom he wrote to, and also where his URI names no port, and he shares the inbox's host."""
+    with Somebody("boiler") as boiler:
+        if not has_port:
+            boiler.call_yourself("sip:boiler@127.0.0.1")
+        with talking(port, tmp_path) as person:
+            boiler.write(port, "85 C")
+            person.wait_for(f"to {boiler.uri}>")
+            person.type("/quit")
+            assert person.wait() == 0
+        with talking(port, tmp_path, to=boiler.uri) as person:
+            person.type("still there?")
+            line = boiler.answer(200)
+            assert line.body == b"still there?" and b"sip:desk@127.0.0.1" in (line.get(b"from") or b"")
 
 
 def test_a_source_is_hidden_on_a_narrow_terminal_unless_it_is_asked_for(port: int, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
 from sipmote.__main__ import main
-from sipmote.board.given import Prompts, from_csv, from_env_file, from_environment
+from sipmote.board.provision_fields import Prompts, from_csv, from_env_file, from_environment
 from sipmote.commands import provision
 from sipmote.console import Output
 from sipmote.errors import ToolError
@@ -270,6 +270,19 @@ def test_all_rows_are_checked_before_a_board_is_touched(tmp_path: Path, capsys: 
     assert main(["provision", "--from", str(path)]) == 1
     said = capsys.readouterr()
     assert said.out == "" and "/dev/nowhere2: " in said.err and "aor must be" in said.err
+
+
+def test_two_rows_for_one_board_are_refused_before_it_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, port = tmp_path / "boards.csv", tmp_path / "ttyUSB0"
+    port.touch()
+    usb = ListPortInfo(str(port))
+    usb.vid, usb.pid, usb.serial_number = 1, 2, "7001"
+    monkeypatch.setattr(provision, "usb_ports", lambda: [usb])
+    path.write_text(f"port,serial,aor,to\n{port},,sip:a@x,sip:b@x\n,7001,sip:c@x,sip:b@x\n")
+    assert main(["provision", "--from", str(path)]) == 1
+    assert f"7001 and {port} are one board" in capsys.readouterr().err
 
 
 def test_fields_of_a_file_and_of_the_environment_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

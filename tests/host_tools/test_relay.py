@@ -89,6 +89,7 @@ def test_the_sender_hears_202_and_the_message_goes_on_as_it_was(receiver: Receiv
         stored = relay.wait_for(event="message")
         request = receiver.answer("200 OK")
         assert relay.wait_for(event="relayed")["outcome"] == "delivered"
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]  # the lock has gone with the relay
     assert request.startswith(b"MESSAGE " + receiver.uri.encode() + b" SIP/2.0\r\n")
     assert request.endswith("\r\n\r\nWörld".encode())
     assert "<sip:boiler@example.org>" in str(_field(request, "from", "f"))

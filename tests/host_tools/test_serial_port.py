@@ -20,7 +20,7 @@ from sipmote.link import refusals, repl
 from sipmote.link.port import close_port, find_port, named_port, open_port, wait_for_port
 from sipmote.link.refusals import why_not_open
 from sipmote.link.repl import Board
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 
 
 def unheard(text: str) -> None:
@@ -29,7 +29,7 @@ def unheard(text: str) -> None:
 
 @pytest.mark.parametrize("raw_paste", [True, False])
 def test_scripts_run_on_a_stopped_board_and_it_is_given_back(raw_paste: bool) -> None:
-    with fake_board(raw_paste) as fake:
+    with FakeBoard(raw_paste) as fake:
         port = open_port(fake.port)
         board = Board(port)
         board.stop(unheard)
@@ -43,7 +43,7 @@ def test_scripts_run_on_a_stopped_board_and_it_is_given_back(raw_paste: bool) ->
 
 
 def test_stopping_a_board_resets_nothing() -> None:
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         port = open_port(fake.port)
         Board(port).stop(unheard)
         close_port(port)
@@ -58,7 +58,7 @@ def test_a_board_that_does_not_answer_is_given_up_soon_and_nothing_is_printed(
     monkeypatch.setattr(repl, "_ENTER_S", (0.2, 0.2))
     monkeypatch.setattr(repl, "_PRESSES_S", 0.2)
     monkeypatch.setattr(repl, "_BUTTON_S", 0.2)
-    with fake_board(deaf=True, chatter=chatter) as fake:
+    with FakeBoard(deaf=True, chatter=chatter) as fake:
         port = open_port(fake.port, 0.2)
         began = time.monotonic()
         told: list[str] = []
@@ -71,7 +71,7 @@ def test_a_board_that_does_not_answer_is_given_up_soon_and_nothing_is_printed(
 
 
 def test_a_cable_pulled_while_a_script_runs_is_told_in_one_line() -> None:
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         port = open_port(fake.port)
         board = Board(port)
         board.stop(unheard)
@@ -112,7 +112,7 @@ def test_a_port_that_is_not_there_is_told_with_all_that_are(plain: None, tmp_pat
     [
         ("PermissionError(13, 'Access is denied.', None, 5)", "COM3 is in use: end the other program"),
         ("PermissionError(13, 'Zugriff verweigert', None, 5)", "COM3 is in use: end the other program"),
-        ("FileNotFoundError(2, 'The system cannot find the file specified.', None, 2)", "no port COM3 (ports there"),
+        ("FileNotFoundError(2, 'The system cannot find the file specified.', None, 2)", "COM3 comes or goes just now"),
         ("OSError(22, 'The semaphore timeout period has expired.', None, 121)", "unplug the board and plug it in"),
     ],
 )
@@ -177,7 +177,7 @@ def held(port: str, command: Path | str = sys.executable) -> Iterator["subproces
 
 def test_who_has_a_port_is_named(plain: None) -> None:
     told = r"is in use by python.* \(process \d+\): end it first"
-    with fake_board() as fake, held(fake.port), pytest.raises(ToolError, match=told):
+    with FakeBoard() as fake, held(fake.port), pytest.raises(ToolError, match=told):
         open_port(fake.port)
 
 
@@ -187,7 +187,7 @@ def test_a_port_that_modem_manager_looks_at_is_waited_for(
     monkeypatch.setattr(serial_port, "_PROBING_S", 0.5)
     modem_manager = tmp_path / "ModemManager"  # the kernel knows a program by its file's name
     modem_manager.symlink_to(sys.executable)
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         with held(fake.port, modem_manager) as holder:
             with pytest.raises(ToolError, match=r"in use by ModemManager, .*: sudo systemctl disable --now"):
                 open_port(fake.port)
@@ -200,14 +200,14 @@ def test_a_port_that_modem_manager_looks_at_is_waited_for(
 
 def test_the_port_of_a_board_that_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial_port, "usb_ports", list)
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         fake.pull_cable()
         with pytest.raises(ToolError, match=f"no port {fake.port}"):
             open_port(fake.port)
 
 
 def test_a_port_in_use_is_told() -> None:
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         port = open_port(fake.port)
         with pytest.raises(ToolError, match="is in use: end the other program"):
             open_port(fake.port)
@@ -267,7 +267,7 @@ def test_a_port_that_goes_while_it_is_looked_at_hides_no_other(monkeypatch: pyte
 def test_a_port_that_comes_back_is_opened_and_waiting_ends(tmp_path: Path) -> None:
     link = tmp_path / "port"
     assert wait_for_port(str(link), 0.1) is None
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         link.symlink_to(fake.port)
         port = wait_for_port(str(link), 5)
         assert port is not None

@@ -13,8 +13,10 @@ import pytest
 from sipmote.__main__ import main
 from sipmote.board.config import check_required, check_values
 from sipmote.board.transfer import _FINISHES, _LAST
+from sipmote.errors import ToolError
+from sipmote.files import write_whole
 from sipmote.people import write_name
-from tests.host_tools.fake_board import fake_board
+from tests.host_tools.fake_board import FakeBoard
 from tests.host_tools.peers import until
 from tests.host_tools.virtual import fill, virtual_board
 from tests.terminals import Terminal
@@ -62,7 +64,7 @@ def test_reset_starts_the_program_again(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_reset_says_what_to_do_where_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    with fake_board(deaf=True) as board:
+    with FakeBoard(deaf=True) as board:
         assert main(["reset", "--port", board.port]) == 1
     assert "press its reset button" in capsys.readouterr().err
     assert main(["reset", "--port", "/dev/no-such-port"]) == 1
@@ -95,7 +97,7 @@ def press_until(person: Terminal, key: str, shown: str) -> None:
 
 
 def test_repl_without_a_terminal_says_what_runs_a_script(capsys: pytest.CaptureFixture[str]) -> None:
-    with fake_board() as board:
+    with FakeBoard() as board:
         assert main(["repl", "--port", board.port]) == 1
     assert "mpremote run" in capsys.readouterr().err
 
@@ -116,10 +118,11 @@ def test_uninstall_takes_away_what_deploy_and_the_board_have_put_there_and_nothi
             (tmp_path / name).write_text("the user's")
         *told, last = run(capsys, "uninstall", "--port", port, "--yes")
         assert files(tmp_path) == {*empty, "lib", "lib/probe.py", "notes.txt", "main.py"}
-        assert last == {"event": "uninstalled", "removed": len(told)}
+        kept = {"event": "file", "path": "/lib/probe.py", "action": "kept"}
+        assert last == {"event": "uninstalled", "removed": len(told) - 1} and told[-1] == kept
         assert {"event": "file", "path": "/mote.json", "action": "removed"} in told
         *told, last = run(capsys, "uninstall", "--port", port, "--yes", "--program")
-        assert told == [{"event": "file", "path": "/main.py", "action": "removed"}]
+        assert told == [{"event": "file", "path": "/main.py", "action": "removed"}, kept]
         assert files(tmp_path) == {*empty, "lib", "lib/probe.py", "notes.txt"}
 
 
@@ -138,7 +141,7 @@ def test_uninstall_leaves_a_boot_file_of_the_users(tmp_path: Path, capsys: pytes
 def test_uninstall_asks_first(answer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """An answer that isn't ended by Return is none."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-    with fake_board() as board:
+    with FakeBoard() as board:
         assert main(["uninstall", "--port", board.port]) == 1
         assert board.scripts == [] and not board.received
     assert "nothing was changed" in capsys.readouterr().err
@@ -185,6 +188,15 @@ def test_init_without_a_server_needs_an_address_of_the_boards(tmp_path: Path, mo
     check_required(settings)
 
 
+def test_init_asks_again_for_what_no_board_can_be_or_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A no to what need not be is a no, and an IPv6 address needs no brackets."""
+    names = ("a:b", "a;b", "a?b", "%41", "ü", "x" * 64, "b")
+    servers = ("sip:user@example.org", "192.0.2.300", "exa mple", "no")
+    addresses = ("192.0.2.300", "0.0.0.0", "http://x", "x;transport=tcp", "x?y", "a..b", "2001:db8::7")
+    assert init(monkeypatch, tmp_path / "b", *names, "sip:desk@192.0.2.1", *servers, *addresses, "") == 0
+    assert json.loads((tmp_path / "b" / "mote.json").read_text())["aor"] == "sip:b@[2001:db8::7]"
+
+
 def test_init_overwrites_nothing_and_writes_nothing_before_the_last_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,6 +208,21 @@ def test_init_overwrites_nothing_and_writes_nothing_before_the_last_answer(
     before = (tmp_path / "mote.json").read_bytes()
     assert init(monkeypatch, tmp_path, "c", "sip:desk@192.0.2.2", "", "192.0.2.7", "") == 1
     assert (tmp_path / "mote.json").read_bytes() == before and "is there already" in capsys.readouterr().err
+
+
+def test_init_that_was_cut_off_can_be_said_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = ("b", "sip:desk@192.0.2.1", "", "192.0.2.7", "")
+
+    def cut(target: Path, text: str) -> None:
+        if target.name == "mote.json":
+            raise ToolError("power is gone")
+        write_whole(target, text)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sipmote.commands.init.write_whole", cut)
+        assert init(monkeypatch, tmp_path, *answers) == 1
+    assert init(monkeypatch, tmp_path, *answers) == 0
+    assert (tmp_path / "mote.json").exists() and (tmp_path / "main.py").exists()
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
@@ -247,7 +274,7 @@ def test_deploy_takes_no_file_along_that_it_makes_itself(
 ) -> None:
     (tmp_path / name).write_text("{}")
     (tmp_path / "main.py").write_text(_PROGRAM)
-    with fake_board() as fake:
+    with FakeBoard() as fake:
         assert main(["deploy", str(tmp_path / "main.py"), "--with", str(tmp_path / name), "--port", fake.port]) == 1
         assert not fake.received
     assert f"would be {place}, which deploy makes itself" in capsys.readouterr().err

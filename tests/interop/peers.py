@@ -16,6 +16,7 @@ import pytest
 
 DEADLINE_S = 20
 _POLITE_S = 3  # that a program has to end by itself
+_given: set[int] = set()  # by free_port()
 
 
 def program(name: str, package: str) -> str:
@@ -31,10 +32,13 @@ def free_port(host: str = "127.0.0.1") -> int:
     """Return an even port that nobody has at the moment, neither for UDP nor for TCP, nor the next one for TCP.
 
     Some peers take the next one for TLS. Out of the range that systems give to clients: none of them comes between.
+    Never the same twice: who was given it may not have opened it yet.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
         port = random.randrange(20000, 32000, 2)
+        if port in _given:
+            continue
         with (
             socket.socket(family) as tcp,
             socket.socket(family) as tls,
@@ -46,6 +50,7 @@ def free_port(host: str = "127.0.0.1") -> int:
                 udp.bind((host, port))
             except OSError:
                 continue
+            _given.add(port)
             return port
 
 

@@ -52,8 +52,8 @@ def running(
 
 @pytest.mark.timeout(240)
 def test_many_alerts_wait_in_a_small_heap_and_all_arrive() -> None:
-    """1,000 in 64 KB, over an outage; in their order, and the journal is gone then"""
-    assert pile_up(1000, 100) == many(1000)
+    """300 of the 1,000 of `make soak` in 64 KB, over an outage; in their order, and the journal is gone then"""
+    assert pile_up(300, 100) == many(300)
 
 
 def test_the_highest_goes_first_and_the_newest_of_a_key_alone(tmp_path: Path) -> None:

@@ -40,23 +40,29 @@ _NONE = const(-1)
 
 def open(mote: object) -> None:
     """Begin to read the line and to greet. (A new name would cost each board, also those that never load this.)"""
-    Serial(mote)
+    if mote.settings.get("transport") == "serial":
+        shell = mote.shell
+        shell._flow = mote.agent.uac.settings["first_hop"][0]
+        shell._udp = Serial(mote, shell._flow)
+    else:
+        from mote.net.fallback import open
+
+        open(mote, Serial)
 
 
 class Serial:
-    """The line of a Shell, in place of its UDP socket. It begins to read and to greet at once."""
+    """The line of a Shell, in place of its UDP socket or beside it. It begins to read and to greet at once."""
 
-    def __init__(self, mote: object) -> None:
+    def __init__(self, mote: object, flow: tuple) -> None:
+        """flow: what the core knows it by."""
         self._mote = mote
         self._name = mote.settings["aor"].encode()
-        self._flow = mote.agent.uac.settings["first_hop"][0]
+        self._flow = flow
         self._frame = bytearray(_MAX_FRAME)
         self._size = _NONE  # octets of a frame that has begun
         self._last = _NONE  # the number of the last piece
         self._datagram = b""
         self._refused = None  # the version of a host that we can't work with
-        mote.shell._udp = self
-        mote.shell._flow = self._flow
         asyncio.create_task(self._read())
         asyncio.create_task(self._greet())
 

@@ -174,7 +174,8 @@ class Prompts:
         self._ask("wifi", "which Wi-Fi network?")
         self._ask("register", "for how many seconds does it register at a server? (600 is usual, 0: not at all)")
         self._ask("user", "by what name does it log in at a server?")
-        self._ask("commander", "who may command it with a password?")
+        if self._fields.get("transport") != "serial":  # there the bridge asks for passwords
+            self._ask("commander", "who may command it with a password?")
         return self._fields
 
     def _ask(self, name: str, question: str) -> None:
