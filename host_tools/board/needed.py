@@ -11,6 +11,7 @@ from sipmote.board.config import Config
 from sipmote.board.files import packages
 
 _ROOT = "mote"  # what programs import
+_BY_HOST = "mote.new_key"  # what `sipmote provision` imports
 _FROM = re.compile(r"^ *from +([.\w]+) +import +(\([^)]*\)|[^#\n]*)", re.MULTILINE)
 _IMPORT = re.compile(r"^ *import +([\w.]+)|__import__\(\"([\w.]+)\"\)", re.MULTILINE)
 _Condition = Callable[[Config], bool]
@@ -21,7 +22,12 @@ _Condition = Callable[[Config], bool]
 _ONLY_WITH: dict[str, _Condition] = {
     "agent.auth.server": lambda config: bool(config.get("commanders")),
     "agent.registration": lambda config: bool(config.get("register")),
-    "agent.cpim.writer": lambda config: bool(config.get("notify")),
+    "agent.cpim.writer": lambda config: bool(config.get("notify") or config.get("protect")),
+    "agent.cms": lambda config: _is_protected(config),
+    "mote.keys": lambda config: _is_protected(config),
+    "mote.new_key": lambda config: _is_protected(config),
+    "mote.protect": lambda config: bool(config.get("protect")),
+    "mote.unprotect": lambda config: _is_protected(config),
     "mote.notify": lambda config: bool(config.get("notify")),
     "mote.passwords": lambda config: bool(config.get("password") or config.get("commanders")),
     "mote.net.link": lambda config: bool(config.get("wifi")) or config.get("lan") is not None,
@@ -36,6 +42,10 @@ _ONLY_WITH: dict[str, _Condition] = {
 }
 
 
+def _is_protected(config: Config) -> bool:
+    return bool(config.get("protect") or config.get("require"))
+
+
 def needed(config: Config | None, more: Iterable[str] = ()) -> frozenset[str]:
     """Return the paths on the board of the modules that it needs.
 
@@ -44,7 +54,7 @@ def needed(config: Config | None, more: Iterable[str] = ()) -> frozenset[str]:
     """
     sources = _sources()
     found: set[str] = set()
-    queue = [_ROOT, *more]
+    queue = [name for name in (_ROOT, _BY_HOST, *more) if config is None or _is_asked_for(name, config)]
     while queue:
         name = queue.pop()
         if name in found or name not in sources:

@@ -1,7 +1,7 @@
 """The keys of a board that protects what it sends and takes (S/MIME): made there, certified here, and those of others.
 
-The board's private key never leaves it. All is there before the configuration asks for it, and nothing that is in use is
-changed in part: run it again after whatever happens.
+The board's private key never leaves it. All is there before the configuration asks for it, and nothing that is in use
+is changed in part: run it again after whatever happens.
 """
 
 import base64
@@ -17,14 +17,12 @@ from sipmote.agent.cms.tables import GENERATOR, make_table
 from sipmote.board.config import Config
 from sipmote.board.stored import run_lean
 from sipmote.board.survey import TOOLS, answers, the_answer
-from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board
 from sipmote.people import person
 from sipmote.smime.keys import identifiers
 from sipmote.smime.store import KeyStore
 
-MODES = ("sign", "encrypt", "sign+encrypt", "shared")
 _CHUNK = 1024  # octets a script
 _LOOK = """
 h={}
@@ -77,9 +75,8 @@ _KEPT = ("own", "seen", "g", "peers", "certificate")
 class Protecting:
     """Gives a stopped board its keys, and those of who it writes to and takes commands from."""
 
-    def __init__(self, board: Board, output: Output, store: KeyStore) -> None:
+    def __init__(self, board: Board, store: KeyStore) -> None:
         self._board = board
-        self._output = output
         self._store = store
 
     def run(self, config: Config, mode: str, anew: bool) -> str:
@@ -125,8 +122,8 @@ class Protecting:
                 found.setdefault(person(uri), (uri, certificate))
             elif "encrypt" in mode and uri in recipients:
                 raise ToolError(
-                    f"there is no certificate of {uri} to encrypt to: sipmote keys create {uri} if that is your own inbox, "
-                    "else sipmote keys trust FILE"
+                    f"there is no certificate of {uri} to encrypt to: sipmote keys create {uri} if that is your own "
+                    "inbox, else sipmote keys trust FILE"
                 )
         return list(found.values())
 

@@ -38,8 +38,10 @@ say(there('/lib/mote/__init__.mpy','/lib/mote/__init__.py'),there('/main.py','/m
 class Provisioning:
     """What is done with one board. findings: what has come of it so far. config: what it has been read back to have."""
 
-    def __init__(self, device: str, given: Given, output: Output, tell: Tell, tries: bool) -> None:
-        """tell: is called with each finding. tries: is it to be tried, too?"""
+    def __init__(
+        self, device: str, given: Given, output: Output, tell: Tell, tries: bool, new_key: bool = False
+    ) -> None:
+        """tell: is called with each finding. tries: is it to be tried, too? new_key: of its own, in place of one."""
         self.findings: list[Finding] = []
         self.config: Config | None = None
         self._device = device
@@ -47,6 +49,7 @@ class Provisioning:
         self._output = output
         self._tell = tell
         self._tries = tries
+        self._new_key = new_key
 
     def run(self) -> None:
         """Do it all; where nothing more can be done that is the last finding."""
@@ -58,7 +61,12 @@ class Provisioning:
     def _run(self) -> None:
         with stopped_board(self._device, self._output.warn) as board:
             identify(board)
-            self._configure(board)
+            stored = read_stored(board) or {}
+            wanted = with_bind(self._given.apply(stored), self._device)
+            if wanted.get("protect"):
+                self._install(board)
+                self._protect(board, wanted)
+            self._configure(board, stored, wanted)
             self._install(board)
             why = set_clock(board)
             date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -87,10 +95,16 @@ class Provisioning:
         Transfer(make_plan(wanted, survey), self._output, verbose=False).carry_out(board, survey)
         self._add(Finding("files", OK, "mote was not on the board, and is now"))
 
-    def _configure(self, board: Board) -> None:
+    def _protect(self, board: Board, wanted: Config) -> None:
+        """Give it its keys before its configuration asks for them."""
+        from sipmote.board.protecting import Protecting  # who protects nothing loads no ciphers
+        from sipmote.smime.store import KeyStore
+
+        text = Protecting(board, KeyStore()).run(wanted, wanted["protect"], self._new_key)
+        self._add(Finding("keys", OK, text))
+
+    def _configure(self, board: Board, stored: Config, wanted: Config) -> None:
         """Write what is wanted, and read it back."""
-        stored = read_stored(board) or {}
-        wanted = with_bind(self._given.apply(stored), self._device)
         if wanted != stored:
             write_stored(board, wanted)
         found = read_stored(board)

@@ -25,7 +25,7 @@ def make(anew: bool) -> str:
 
 
 def name(ids: list) -> None:
-    """Use the key that make() has told of, under these identifiers of its certificate: DER in hexadecimal, shortest first."""
+    """Use the key that make() has told of. ids: of its certificate, DER in hexadecimal, the shortest first."""
     with open(_OWN + ".new") as file:
         made = json.load(file)
     _write({"secret": made["secret"], "id": ids[0], "ids": ids})
