@@ -59,7 +59,7 @@ class Flashing:
         self._output.say({**event, "seconds": seconds}, (line, "green"))
         with_port = f"--port {self._device}"
         following = f"monitor {with_port}" if self._files else f"deploy MAIN.py --config mote.json {with_port}"
-        self._output.say(None, f"next: sipmote {following}")
+        self._output.say(None, f"next: sipmote {following} (if nothing comes, press reset)")
 
     def _look(self) -> int:
         """Look at the board and refuse what would lose something, or not start; returns the file system's octets."""

@@ -207,7 +207,7 @@ class Report:
         return [self._alert(to, told) for to in self._recipients]
 
     def _alert(self, to: str, told: dict[str, str | None]) -> Finding:
-        """Judge the outcome of an alert, None where nobody has answered in time."""
+        """Judge the outcome of an alert, None or "expired" where nobody has answered in time."""
         about = "alert"
         if to not in told:
             why = "the registrar lets us not in" if self._has_names() else self._why_not()
@@ -220,7 +220,8 @@ class Report:
         fields = self._seen.get("outcome", {})
         status = fields.get("status", 408)
         words = "" if status == 408 else _words(fields.get("reason"))
-        text = f"{to}: {outcome or 'no answer in time'}" + (f", {words} ({_status(status)})" if words else "")
+        ended = "no answer in time" if outcome in (None, "expired") else outcome
+        text = f"{to}: {ended}" + (f", {words} ({_status(status)})" if words else "")
         return Finding(about, FAILED, text, _alert_remedy(status))
 
 

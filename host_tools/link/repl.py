@@ -122,6 +122,14 @@ class Board:
 
         tell: called with what a person can do meanwhile. Raises ToolError.
         """
+        self._interrupt(tell)
+        try:
+            self._calm()
+        except BoardLost:  # it was about to start anew, as who had the port before has told it
+            self._interrupt(tell)
+            self._calm()
+
+    def _interrupt(self, tell: Callable[[str], None]) -> None:
         if not (self._is_interrupted() or self._is_pressed(_PRESSES_S)):
             with contextlib.suppress(OSError):
                 pulse_reset(self._port)
@@ -136,7 +144,6 @@ class Board:
                         "If that does not help, main.py on it catches Ctrl-C as soon as it starts, or there is no "
                         "MicroPython on it: flash it (with its file system erased)"
                     )
-        self._calm()
 
     def reset(self) -> None:
         """Soft-reset and stay in the raw REPL: boot.py runs, main.py does not, the heap is empty."""

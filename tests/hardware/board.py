@@ -2,8 +2,9 @@
 
 PORT: its serial port. WIFI: the network it is to join; without it only what needs no network is tried, unless the board
 has sockets of its own (the virtual one). HOST: this machine's address as the board sees it. RESET, if given: a command
-that resets the board, for a port without the lines that do it; KILLS: how often test_field.py has it reset. The board
-is left as found.
+that resets the board, for a port without the lines that do it; BOOT: one that resets it into its boot loader; KILLS:
+how often test_field.py has it reset; FIRMWARE: a file of MicroPython that test_host_tools.py is to write. The board is
+left as found, but for its firmware.
 """
 
 import base64
@@ -31,14 +32,16 @@ PORT = os.environ.get("PORT", "")
 WIFI = os.environ.get("WIFI", "")
 HOST = os.environ.get("HOST", "") or "127.0.0.1"
 RESET = shlex.split(os.environ.get("RESET", ""))
+BOOT = shlex.split(os.environ.get("BOOT", ""))
 NETWORKS = [WIFI.split(":", 1) if ":" in WIFI else [WIFI, ""]] if WIFI else []
 SLOW_S = 900  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
 LONG_S = 1800  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
-_RESET_S = 60  # that RESET may take
+_RESET_S = 60  # that RESET or BOOT may take
 _PULSE_S = 0.1  # that a reset button is pressed for
 _deployed: list[str] = []  # ports of boards that have our packages, once there are any
 _BUSY = (
+    "could not exec command",  # the answer to an earlier question came late
     "could not enter raw repl",
     "failed to access",
     "no MicroPython prompt",
@@ -158,19 +161,30 @@ def clean() -> None:
     mpremote("resume", "exec", _CLEAN % (_LEFT,))
 
 
+def press(command: list[str]) -> None:
+    """Have RESET or BOOT done to the board, if given; without them the port's lines do it."""
+    if command:
+        subprocess.run(command, check=True, timeout=_RESET_S)
+
+
+def configuration(folder: Path, **settings: Any) -> Path:
+    """Return a file of a board's configuration with these settings."""
+    path = folder / "mote.json"
+    path.write_bytes(encode_config({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings}))
+    return path
+
+
 def deploy(folder: Path, program: Path, *arguments: str, **settings: Any) -> None:
     """Put a program with these arguments and settings on the board.
 
     `sipmote deploy` puts all of it there once. For other programs and settings alone there is less to ask.
     """
     clean()
-    encoded = encode_config({"bind": "0.0.0.0:0", "wifi": NETWORKS, **settings})
+    config = configuration(folder, **settings)
     if _deployed and not arguments:
-        put({"/mote.json": encoded, "/main.py": program.read_bytes()})
+        put({"/mote.json": config.read_bytes(), "/main.py": program.read_bytes()})
         return
-    configuration = folder / "mote.json"
-    configuration.write_bytes(encoded)
-    command = ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(configuration), "--no-start"]
+    command = ["sipmote", "deploy", str(program), "--port", PORT, "--config", str(config), "--no-start"]
     patiently([*command, "--no-clock", *arguments], LONG_S)
     _deployed.append(PORT)
 
@@ -201,7 +215,7 @@ class Console(threading.Thread):
     def press_reset(self) -> None:
         """Reset the board at once, whatever it does, by RESET or the port's lines; a port without them does nothing."""
         if RESET:
-            subprocess.run(RESET, check=True, timeout=_RESET_S)
+            press(RESET)
             return
         with contextlib.suppress(OSError):
             self._port.dtr = False  # else an ESP32 starts its boot loader

@@ -8,12 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.hardware.board import LONG_S, PORT, SLOW_S, deploy, here, on_a_board, patiently, start
+from tests.hardware.board import (
+    BOOT,
+    HOST,
+    LONG_S,
+    PORT,
+    RESET,
+    SLOW_S,
+    configuration,
+    deploy,
+    here,
+    on_a_board,
+    patiently,
+    press,
+    start,
+)
 from tests.interop.peers import free_port
 from tests.tools import Tool
 
 pytestmark = on_a_board
 _FIRMWARE = os.environ.get("FIRMWARE", "")
+_with_firmware = pytest.mark.skipif(not _FIRMWARE, reason="no firmware: make hardware PORT=... FIRMWARE=FILE")
 _PROGRAM = """
 from mote import Mote
 mote = Mote()
@@ -69,10 +84,30 @@ def test_a_board_sends_over_its_serial_line(tmp_path: Path) -> None:
             bridge.wait_for(SLOW_S, event="relayed", outcome="delivered")
 
 
-@pytest.mark.skipif(not _FIRMWARE, reason="no firmware: make hardware PORT=... FIRMWARE=FILE")
+def _flash(*arguments: str) -> None:
+    press(BOOT)
+    patiently(["sipmote", "flash", "--firmware", _FIRMWARE, "--port", PORT, "--erase", *arguments], LONG_S)
+    press(RESET)
+
+
+@_with_firmware
 def test_firmware_is_written_and_the_board_answers(tmp_path: Path) -> None:
-    patiently(["sipmote", "flash", "--firmware", _FIRMWARE, "--port", PORT, "--erase"], LONG_S)
+    _flash()
     program = _program(tmp_path, "after flashing")
     settings = ("--set", "aor=sip:boiler@192.0.2.7", "--set", "to=sip:desk@192.0.2.1")
     patiently(["sipmote", "deploy", str(program), "--port", PORT, *settings, "--no-start"], LONG_S)
+    _boots(program)
+
+
+@_with_firmware
+def test_a_board_that_got_all_in_one_write_sends_its_alert(has_network: None, tmp_path: Path) -> None:
+    port = free_port(here())
+    program = _program(tmp_path, "in one write")
+    config = configuration(tmp_path, aor=f"sip:boiler@{HOST}", to=f"sip:desk@{HOST}:{port}")
+    with Tool("inbox", "--bind", f"udp:{here()}:{port}", "--db", str(tmp_path / "inbox.db")) as inbox:
+        inbox.wait_for(event="ready")
+        _flash("--deploy", str(program), "--config", str(config))
+        with Tool("monitor", "--port", PORT) as monitor:
+            inbox.wait_for(SLOW_S, event="message", body="in one write")
+            monitor.wait_for(SLOW_S, event="log", name="outcome", fields=lambda fields: fields["name"] == "delivered")
     _boots(program)

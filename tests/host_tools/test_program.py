@@ -173,7 +173,7 @@ def test_packages_that_the_firmware_has_built_in_are_not_copied(
     monkeypatch.setattr(
         survey_module,
         "_NAMES",
-        survey_module._NAMES.replace("'/rom'", "'/built_in'").replace("in path if", "in path+['/built_in'] if"),
+        survey_module._NAMES.replace("(%r)]", "(('/built_in',%r))]").replace("in path if", "in path+['/built_in'] if"),
     )
     (flash / "built_in/agent").mkdir(parents=True)
     (flash / "built_in/agent/__init__.py").write_text("")

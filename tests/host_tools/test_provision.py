@@ -14,6 +14,7 @@ from serial.tools.list_ports_common import ListPortInfo
 
 from sipmote.__main__ import main
 from sipmote.board.provision_fields import Prompts, from_csv, from_env_file, from_environment
+from sipmote.board.self_test import Report
 from sipmote.commands import provision
 from sipmote.console import Output
 from sipmote.errors import ToolError
@@ -193,6 +194,12 @@ def test_a_recipient_whom_nobody_answers_for_is_told(flash: Path, run: Any) -> N
     alert = found(events, "alert")
     assert alert["state"] == "failed" and alert["text"].startswith("sip:desk@127.0.0.1:9;transport=tcp: no answer")
     assert "host, port and transport" in alert["remedy"]
+
+
+def test_an_alert_that_expired_on_a_slow_board_has_had_no_answer_in_time() -> None:
+    to = "sip:desk@192.0.2.1"
+    alert = Report({"aor": "sip:boiler@192.0.2.7", "to": to}, [("alert", to, "expired")], [to]).findings()[-1]
+    assert (alert.state, alert.text) == ("failed", f"{to}: no answer in time")
 
 
 @pytest.mark.parametrize(
