@@ -16,6 +16,11 @@ _FROM = re.compile(r"^ *from +([.\w]+) +import +(\([^)]*\)|[^#\n]*)", re.MULTILI
 _IMPORT = re.compile(r"^ *import +([\w.]+)|__import__\(\"([\w.]+)\"\)", re.MULTILINE)
 _Condition = Callable[[Config], bool]
 
+
+def _is_protected(config: Config) -> bool:
+    return bool(config.get("protect") or config.get("require"))
+
+
 # Who imports one of these asks the configuration first: see mote.start, mote.online, mote.net.link, mote.__init__,
 # mote.passwords, mote.further_settings, and all that asks for notify. An alert that was stored while notify was set
 # needs agent.cpim.imdn, and a server may ask for a password that nobody has set (agent.auth.client).
@@ -23,11 +28,6 @@ _ONLY_WITH: dict[str, _Condition] = {
     "agent.auth.server": lambda config: bool(config.get("commanders")),
     "agent.registration": lambda config: bool(config.get("register")),
     "agent.cpim.writer": lambda config: bool(config.get("notify") or config.get("protect")),
-    "agent.cms": lambda config: _is_protected(config),
-    "mote.keys": lambda config: _is_protected(config),
-    "mote.new_key": lambda config: _is_protected(config),
-    "mote.protect": lambda config: bool(config.get("protect")),
-    "mote.unprotect": lambda config: _is_protected(config),
     "mote.notify": lambda config: bool(config.get("notify")),
     "mote.passwords": lambda config: bool(config.get("password") or config.get("commanders")),
     "mote.net.link": lambda config: bool(config.get("wifi")) or config.get("lan") is not None,
@@ -40,21 +40,29 @@ _ONLY_WITH: dict[str, _Condition] = {
     "mote.watchdog": lambda config: bool(config.get("watchdog")),
     "mote.outbox": lambda config: config.get("outbox", True) is not False,
 }
+# What nobody can ask for without keys, which `sipmote provision --protect` brings.
+_PROTECTION: dict[str, _Condition] = dict.fromkeys(
+    ("agent.cms", "mote.keys", "mote.new_key", "mote.protect", "mote.unprotect"), _is_protected
+)
 
 
-def _is_protected(config: Config) -> bool:
-    return bool(config.get("protect") or config.get("require"))
-
-
-def needed(config: Config | None, more: Iterable[str] = ()) -> frozenset[str]:
+def needed(config: Config | None, more: Iterable[str] = (), lean: bool = True) -> frozenset[str]:
     """Return the paths on the board of the modules that it needs.
 
-    config: what it is going to have; None where another may come without a deploy: no module that some configuration
-    could ask for is left out. more: modules that the program imports itself, by their full names.
+    config: what it is going to have, None for any: no module is left out. lean: another one can't come without a
+    deploy; else all stay that some configuration could ask for, without keys. more: modules that the program imports
+    itself, by their full names.
     """
+    gates = {} if config is None else _PROTECTION | (_ONLY_WITH if lean else {})
+
+    def is_asked_for(name: str) -> bool:
+        gate = next((gate for gate in gates if name == gate or name.startswith(f"{gate}.")), None)
+        return gate is None or gates[gate](config or {})
+
     sources = _sources()
     found: set[str] = set()
-    queue = [name for name in (_ROOT, _BY_HOST, *more) if config is None or _is_asked_for(name, config)]
+    queue = [name for name in (_ROOT, _BY_HOST) if is_asked_for(name)]
+    queue += more
     while queue:
         name = queue.pop()
         if name in found or name not in sources:
@@ -62,7 +70,7 @@ def needed(config: Config | None, more: Iterable[str] = ()) -> frozenset[str]:
         found.add(name)
         source = sources[name][1]
         imported = _imports(source.read_text(), name if source.stem == "__init__" else name.rpartition(".")[0])
-        queue += [other for other in imported if config is None or _is_asked_for(other, config)]
+        queue += filter(is_asked_for, imported)
         queue.append(name.rpartition(".")[0])
     return frozenset(sources[name][0] for name in found)
 
@@ -88,9 +96,3 @@ def _imports(text: str, package: str) -> Iterator[str]:
         yield from (f"{origin}.{name}" for name in re.findall(r"\w+", names))
     for plain, called in _IMPORT.findall(text):
         yield plain or called
-
-
-def _is_asked_for(name: str, config: Config) -> bool:
-    """Could a board with this configuration load this module?"""
-    gate = next((gate for gate in _ONLY_WITH if name == gate or name.startswith(f"{gate}.")), None)
-    return gate is None or _ONLY_WITH[gate](config)

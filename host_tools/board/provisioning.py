@@ -31,7 +31,7 @@ def there(*p):
   except OSError:
    pass
  return False
-say(there('/lib/mote/__init__.mpy','/lib/mote/__init__.py'),there('/main.py','/main.mpy'))
+say(there('/lib/mote/%s.mpy','/lib/mote/%s.py'),there('/main.py','/main.mpy'))
 """
 
 
@@ -64,10 +64,10 @@ class Provisioning:
             stored = read_stored(board) or {}
             wanted = with_bind(self._given.apply(stored), self._device)
             if wanted.get("protect"):
-                self._install(board)
+                self._install(board, wanted)
                 self._protect(board, wanted)
             self._configure(board, stored, wanted)
-            self._install(board)
+            self._install(board, wanted)
             why = set_clock(board)
             date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             self._add(Finding("clock", FAILED, why) if why else Finding("clock", OK, f"set to {date}"))
@@ -80,12 +80,13 @@ class Provisioning:
             self.findings.append(finding)
             self._tell(finding)
 
-    def _install(self, board: Board) -> None:
-        """Put mote there, where it isn't, and a first program, where there is none."""
-        has_mote, has_program = the_answer(run_lean(board, _WHAT_IS_THERE), 2)
+    def _install(self, board: Board, config: Config) -> None:
+        """Put mote there, where it isn't whole, and a first program, where there is none."""
+        last = "new_key" if config.get("protect") else "__init__"
+        has_mote, has_program = the_answer(run_lean(board, _WHAT_IS_THERE % (last, last)), 2)
         if has_mote:
             return
-        anything = needed(None)
+        anything = needed(config, lean=False)
         wanted = {path: data for path, data in compile_packages().items() if path in anything}
         if not has_program:
             wanted["/main.py"] = first_program()
@@ -93,7 +94,7 @@ class Provisioning:
         if PACKAGE in survey.firmware:
             return
         Transfer(make_plan(wanted, survey), self._output, verbose=False).carry_out(board, survey)
-        self._add(Finding("files", OK, "mote was not on the board, and is now"))
+        self._add(Finding("files", OK, "mote was not on the board as it is needed, and is now"))
 
     def _protect(self, board: Board, wanted: Config) -> None:
         """Give it its keys before its configuration asks for them."""

@@ -51,7 +51,7 @@ _TEXTS = {
     "clear": (
         "`true`: to who has no key here, or can't read S/MIME, it goes in clear, and the log says so; `false`: it "
         "doesn't go",
-        "`False`",
+        "none",
     ),
     "require": (
         "what a command has to be: `signed`, `encrypted`, `signed+encrypted` or `shared`; without it those in clear "

@@ -85,19 +85,22 @@ class _Keys:
         wanted = None if what is None else person(self._uri())
         entries = [("ours", one.certificate) for one in self._store.owned()]
         entries += [("trusted", one) for one in self._store.trusted()]
-        shown = [self._tell(kind, one) for kind, one in entries if wanted in (None, *map(person, names(one)))]
+        shown = [(kind, one) for kind, one in entries if wanted in (None, *map(person, names(one)))]
+        for kind, one in shown:
+            self._tell(kind, one)
+        has_more = False
         for uri, (name, _) in sorted(self._store.all_shared().items()):
             if wanted in (None, person(uri)):
                 event = {"event": "shared", "uri": uri, "name": name.hex()}
                 self._output.say(
                     event, ("shared   ", "bold"), f"{uri}  a key of AES that both have, called {name.hex()}"
                 )
-                shown.append(None)
+                has_more = True
         for uri, entry in sorted(self._store.policies().items()):
             if wanted in (None, person(uri)):
                 self._tell_policy(uri, entry)
-                shown.append(None)
-        if not shown:
+                has_more = True
+        if not (shown or has_more):
             whose = "" if what is None else f" of {what}"
             self._output.say(None, f"there is no key{whose}; sipmote keys create sip:you@example.org makes one")
 
@@ -173,7 +176,8 @@ class _Keys:
 
     def _tell_policy(self, uri: str, entry: dict[str, str]) -> None:
         parts = [f"{key} {entry[key]}" for key in ("send", "take") if key in entry]
-        event = {"event": "policy", "uri": uri, **{key: entry[key] for key in ("send", "take") if key in entry}}
+        event: dict[str, Any] = {"event": "policy", "uri": uri}
+        event |= {key: entry[key] for key in ("send", "take") if key in entry}
         self._output.say(event, ("policy   ", "bold"), f"{uri}  {', '.join(parts)}")
 
     def _tell(self, kind: str, certificate: x509.Certificate) -> None:

@@ -55,7 +55,7 @@ def test_a_key_of_ours_is_for_its_owner_alone_and_signs_and_decrypts(store: KeyS
 
 def test_a_key_is_made_once_and_rotated_with_the_old_one_left_to_decrypt(store: KeyStore) -> None:
     first = store.create(DESK)
-    with pytest.raises(ToolError, match="there is a key for sip:desk@example.org already: sipmote keys rotate"):
+    with pytest.raises(ToolError, match=r"there is a key for .* already: sipmote keys rotate"):
         store.create(DESK)
     second = store.rotate(DESK)
     found = store.own(DESK)
@@ -203,7 +203,7 @@ def test_policies_and_shared_keys_are_shown_without_the_keys(
     name = keys(capsys, "share", BOILER)[1][0]["name"]
     shared = store.shared(BOILER)
     assert shared is not None and shared[0].hex() == name
-    code, events, said = keys(capsys)
+    _, events, said = keys(capsys)
     assert [event["event"] for event in events] == ["shared", "policy"]
     assert shared[1].hex() not in str(events) + said
 
