@@ -58,7 +58,7 @@ def multiply(z: int, *parts: tuple[int, bytes]) -> tuple[int, int]:
     """Return (x, y) of the sum of k times a point, for each (k, table).
 
     z: a random number from 1 to P - 1, which hides k. k: from 1 to N - 1. table: of a point, see agent.cms.tables; all
-    of the same size. Raises ZeroDivisionError where the sum is the point at infinity.
+    of the same size, and 64 octets are read at a time. Raises ZeroDivisionError where the sum is the point at infinity.
     """
     width = 1
     while 32 << width < len(parts[0][1]):
@@ -80,8 +80,9 @@ def multiply(z: int, *parts: tuple[int, bytes]) -> tuple[int, int]:
                 n = n >> 1 | (digit >> i & 1) << top
             sign ^= n >> top
             n = ((n ^ -(n >> top)) & (1 << top) - 1) << 6
-            x = int.from_bytes(table[n : n + 32], "big")
-            y = int.from_bytes(table[n + 32 : n + 64], "big")
+            entry = table[n : n + 64]
+            x = int.from_bytes(entry[:32], "big")
+            y = int.from_bytes(entry[32:], "big")
             y = (P - y, y)[sign]
             q = (x * (z * z % P) % P, y * (z * z * z % P) % P, z) if q is None else add(*q, x, y)
     return affine(*q)  # type: ignore[misc]

@@ -1,44 +1,23 @@
-"""Whom a board encrypts to, by its own arithmetic: the Recipients of agent.cms.enveloping."""
+"""Whom a board encrypts to, by its own arithmetic: the Recipient of agent.cms.enveloping."""
 
 from .enveloping import Recipient
-from .gcm import gcm
 from .wrapping import wrap
 
 
-class Sharer(Recipient):
-    """One with whom a key of AES is shared."""
+class Receiver(Recipient):
+    """One whose content is encrypted already: a board has memory for one thing at a time."""
 
-    kind = "shared"
-
-    def __init__(self, identifier: bytes, key: bytes, aes: object, random: object) -> None:
-        """identifier, key: of what is shared; 16 octets the key. aes: as cryptolib.aes. random: as os.urandom."""
+    def __init__(self, identifier: bytes, agreed: tuple | None, shared: bytes, done: tuple, aes: object) -> None:
+        """agreed: what agent.cms.agreeing.agree() has returned for the owner of a certificate; None for who shares a
+        key of 16 octets, shared. done: content key, nonce, encrypted content, its tag. aes: as cryptolib.aes.
+        """
         self.identifier = identifier
-        self._key = key
+        self.kind = "shared" if agreed is None else "ecdh"
+        self._shared = shared
         self._aes = aes
-        self.random = random  # type: ignore[assignment, method-assign]
+        self.agree = lambda: agreed  # type: ignore[method-assign, assignment, return-value]
+        self.random = lambda size: done[size < 16]  # type: ignore[method-assign]
+        self.encrypt = lambda *_: done[2:]  # type: ignore[method-assign, assignment]
 
     def wrap(self, by: bytes | None, key: bytes) -> bytes:
-        return wrap(self._aes(by or self._key, 1), key)  # type: ignore[operator]
-
-    def encrypt(self, key: bytes, nonce: bytes, content: bytes) -> tuple[bytes, bytes]:
-        return gcm(self._aes(key, 1), nonce, content, b"", False)  # type: ignore[operator]
-
-
-class Holder(Sharer):
-    """One who holds the private key of a point on P-256."""
-
-    kind = "ecdh"
-
-    def __init__(self, identifier: bytes, generator: object, public: object, aes: object, random: object) -> None:
-        """identifier: of the certificate. generator, public: functions that return the tables of the curve's generator
-        and of the public key (agent.cms.tables): one is needed at a time.
-        """
-        super().__init__(identifier, b"", aes, random)
-        self._tables = (generator, public)
-
-    def agree(self) -> tuple[bytes, bytes]:
-        from .p256 import N, multiply
-
-        k, z = [int.from_bytes(self.random(40), "big") % (N - 1) + 1 for _ in range(2)]
-        (x, y), (secret, _) = [multiply(z, (k, table())) for table in self._tables]  # type: ignore[operator]
-        return b"\4" + x.to_bytes(32, "big") + y.to_bytes(32, "big"), secret.to_bytes(32, "big")
+        return wrap(self._aes(by or self._shared, 1), key)  # type: ignore[operator]

@@ -16,19 +16,26 @@ def build_signed(content: bytes, identifier: bytes, kind: str, sign: object, cer
 
     identifier: the signer's certificate, in DER: issuer and serial number (a SEQUENCE), or [0] with the key identifier.
     kind: "ecdsa" or "rsa". certificate: DER, sent along.
-    sign: a function of octets that returns their signature with SHA-256. It gets the signed attributes: type and digest
-    of the content. They hold no signing time: a message has its Date inside the content (RFC 3428 section 11).
+    sign: a function of octets that returns their signature with SHA-256. It gets the signed attributes.
     """
-    attributes = encode(SEQUENCE, encode(OID, CONTENT_TYPE), encode(SET, encode(OID, DATA)))
-    digest = encode(SET, encode(OCTETS, sha256(content).digest()))
-    attributes += encode(SEQUENCE, encode(OID, MESSAGE_DIGEST), digest)
-    value: bytes = sign(encode(SET, attributes))  # type: ignore[operator]
+    attributes = signed_attributes(content)
+    value: bytes = sign(attributes)  # type: ignore[operator]
     version = encode(INTEGER, b"\x03" if identifier[0] == BY_KEY_ID else b"\x01")
     hash = encode(SEQUENCE, encode(OID, SHA256))
     signer = encode(
-        SEQUENCE, version, identifier, hash, encode(0xA0, attributes), _ALGORITHMS[kind], encode(OCTETS, value)
+        SEQUENCE, version, identifier, hash, b"\xa0" + attributes[1:], _ALGORITHMS[kind], encode(OCTETS, value)
     )
     capsule = encode(SEQUENCE, encode(OID, DATA), encode(0xA0, encode(OCTETS, content)))
     certificates = encode(0xA0, certificate) if certificate else b""
     signed = encode(SEQUENCE, version, encode(SET, hash), capsule, certificates, encode(SET, signer))
     return encode(SEQUENCE, encode(OID, SIGNED_DATA), encode(0xA0, signed))
+
+
+def signed_attributes(content: bytes) -> bytes:
+    """Return what a signature of content covers: its type and digest, as a SET.
+
+    They hold no signing time: a message has its Date inside the content (RFC 3428 section 11).
+    """
+    type = encode(SEQUENCE, encode(OID, CONTENT_TYPE), encode(SET, encode(OID, DATA)))
+    digest = encode(SET, encode(OCTETS, sha256(content).digest()))
+    return encode(SET, type, encode(SEQUENCE, encode(OID, MESSAGE_DIGEST), digest))

@@ -205,6 +205,8 @@ def _reply(mote: object, event: object, body: bytes, parts: list) -> None:
     Raises agent.errors.UsageError.
     """
     try:
+        if mote.settings.get("protect"):
+            raise UsageError
         events = mote.agent.reply(event, mote.agent.new_call_id(), body, now())
     except UsageError:
         from mote.long_reply import reply_fitted

@@ -5,9 +5,10 @@ from os import urandom as random  # noqa: F401
 
 from agent.errors import UsageError
 from agent.target import read_target
+from mote.combs import table  # noqa: F401
 
 _REMEDY = "give the board its keys with sipmote provision --protect"
-_SIZES = (2048, 4096, 8192)  # octets of tables, see agent.cms.tables
+_FOLDER = "/smime/"
 _ANYWHERE = (b"TLS",)  # a flow for what is read and not sent to
 
 
@@ -46,29 +47,6 @@ def person_of(uri: bytes) -> bytes | None:
         return None
 
 
-def table(name: str, into: bytearray | None = None) -> object:
-    """Return a function that returns the table of this name, in a bytearray, as agent.cms.p256 takes it.
-
-    into: where it is read to if it has the right size. The function raises agent.errors.UsageError.
-    """
-
-    def read() -> bytearray:
-        path = "/smime/" + name
-        try:
-            with open(path, "rb") as file:
-                size = file.seek(0, 2)
-                if size in _SIZES:
-                    file.seek(0)
-                    data = into if into is not None and len(into) == size else bytearray(size)
-                    if file.readinto(data) == size:
-                        return data
-        except OSError:
-            pass
-        raise UsageError("%s is missing or damaged: %s" % (path, _REMEDY))
-
-    return read
-
-
 def aes() -> object:
     """Return cryptolib.aes. Raises agent.errors.UsageError where the firmware has none."""
     try:
@@ -79,7 +57,7 @@ def aes() -> object:
 
 
 def _read(name: str) -> object:
-    path = "/smime/" + name
+    path = _FOLDER + name
     try:
         with open(path) as file:
             return json.load(file)
