@@ -41,9 +41,10 @@ _ONLY_WITH: dict[str, _Condition] = {
     "mote.outbox": lambda config: config.get("outbox", True) is not False,
 }
 # What nobody can ask for without keys, which `sipmote provision --protect` brings.
-_PROTECTION: dict[str, _Condition] = dict.fromkeys(
-    ("agent.cms", "mote.keys", "mote.new_key", "mote.protect", "mote.unprotect"), _is_protected
+_PROTECTED = (
+    "agent.cms mote.beside mote.combs mote.keys mote.new_key mote.protect mote.sealed_reply mote.sealing mote.unread"
 )
+_PROTECTION: dict[str, _Condition] = dict.fromkeys(_PROTECTED.split(), _is_protected)
 
 
 def needed(config: Config | None, more: Iterable[str] = (), lean: bool = True) -> frozenset[str]:

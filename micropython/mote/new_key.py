@@ -5,7 +5,8 @@ import os
 from binascii import hexlify, unhexlify
 
 from agent.cms.p256 import N, multiply
-from mote.keys import own, table
+from mote.combs import table
+from mote.keys import own
 
 _OWN = "/smime/own"
 

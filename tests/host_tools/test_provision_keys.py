@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmote.__main__ import main
 from sipmote.agent.cms.tables import GENERATOR, make_table
@@ -53,8 +54,6 @@ def test_a_board_makes_its_key_and_keeps_it(store: KeyStore, flash: Path, capsys
         assert certificate is not None
         assert own["ids"] == [one.hex() for one in identifiers(certificate)] and own["id"] == own["ids"][0]
         numbers = certificate.public_key().public_numbers()  # type: ignore[union-attr]
-        from cryptography.hazmat.primitives.asymmetric import ec
-
         ours = ec.derive_private_key(int(own["secret"], 16), ec.SECP256R1()).public_key().public_numbers()
         assert numbers == ours
         desk = store.certificate(DESK)
@@ -104,16 +103,20 @@ def test_who_is_written_to_no_more_has_no_table_left(
     assert len(before) == len(after) == 5 and len(before & after) == 4
 
 
-@pytest.mark.parametrize("lacking", ["cryptolib", "mote/new_key"])
-def test_what_a_firmware_lacks_is_named(
-    lacking: str, store: KeyStore, flash: Path, capsys: pytest.CaptureFixture[str]
+def test_a_firmware_without_ciphers_is_told_before_the_configuration_changes(
+    store: KeyStore, flash: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.create(DESK)
-    if lacking == "cryptolib":
-        (flash / "cryptolib.py").write_text("raise ImportError('no cryptolib')\n")
-    else:
-        (flash / "lib" / f"{lacking}.mpy").unlink()
+    (flash / "cryptolib.py").write_text("raise ImportError('no cryptolib')\n")
     with virtual_board(flash, "128k") as port:
         code, said = provision(capsys, port, "--protect", "sign")
         assert code == 1 and "lack what protection needs" in said["board"]["text"]
         assert "protect" not in (flash / "mote.json").read_text()
+
+
+def test_a_board_that_protected_nothing_gets_the_modules_for_it(
+    store: KeyStore, flash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (flash / "lib" / "mote" / "new_key.mpy").unlink()
+    with virtual_board(flash, "128k") as port:
+        assert provision(capsys, port, "--protect", "sign")[0] == 0
+        assert (flash / "lib" / "mote" / "new_key.mpy").exists()
