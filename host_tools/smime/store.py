@@ -127,9 +127,15 @@ class KeyStore:
             write_whole(path, certificate.public_bytes(_PEM).decode())
 
     def remember(self, certificate: x509.Certificate) -> None:
-        """Keep the certificate of who has shown it, and whom somebody that we trust vouches for."""
+        """Keep the certificate of who has shown it, and whom somebody that we trust vouches for.
+
+        None that is older than what we have: an old message that comes again would bring an old key back.
+        """
         found = names(certificate)
-        if not found or self.certificate(found[0]) == certificate:
+        if not found:
+            return
+        before = self.certificate(found[0])
+        if before is not None and before.not_valid_before_utc >= certificate.not_valid_before_utc:
             return
         if sum(1 for _ in self.folder.glob("trusted/*.pem")) < _MAX_REMEMBERED:
             self.trust(certificate)
@@ -143,6 +149,10 @@ class KeyStore:
         """Return (name, key) of what we share with somebody, None without."""
         found = self._load("shared.json").get(person(uri))
         return None if found is None else (bytes.fromhex(found["name"]), bytes.fromhex(found["key"]))
+
+    def shares(self) -> list[str]:
+        """Return the URIs of those with whom we share a key."""
+        return sorted(entry["uri"] for entry in self._load("shared.json").values())
 
     def by_name(self, name: bytes) -> tuple[str, bytes] | None:
         """Return (URI, key) of what is shared under a name, None for a name that we don't know."""
@@ -193,7 +203,7 @@ class KeyStore:
     def _alone(self) -> Iterator[None]:
         """Make the folders, and keep others out meanwhile."""
         try:
-            for folder in (self.folder, self.folder / "own", self.folder / "trusted"):
+            for folder in (self.folder.parent, self.folder, self.folder / "own", self.folder / "trusted"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ToolError(f"can't write {self.folder}: {error.strerror}") from None
