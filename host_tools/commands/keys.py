@@ -1,217 +1,246 @@
-"""`sipmote keys`: keys to sign and to decrypt with, and those of others."""
+"""`sipmote keys`: the keys and certificates that messages are signed and encrypted with."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmote.agent.errors import UsageError
-from sipmote.console import Output, ask_person
+from sipmote.console import Lines, Output, ask_person
 from sipmote.errors import ToolError
 from sipmote.files import write_whole
 from sipmote.people import named, person
-from sipmote.smime.keys import load_certificate, may_receive, names, read_certificates
+from sipmote.smime.keys import check_kind, load_certificate, names, read_certificates
 from sipmote.smime.store import DAYS, EVERYBODY, POLICIES, SOON, KeyStore, fingerprint
 
-_ACTIONS = ("show", "create", "trust", "export", "rotate", "share", "policy")
-_DAY_S = 86400
+_MOST_DAYS = 36500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sipmote keys`."""
     parser.description = (
-        "Keep keys for S/MIME (RFC 8591), in the folder keys of the data folder. show: all of them, or one; create "
-        "URI: one of ours; trust FILE: somebody's certificate, once two people have compared its fingerprint; export "
-        "URI [FILE]: our certificate, to give to others; rotate URI: another key in place of ours; share URI: a key of "
-        "AES that two have, for small boards; policy URI: what has to be protected, * for all others."
+        "Keep keys and certificates for messages that are signed or encrypted, in the folder keys in the data folder. "
+        "create and rotate make a key for one of our URIs, export writes its certificate for others, trust takes "
+        "theirs, share makes a key that two have, policy says what is to be protected. Read the fingerprint to each "
+        "other, on the phone say, before a certificate is trusted."
     )
-    parser.add_argument("action", nargs="?", choices=_ACTIONS, default="show", help="default: show")
-    parser.add_argument("what", nargs="?", metavar="URI|FILE", help="a URI, a name that stands for one, or a file")
-    parser.add_argument("file", nargs="?", metavar="FILE", help="for export (default: standard output)")
-    parser.add_argument(
-        "--days", type=int, default=DAYS, metavar="N", help="that a new certificate is valid (default: %(default)d)"
-    )
-    parser.add_argument("--yes", action="store_true", help="trust it without a question: its fingerprint was compared")
-    what = "protected or not at all, if it can be, or never"
-    parser.add_argument("--send", choices=POLICIES, help=f"policy for what goes there: {what}")
-    parser.add_argument("--take", choices=POLICIES, help="policy for what comes from there")
+    parser.add_argument("action", nargs="?", choices=tuple(_ACTIONS), default="show", help="default: show")
+    parser.add_argument("what", nargs="?", metavar="URI", help="or a name; for trust, show: FILE; for policy: or *")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="for export, to write the certificate to")
+    parser.add_argument("--days", type=_days, default=DAYS, help=f"for create and rotate: valid for (default {DAYS})")
+    parser.add_argument("--yes", action="store_true", help="for trust and share: don't ask")
+    parser.add_argument("--send", choices=POLICIES, help="for policy: what goes to them is protected")
+    parser.add_argument("--take", choices=POLICIES, help="for policy: what comes from them has to be protected")
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _MOST_DAYS and len(text) < 6):
+        raise argparse.ArgumentTypeError(f"{text}: a number of days, 1 to {_MOST_DAYS}, was expected")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked for."""
-    if not 1 <= args.days <= 36500:
-        raise ToolError(f"--days {args.days}: 1 to 36500 were expected")
-    _Keys(args, Output(args.json)).run()
+    """Do one thing with the keys."""
+    if args.file is not None and args.action != "export":
+        raise ToolError(f"{args.action} takes one argument: {args.file} is one too many")
+    if (args.send or args.take) and args.action != "policy":
+        raise ToolError(f"--send and --take are for sipmote keys policy, not for {args.action}")
+    if args.what is None and args.action not in ("show", "policy"):
+        thing = "FILE" if args.action == "trust" else "URI"
+        raise ToolError(f"{args.action} wants a {thing}: sipmote keys {args.action} {thing}")
+    _ACTIONS[args.action](args, KeyStore(), Output(args.json))
     return 0
 
 
-class _Keys:
-    def __init__(self, args: argparse.Namespace, output: Output) -> None:
-        self._args = args
-        self._output = output
-        self._store = KeyStore()
+@dataclass(frozen=True)
+class _Row:
+    """A line of the table. kind: ours, trusted, authority, shared or, of a file, shown."""
 
-    def run(self) -> None:
-        action = self._args.action
-        if self._args.file is not None and action != "export":
-            raise ToolError(f"{self._args.file}: only export takes a file behind the URI")
-        if (self._args.send or self._args.take) and action != "policy":
-            raise ToolError("--send and --take are for sipmote keys policy")
-        getattr(self, f"_{action}")()
+    uri: str
+    kind: str
+    certificate: x509.Certificate | None = None
 
-    def _uri(self, is_anybody_right: bool = False) -> str:
-        """Return the URI that is meant. Raises ToolError."""
-        what = self._args.what
-        if what is None:
-            raise ToolError(f"sipmote keys {self._args.action} wants a URI, such as sip:desk@example.org")
-        if what == EVERYBODY and is_anybody_right:
-            return EVERYBODY
-        try:
-            return named(what)
-        except UsageError as error:
-            raise ToolError(str(error)) from None
-
-    # Actions
-
-    def _show(self) -> None:
-        what = self._args.what
-        if what is not None and Path(what).is_file():
-            for one in read_certificates("keys show", what):
-                self._tell("file", one)
+    def say(self, output: Output, event: str = "key") -> None:
+        """Tell both sides of it."""
+        told: dict[str, str | None] = {"event": event, "uri": self.uri, "kind": self.kind}
+        if self.certificate is None:
+            output.say(told, (self.uri, "bold"), f"  {self.kind}")
             return
-        wanted = None if what is None else person(self._uri())
-        entries = [("ours", one.certificate) for one in self._store.owned()]
-        entries += [("trusted", one) for one in self._store.trusted()]
-        shown = [(kind, one) for kind, one in entries if wanted in (None, *map(person, names(one)))]
-        for kind, one in shown:
-            self._tell(kind, one)
-        has_more = False
-        for uri, (name, _) in sorted(self._store.all_shared().items()):
-            if wanted in (None, person(uri)):
-                event = {"event": "shared", "uri": uri, "name": name.hex()}
-                self._output.say(
-                    event, ("shared   ", "bold"), f"{uri}  a key of AES that both have, called {name.hex()}"
-                )
-                has_more = True
-        for uri, entry in sorted(self._store.policies().items()):
-            if wanted in (None, person(uri)):
-                self._tell_policy(uri, entry)
-                has_more = True
-        if not (shown or has_more):
-            whose = "" if what is None else f" of {what}"
-            self._output.say(None, f"there is no key{whose}; sipmote keys create sip:you@example.org makes one")
+        end = self.certificate.not_valid_after_utc
+        warning = self._warning()
+        told.update(fingerprint=fingerprint(self.certificate), valid_until=f"{end:%Y-%m-%dT%H:%M:%SZ}", warning=warning)
+        line = f"  {self.kind}  {fingerprint(self.certificate)}  until {end:%Y-%m-%d}"
+        output.say(told, (self.uri, "bold"), line, (f"  {warning}" if warning else "", "yellow"))
 
-    def _create(self) -> None:
-        self._tell("ours", self._store.create(self._uri(), self._args.days).certificate)
+    def _warning(self) -> str | None:
+        assert self.certificate is not None
+        now, end = datetime.now(UTC), self.certificate.not_valid_after_utc
+        remedy = {
+            "ours": f"sipmote keys rotate {self.uri}",
+            "trusted": "ask for the new one, and sipmote keys trust FILE",
+        }.get(self.kind, "ask for a newer one")
+        if self.certificate.not_valid_before_utc > now:
+            return "not valid yet: is this computer's clock right?"
+        if end > now + SOON:
+            return None
+        return f"expired: {remedy}" if end <= now else f"expires within a month: {remedy}"
 
-    def _rotate(self) -> None:
-        uri = self._uri()
-        self._tell("ours", self._store.rotate(uri, self._args.days).certificate)
-        self._output.say(
-            None,
-            "the key before still decrypts. Who encrypts to you needs the new certificate: sipmote keys export, and "
-            "for boards sipmote provision --protect",
-        )
 
-    def _trust(self) -> None:
-        path = self._args.what
-        if path is None:
-            raise ToolError("sipmote keys trust wants the file of a certificate, in PEM or DER")
-        certificate = _certificate_in(path)
-        before = next((self._store.certificate(uri) for uri in names(certificate)[:1]), None)
+def _create(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
+    uri = _uri(args.what)
+    _Row(uri, "ours", store.create(uri, args.days).certificate).say(output, "created")
+    output.say(None, f"give it to others: sipmote keys export {uri} FILE, and read them the fingerprint")
+
+
+def _rotate(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
+    uri = _uri(args.what)
+    _Row(uri, "ours", store.rotate(uri, args.days).certificate).say(output, "rotated")
+    output.say(None, "the key before still decrypts. Who sends to this URI, boards too, needs the new certificate:")
+    output.say(None, f"  sipmote keys export {uri} FILE")
+
+
+def _show(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
+    if args.what is not None and Path(args.what).is_file():
+        rows = [_Row(_whose(one), "shown", one) for one in _read(args.what)]
+    else:
+        rows = _rows(store)
+        if args.what is not None:
+            who = person(_uri(args.what))
+            rows = [row for row in rows if person(row.uri) == who]
+            if not rows:
+                raise ToolError(f"there is no key of {args.what}: sipmote keys create URI, or sipmote keys trust FILE")
+    for row in rows:
+        row.say(output)
+    if not rows:
+        output.say(None, "there are no keys yet; `sipmote keys create sip:desk@example.org` makes one")
+
+
+def _rows(store: KeyStore) -> list[_Row]:
+    rows = [_Row(_whose(one.certificate), "ours", one.certificate) for one in store.owned()]
+    for one in store.trusted():
+        rows.append(_Row(_whose(one), "trusted" if names(one) else "authority", one))
+    return rows + [_Row(uri, "shared") for uri in store.shares()]
+
+
+def _trust(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
+    found = _read(args.what)
+    for certificate in found:
+        _check(args.what, certificate)
+    for certificate in found:
+        row = _Row(_whose(certificate), "trusted" if names(certificate) else "authority", certificate)
+        before = _before(store, certificate)
         if before == certificate:
-            self._output.say({"event": "unchanged"}, "that one is trusted already")
-            return
-        self._tell("file", certificate)
-        if before is not None:
-            self._output.warn(f"it would take the place of another one: {fingerprint(before)}")
-        if not self._args.yes:
-            self._ask()
-        self._store.trust(certificate)
-        self._output.say({"event": "trusted", "uri": next(iter(names(certificate)), None)}, "it is trusted now")
+            row.say(output, "unchanged")
+            continue
+        if not args.yes:
+            _ask_for(certificate, before)
+        store.trust(certificate)
+        row.say(output, "trusted" if before is None else "replaced")
 
-    def _ask(self) -> None:
-        question = "does its owner read the same fingerprint to you, by telephone or face to face? [y/N]"
+
+def _before(store: KeyStore, certificate: x509.Certificate) -> x509.Certificate | None:
+    """Return what a certificate would take the place of: that of the same URI, or of an authority itself."""
+    if not names(certificate):
+        return certificate if certificate in store.trusted() else None
+    who = person(names(certificate)[0])
+    return next((one for one in store.trusted() if names(one) and person(names(one)[0]) == who), None)
+
+
+def _ask_for(certificate: x509.Certificate, before: x509.Certificate | None) -> None:
+    """Ask whether it is to be trusted; raises ToolError for anything but yes."""
+    whose = ", ".join(names(certificate)) or f"{_whose(certificate)}, an authority, and all that it vouches for"
+    instead = "" if before is None else f", in place of {fingerprint(before)}"
+    if ask_person(f"{whose}: {fingerprint(certificate)}{instead}; trust it? [y/N]").lower() not in ("y", "yes"):
+        raise ToolError("not trusted: nothing was changed; --yes trusts without a question")
+
+
+def _check(path: str, certificate: x509.Certificate) -> None:
+    """Raise ToolError for a certificate that nobody could use."""
+    if not names(certificate):
+        if not _is_authority(certificate):
+            raise ToolError(f"{path}: the certificate names no SIP URI, and is no authority's: ask for one that does")
+    else:
+        check_kind("keys trust", path, certificate)
+    if certificate.not_valid_after_utc < datetime.now(UTC):
+        raise ToolError(f"{path}: expired at {certificate.not_valid_after_utc:%Y-%m-%d}: ask for a newer one")
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _export(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
+    uri = _uri(args.what)
+    certificate = store.certificate(uri)
+    if certificate is None:
+        raise ToolError(f"there is no certificate of {uri}: sipmote keys create {uri} makes a key with one")
+    pem = certificate.public_bytes(Encoding.PEM).decode()
+    if args.file is None:
+        output.say({"event": "certificate", "uri": uri, "pem": pem}, Lines(pem.rstrip("\n")))
+        return
+    if Path(args.file).exists():
+        raise ToolError(f"{args.file} is there already: name another file, or take it away")
+    write_whole(Path(args.file), pem)
+    told = {"event": "exported", "uri": uri, "file": args.file, "fingerprint": fingerprint(certificate)}
+    output.say(told, f"{args.file} has the certificate of {uri}: {fingerprint(certificate)}")
+
+
+def _share(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
+    uri = _uri(args.what)
+    if store.shared(uri) is not None and not args.yes:
+        question = f"there is a key shared with {uri}, which has to get the new one, too. Make another? [y/N]"
         if ask_person(question).lower() not in ("y", "yes"):
-            raise ToolError("it is not trusted: answer y, or add --yes")
-
-    def _export(self) -> None:
-        uri = self._uri()
-        certificate = self._store.certificate(uri)
-        if certificate is None:
-            raise ToolError(f"there is no certificate of {uri}: sipmote keys create {uri} makes a key with one")
-        text = certificate.public_bytes(serialization.Encoding.PEM).decode()
-        if self._args.file is None:
-            lines = text.rstrip("\n").split("\n")
-            self._output.say({"event": "certificate", "uri": uri, "pem": text}, lines[0])
-            for line in lines[1:]:
-                self._output.say(None, line)
-            return
-        write_whole(Path(self._args.file), text)
-        self._output.say({"event": "written", "uri": uri, "file": self._args.file}, f"written: {self._args.file}")
-
-    def _share(self) -> None:
-        uri = self._uri()
-        if self._store.shared(uri) is not None and not self._args.yes:
-            question = f"{uri} has a key to share already, which another one replaces at both ends: go on? [y/N]"
-            if ask_person(question).lower() not in ("y", "yes"):
-                raise ToolError("nothing was changed: answer y, or add --yes")
-        name, _ = self._store.share(uri)
-        self._output.say(
-            {"event": "shared", "uri": uri, "name": name.hex()},
-            f"a key to share with {uri} is made, called {name.hex()}; sipmote provision --protect shared hands it over",
-        )
-
-    def _policy(self) -> None:
-        uri = self._uri(is_anybody_right=True)
-        if self._args.send or self._args.take:
-            self._store.set_policy(uri, self._args.send, self._args.take)
-        send, take = self._store.policy(uri)
-        self._tell_policy(uri, {"send": send, "take": take})
-
-    # Lines
-
-    def _tell_policy(self, uri: str, entry: dict[str, str]) -> None:
-        parts = [f"{key} {entry[key]}" for key in ("send", "take") if key in entry]
-        event: dict[str, Any] = {"event": "policy", "uri": uri}
-        event |= {key: entry[key] for key in ("send", "take") if key in entry}
-        self._output.say(event, ("policy   ", "bold"), f"{uri}  {', '.join(parts)}")
-
-    def _tell(self, kind: str, certificate: x509.Certificate) -> None:
-        found = names(certificate)
-        who = found[0] if found else certificate.subject.rfc4514_string()
-        digits = fingerprint(certificate)
-        last = certificate.not_valid_after_utc
-        days = (last - datetime.now(UTC)).total_seconds() / _DAY_S
-        event: dict[str, Any] = {
-            "event": "key",
-            "kind": kind,
-            "uri": found[0] if found else None,
-            "who": who,
-            "fingerprint": digits,
-            "valid_until": f"{last:%Y-%m-%dT%H:%M:%SZ}",
-            "decrypts": may_receive(certificate),
-        }
-        state = f"until {last:%Y-%m-%d}" if days > 0 else f"EXPIRED {last:%Y-%m-%d}"
-        self._output.say(event, (f"{kind:9}", "bold"), f"{who}  {digits}  {state}")
-        if days < SOON.days:
-            remedy = (
-                "sipmote keys rotate" if kind == "ours" else "ask its owner for a new one; a board: sipmote provision"
-            )
-            text = f"{who} {'has expired' if days <= 0 else f'expires in {days:.0f} days'}: {remedy}"
-            self._output.warn(text, {"event": "warning", "text": text})
+            raise ToolError("nothing was changed; --yes makes another without a question")
+    name = store.share(uri)[0].hex()
+    output.say({"event": "shared", "uri": uri, "name": name}, f"a key named {name} is shared with {uri} from now on")
 
 
-def _certificate_in(path: str) -> x509.Certificate:
-    """Return the first certificate in a file, PEM or DER. Raises ToolError."""
+def _policy(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
+    uri = args.what if args.what in (None, EVERYBODY) else _uri(args.what)
+    if args.send or args.take:
+        if uri is None:
+            raise ToolError("whose policy? sipmote keys policy URI --send require; * is everybody without one")
+        store.set_policy(uri, args.send, args.take)
+    for who in [uri] if uri else sorted({EVERYBODY, *store.policies()}):
+        send, take = store.policy(who)
+        output.say({"event": "policy", "uri": who, "send": send, "take": take}, (who, "bold"), f"  {send}  {take}")
+
+
+def _uri(text: str) -> str:
+    try:
+        return named(text)
+    except UsageError as error:
+        raise ToolError(str(error)) from None
+
+
+def _whose(certificate: x509.Certificate) -> str:
+    found = names(certificate)
+    return found[0] if found else certificate.subject.rfc4514_string()
+
+
+def _read(path: str) -> list[x509.Certificate]:
+    """Return the certificates of a file, PEM or DER; raises ToolError."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ToolError(f"{path}: {error.strerror}") from None
-    found = load_certificate(data) if data[:1] == b"\x30" else read_certificates("keys trust", path)[0]
-    if found is None:
-        raise ToolError(f"{path}: a certificate in PEM or DER was expected in it")
-    return found
+    one = None if b"-----BEGIN" in data else load_certificate(data)
+    return [one] if one is not None else read_certificates("keys", path)
+
+
+_ACTIONS: dict[str, Callable[[argparse.Namespace, KeyStore, Output], None]] = {
+    "show": _show,
+    "create": _create,
+    "trust": _trust,
+    "export": _export,
+    "rotate": _rotate,
+    "share": _share,
+    "policy": _policy,
+}

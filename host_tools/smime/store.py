@@ -132,9 +132,15 @@ class KeyStore:
             write_whole(path, certificate.public_bytes(_PEM).decode())
 
     def remember(self, certificate: x509.Certificate) -> None:
-        """Keep the certificate of who has shown it, and whom somebody that we trust vouches for."""
+        """Keep the certificate of who has shown it, and whom somebody that we trust vouches for.
+
+        None that is older than what we have: an old message that comes again would bring an old key back.
+        """
         found = names(certificate)
-        if not found or self.certificate(found[0]) == certificate:
+        if not found:
+            return
+        before = self.certificate(found[0])
+        if before is not None and before.not_valid_before_utc >= certificate.not_valid_before_utc:
             return
         if sum(1 for _ in self.folder.glob("trusted/*.pem")) < _MAX_REMEMBERED:
             self.trust(certificate)
@@ -146,13 +152,17 @@ class KeyStore:
 
     def shared(self, uri: str) -> tuple[bytes, bytes] | None:
         """Return (name, key) of what we share with somebody, None without."""
-        return next((pair for other, pair in self.all_shared().items() if person(other) == person(uri)), None)
+        return next((pair for other, pair in self._all_shared().items() if person(other) == person(uri)), None)
+
+    def shares(self) -> list[str]:
+        """Return the URIs of those with whom we share a key."""
+        return sorted(self._all_shared())
 
     def by_name(self, name: bytes) -> tuple[str, bytes] | None:
         """Return (URI, key) of what is shared under a name, None for a name that we don't know."""
-        return next(((uri, key) for uri, (other, key) in self.all_shared().items() if other == name), None)
+        return next(((uri, key) for uri, (other, key) in self._all_shared().items() if other == name), None)
 
-    def all_shared(self) -> dict[str, tuple[bytes, bytes]]:
+    def _all_shared(self) -> dict[str, tuple[bytes, bytes]]:
         """Return URI -> (name, key) of all that is shared."""
         entries = self._load("shared.json").values()
         return {found["uri"]: (bytes.fromhex(found["name"]), bytes.fromhex(found["key"])) for found in entries}
@@ -199,7 +209,7 @@ class KeyStore:
     def _alone(self) -> Iterator[None]:
         """Make the folders, and keep others out meanwhile."""
         try:
-            for folder in (self.folder, self.folder / "own", self.folder / "trusted"):
+            for folder in (self.folder.parent, self.folder, self.folder / "own", self.folder / "trusted"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ToolError(f"can't write {self.folder}: {error.strerror}") from None

@@ -1,218 +1,238 @@
-"""`sipmote keys`: made, compared, trusted, rotated and shared, by people who each have a data folder of their own."""
+"""`sipmote keys`, and the store of keys behind it."""
 
-import io
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmote.__main__ import main
-from sipmote.errors import ToolError
-from sipmote.smime.keys import Identity, identifiers, names
-from sipmote.smime.reader import Reader
+from sipmote.people import write_name
+from sipmote.smime import store as store_module
+from sipmote.smime.keys import allows_mail, identifiers, may_receive, may_sign, names
 from sipmote.smime.store import KeyStore, fingerprint
-from sipmote.smime.writer import Writer
 
 DESK = "sip:desk@example.org"
 BOILER = "sip:boiler@example.org"
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyStore:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return KeyStore()
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return tmp_path / "sipmote" / "keys"
 
 
-def keys(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[dict[str, Any]], str]:
-    """Run the command; returns its exit code, its events, and what it said on stderr."""
-    capsys.readouterr()
-    code = main(["keys", *words, "--json"])
-    said = capsys.readouterr()
-    return code, [json.loads(line) for line in said.out.splitlines()], said.err
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    assert main(["keys", *words, "--json"]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_key_of_ours_is_for_its_owner_alone_and_signs_and_decrypts(store: KeyStore) -> None:
-    """R0-P17, R8591-7: the certificate names its owner"""
-    made = store.create("sip:Desk@Example.ORG;transport=tcp")
-    assert names(made.certificate) == ["sip:Desk@Example.ORG;transport=tcp"]
-    path = store.folder / "own" / "Desk@example.org.pem"
-    assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
-    assert len(identifiers(made.certificate)[0]) == 10  # a short one: each octet travels in every message
-    again = store.own("im:Desk@example.org")
-    assert again is not None and again.certificate == made.certificate
-    assert store.own(DESK) is None  # a user's name has its case
-    body = Writer(made, made.certificate, False).protect(b"text/plain", b"hot")
-    reader = Reader(again, [made.certificate])
-    opened = reader.open(*body)
-    verdict = reader.judge(opened, "sip:Desk@example.org", 1)
-    assert opened.body == b"hot" and opened.authenticated and verdict is not None and verdict.is_good
+def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["keys", *words]) == 1
+    return capsys.readouterr().err
 
 
-def test_a_key_is_made_once_and_rotated_with_the_old_one_left_to_decrypt(store: KeyStore) -> None:
-    first = store.create(DESK)
-    with pytest.raises(ToolError, match=r"there is a key for .* already: sipmote keys rotate"):
-        store.create(DESK)
-    second = store.rotate(DESK)
-    found = store.own(DESK)
-    assert found is not None and found.certificate == second.certificate != first.certificate
-    assert [one.certificate for one in store.old(DESK)] == [first.certificate]
-    assert [one.certificate for one in store.owned()] == [second.certificate]
-    with pytest.raises(ToolError, match="there is no key for sip:nobody@x: sipmote keys create"):
-        store.rotate("sip:nobody@x")
+def answered(monkeypatch: pytest.MonkeyPatch, answer: str) -> list[str]:
+    """Have each question answered; returns the list that they go to."""
+    asked: list[str] = []
+    monkeypatch.setattr("sipmote.commands.keys.ask_person", lambda question: asked.append(question) or answer)
+    return asked
 
 
-def test_a_board_is_trusted_by_its_own_certificate_and_by_who_has_issued_it(store: KeyStore) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
+def other(tmp_path: Path, uri: str = BOILER) -> x509.Certificate:
+    """Return the certificate of somebody with a store of his own."""
+    return KeyStore(tmp_path / os.urandom(4).hex()).create(uri).certificate
+
+
+def pem_of(path: Path, certificate: x509.Certificate) -> str:
+    path.write_bytes(certificate.public_bytes(Encoding.PEM))
+    return str(path)
+
+
+def test_a_key_that_is_made_signs_and_is_encrypted_to_and_has_the_short_identifier(folder: Path) -> None:
+    identity = KeyStore().create(DESK)
+    certificate = identity.certificate
+    assert names(certificate) == [DESK] and allows_mail(certificate)
+    assert may_sign(certificate) and may_receive(certificate)
+    assert identifiers(certificate)[0][:2] == b"\x80\x08" and len(identifiers(certificate)[0]) == 10
+    certificate.verify_directly_issued_by(certificate)
+    found = KeyStore().own("sips:desk@EXAMPLE.org;transport=tcp")
+    assert found is not None and found.certificate == certificate
+    assert KeyStore().own(BOILER) is None and KeyStore().old(DESK) == []
+
+
+def test_files_of_keys_are_for_their_owner_alone(folder: Path) -> None:
+    store = KeyStore()
+    store.create(DESK)
+    store.rotate(DESK)
+    store.authority()
+    store.share(DESK)
+    paths = [folder.parent, folder, *folder.rglob("*")]
+    assert {path.name for path in paths} >= {"desk@example.org.pem", "desk@example.org.old.pem", "authority.pem"}
+    assert [path for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+
+
+def test_a_rotation_that_is_cut_leaves_the_key_that_was_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = KeyStore()
+    before = store.create(DESK).certificate
+    whole = store_module.write_whole
+    for allowed in (0, 1):
+        left = [allowed]
+
+        def cut(path: Path, text: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            whole(path, text)
+
+        monkeypatch.setattr(store_module, "write_whole", cut)
+        with pytest.raises(KeyboardInterrupt):
+            store.rotate(DESK)
+        own = store.own(DESK)
+        assert own is not None and own.certificate == before
+    monkeypatch.setattr(store_module, "write_whole", whole)
+    after = store.rotate(DESK).certificate
+    assert after != before and [one.certificate for one in store.old(DESK)] == [before]
+
+
+def test_the_authority_vouches_for_a_board_which_is_trusted_from_then_on(folder: Path) -> None:
+    store, key = KeyStore(), ec.generate_private_key(ec.SECP256R1())
     certificate = store.issue(BOILER, key.public_key())
-    assert store.certificate(BOILER) == certificate
-    content_type, body = Writer(Identity(key, certificate), None, True).protect(b"text/plain", b"hot")
     authority = store.authority().certificate
-    assert store.authority().certificate == authority  # one for all boards
-    for trusted in ([certificate], [authority], store.trusted()):
-        reader = Reader(None, trusted)
-        verdict = reader.judge(reader.open(content_type, body), BOILER, 1)
-        assert verdict is not None and verdict.is_good
-    reader = Reader(None, [store.create(DESK).certificate])
-    verdict = reader.judge(reader.open(content_type, body), BOILER, 1)
-    assert verdict is not None and verdict.state == "untrusted"
+    certificate.verify_directly_issued_by(authority)
+    assert store.trusted() == [certificate, authority] and store.certificate(BOILER) == certificate
 
 
-def test_what_is_shared_is_found_by_person_and_by_name(store: KeyStore) -> None:
-    name, key = store.share("sip:boiler@example.org;transport=tcp")
-    assert store.shared(BOILER) == (name, key) and len(key) == 16
-    assert store.by_name(name) == ("sip:boiler@example.org;transport=tcp", key)
-    assert store.by_name(b"other") is None and store.shared(DESK) is None
-    assert (store.folder / "shared.json").stat().st_mode & 0o777 == 0o600
-    store.share(BOILER)
-    assert store.by_name(name) is None
+def test_a_certificate_that_is_older_than_the_one_we_have_is_not_remembered(tmp_path: Path) -> None:
+    theirs = KeyStore(tmp_path / "theirs")
+    old = theirs.create(BOILER).certificate
+    store = KeyStore()
+    store.remember(old)
+    assert store.certificate(BOILER) == old
+    authority = theirs.authority()
+    assert isinstance(authority.key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder(extensions=list(old.extensions)).subject_name(old.subject).serial_number(7)
+    builder = builder.issuer_name(old.subject).public_key(key.public_key()).not_valid_after(old.not_valid_after_utc)
+    day = store_module.timedelta(days=1)
+    newer, older = (
+        builder.not_valid_before(old.not_valid_before_utc + step).sign(authority.key, store_module.hashes.SHA256())
+        for step in (day, -day)
+    )
+    store.remember(newer)
+    store.remember(older)
+    store.remember(old)
+    assert store.certificate(BOILER) == newer
 
 
-def test_a_policy_of_ones_own_goes_before_that_of_all(store: KeyStore) -> None:
-    assert store.policy(BOILER) == ("prefer", "prefer")
-    store.set_policy("*", "require", None)
-    store.set_policy("sip:boiler@example.org:5062", None, "require")
-    assert store.policy(BOILER) == ("require", "require")
-    assert store.policy(DESK) == ("require", "prefer")
-
-
-def test_a_shown_certificate_is_remembered(store: KeyStore) -> None:
-    shown = KeyStore(store.folder.with_name("elsewhere")).create(BOILER).certificate
-    store.remember(shown)
-    assert store.certificate(BOILER) == shown in store.trusted()
-
-
-@pytest.mark.parametrize("name", ["shared.json", "policy.json"])
-@pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000, '{"a": 1}'])
-def test_a_file_that_is_broken_is_named(name: str, text: str, store: KeyStore) -> None:
-    store.share(BOILER)
-    (store.folder / name).write_text(text)
-    with pytest.raises(ToolError, match=f"{name} can't be understood"):
-        store.shared(BOILER) if name == "shared.json" else store.policy(BOILER)
-
-
-@pytest.mark.parametrize("uri", ["sip:example.org", "tel:123", "mailto:a@b", "sip:", "desk"])
-def test_keys_are_for_persons(uri: str, store: KeyStore) -> None:
-    with pytest.raises(ToolError):
-        store.create(uri)
-
-
-@pytest.mark.parametrize("user", ["..", "a%2fb", "a%00b", "%ff", ".", "%2e%2e%2f%2e%2e"])
-def test_no_name_leads_out_of_the_folder(user: str, store: KeyStore) -> None:
-    certificate = KeyStore(store.folder.with_name("elsewhere")).create(f"sip:{user}@example.org").certificate
-    store.remember(certificate)
-    found = [path for path in store.folder.parent.rglob("*.pem") if "elsewhere" not in path.parts]
-    assert [path.parent for path in found] == [store.folder / "trusted"]
-    assert store.certificate(f"sip:{user}@example.org") == certificate
-
-
-# The command
-
-
-def test_two_people_exchange_certificates(
-    store: KeyStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, (made,), _ = keys(capsys, "create", DESK)
-    assert code == 0 and made["uri"] == DESK and len(made["fingerprint"].split()) == 8
-    file = str(tmp_path / "desk.pem")
-    assert keys(capsys, "export", DESK, file)[0] == 0
-    assert "PRIVATE" not in Path(file).read_text()
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "other"))
-    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
-    code, _, said = keys(capsys, "trust", file)
-    assert code == 1 and "it is not trusted" in said and KeyStore().certificate(DESK) is None
-    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
-    code, (shown, trusted), _ = keys(capsys, "trust", file)
-    assert code == 0 and shown["fingerprint"] == made["fingerprint"] and trusted == {"event": "trusted", "uri": DESK}
-    assert keys(capsys, "trust", file)[1] == [{"event": "unchanged"}]
-    assert [(event["kind"], event["uri"]) for event in keys(capsys)[1]] == [("trusted", DESK)]
-    assert os.listdir(tmp_path / "other" / "sipmote" / "keys" / "own") == []
-
-
-def test_der_is_taken_and_what_takes_anothers_place_is_told(
-    store: KeyStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    elsewhere = KeyStore(tmp_path / "elsewhere")
-    first, second = elsewhere.create(DESK).certificate, elsewhere.rotate(DESK).certificate
-    for certificate in (first, second):
-        (tmp_path / "it.der").write_bytes(certificate.public_bytes(serialization.Encoding.DER))
-        code, events, said = keys(capsys, "trust", str(tmp_path / "it.der"), "--yes")
-        assert code == 0 and events[-1]["event"] == "trusted"
-    assert fingerprint(first) in "".join(str(event) for event in events) + said
-    assert store.certificate(DESK) == second
-
-
-def test_one_that_ends_soon_is_told_of(store: KeyStore, capsys: pytest.CaptureFixture[str]) -> None:
-    code, events, _ = keys(capsys, "create", DESK, "--days", "20")
-    assert code == 0 and events[-1] == {
-        "event": "warning",
-        "text": f"{DESK} expires in 20 days: sipmote keys rotate",
+def test_create_says_whose_key_it_is_and_refuses_to_make_another(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = said(capsys, "create", DESK, "--days", "90")
+    certificate = KeyStore().certificate(DESK)
+    assert certificate is not None
+    assert line == {
+        "event": "created",
+        "uri": DESK,
+        "kind": "ours",
+        "fingerprint": fingerprint(certificate),
+        "valid_until": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "warning": None,
     }
+    assert [len(group) for group in line["fingerprint"].split()] == [5] * 8
+    assert f"sipmote keys rotate {DESK}" in complaint(capsys, "create", DESK)
+    assert said(capsys, "rotate", DESK)[0]["fingerprint"] != line["fingerprint"]
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["create"], "wants a URI"),
-        (["create", "desk"], "a URI such as"),
-        (["create", DESK, "--days", "0"], "--days 0"),
-        (["export", DESK], "there is no certificate of sip:desk@example.org"),
-        (["trust", "/nowhere.pem"], "No such file"),
-        (["trust"], "wants the file of a certificate"),
-        (["show", DESK, "more"], "only export takes a file"),
-        (["show", "--send", "require"], "are for sipmote keys policy"),
-    ],
-)
-def test_slips_are_told_in_one_line(
-    words: list[str], said: str, store: KeyStore, capsys: pytest.CaptureFixture[str]
+def test_names_stand_for_uris_and_what_is_neither_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    KeyStore().create(BOILER)
+    write_name("boiler", BOILER)
+    assert said(capsys, "show", "boiler")[0]["uri"] == BOILER
+    assert "a name that `sipmote names add` has made" in complaint(capsys, "create", "boler")
+    assert "a key is for a user" in complaint(capsys, "create", "sip:example.org")
+    assert "sipmote keys create URI" in complaint(capsys, "create")
+
+
+def test_what_ends_within_a_month_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    KeyStore().create(DESK, 20)
+    assert said(capsys, "show")[0]["warning"] == f"expires within a month: sipmote keys rotate {DESK}"
+    assert said(capsys, "rotate", DESK)[0]["warning"] is None
+
+
+def test_no_secret_is_ever_shown_or_exported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "desk.pem"
+    for words in (("create", DESK), ("share", BOILER), ("export", DESK), ("export", DESK, str(file)), ("show",)):
+        assert main(["keys", *words]) == 0
+    shown = capsys.readouterr()
+    shared = KeyStore().shared(BOILER)
+    assert shared is not None
+    text = shown.out + shown.err + file.read_text()
+    assert "PRIVATE" not in text and shared[1].hex() not in text and shared[0].hex() in text
+    assert x509.load_pem_x509_certificate(file.read_bytes()) == KeyStore().certificate(DESK)
+    assert "is there already" in complaint(capsys, "export", DESK, str(file))
+    assert "no certificate of" in complaint(capsys, "export", BOILER)
+
+
+def test_trust_asks_with_name_and_fingerprint_and_again_before_it_replaces(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, _, told = keys(capsys, *words)
-    assert code == 1 and said in told and told.count("\n") == 1
+    first, second = other(tmp_path), other(tmp_path)
+    asked = answered(monkeypatch, "")
+    assert "nothing was changed" in complaint(capsys, "trust", pem_of(tmp_path / "1.pem", first))
+    assert KeyStore().trusted() == [] and BOILER in asked[0] and fingerprint(first) in asked[0]
+    asked = answered(monkeypatch, "y")
+    assert said(capsys, "trust", str(tmp_path / "1.pem"))[0]["event"] == "trusted"
+    assert said(capsys, "trust", str(tmp_path / "1.pem"))[0]["event"] == "unchanged" and len(asked) == 1
+    (tmp_path / "2.der").write_bytes(second.public_bytes(Encoding.DER))
+    assert said(capsys, "trust", str(tmp_path / "2.der"))[0]["event"] == "replaced"
+    assert fingerprint(first) in asked[1] and fingerprint(second) in asked[1]
+    assert KeyStore().trusted() == [second]
 
 
-def test_policies_and_shared_keys_are_shown_without_the_keys(
-    store: KeyStore, capsys: pytest.CaptureFixture[str]
+def test_trust_refuses_what_names_nobody_unless_it_is_an_authoritys(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert keys(capsys, "policy", "*", "--take", "require")[1] == [
-        {"event": "policy", "uri": "*", "send": "prefer", "take": "require"}
-    ]
-    name = keys(capsys, "share", BOILER)[1][0]["name"]
-    shared = store.shared(BOILER)
-    assert shared is not None and shared[0].hex() == name
-    _, events, said = keys(capsys)
-    assert [event["event"] for event in events] == ["shared", "policy"]
-    assert shared[1].hex() not in str(events) + said
+    certificate = other(tmp_path)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder(certificate.issuer, certificate.subject, key.public_key(), 1)
+    builder = builder.not_valid_before(certificate.not_valid_before_utc)
+    nobody = builder.not_valid_after(certificate.not_valid_after_utc).sign(key, store_module.hashes.SHA256())
+    assert "names no SIP URI" in complaint(capsys, "trust", pem_of(tmp_path / "n.pem", nobody), "--yes")
+    (tmp_path / "x.pem").write_text("nothing")
+    assert "a certificate in PEM was expected" in complaint(capsys, "trust", str(tmp_path / "x.pem"), "--yes")
+    assert "No such file" in complaint(capsys, "trust", str(tmp_path / "none.pem"))
+    authority = KeyStore(tmp_path / "other").authority().certificate
+    assert said(capsys, "trust", pem_of(tmp_path / "a.pem", authority), "--yes")[0]["kind"] == "authority"
+    assert KeyStore().trusted() == [authority]
 
 
-def test_a_certificate_authority_is_trusted_for_what_it_issues(
-    store: KeyStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_key_that_is_shared_is_replaced_only_after_a_question(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = KeyStore(tmp_path / "elsewhere")
-    authority = elsewhere.authority().certificate
-    (tmp_path / "ca.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    assert keys(capsys, "trust", str(tmp_path / "ca.pem"), "--yes")[0] == 0
-    assert [type(one) for one in store.trusted()] == [x509.Certificate] and store.trusted()[0] == authority
+    name = said(capsys, "share", BOILER)[0]["name"]
+    found = KeyStore().by_name(bytes.fromhex(name))
+    assert found is not None and found[0] == BOILER and len(found[1]) == 16
+    answered(monkeypatch, "n")
+    assert "nothing was changed" in complaint(capsys, "share", BOILER)
+    assert KeyStore().by_name(bytes.fromhex(name)) == found
+    assert {"event": "key", "uri": BOILER, "kind": "shared"} in said(capsys, "show")
+
+
+def test_a_policy_is_for_one_or_for_all_who_have_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "policy") == [{"event": "policy", "uri": "*", "send": "prefer", "take": "prefer"}]
+    said(capsys, "policy", "*", "--take", "require")
+    (line,) = said(capsys, "policy", BOILER, "--send", "ignore")
+    assert line == {"event": "policy", "uri": BOILER, "send": "ignore", "take": "require"}
+    assert KeyStore().policy(DESK) == ("prefer", "require")
+    assert "whose policy?" in complaint(capsys, "policy", "--send", "require")
+    assert "not for create" in complaint(capsys, "create", DESK, "--send", "require")
+
+
+def test_a_damaged_file_is_told_and_stays_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, "share", BOILER)
+    (folder / "shared.json").write_text("{")
+    assert "can't be understood" in complaint(capsys, "share", DESK)
+    assert (folder / "shared.json").read_text() == "{"
