@@ -1,6 +1,6 @@
 """The keys and certificates that a person has: files in the folder keys of the data folder, for their owner alone.
 
-own/USER@HOST.pem is a key of ours with its certificate, .old.pem behind it the one before, which still decrypts.
+own/USER@HOST.pem is a key of ours with its certificate, USER@HOST.pem.old the one before, which still decrypts.
 trusted/ has others' certificates, boards' among them. authority.pem issues those of boards. shared.json has keys of AES
 that two have, by URI, and policy.json what is to be protected.
 """
@@ -53,13 +53,13 @@ class KeyStore:
 
     def old(self, uri: str) -> list[Identity]:
         """Return the key that we had before for a URI, which still decrypts."""
-        found = self._read_own(self._file("own", uri, ".old.pem"))
+        found = self._read_own(self._file("own", uri, ".pem.old"))
         return [] if found is None else [found]
 
     def owned(self) -> list[Identity]:
         """Return all keys of ours, without the old ones."""
         paths = sorted(self.folder.glob("own/*.pem"))
-        found = [self._read_own(path) for path in paths if not path.name.endswith(".old.pem")]
+        found = [self._read_own(path) for path in paths if not path.name.endswith(".pem.old")]
         return [one for one in found if one is not None]
 
     def create(self, uri: str, days: int = DAYS) -> Identity:
@@ -76,7 +76,7 @@ class KeyStore:
         with self._alone():
             if not path.exists():
                 raise ToolError(f"there is no key for {uri}: sipmote keys create {uri} makes one")
-            write_whole(self._file("own", uri, ".old.pem"), path.read_text())
+            write_whole(self._file("own", uri, ".pem.old"), path.read_text())
             return self._make(path, uri, days)
 
     def _make(self, path: Path, uri: str, days: int) -> Identity:
