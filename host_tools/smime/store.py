@@ -58,8 +58,7 @@ class KeyStore:
 
     def owned(self) -> list[Identity]:
         """Return all keys of ours, without the old ones."""
-        paths = sorted(self.folder.glob("own/*.pem"))
-        found = [self._read_own(path) for path in paths if not path.name.endswith(".pem.old")]
+        found = [self._read_own(path) for path in sorted(self.folder.glob("own/*.pem"))]
         return [one for one in found if one is not None]
 
     def create(self, uri: str, days: int = DAYS) -> Identity:

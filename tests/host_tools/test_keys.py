@@ -73,7 +73,7 @@ def test_files_of_keys_are_for_their_owner_alone(folder: Path) -> None:
     store.authority()
     store.share(DESK)
     paths = [folder.parent, folder, *folder.rglob("*")]
-    assert {path.name for path in paths} >= {"desk@example.org.pem", "desk@example.org.old.pem", "authority.pem"}
+    assert {path.name for path in paths} >= {"desk@example.org.pem", "desk@example.org.pem.old", "authority.pem"}
     assert [path for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
 
