@@ -5,7 +5,7 @@ The arithmetic is that of the package cryptography; what it is applied to comes 
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -45,6 +45,7 @@ _MAX_BETWEEN = 2  # certificates between a signer's and an authority's
 _MAX_KEYS = 16384  # content keys that are remembered; some 4 MB
 _MAX_ISSUES = 4096  # signatures on certificates that are remembered as good
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")  # of keys that sign
+_Shared = Callable[[bytes], bytes | None]
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 
 
@@ -139,14 +140,17 @@ class Issues:
 
 
 class OurKey(cms_enveloped.Key):
-    """The arithmetic of decrypting one message with our key."""
+    """The arithmetic of decrypting one message with our key, or with one that is shared."""
 
-    def __init__(self, identity: Identity, called: tuple[bytes, ...], keys: ContentKeys) -> None:
-        """called: identifiers() of our certificate."""
+    def __init__(
+        self, identity: Identity | None, called: tuple[bytes, ...], keys: ContentKeys, shared: _Shared
+    ) -> None:
+        """called: identifiers() of our certificate, none without one. shared: as of a Reader."""
         self.identifiers = called
         self.is_reused = False
-        self._key = identity.key
+        self._key = None if identity is None else identity.key
         self._keys = keys
+        self._shared = shared
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
@@ -156,6 +160,9 @@ class OurKey(cms_enveloped.Key):
             raise ValueError
         public = ec.EllipticCurvePublicKey.from_encoded_point(self._key.curve, point)  # ValueError off the curve
         return self._key.exchange(ec.ECDH(), public)
+
+    def shared(self, name: bytes) -> bytes | None:
+        return self._shared(name)
 
     def unwrap(self, by: bytes, wrapped: bytes) -> bytes:
         try:
@@ -190,7 +197,11 @@ class Reader:
     what it has issued.
     """
 
-    def __init__(self, identity: Identity | None, trusted: Sequence[x509.Certificate]) -> None:
+    def __init__(
+        self, identity: Identity | None, trusted: Sequence[x509.Certificate], shared: _Shared | None = None
+    ) -> None:
+        """shared: returns the key of AES that is shared under a name, None for a name that it doesn't know."""
+        self._shared = shared
         self._identity = identity
         self._called = () if identity is None else identifiers(identity.certificate)
         self._keys = ContentKeys()
@@ -200,7 +211,9 @@ class Reader:
 
     def open(self, content_type: bytes, body: bytes) -> smime.Opened:
         """Take S/MIME off a body. Raises ParseError, with 493 for what can't be decrypted."""
-        key = None if self._identity is None else OurKey(self._identity, self._called, self._keys)
+        key = None
+        if self._identity is not None or self._shared is not None:
+            key = OurKey(self._identity, self._called, self._keys, self._shared or _nothing)
         return smime.open_body(content_type, body, key)
 
     def judge(self, opened: smime.Opened, author: str, unix: int | None) -> Verdict | None:
@@ -298,6 +311,10 @@ def make_reader(key: str | None, trust: Iterable[str]) -> Reader:
     """Return the Reader for the options of `inbox`; raises ToolError."""
     identity = read_identity("--smime-key", key) if key else None
     return Reader(identity, [one for path in trust for one in read_certificates("--smime-trust", path)])
+
+
+def _nothing(_: bytes) -> None:
+    return None
 
 
 def _find(identifier: bytes, certificates: list[x509.Certificate]) -> x509.Certificate | None:

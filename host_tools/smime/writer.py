@@ -34,9 +34,15 @@ _LONGEST = 72  # octets of a signature with P-256
 
 
 class Writer:
-    """Signs with one key, encrypts to one certificate, or does both."""
+    """Signs with one key, encrypts to one certificate or with a key that is shared, or does both."""
 
-    def __init__(self, signer: Identity | None, receiver: x509.Certificate | None, with_certificate: bool) -> None:
+    def __init__(
+        self,
+        signer: Identity | None,
+        receiver: x509.Certificate | tuple[bytes, bytes] | None,
+        with_certificate: bool,
+    ) -> None:
+        """receiver: its certificate, or name and octets (16) of a key of AES that we share with it."""
         self._signer = signer
         self._receiver = receiver
         self._with_certificate = with_certificate
@@ -49,7 +55,8 @@ class Writer:
         if self._signer is not None:
             content_type, body = mime.SIGNED, self._sign(self._signer, mime.entity(content_type, body), to_measure)
         if self._receiver is not None:
-            recipient = _Recipient(self._receiver)
+            receiver = self._receiver
+            recipient = _Sharer(*receiver) if isinstance(receiver, tuple) else _Holder(receiver)
             body = enveloping.build_enveloped(mime.entity(content_type, body), recipient)
             content_type = mime.ENCRYPTED
         return content_type, body
@@ -99,30 +106,39 @@ def signing_name(path: str, sender: str | None) -> str:
     return sender or found[0]
 
 
-class _Recipient(enveloping.Recipient):
-    """The arithmetic of encrypting to a certificate."""
+class _Sharer(enveloping.Recipient):
+    """The arithmetic of encrypting with a key of AES that is shared."""
 
-    def __init__(self, certificate: x509.Certificate) -> None:
-        self.identifier = identifiers(certificate)[0]
-        self.kind = "ecdh" if kind_of(certificate) == "ec" else "rsa"
-        self._key: Any = certificate.public_key()
+    kind = "shared"
+
+    def __init__(self, name: bytes, key: bytes) -> None:
+        self.identifier = name
+        self._shared = key
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
+
+    def wrap(self, by: bytes | None, key: bytes) -> bytes:
+        return keywrap.aes_key_wrap(by or self._shared, key)
+
+    def encrypt(self, key: bytes, nonce: bytes, content: bytes) -> tuple[bytes, bytes]:
+        octets = AESGCM(key).encrypt(nonce, content, None)
+        return octets[:-16], octets[-16:]
+
+
+class _Holder(_Sharer):
+    """The arithmetic of encrypting to a certificate."""
+
+    def __init__(self, certificate: x509.Certificate) -> None:
+        super().__init__(identifiers(certificate)[0], b"")
+        self.kind = "ecdh" if kind_of(certificate) == "ec" else "rsa"
+        self._key: Any = certificate.public_key()
 
     def agree(self) -> tuple[bytes, bytes]:
         own = ec.generate_private_key(self._key.curve)
         form = serialization.PublicFormat.UncompressedPoint
         return own.public_key().public_bytes(serialization.Encoding.X962, form), own.exchange(ec.ECDH(), self._key)
 
-    def wrap(self, by: bytes | None, key: bytes) -> bytes:
-        assert by is not None  # no key is shared
-        return keywrap.aes_key_wrap(by, key)
-
     def transport(self, key: bytes) -> bytes:
         octets: bytes = self._key.encrypt(key, padding.PKCS1v15())
         return octets
-
-    def encrypt(self, key: bytes, nonce: bytes, content: bytes) -> tuple[bytes, bytes]:
-        octets = AESGCM(key).encrypt(nonce, content, None)
-        return octets[:-16], octets[-16:]
