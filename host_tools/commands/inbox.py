@@ -23,6 +23,7 @@ from sipmote.inbox.store import Store, default_path, trouble
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
+from sipmote.smime.guard import kept_reader
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
     from sipmote.smime.reader import Reader
@@ -227,7 +228,7 @@ def _domain(text: str) -> bytes:
 
 def _reader(args: argparse.Namespace) -> "Reader | None":
     if not (args.smime_key or args.smime_trust):
-        return None
+        return None if args.relay_to else kept_reader()
     from sipmote.smime.reader import make_reader
 
     return make_reader(args.smime_key, args.smime_trust or ())

@@ -198,6 +198,11 @@ class KeyStore:
 
     # Files
 
+    def changed(self) -> float:
+        """Return when something was last put there, in seconds."""
+        folders = (self.folder, self.folder / "own", self.folder / "trusted")
+        return max((folder.stat().st_mtime for folder in folders if folder.is_dir()), default=0.0)
+
     def _file(self, kind: str, uri: str, end: str = ".pem") -> Path:
         return self.folder / kind / (_name(uri) + end)
 

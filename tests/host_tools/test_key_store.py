@@ -32,7 +32,7 @@ def test_a_key_of_ours_is_for_its_owner_alone_and_signs_and_decrypts(store: KeyS
     assert again is not None and again.certificate == made.certificate
     assert store.own(DESK) is None  # a user's name has its case
     body = Writer(made, made.certificate, False).protect(b"text/plain", b"hot")
-    reader = Reader(again, [made.certificate])
+    reader = Reader([again], [made.certificate])
     opened = reader.open(*body)
     verdict = reader.judge(opened, "sip:Desk@example.org", 1)
     assert opened.body == b"hot" and opened.authenticated and verdict is not None and verdict.is_good
@@ -59,10 +59,10 @@ def test_a_board_is_trusted_by_its_own_certificate_and_by_who_has_issued_it(stor
     authority = store.authority().certificate
     assert store.authority().certificate == authority  # one for all boards
     for trusted in ([certificate], [authority], store.trusted()):
-        reader = Reader(None, trusted)
+        reader = Reader([], trusted)
         verdict = reader.judge(reader.open(content_type, body), BOILER, 1)
         assert verdict is not None and verdict.is_good
-    reader = Reader(None, [store.create(DESK).certificate])
+    reader = Reader([], [store.create(DESK).certificate])
     verdict = reader.judge(reader.open(content_type, body), BOILER, 1)
     assert verdict is not None and verdict.state == "untrusted"
 

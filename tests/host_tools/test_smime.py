@@ -84,7 +84,7 @@ def judged(
     body: bytes, *trusted: Issued, author: str = ALICE, unix: int | None = 1, beside: Issued | None = None
 ) -> Verdict:
     """Return what is said of a signed body; beside: whose certificate came with it, too."""
-    reader = Reader(None, [one.certificate for one in trusted])
+    reader = Reader([], [one.certificate for one in trusted])
     opened = reader.open(mime.SIGNED, body)
     if beside is not None:
         opened.certificates.append(beside.certificate.public_bytes(serialization.Encoding.DER))
@@ -135,7 +135,7 @@ def test_what_is_encrypted_shows_in_no_part_of_the_request(people: People) -> No
     assert request.get(b"content-type") == b"application/pkcs7-mime;smime-type=authEnveloped-data"
     for word in (b"hot", b"boiler", b"signed-data", b"text/plain"):
         assert word not in request.data
-    opened = Reader(people.desk, []).open(mime.ENCRYPTED, request.body)
+    opened = Reader([people.desk], []).open(mime.ENCRYPTED, request.body)
     cpim = parse_cpim(opened.body)
     assert (cpim.body, cpim.get(b"Subject")) == (b"very hot", b"boiler room")
 

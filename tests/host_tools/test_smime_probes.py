@@ -195,7 +195,7 @@ def test_an_oracle_for_padding_answers_nothing(people: People, kind: str) -> Non
 
 def test_a_key_that_came_with_something_else_opens_nothing_that_is_not_authenticated(people: People) -> None:
     """Whichever came first; what is authenticated, by AES-GCM or a signature, is never shut out by it"""
-    reader = Reader(people.desk, [people.alice.certificate])
+    reader = Reader([people.desk], [people.alice.certificate])
     text = mime.entity(b"text/plain", b"the code of the door is 4711")
 
     def state(content_type: bytes, body: bytes) -> bool:

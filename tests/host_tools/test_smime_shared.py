@@ -10,7 +10,7 @@ _NAME, _KEY = b"\x01\x02\x03\x04", bytes(range(16))
 
 
 def _reader(keys: dict[bytes, bytes]) -> Reader:
-    return Reader(None, [], keys.get)
+    return Reader([], [], keys.get)
 
 
 def test_who_shares_a_key_reads_what_was_encrypted_with_it():

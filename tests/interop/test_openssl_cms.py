@@ -76,7 +76,7 @@ class OpenSsl:
 
     def reader(self, name: str, *trusted: str) -> Reader:
         certificates = [one for name in trusted for one in read_certificates("", self.path(f"{name}.crt"))]
-        return Reader(read_identity("", self.path(f"{name}.pem")), certificates)
+        return Reader([read_identity("", self.path(f"{name}.pem"))], certificates)
 
     def writer(self, signer: str = "", receiver: str = "", with_certificate: bool = False) -> Writer:
         return Writer(

@@ -67,7 +67,7 @@ def content(entity: bytes) -> bytes:
 def read(request: Message) -> tuple[Cpim, Opened, Verdict | None]:
     """Open a request as the inbox does, with the key of the desk; returns also what is said of its signature."""
     desk = person(DESK)
-    reader = Reader(Identity(desk.key, desk.certificate), [person(BOARD).certificate])
+    reader = Reader([Identity(desk.key, desk.certificate)], [person(BOARD).certificate])
     opened = reader.open(request.get(b"content-type") or b"", request.body)
     cpim = parse_cpim(opened.body)
     return cpim, opened, reader.judge(opened, BOARD, cpim.unix())
