@@ -17,7 +17,7 @@ class Receiver(Recipient):
         self._aes = aes
         self.agree = lambda: agreed  # type: ignore[method-assign, assignment, return-value]
         self.random = lambda size: done[size < 16]  # type: ignore[method-assign]
-        self.encrypt = lambda *_: done[2:]  # type: ignore[method-assign, assignment]
+        self.encrypt = lambda *_: done[2:]  # type: ignore[method-assign]
 
     def wrap(self, by: bytes | None, key: bytes) -> bytes:
         return wrap(self._aes(by or self._shared, 1), key)  # type: ignore[operator]

@@ -45,6 +45,6 @@ def _beside(mote: object, uri: bytes, given: dict) -> dict:
 
 def _advice(how: str) -> str:
     """Return which settings leave room for more than one does."""
-    more = [(_AROUND[how] - _AROUND[name], name) for name in _AROUND]
-    more = ["%d octets more with %s" % one for one in sorted(more) if one[0] > 50]
+    room = [(_AROUND[how] - _AROUND[name], name) for name in _AROUND]
+    more = ["%d octets more with %s" % one for one in sorted(room) if one[0] > 50]
     return "; protect=%s takes room, there are %s" % (how, ", ".join(more)) if more else ""

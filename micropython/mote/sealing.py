@@ -5,13 +5,14 @@ So is each stage that it takes: memory has room for one of them.
 
 import sys
 from binascii import unhexlify
-from gc import collect, threshold
+from gc import collect, mem_free, threshold
 from os import urandom
 
 from agent.compat import const
 from agent.errors import UsageError
 
 _LOADING = const(1056)  # octets, as mote has it
+_SHORT = const(24576)  # octets: with less it takes time to keep memory in one piece
 _FREED = const("mote.keys mote.combs agent.target agent.headers.date_writer agent.date_reader")
 
 
@@ -22,7 +23,8 @@ def seal(mote: object, uri: bytes, call_id: bytes, content_type: bytes | None, b
     Raises agent.errors.UsageError that names the remedy.
     """
     before = threshold()
-    threshold(_LOADING)
+    collect()
+    threshold(_LOADING if mem_free() < _SHORT else -1)
     try:
         own, peer, to = _keys(mote, uri)
         _let_go()
@@ -43,9 +45,9 @@ def seal(mote: object, uri: bytes, call_id: bytes, content_type: bytes | None, b
             _let_go()
         return _enveloped(content, peer, agreed)
     finally:
-        threshold(before)
         _free("mote.sealing")
         _let_go()
+        threshold(before)
 
 
 def _let_go() -> None:
@@ -53,7 +55,8 @@ def _let_go() -> None:
     for name in list(sys.modules):
         if name[:10] == "agent.cms." or name[:11] == "agent.cpim." or name in _FREED.split():
             _free(name)
-    collect()
+    if threshold() == _LOADING:
+        collect()
 
 
 def _free(name: str) -> None:
@@ -128,9 +131,7 @@ def _signature(covered: bytes, secret: str) -> bytes:
 
     generator = table("g")()
     hiding = int.from_bytes(urandom(40), "big") % (N - 1) + 1
-    threshold(-1)
     value = sign(sha256(covered).digest(), unhexlify(secret), generator, hiding)
-    threshold(_LOADING)
     return value  # type: ignore[no-any-return]
 
 
@@ -139,9 +140,7 @@ def _agreed(name: str) -> tuple:
     from mote.combs import table
 
     tables = table("g")(), table(name)()
-    threshold(-1)
     agreed = agree(*tables, urandom)
-    threshold(_LOADING)
     return agreed  # type: ignore[no-any-return]
 
 
@@ -152,9 +151,7 @@ def _encrypted(content: bytes) -> tuple:
     from agent.cms.gcm import gcm
 
     key, nonce = urandom(16), urandom(12)
-    threshold(-1)
     encrypted = gcm(aes(key, 1), nonce, content, b"", False)
-    threshold(_LOADING)
     return (key, nonce) + encrypted
 
 
