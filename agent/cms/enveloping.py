@@ -44,6 +44,11 @@ class Recipient:
 
 def build_enveloped(content: bytes, recipient: Recipient) -> bytes:
     """Return a ContentInfo with AuthEnvelopedData around content: AES-128-GCM, for one recipient."""
+    return b"".join(enveloped_pieces(content, recipient))
+
+
+def enveloped_pieces(content: bytes, recipient: Recipient) -> tuple[bytes, ...]:
+    """Return the pieces of what build_enveloped() returns, for who has to find memory for the whole first."""
     key = recipient.random(16)
     nonce = recipient.random(12)
     build = {"ecdh": _build_agreement, "rsa": _build_transport, "shared": _build_shared}[recipient.kind]
@@ -53,7 +58,7 @@ def build_enveloped(content: bytes, recipient: Recipient) -> bytes:
     cipher = encode(SEQUENCE, encode(OID, AES + b"\x06"), params)
     encrypted = nest(SEQUENCE, encode(OID, DATA), cipher, *nest(0x80, octets))
     inside = nest(SEQUENCE, encode(INTEGER, b"\x00"), encode(SET, envelope), *encrypted, encode(OCTETS, tag))
-    return encode(SEQUENCE, encode(OID, AUTH_ENVELOPED_DATA), *nest(0xA0, *inside))
+    return nest(SEQUENCE, encode(OID, AUTH_ENVELOPED_DATA), *nest(0xA0, *inside))
 
 
 def _build_transport(key: bytes, recipient: Recipient) -> bytes:

@@ -1,6 +1,6 @@
 """How many octets stand beside a text that is protected. Loaded to see whether it fits."""
 
-from agent.cpim.imdn import identify
+from agent.cpim.identity import identify
 from agent.cpim.writer import build_cpim
 from agent.errors import UsageError
 from mote import keys

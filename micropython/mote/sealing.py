@@ -43,7 +43,10 @@ def seal(mote: object, uri: bytes, call_id: bytes, content_type: bytes | None, b
         if "table" in peer:
             agreed = _agreed(peer["table"])
             _let_go()
-        return _enveloped(content, peer, agreed)
+        content_type, content = _enveloped(content, peer, agreed)
+        peer = agreed = None
+        _let_go()
+        return content_type, b"".join(content)
     finally:
         _free("mote.sealing")
         _let_go()
@@ -94,7 +97,7 @@ def _keys(mote: object, uri: bytes) -> tuple:
 def _content(aor: bytes, to: bytes, call_id: bytes, content_type: bytes | None, body: bytes, unix: int) -> bytes:
     """Return the MIME entity of a text, in message/cpim."""
     from agent.cms.mime import entity
-    from agent.cpim.imdn import CPIM, identify
+    from agent.cpim.identity import CPIM, identify
 
     if content_type != CPIM:
         from agent.cpim.writer import build_cpim
@@ -156,11 +159,12 @@ def _encrypted(content: bytes) -> tuple:
 
 
 def _enveloped(encrypted: tuple, peer: dict, agreed: tuple | None) -> tuple:
+    """Return content type and pieces of an envelope."""
     from cryptolib import aes
 
-    from agent.cms.enveloping import build_enveloped
+    from agent.cms.enveloping import enveloped_pieces
     from agent.cms.mime import ENCRYPTED
     from agent.cms.receivers import Receiver
 
     name, shared = (peer["name"], unhexlify(peer["key"])) if agreed is None else (peer["id"], b"")
-    return ENCRYPTED, build_enveloped(b"", Receiver(unhexlify(name), agreed, shared, encrypted, aes))
+    return ENCRYPTED, enveloped_pieces(b"", Receiver(unhexlify(name), agreed, shared, encrypted, aes))
