@@ -15,12 +15,16 @@ GENERALIZED_TIME = 0x18
 
 def encode(tag: int, *parts: bytes) -> bytes:
     """Return an element with this tag octet and the parts, one after the other, as its contents."""
-    contents = b"".join(parts)
-    size = len(contents)
+    return b"".join(nest(tag, *parts))
+
+
+def nest(tag: int, *parts: bytes) -> tuple[bytes, ...]:
+    """Return the pieces that encode() joins: so elements in elements are joined once, in one allocation."""
+    size = sum([len(part) for part in parts])
     if size < 0x80:
-        length = bytes((size,))
+        front = bytes((tag, size))
     elif size < 0x100:
-        length = bytes((0x81, size))
+        front = bytes((tag, 0x81, size))
     else:
-        length = bytes((0x82, size >> 8, size & 0xFF))  # ValueError from 64 KiB on, far over any budget
-    return bytes((tag,)) + length + contents
+        front = bytes((tag, 0x82, size >> 8, size & 0xFF))  # ValueError from 64 KiB on, far over any budget
+    return (front,) + parts

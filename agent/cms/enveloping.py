@@ -4,7 +4,7 @@ The shell brings the ciphers, as a Recipient. The content's key is wrapped by on
 one that both have shared before, or it is sent with RSA PKCS #1 v1.5. agent.cms.enveloped reads.
 """
 
-from .der import BIT_STRING, INTEGER, OCTETS, OID, SEQUENCE, SET, encode
+from .der import BIT_STRING, INTEGER, OCTETS, OID, SEQUENCE, SET, encode, nest
 from .derivation import derive
 from .names import AES, AGREEMENT, AUTH_ENVELOPED_DATA, BY_KEY_ID, DATA, RSA
 
@@ -44,6 +44,11 @@ class Recipient:
 
 def build_enveloped(content: bytes, recipient: Recipient) -> bytes:
     """Return a ContentInfo with AuthEnvelopedData around content: AES-128-GCM, for one recipient."""
+    return b"".join(enveloped_pieces(content, recipient))
+
+
+def enveloped_pieces(content: bytes, recipient: Recipient) -> tuple[bytes, ...]:
+    """Return the pieces of what build_enveloped() returns, for who has to find memory for the whole first."""
     key = recipient.random(16)
     nonce = recipient.random(12)
     build = {"ecdh": _build_agreement, "rsa": _build_transport, "shared": _build_shared}[recipient.kind]
@@ -51,9 +56,9 @@ def build_enveloped(content: bytes, recipient: Recipient) -> bytes:
     octets, tag = recipient.encrypt(key, nonce, content)
     params = encode(SEQUENCE, encode(OCTETS, nonce), encode(INTEGER, b"\x10"))
     cipher = encode(SEQUENCE, encode(OID, AES + b"\x06"), params)
-    encrypted = encode(SEQUENCE, encode(OID, DATA), cipher, encode(0x80, octets))
-    inside = encode(SEQUENCE, encode(INTEGER, b"\x00"), encode(SET, envelope), encrypted, encode(OCTETS, tag))
-    return encode(SEQUENCE, encode(OID, AUTH_ENVELOPED_DATA), encode(0xA0, inside))
+    encrypted = nest(SEQUENCE, encode(OID, DATA), cipher, *nest(0x80, octets))
+    inside = nest(SEQUENCE, encode(INTEGER, b"\x00"), encode(SET, envelope), *encrypted, encode(OCTETS, tag))
+    return nest(SEQUENCE, encode(OID, AUTH_ENVELOPED_DATA), *nest(0xA0, *inside))
 
 
 def _build_transport(key: bytes, recipient: Recipient) -> bytes:

@@ -69,4 +69,5 @@ def gcm(aes: object, nonce: bytes, octets: bytes, beside: bytes, is_open: bool) 
         result[at : at + size] = done
         hash.add(block if is_open else done)
     tag = int.from_bytes(hash.end(len(beside), len(octets)), "big") ^ int.from_bytes(encrypt(start), "big")
-    return bytes(result), tag.to_bytes(_BLOCK, "big")
+    octets = bytes(result) if is_open else result  # type: ignore[assignment]  # a copy is memory
+    return octets, tag.to_bytes(_BLOCK, "big")

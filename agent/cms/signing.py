@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from .der import INTEGER, OCTETS, OID, SEQUENCE, SET, encode
+from .der import INTEGER, OCTETS, OID, SEQUENCE, SET, encode, nest
 from .names import BY_KEY_ID, CONTENT_TYPE, DATA, ECDSA, MESSAGE_DIGEST, PKCS, SHA256, SIGNED_DATA
 
 _ALGORITHMS = {  # what we sign with
@@ -25,10 +25,10 @@ def build_signed(content: bytes, identifier: bytes, kind: str, sign: object, cer
     signer = encode(
         SEQUENCE, version, identifier, hash, b"\xa0" + attributes[1:], _ALGORITHMS[kind], encode(OCTETS, value)
     )
-    capsule = encode(SEQUENCE, encode(OID, DATA), encode(0xA0, encode(OCTETS, content)))
+    capsule = nest(SEQUENCE, encode(OID, DATA), *nest(0xA0, *nest(OCTETS, content)))
     certificates = encode(0xA0, certificate) if certificate else b""
-    signed = encode(SEQUENCE, version, encode(SET, hash), capsule, certificates, encode(SET, signer))
-    return encode(SEQUENCE, encode(OID, SIGNED_DATA), encode(0xA0, signed))
+    signed = nest(SEQUENCE, version, encode(SET, hash), *capsule, certificates, encode(SET, signer))
+    return encode(SEQUENCE, encode(OID, SIGNED_DATA), *nest(0xA0, *signed))
 
 
 def signed_attributes(content: bytes) -> bytes:

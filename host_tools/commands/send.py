@@ -114,11 +114,10 @@ def _order(args: argparse.Namespace) -> Order:
     subject = None if args.subject is None else os.fsencode(args.subject)
     notify = args.notify or args.wait > 0
     to, kind = os.fsencode(args.uri), content_type(args.content_type)
+    vouches = writer is not None and writer.vouches
     return Order(
         fields=further_fields(args.header),
-        content=Content(
-            to, kind, subject, args.expires, args.cpim, notify, writer is not None and writer.vouches, writer
-        ),
+        content=Content(to, kind, subject, args.expires, args.cpim, notify, vouches, writer),
         display=display,
         expires=args.expires,
         subject=None if writer is not None and writer.is_secret else subject,
@@ -139,7 +138,9 @@ def _protection(args: argparse.Namespace, sender: str | None) -> tuple[str | Non
         raise ToolError("--with-certificate: whose? Add --sign FILE")
     if not (args.sign or args.encrypt_to):
         keeper = None if args.clear else guard()
-        return sender, keeper and keeper.writer(os.fsencode(sender or ""), os.fsencode(args.uri))
+        if keeper is None:
+            return sender, None
+        return sender, keeper.writer(os.fsencode(sender or ""), os.fsencode(args.uri))
     from sipmote.smime.writer import make_writer, signing_name
 
     if args.sign:

@@ -22,7 +22,7 @@ class Guard:
         """Return what encrypts a message, and signs it if we have a key; None for one that goes in clear.
 
         sender, target: URIs; sender is b"" for who isn't known yet, and has no key. To who has no certificate here it
-        goes in clear, unsigned, too: most phones can't read S/MIME. Raises UsageError, with the remedy, where the policy
+        goes in clear, and unsigned: most phones can't read S/MIME. Raises UsageError, with the remedy, where the policy
         forbids that, ToolError for files that can't be read.
         """
         from sipmote.smime.writer import Writer

@@ -1,6 +1,6 @@
 """How many octets stand beside a text that is protected. Loaded to see whether it fits."""
 
-from agent.cpim.imdn import identify
+from agent.cpim.identity import identify
 from agent.cpim.writer import build_cpim
 from agent.errors import UsageError
 from mote import keys
@@ -45,6 +45,6 @@ def _beside(mote: object, uri: bytes, given: dict) -> dict:
 
 def _advice(how: str) -> str:
     """Return which settings leave room for more than one does."""
-    others = sorted([(_AROUND[how] - _AROUND[name], name) for name in _AROUND])
-    more = ["%d octets more with %s" % one for one in others if one[0] > 50]
+    room = [(_AROUND[how] - _AROUND[name], name) for name in _AROUND]
+    more = ["%d octets more with %s" % one for one in sorted(room) if one[0] > 50]
     return "; protect=%s takes room, there are %s" % (how, ", ".join(more)) if more else ""

@@ -5,13 +5,14 @@ So is each stage that it takes: memory has room for one of them.
 
 import sys
 from binascii import unhexlify
-from gc import collect, threshold
+from gc import collect, mem_free, threshold
 from os import urandom
 
 from agent.compat import const
 from agent.errors import UsageError
 
 _LOADING = const(1056)  # octets, as mote has it
+_SHORT = const(24576)  # octets: with less it takes time to keep memory in one piece
 _FREED = const("mote.keys mote.combs agent.target agent.headers.date_writer agent.date_reader")
 
 
@@ -22,7 +23,8 @@ def seal(mote: object, uri: bytes, call_id: bytes, content_type: bytes | None, b
     Raises agent.errors.UsageError that names the remedy.
     """
     before = threshold()
-    threshold(_LOADING)
+    collect()
+    threshold(_LOADING if mem_free() < _SHORT else -1)
     try:
         own, peer, to = _keys(mote, uri)
         _let_go()
@@ -41,11 +43,14 @@ def seal(mote: object, uri: bytes, call_id: bytes, content_type: bytes | None, b
         if "table" in peer:
             agreed = _agreed(peer["table"])
             _let_go()
-        return _enveloped(content, peer, agreed)
+        content_type, content = _enveloped(content, peer, agreed)
+        peer = agreed = None
+        _let_go()
+        return content_type, b"".join(content)
     finally:
-        threshold(before)
         _free("mote.sealing")
         _let_go()
+        threshold(before)
 
 
 def _let_go() -> None:
@@ -53,7 +58,8 @@ def _let_go() -> None:
     for name in list(sys.modules):
         if name[:10] == "agent.cms." or name[:11] == "agent.cpim." or name in _FREED.split():
             _free(name)
-    collect()
+    if threshold() == _LOADING:
+        collect()
 
 
 def _free(name: str) -> None:
@@ -91,7 +97,7 @@ def _keys(mote: object, uri: bytes) -> tuple:
 def _content(aor: bytes, to: bytes, call_id: bytes, content_type: bytes | None, body: bytes, unix: int) -> bytes:
     """Return the MIME entity of a text, in message/cpim."""
     from agent.cms.mime import entity
-    from agent.cpim.imdn import CPIM, identify
+    from agent.cpim.identity import CPIM, identify
 
     if content_type != CPIM:
         from agent.cpim.writer import build_cpim
@@ -128,9 +134,7 @@ def _signature(covered: bytes, secret: str) -> bytes:
 
     generator = table("g")()
     hiding = int.from_bytes(urandom(40), "big") % (N - 1) + 1
-    threshold(-1)
     value = sign(sha256(covered).digest(), unhexlify(secret), generator, hiding)
-    threshold(_LOADING)
     return value  # type: ignore[no-any-return]
 
 
@@ -139,9 +143,7 @@ def _agreed(name: str) -> tuple:
     from mote.combs import table
 
     tables = table("g")(), table(name)()
-    threshold(-1)
     agreed = agree(*tables, urandom)
-    threshold(_LOADING)
     return agreed  # type: ignore[no-any-return]
 
 
@@ -152,18 +154,17 @@ def _encrypted(content: bytes) -> tuple:
     from agent.cms.gcm import gcm
 
     key, nonce = urandom(16), urandom(12)
-    threshold(-1)
     encrypted = gcm(aes(key, 1), nonce, content, b"", False)
-    threshold(_LOADING)
     return (key, nonce) + encrypted
 
 
 def _enveloped(encrypted: tuple, peer: dict, agreed: tuple | None) -> tuple:
+    """Return content type and pieces of an envelope."""
     from cryptolib import aes
 
-    from agent.cms.enveloping import build_enveloped
+    from agent.cms.enveloping import enveloped_pieces
     from agent.cms.mime import ENCRYPTED
     from agent.cms.receivers import Receiver
 
     name, shared = (peer["name"], unhexlify(peer["key"])) if agreed is None else (peer["id"], b"")
-    return ENCRYPTED, build_enveloped(b"", Receiver(unhexlify(name), agreed, shared, encrypted, aes))
+    return ENCRYPTED, enveloped_pieces(b"", Receiver(unhexlify(name), agreed, shared, encrypted, aes))
