@@ -15,11 +15,14 @@ def is_ecdsa(covered: bytes, hash: str, value: bytes, generator: bytes, table: b
     """Is value a signature of covered, with a hash of hashlib, by the key of a table?"""
     try:
         root = decode(value)
-        numbers = [int.from_bytes(root.take(INTEGER).octets, "big") for _ in range(2)]
+        numbers = [root.take(INTEGER).octets for _ in range(2)]
     except ParseError:
         return False
-    r, s = numbers
-    if not (0 < r < N and 0 < s < N) or root.rest():
+    for octets in numbers:  # a negative one, or more zeros than DER has
+        if octets[:1] > b"\x7f" or (octets[:1] == b"\0" and octets[1:2] < b"\x80"):
+            return False
+    r, s = [int.from_bytes(octets, "big") for octets in numbers]
+    if root.tag != SEQUENCE or root.rest() or not (0 < r < N and 0 < s < N):
         return False
     w = inverse(s, N)
     k = int.from_bytes(getattr(hashlib, hash)(covered).digest()[:32], "big") * w % N
