@@ -6,7 +6,15 @@ _B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 
 
 def agree(secret: bytes, point: bytes, z: int) -> bytes:
-    """Return the secret, of 32 octets, that our private key shares with a public point.
+    """Return the secret, of 32 octets, that our private key shares with a public point; arguments as of agreeing()."""
+    shared = b""
+    for shared in agreeing(secret, point, z):  # type: ignore[attr-defined]  # noqa: B007
+        pass
+    return shared
+
+
+def agreeing(secret: bytes, point: bytes, z: int) -> object:
+    """Yield b"" again and again, so that others may do something between, then the shared secret.
 
     secret: the private key, 32 octets. point: uncompressed, 65 octets. z: a random number from 1 to P - 1, which hides
     the key: so does a multiple of N, so that no two times go the same steps. Raises ValueError for what is no point.
@@ -25,11 +33,12 @@ def agree(secret: bytes, point: bytes, z: int) -> bytes:
     x, y = odd[k >> 1]
     q = (x * (z * z % P) % P, y * (z * z * z % P) % P, z)
     for n in reversed(digits):
+        yield b""
         for _ in range(4):
             q = double(*q)
         x, y = odd[(n, -n)[n < 0] >> 1]
         q = add(*q, x, (y, P - y)[n < 0])
-    return affine(*q)[0].to_bytes(32, "big")
+    yield affine(*q)[0].to_bytes(32, "big")
 
 
 def _odd_multiples(x: int, y: int) -> list:

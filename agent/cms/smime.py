@@ -7,7 +7,7 @@ Content-Type of its own.
 from binascii import a2b_base64
 
 from ..compat import const
-from ..cpim.reader import parse_mime
+from ..cpim.mime import parse_mime
 from ..errors import ParseError
 from ..headers.values import media_type, param, split_params
 from .der import OID, SEQUENCE

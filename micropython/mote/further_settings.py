@@ -26,6 +26,10 @@ def further(settings: dict, more: dict, mote: object) -> None:
         from mote.protect import guarded
 
         mote.submit = guarded(mote)
+    if given("protect") or given("require"):
+        from agent.cms.mime import MULTIPART, PKCS7
+
+        more["accept"] = more.get("accept", (b"text/plain",)) + (PKCS7, MULTIPART)
     if given("password") or given("commanders"):
         from mote.passwords import secrets
 

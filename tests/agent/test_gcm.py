@@ -4,7 +4,7 @@ from binascii import unhexlify
 
 from agent.cms.gcm import gcm
 from agent.cms.wrapping import unwrap, wrap
-from tests.agent.aes import aes
+from tests.aes import aes
 from tests.helpers import Dice
 
 _KEY = unhexlify("feffe9928665731c6d6a8f9467308308")

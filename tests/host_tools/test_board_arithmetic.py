@@ -24,7 +24,7 @@ from sipmote.agent.errors import ParseError
 from sipmote.smime.keys import Identity
 from sipmote.smime.reader import Reader
 from sipmote.smime.writer import Writer
-from tests.agent.aes import aes
+from tests.aes import aes
 from tests.mote.board_keys import person
 
 _ROUNDS = int(os.environ.get("FUZZ", "20"))
