@@ -95,6 +95,10 @@ class More:
         """
         return self._uas.respond(received, status, reason, fields, self._uac.clock, now)  # type: ignore[union-attr,no-any-return]
 
+    def forget(self, received: "MessageReceived") -> None:  # type: ignore[name-defined]  # noqa: F821
+        """Leave a MessageReceived without an answer, unless it has one; it is a new one if it comes again."""
+        self._uas.forget(received)  # type: ignore[union-attr]
+
     def reply(self, *arguments: object, **options: object) -> list | tuple:
         """Send text to who sent a MessageReceived: see agent.reply.reply()."""
         from .reply import reply

@@ -13,15 +13,17 @@ def reply(
     body: bytes,
     now: int,
     compact: bool = False,
+    **options: object,
 ) -> list | tuple:
     """Send text to who sent a MessageReceived: by the proxy or the route if we have one, else on its flow.
 
     Replies have queues of their own: anybody can write another's URI as From, and an answer that nobody takes must
     not hold up what is for that one. So beside one message, one reply may be pending for a URI (RFC 3428 section 8
     wants one in all): what a stranger triggers never waits in front of what we have to tell.
-    compact: with short header names. Raises UsageError as send() does.
+    compact: with short header names. options: content_type. Raises UsageError as send() does.
     """
-    options = {"compact": True} if compact else {}
+    if compact:
+        options["compact"] = True
     lane = _LANE
     if uac.is_guided:
         request = uac.request(call_id, received.sender, body, options)

@@ -35,6 +35,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "completion": ("print what lets a shell complete our commands", "sipmote completion bash"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
     "names": ("keep short names for URIs", "sipmote names add desk sip:desk@192.0.2.1"),
+    "keys": ("keep keys and certificates for protected messages", "sipmote keys create sip:desk@192.0.2.1"),
     "passwd": ("set a user's password for an inbox", "sipmote passwd users.txt alice --realm example.org"),
     "ask": ("send one message and print what comes back", "sipmote ask sip:boiler@192.0.2.7 status"),
     "man": ("print the manual page", "sipmote man > ~/.local/share/man/man1/sipmote.1"),

@@ -17,6 +17,7 @@ _DEVICE = {  # modules of MicroPython's ports, and the two packages on a board
     *("agent", "mote", "asyncio", "binascii", "builtins", "errno", "esp32", "ffi", "gc", "hashlib", "io", "json"),
     *(
         "_thread",
+        "cryptolib",
         "machine",
         "micropython",
         "network",

@@ -1,4 +1,4 @@
-"""SignedData of CMS (RFC 5652 section 5): written with one signer, read with any number.
+"""SignedData of CMS (RFC 5652 section 5), read with any number of signers; agent.cms.signing writes.
 
 This file checks that the content is unchanged, and says which octets a signature covers. The shell, which has the
 keys, verifies the signature. Digests: SHA-256; when reading also SHA-384 and SHA-512, where hashlib has them. Not read:
@@ -10,31 +10,21 @@ import hashlib
 from ..compat import const
 from ..date_reader import day_number
 from ..errors import ParseError
-from .der import GENERALIZED_TIME, INTEGER, OCTETS, OID, SEQUENCE, SET, UTC_TIME, Element, encode
+from .der import GENERALIZED_TIME, INTEGER, OCTETS, OID, SEQUENCE, SET, UTC_TIME
+from .der_reader import Element
+from .names import BY_KEY_ID, CONTENT_TYPE, DATA, ECDSA, MESSAGE_DIGEST, PKCS, RSA, SHA256
 
-_PKCS = b"\x2a\x86\x48\x86\xf7\x0d\x01"  # 1.2.840.113549.1
-DATA = _PKCS + b"\x07\x01"
-SIGNED_DATA = _PKCS + b"\x07\x02"
-_CONTENT_TYPE = _PKCS + b"\x09\x03"
-_MESSAGE_DIGEST = _PKCS + b"\x09\x04"
-_SIGNING_TIME = _PKCS + b"\x09\x05"
-_SHA256 = b"\x60\x86\x48\x01\x65\x03\x04\x02\x01"  # 2.16.840.1.101.3.4.2.1, then .2 and .3
-_HASHES = {_SHA256: "sha256", _SHA256[:-1] + b"\x02": "sha384", _SHA256[:-1] + b"\x03": "sha512"}
-_ECDSA = b"\x2a\x86\x48\xce\x3d\x04\x03"  # 1.2.840.10045.4.3, then .2 for SHA-256
+_SIGNING_TIME = PKCS + b"\x09\x05"
+_HASHES = {SHA256: "sha256", SHA256[:-1] + b"\x02": "sha384", SHA256[:-1] + b"\x03": "sha512"}
 _SCHEMES = {  # kind of key and hash of a signature algorithm; None: the hash of the digest
-    _PKCS + b"\x01\x01": ("rsa", None),
-    _PKCS + b"\x01\x0b": ("rsa", "sha256"),
-    _PKCS + b"\x01\x0c": ("rsa", "sha384"),
-    _PKCS + b"\x01\x0d": ("rsa", "sha512"),
-    _ECDSA + b"\x02": ("ecdsa", "sha256"),
-    _ECDSA + b"\x03": ("ecdsa", "sha384"),
-    _ECDSA + b"\x04": ("ecdsa", "sha512"),
+    RSA: ("rsa", None),
+    PKCS + b"\x01\x0b": ("rsa", "sha256"),
+    PKCS + b"\x01\x0c": ("rsa", "sha384"),
+    PKCS + b"\x01\x0d": ("rsa", "sha512"),
+    ECDSA + b"\x02": ("ecdsa", "sha256"),
+    ECDSA + b"\x03": ("ecdsa", "sha384"),
+    ECDSA + b"\x04": ("ecdsa", "sha512"),
 }
-_ALGORITHMS = {  # what we sign with
-    "ecdsa": encode(SEQUENCE, encode(OID, _ECDSA + b"\x02")),
-    "rsa": encode(SEQUENCE, encode(OID, _PKCS + b"\x01\x01"), b"\x05\x00"),
-}
-_BY_KEY_ID = 0x80  # [0] subjectKeyIdentifier
 _MAX_SIGNERS = const(2)  # one with two kinds of keys; each is a signature to verify, and a chain
 _MAX_CERTIFICATES = const(4)  # the signer's and three above it
 
@@ -58,28 +48,6 @@ class Signature:
         self.value = value
         self.intact = True
         self.signed_at: int | None = None
-
-
-def build_signed(content: bytes, identifier: bytes, kind: str, sign: object, certificate: bytes = b"") -> bytes:
-    """Return a ContentInfo with SignedData around content.
-
-    identifier: the signer's certificate, as in Signature. kind: "ecdsa" or "rsa". certificate: DER, sent along.
-    sign: a function of octets that returns their signature with SHA-256. It gets the signed attributes: type and digest
-    of the content. They hold no signing time: a message has its Date inside the content (RFC 3428 section 11).
-    """
-    attributes = encode(SEQUENCE, encode(OID, _CONTENT_TYPE), encode(SET, encode(OID, DATA)))
-    digest = encode(SET, encode(OCTETS, hashlib.sha256(content).digest()))
-    attributes += encode(SEQUENCE, encode(OID, _MESSAGE_DIGEST), digest)
-    value: bytes = sign(encode(SET, attributes))  # type: ignore[operator]
-    version = encode(INTEGER, b"\x03" if identifier[0] == _BY_KEY_ID else b"\x01")
-    hash = encode(SEQUENCE, encode(OID, _SHA256))
-    signer = encode(
-        SEQUENCE, version, identifier, hash, encode(0xA0, attributes), _ALGORITHMS[kind], encode(OCTETS, value)
-    )
-    capsule = encode(SEQUENCE, encode(OID, DATA), encode(0xA0, encode(OCTETS, content)))
-    certificates = encode(0xA0, certificate) if certificate else b""
-    signed = encode(SEQUENCE, version, encode(SET, hash), capsule, certificates, encode(SET, signer))
-    return encode(SEQUENCE, encode(OID, SIGNED_DATA), encode(0xA0, signed))
 
 
 def read_signed(signed: Element, content: bytes | None = None) -> tuple[bytes, list, list]:
@@ -107,7 +75,7 @@ def read_signed(signed: Element, content: bytes | None = None) -> tuple[bytes, l
 
 def _read_signer(signer: Element, kind: bytes, content: bytes) -> Signature:
     signer.take(INTEGER)
-    identifier = (signer.maybe(SEQUENCE) or signer.take(_BY_KEY_ID)).raw
+    identifier = (signer.maybe(SEQUENCE) or signer.take(BY_KEY_ID)).raw
     hash = _HASHES.get(signer.take(SEQUENCE, OID).octets, "")
     attributes = signer.maybe(0xA0)
     scheme, its_hash = _SCHEMES.get(signer.take(SEQUENCE, OID).octets, ("", None))
@@ -122,7 +90,7 @@ def _read_signer(signer: Element, kind: bytes, content: bytes) -> Signature:
         signature.intact = kind == DATA and content[:1] != bytes((SET,))
         return signature
     signature.covered = bytes((SET,)) + attributes.raw[1:]
-    found = {_CONTENT_TYPE: b"", _MESSAGE_DIGEST: b""}
+    found = {CONTENT_TYPE: b"", MESSAGE_DIGEST: b""}
     for attribute in attributes.parts:
         name = attribute.take(OID).octets
         values = attribute.take(SET).parts
@@ -134,8 +102,8 @@ def _read_signer(signer: Element, kind: bytes, content: bytes) -> Signature:
             if found[name]:
                 raise ParseError("each signed attribute only once was expected")
             found[name] = values[0].octets
-    right = digest is not None and found[_MESSAGE_DIGEST] == digest(content).digest()
-    signature.intact = right and found[_CONTENT_TYPE] == kind
+    right = digest is not None and found[MESSAGE_DIGEST] == digest(content).digest()
+    signature.intact = right and found[CONTENT_TYPE] == kind
     return signature
 
 

@@ -1,23 +1,27 @@
-"""S/MIME for messages (RFC 8591, RFC 8551): makes and opens bodies that are signed, encrypted or both, layer by layer.
+"""S/MIME for messages (RFC 8591, RFC 8551), read: bodies that are signed, encrypted or both, layer by layer.
 
-We sign as application/pkcs7-mime with the content inside, and also read multipart/signed. The content is a MIME entity
-with a Content-Type of its own. We leave out the parameter name="smime.p7m", which only mail gateways need.
+Bodies are application/pkcs7-mime with the content inside, or multipart/signed. The content is a MIME entity with a
+Content-Type of its own.
 """
 
 from binascii import a2b_base64
 
 from ..compat import const
-from ..cpim.reader import parse_mime
+from ..cpim.mime import parse_mime
 from ..errors import ParseError
 from ..headers.values import media_type, param, split_params
-from .der import INTEGER, OID, SEQUENCE, Element, decode, encode
+from .der import OID, SEQUENCE
+from .der_reader import Element, decode
+from .mime import MULTIPART, PKCS7, canonical
+from .names import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, SIGNED_DATA
 
-PKCS7 = b"application/pkcs7-mime"
-MULTIPART = b"multipart/signed"
-SIGNED = PKCS7 + b";smime-type=signed-data"
-ENCRYPTED = PKCS7 + b";smime-type=authEnveloped-data"
 _SIGNATURE = b"application/pkcs7-signature"
 _MAX_LAYERS = const(4)
+
+
+def is_protected(content_type: bytes) -> bool:
+    """Can open_body() read a body of this type?"""
+    return media_type(content_type) in (PKCS7, MULTIPART)
 
 
 class Opened:
@@ -41,19 +45,19 @@ class Opened:
     def open_pkcs7(self, key: object | None) -> None:
         """Take off a layer of CMS: signed, or encrypted for key. Raises ParseError."""
         kind, inside = _content_info(self.body)
-        from .signed import SIGNED_DATA, read_signed
-
         if kind == SIGNED_DATA:
+            from .signed import read_signed
+
             content, self.certificates, self.signatures = read_signed(inside)
         else:
-            from .enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, open_enveloped
-
             if kind not in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA):
                 raise ParseError("signed or encrypted data was expected")
             if key is None:
                 raise ParseError("a body that isn't encrypted was expected: we have no key", 493)
             if self.encrypted:
                 raise ParseError("one layer of encryption was expected")
+            from .enveloped import open_enveloped
+
             self.authenticated = kind == AUTH_ENVELOPED_DATA
             content = open_enveloped(inside, key, self.authenticated)  # type: ignore[arg-type]
             self.reused = key.is_reused  # type: ignore[attr-defined]
@@ -74,30 +78,13 @@ class Opened:
         kind, octets = _parse_entity(parts[2][parts[2].find(b"\r\n") + 2 :])
         if media_type(kind) != _SIGNATURE:
             raise ParseError("a CMS signature was expected in multipart/signed")
-        from .signed import SIGNED_DATA, read_signed
-
         what, inside = _content_info(octets)
         if what != SIGNED_DATA:
             raise ParseError("signed data was expected")
+        from .signed import read_signed
+
         content, self.certificates, self.signatures = read_signed(inside, canonical(content))
         self.content_type, self.body = _parse_entity(content)
-
-
-def is_protected(content_type: bytes) -> bool:
-    """Can open_body() read a body of this type?"""
-    return media_type(content_type) in (PKCS7, MULTIPART)
-
-
-def entity(content_type: bytes, body: bytes) -> bytes:
-    """Return the MIME entity of a body, lines of text ended by CRLF (RFC 8551 section 3.1.1)."""
-    if content_type[:5].lower() == b"text/":
-        body = canonical(body)
-    return b"Content-Type: %s\r\n\r\n%s" % (content_type, body)
-
-
-def canonical(text: bytes) -> bytes:
-    """Return text with CRLF at the end of each line."""
-    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 def open_body(content_type: bytes, body: bytes, key: object | None) -> Opened:
@@ -142,12 +129,3 @@ def _parse_entity(data: bytes) -> tuple[bytes, bytes]:
             except ValueError:
                 raise ParseError("base64 was expected")
     return content_type, body
-
-
-def issuer_and_serial(certificate: bytes) -> bytes:
-    """Return issuer and serial number of a certificate, which name it (RFC 5652 section 10.2.4); both in DER."""
-    content = decode(certificate).take(SEQUENCE)
-    content.maybe(0xA0)
-    serial = content.take(INTEGER).raw
-    content.take(SEQUENCE)
-    return encode(SEQUENCE, content.take(SEQUENCE).raw, serial)

@@ -6,20 +6,16 @@ other than XML's five and a DOCTYPE are not read. The answering side is agent.cp
 
 from ..compat import const
 from ..errors import ParseError
+from .identity import CPIM as CPIM
+from .identity import NAMESPACE as NAMESPACE
+from .identity import identify as identify
 
-NAMESPACE = b"urn:ietf:params:imdn"
-CPIM = b"message/cpim"
 XML = b"message/imdn+xml"
 COMPOSING = b"application/im-iscomposing+xml"
 _KINDS = (b"delivery-notification", b"processing-notification", b"display-notification")
 _MAX_DOCUMENT = const(8192)
 MAX_ID = 256  # octets
 ENTITIES = ((b"<", b"&lt;"), (b">", b"&gt;"), (b'"', b"&quot;"), (b"'", b"&apos;"), (b"&", b"&amp;"))
-
-
-def identify(message_id: bytes) -> bytes:
-    """Return the message headers with a message's own ID, which stays the same when its Call-ID changes on the way."""
-    return b"NS: imdn <%s>\r\nimdn.Message-ID: %s\r\n" % (NAMESPACE, message_id)
 
 
 def ask(message_id: bytes) -> bytes:

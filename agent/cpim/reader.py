@@ -10,6 +10,7 @@ from ..errors import ParseError
 from ..headers.date_writer import civil
 from ..headers.quoting import closing_quote
 from ..headers.values import media_type
+from .mime import parse_mime
 
 CORE = b"urn:ietf:params:cpim-headers:"  # the namespace of the names without prefix, until NS says otherwise
 _KNOWN = (b"From", b"To", b"cc", b"DateTime", b"Subject", b"NS", b"Require")
@@ -171,28 +172,6 @@ def _end_of_string(value: bytes, quote: int) -> int:
 
 def _is_name(value: bytes) -> bool:
     return len(value) > 0 and not value.strip(_NAME)
-
-
-def parse_mime(data: bytes, at: int) -> tuple[list, int]:
-    """Return a MIME entity's header fields, (name in lower case, value), and where its content begins."""
-    fields: list = []
-    for _ in range(_MAX_HEADERS + 1):
-        end = data.find(b"\r\n", at)
-        if end < 0:
-            break
-        if end == at:
-            return fields, end + 2
-        line = data[at:end]
-        colon = line.find(b":")
-        if line[:1] in (b" ", b"\t") and fields:
-            name, value = fields[-1]
-            fields[-1] = (name, value + b" " + line.strip())
-        elif colon > 0:
-            fields.append((line[:colon].rstrip().lower(), line[colon + 1 :].strip()))
-        else:
-            raise ParseError("header fields of the content were expected")
-        at = end + 2
-    raise ParseError("a blank line after at most 64 header lines of the content was expected")
 
 
 def is_utf8(value: bytes) -> bool:

@@ -100,7 +100,7 @@ class Uas:
                 return self._answer(transaction, *fields, now)
             return [self._received(request, user, clock, now)]
         except MemoryError:  # it will come again, and is no repetition then
-            self._unbegin(request)
+            self.forget(request)
             raise
 
     def respond(
@@ -181,9 +181,10 @@ class Uas:
         self._waiting.append(transaction)
         return transaction
 
-    def _unbegin(self, request: Incoming) -> None:
+    def forget(self, request: Incoming | MessageReceived) -> None:
+        """Leave a request without an answer, unless it has one; it is a new one if it comes again."""
         transaction = self._transactions.get(request.key)
-        if transaction is not None:
+        if transaction is not None and not transaction.is_completed:
             if transaction in self._waiting:
                 self._waiting.remove(transaction)
             self._forget(transaction)

@@ -19,6 +19,7 @@ from sipmote.people import is_name, normal, read_names
 from sipmote.users import algorithm_of
 
 Config = dict[str, Any]
+PROTECTIONS = ("sign", "encrypt", "sign+encrypt", "shared")
 _LEAST_OUTBOX = 4096
 _WIRES = ("phy_addr", "mdc", "mdio", "reset", "power", "ref_clk", "spi", "sck", "mosi", "miso", "cs", "int")
 _COMMA_TOO_MANY = re.compile(r",\s*([}\]])")
@@ -112,7 +113,7 @@ def _from_text(key: str, value: str) -> Any:
         return uris[0] if key == "to" and len(uris) == 1 else uris
     if key == "bind" and value.isdigit():
         return f"0.0.0.0:{value}"
-    if key == "outbox" and value in ("true", "false"):
+    if key in ("outbox", "clear") and value in ("true", "false"):
         return value == "true"
     if key == "lan":
         try:
@@ -335,6 +336,10 @@ def _one_of(*names: str) -> _Check:
     return lambda value: None if value in names else " or ".join([", ".join(names[:-1]), names[-1]])
 
 
+def _truth(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
 _SECRETS = {"wifi": "--wifi SSID", "password": "--user NAME", "commanders": "--commander NAME"}
 
 
@@ -367,6 +372,9 @@ _CHECKS: dict[str, _Check] = {
     "escalate_s": _seconds,
     "per_minute": _rate,
     "watchdog": _watchdog,
+    "protect": _one_of(*PROTECTIONS),
+    "clear": _truth,
+    "require": _one_of("signed", "encrypted", "signed+encrypted", "shared"),
     "budget": _one_of("refuse", "compact", "split", "truncate"),
     "log": _one_of("debug", "info", "warning", "error"),
 }

@@ -131,7 +131,7 @@ class Deployment:
 
     def _wanted(self, config: Config | None) -> dict[str, bytes]:
         """Return path -> octets of all that the board may get."""
-        modules = needed(config if self.lean else None, self.program.ours if self.program else ())
+        modules = needed(config, self.program.ours if self.program else (), self.lean)
         packages = {path: data for path, data in self.packages.items() if path in modules}
         wanted = {**packages, **self.libraries, **self.certified, "/boot.py": boot_file()}
         if self.config is not None or self.changes:

@@ -108,7 +108,7 @@ class Examination:
 
     def _firmware(self, board: Board, missing: list[str]) -> None:
         every = compile_packages()
-        anything = needed(None)
+        anything = needed(self._settings, lean=False)
         wanted = {path: data for path, data in every.items() if path in anything}
         try:
             identify(board)

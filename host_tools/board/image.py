@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from littlefs import LittleFS, LittleFSError
 
 from sipmote.board.compile import compile_packages
+from sipmote.board.config import Config
 from sipmote.board.files import MARK, boot_file
 from sipmote.board.needed import needed
 from sipmote.board.plan import folders
@@ -63,12 +64,12 @@ def _fill(files: dict[str, bytes], count: int, total: int, block: int, program: 
     return image + b"\xff" * (-len(image) % block)
 
 
-def files_of_a_board(own: dict[str, bytes], ours: Iterable[str] = ()) -> dict[str, bytes]:
+def files_of_a_board(own: dict[str, bytes], config: Config, ours: Iterable[str] = ()) -> dict[str, bytes]:
     """Return path -> octets of all that a board holds after its first deploy.
 
-    own: its program and configuration. ours: modules of our packages that the program imports.
+    own: its program and configuration, which config is. ours: modules of our packages that the program imports.
     """
-    modules = needed(None, ours)
+    modules = needed(config, ours, lean=False)
     packages = {path: data for path, data in compile_packages().items() if path in modules}
     files = {**packages, "/boot.py": boot_file(), **own}
     return {**files, MARK: mark_of(files).encode()}

@@ -11,9 +11,15 @@ from sipmote.board.config import Config
 from sipmote.board.files import packages
 
 _ROOT = "mote"  # what programs import
+_BY_HOST = "mote.new_key"  # what `sipmote provision` imports
 _FROM = re.compile(r"^ *from +([.\w]+) +import +(\([^)]*\)|[^#\n]*)", re.MULTILINE)
 _IMPORT = re.compile(r"^ *import +([\w.]+)|__import__\(\"([\w.]+)\"\)", re.MULTILINE)
 _Condition = Callable[[Config], bool]
+
+
+def _is_protected(config: Config) -> bool:
+    return bool(config.get("protect") or config.get("require"))
+
 
 # Who imports one of these asks the configuration first: see mote.start, mote.online, mote.net.link, mote.__init__,
 # mote.passwords, mote.further_settings, and all that asks for notify. An alert that was stored while notify was set
@@ -21,7 +27,7 @@ _Condition = Callable[[Config], bool]
 _ONLY_WITH: dict[str, _Condition] = {
     "agent.auth.server": lambda config: bool(config.get("commanders")),
     "agent.registration": lambda config: bool(config.get("register")),
-    "agent.cpim.writer": lambda config: bool(config.get("notify")),
+    "agent.cpim.writer": lambda config: bool(config.get("notify") or config.get("protect")),
     "mote.notify": lambda config: bool(config.get("notify")),
     "mote.passwords": lambda config: bool(config.get("password") or config.get("commanders")),
     "mote.net.link": lambda config: bool(config.get("wifi")) or config.get("lan") is not None,
@@ -34,17 +40,31 @@ _ONLY_WITH: dict[str, _Condition] = {
     "mote.watchdog": lambda config: bool(config.get("watchdog")),
     "mote.outbox": lambda config: config.get("outbox", True) is not False,
 }
+# What nobody can ask for without keys, which `sipmote provision --protect` brings.
+_PROTECTED = (
+    "agent.cms mote.beside mote.combs mote.envelope mote.keys mote.new_key mote.protect mote.reading mote.replay "
+    "mote.sealed_reply mote.sealing mote.unprotect mote.unread mote.verdict"
+)
+_PROTECTION: dict[str, _Condition] = dict.fromkeys(_PROTECTED.split(), _is_protected)
 
 
-def needed(config: Config | None, more: Iterable[str] = ()) -> frozenset[str]:
+def needed(config: Config | None, more: Iterable[str] = (), lean: bool = True) -> frozenset[str]:
     """Return the paths on the board of the modules that it needs.
 
-    config: what it is going to have; None where another may come without a deploy: no module that some configuration
-    could ask for is left out. more: modules that the program imports itself, by their full names.
+    config: what it is going to have, None for any: no module is left out. lean: another one can't come without a
+    deploy; else all stay that some configuration could ask for, without keys. more: modules that the program imports
+    itself, by their full names.
     """
+    gates = {} if config is None else _PROTECTION | (_ONLY_WITH if lean else {})
+
+    def is_asked_for(name: str) -> bool:
+        gate = next((gate for gate in gates if name == gate or name.startswith(f"{gate}.")), None)
+        return gate is None or gates[gate](config or {})
+
     sources = _sources()
     found: set[str] = set()
-    queue = [_ROOT, *more]
+    queue = [name for name in (_ROOT, _BY_HOST) if is_asked_for(name)]
+    queue += more
     while queue:
         name = queue.pop()
         if name in found or name not in sources:
@@ -52,7 +72,7 @@ def needed(config: Config | None, more: Iterable[str] = ()) -> frozenset[str]:
         found.add(name)
         source = sources[name][1]
         imported = _imports(source.read_text(), name if source.stem == "__init__" else name.rpartition(".")[0])
-        queue += [other for other in imported if config is None or _is_asked_for(other, config)]
+        queue += filter(is_asked_for, imported)
         queue.append(name.rpartition(".")[0])
     return frozenset(sources[name][0] for name in found)
 
@@ -78,9 +98,3 @@ def _imports(text: str, package: str) -> Iterator[str]:
         yield from (f"{origin}.{name}" for name in re.findall(r"\w+", names))
     for plain, called in _IMPORT.findall(text):
         yield plain or called
-
-
-def _is_asked_for(name: str, config: Config) -> bool:
-    """Could a board with this configuration load this module?"""
-    gate = next((gate for gate in _ONLY_WITH if name == gate or name.startswith(f"{gate}.")), None)
-    return gate is None or _ONLY_WITH[gate](config)

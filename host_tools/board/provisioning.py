@@ -31,15 +31,17 @@ def there(*p):
   except OSError:
    pass
  return False
-say(there('/lib/mote/__init__.mpy','/lib/mote/__init__.py'),there('/main.py','/main.mpy'))
+say(there('/lib/mote/%s.mpy','/lib/mote/%s.py'),there('/main.py','/main.mpy'))
 """
 
 
 class Provisioning:
     """What is done with one board. findings: what has come of it so far. config: what it has been read back to have."""
 
-    def __init__(self, device: str, given: Given, output: Output, tell: Tell, tries: bool) -> None:
-        """tell: is called with each finding. tries: is it to be tried, too?"""
+    def __init__(
+        self, device: str, given: Given, output: Output, tell: Tell, tries: bool, new_key: bool = False
+    ) -> None:
+        """tell: is called with each finding. tries: is it to be tried, too? new_key: of its own, in place of one."""
         self.findings: list[Finding] = []
         self.config: Config | None = None
         self._device = device
@@ -47,6 +49,7 @@ class Provisioning:
         self._output = output
         self._tell = tell
         self._tries = tries
+        self._new_key = new_key
 
     def run(self) -> None:
         """Do it all; where nothing more can be done that is the last finding."""
@@ -58,8 +61,13 @@ class Provisioning:
     def _run(self) -> None:
         with stopped_board(self._device, self._output.warn) as board:
             identify(board)
-            self._configure(board)
-            self._install(board)
+            stored = read_stored(board) or {}
+            wanted = with_bind(self._given.apply(stored), self._device)
+            if wanted.get("protect"):
+                self._install(board, wanted)
+                self._protect(board, wanted)
+            self._configure(board, stored, wanted)
+            self._install(board, wanted)
             why = set_clock(board)
             date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             self._add(Finding("clock", FAILED, why) if why else Finding("clock", OK, f"set to {date}"))
@@ -72,12 +80,13 @@ class Provisioning:
             self.findings.append(finding)
             self._tell(finding)
 
-    def _install(self, board: Board) -> None:
-        """Put mote there, where it isn't, and a first program, where there is none."""
-        has_mote, has_program = the_answer(run_lean(board, _WHAT_IS_THERE), 2)
+    def _install(self, board: Board, config: Config) -> None:
+        """Put mote there, where it isn't whole, and a first program, where there is none."""
+        last = "new_key" if config.get("protect") else "__init__"
+        has_mote, has_program = the_answer(run_lean(board, _WHAT_IS_THERE % (last, last)), 2)
         if has_mote:
             return
-        anything = needed(None)
+        anything = needed(config, lean=False)
         wanted = {path: data for path, data in compile_packages().items() if path in anything}
         if not has_program:
             wanted["/main.py"] = first_program()
@@ -85,12 +94,18 @@ class Provisioning:
         if PACKAGE in survey.firmware:
             return
         Transfer(make_plan(wanted, survey), self._output, verbose=False).carry_out(board, survey)
-        self._add(Finding("files", OK, "mote was not on the board, and is now"))
+        self._add(Finding("files", OK, "mote was not on the board as it is needed, and is now"))
 
-    def _configure(self, board: Board) -> None:
+    def _protect(self, board: Board, wanted: Config) -> None:
+        """Give it its keys before its configuration asks for them."""
+        from sipmote.board.protecting import Protecting  # who protects nothing loads no ciphers
+        from sipmote.smime.store import KeyStore
+
+        text = Protecting(board, KeyStore()).run(wanted, wanted["protect"], self._new_key)
+        self._add(Finding("keys", OK, text))
+
+    def _configure(self, board: Board, stored: Config, wanted: Config) -> None:
         """Write what is wanted, and read it back."""
-        stored = read_stored(board) or {}
-        wanted = with_bind(self._given.apply(stored), self._device)
         if wanted != stored:
             write_stored(board, wanted)
         found = read_stored(board)

@@ -43,6 +43,21 @@ _TEXTS = {
     "password": ("that user's password", "none"),
     "allow": ("senders whose commands are obeyed; with `--set`, commas between them", "what `to` says"),
     "commanders": ("who may command with a password, and its hash: `deploy --commander NAME`", "none"),
+    "protect": (
+        "what is done end to end, by S/MIME, to what the board sends: `sign`, `encrypt`, `sign+encrypt`, or `shared` "
+        "(encrypted with a key that both have); `sipmote provision --protect` gives it the keys",
+        "none",
+    ),
+    "clear": (
+        "`true`: to who has no key here, or can't read S/MIME, it goes in clear, and the log says so; `false`: it "
+        "doesn't go",
+        "none",
+    ),
+    "require": (
+        "what a command has to be: `signed`, `encrypted`, `signed+encrypted` or `shared`; without it those in clear "
+        "are taken, too",
+        "none",
+    ),
     "budget": ("what becomes of a text over 1300 octets: `refuse`, `compact`, `split`, `truncate`", "`compact`"),
     "outbox": (
         "`true`: alerts wait on flash, up to 262144 octets; or another number of octets; `false`: in memory",

@@ -133,4 +133,4 @@ def _files(args: argparse.Namespace) -> dict[str, bytes]:
     config = parse_config(read_file(args.config), str(args.config)) if args.config else {}
     config = changed.apply(config, str(args.config or "--set"))
     program = load_program(args.deploy)
-    return files_of_a_board({**program.files, "/mote.json": encode_config(config)}, program.ours)
+    return files_of_a_board({**program.files, "/mote.json": encode_config(config)}, config, program.ours)

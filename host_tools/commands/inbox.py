@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sipmote.agent.cms import smime
+from sipmote.agent.cms import mime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.resolve.search import is_address
@@ -23,6 +23,7 @@ from sipmote.inbox.store import Store, default_path, trouble
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
+from sipmote.smime.guard import kept_reader
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
     from sipmote.smime.reader import Reader
@@ -227,7 +228,7 @@ def _domain(text: str) -> bytes:
 
 def _reader(args: argparse.Namespace) -> "Reader | None":
     if not (args.smime_key or args.smime_trust):
-        return None
+        return None if args.relay_to else kept_reader()
     from sipmote.smime.reader import make_reader
 
     return make_reader(args.smime_key, args.smime_trust or ())
@@ -242,7 +243,7 @@ def _account(args: argparse.Namespace) -> bytes | None:
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = _reader(args)
-    accept += () if reader is None else (smime.PKCS7, smime.MULTIPART)
+    accept += () if reader is None else (mime.PKCS7, mime.MULTIPART)
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         args.zones = arguments.take_zones(args)

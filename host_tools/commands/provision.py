@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sipmote.board.config import Config, parse_config
+from sipmote.board.config import PROTECTIONS, Config, parse_config
 from sipmote.board.files import read_file
 from sipmote.board.findings import FAILED, Finding, say, well
 from sipmote.board.provision_fields import WHERE, Given, Prompts, from_csv, from_env_file, from_environment
@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=".json: a whole mote.json; .env: NAME=VALUE lines; .csv: many boards, a row each, with a column port or "
         "serial (of USB) and one for each key (wifi_password, password, commander and commander_password, too)",
     )
+    parser.add_argument(
+        "--protect",
+        choices=PROTECTIONS,
+        help="give the board keys and have it protect what it sends, end to end by S/MIME: it makes its own key, which "
+        "never leaves it, and gets a certificate of our authority; recipients' certificates are those of sipmote keys",
+    )
+    parser.add_argument("--new-key", action="store_true", help="with --protect: another key in place of its own")
     parser.add_argument("--no-try", action="store_true", help="write it and don't try it: no alert is sent")
 
 
@@ -68,11 +75,12 @@ class _Job:
 def run(args: argparse.Namespace) -> int:
     """Read what is wanted, check it, and do it."""
     output = Output(args.json)
+    given_here = {"protect": args.protect} if args.protect else {}
     if args.source and args.source.suffix.lower() == ".csv":
         if args.port:
             raise ToolError("--port: the CSV says which boards")
-        return _Batch(_jobs(args.source, output), output, not args.no_try).run()
-    given = _given(args.source, output)
+        return _Batch(_jobs(args.source, output, given_here), output, not args.no_try, args.new_key).run()
+    given = _given(args.source, output, given_here)
     given.check()
     device = port_of(args)
 
@@ -81,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             _say_settings(output, provisioning.config or {})
         say(output, finding, device)
 
-    provisioning = Provisioning(device, given, output, tell, not args.no_try)
+    provisioning = Provisioning(device, given, output, tell, not args.no_try, args.new_key)
     provisioning.run()
     return 0 if well(provisioning.findings) else 1
 
@@ -94,16 +102,16 @@ def _say_settings(output: Output, config: Config) -> None:
         output.say({"event": "setting", "key": key, "value": value}, (f"{key:16}", "bold"), text)
 
 
-def _given(source: Path | None, output: Output) -> Given:
-    """Return what one board is to be told."""
+def _given(source: Path | None, output: Output, more: dict[str, str]) -> Given:
+    """Return what one board is to be told. more: fields that come from arguments."""
     if source and source.suffix.lower() == ".json":
         _look_who_reads(source, output)
-        return Given({}, parse_config(read_file(source), str(source)), str(source))
+        return Given(more, parse_config(read_file(source), str(source)), str(source))
     if source:
         _look_who_reads(source, output)
-        fields = from_environment(from_env_file(source))
+        fields = from_environment({**from_env_file(source), **more})
     else:
-        fields = from_environment({})
+        fields = from_environment(more)
         if sys.stdin.isatty():
             fields = Prompts(output, fields).ask()
     if not fields:
@@ -111,13 +119,13 @@ def _given(source: Path | None, output: Output) -> Given:
     return Given(fields, where=str(source or "the answers"))
 
 
-def _jobs(source: Path, output: Output) -> list[_Job]:
-    """Return what a CSV asks for, all of it checked."""
+def _jobs(source: Path, output: Output, more: dict[str, str]) -> list[_Job]:
+    """Return what a CSV asks for, all of it checked. more: fields that come from arguments."""
     _look_who_reads(source, output)
     jobs = []
     for row in from_csv(source):
         port, serial = (row.pop(name, "") for name in WHERE)
-        given = Given(from_environment(row), where="its row")
+        given = Given(from_environment({**row, **more}), where="its row")
         jobs.append(_Job(port, serial, given))
         try:
             given.check()
@@ -154,8 +162,9 @@ def _look_who_reads(source: Path, output: Output) -> None:
 class _Batch:
     """Many boards, one after the other. Each that went well is told at once, those that failed in the end."""
 
-    def __init__(self, jobs: list[_Job], output: Output, tries: bool) -> None:
+    def __init__(self, jobs: list[_Job], output: Output, tries: bool, new_keys: bool) -> None:
         self._jobs = jobs
+        self._new_keys = new_keys
         self._output = output
         self._tries = tries
         self._failures: list[tuple[_Job, list[Finding]]] = []
@@ -173,7 +182,9 @@ class _Batch:
 
     def _provision(self, job: _Job) -> None:
         try:
-            provisioning = Provisioning(job.device(), job.given, self._output, lambda finding: None, self._tries)
+            provisioning = Provisioning(
+                job.device(), job.given, self._output, lambda finding: None, self._tries, self._new_keys
+            )
             provisioning.run()
             findings = provisioning.findings
         except ToolError as error:  # no such board

@@ -17,6 +17,7 @@ from sipmote.send.content import Content, content_type
 from sipmote.send.fields import further_fields
 from sipmote.send.outcomes import USAGE
 from sipmote.sip import arguments
+from sipmote.smime.guard import guard
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
     from sipmote.smime.writer import Writer
@@ -84,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send the certificate of --sign along, for who doesn't have it yet",
     )
+    group.add_argument("--clear", action="store_true", help="as it is, whatever sipmote keys has for the receiver")
     parser.add_argument(
         "--budget",
         choices=POLICIES,
@@ -112,12 +114,13 @@ def _order(args: argparse.Namespace) -> Order:
     subject = None if args.subject is None else os.fsencode(args.subject)
     notify = args.notify or args.wait > 0
     to, kind = os.fsencode(args.uri), content_type(args.content_type)
+    vouches = writer is not None and writer.vouches
     return Order(
         fields=further_fields(args.header),
-        content=Content(to, kind, subject, args.expires, args.cpim, notify, bool(args.sign), writer),
+        content=Content(to, kind, subject, args.expires, args.cpim, notify, vouches, writer),
         display=display,
         expires=args.expires,
-        subject=None if args.encrypt_to else subject,
+        subject=None if writer is not None and writer.is_secret else subject,
         budget=args.budget,
         notifies=notify,
         wait_s=args.wait,
@@ -129,10 +132,15 @@ def _order(args: argparse.Namespace) -> Order:
 
 def _protection(args: argparse.Namespace, sender: str | None) -> tuple[str | None, "Writer | None"]:
     """Return who it is from, whom the certificate may name, and what signs and encrypts, if anything does."""
+    if args.clear and (args.sign or args.encrypt_to):
+        raise ToolError("--clear leaves a message as it is: leave --sign and --encrypt-to out")
     if args.with_certificate and not args.sign:
         raise ToolError("--with-certificate: whose? Add --sign FILE")
     if not (args.sign or args.encrypt_to):
-        return sender, None
+        keeper = None if args.clear else guard()
+        if keeper is None:
+            return sender, None
+        return sender, keeper.writer(os.fsencode(sender or ""), os.fsencode(args.uri))
     from sipmote.smime.writer import make_writer, signing_name
 
     if args.sign:

@@ -26,6 +26,7 @@ from sipmote.people import named
 from sipmote.sip.places import Flow, split_zone
 from sipmote.sip.shell import Shell
 
+_TEXT = b"text/plain"
 _MAX_WAITING = 100  # lines
 _MAX_OURS = 1000  # Call-IDs
 _CLOSING_S = 1.0
@@ -195,7 +196,8 @@ class Keyboard:
         self._ours[call_id] = None
         if len(self._ours) > _MAX_OURS:
             del self._ours[next(iter(self._ours))]
-        await self._shell.send(call_id, target, text.encode(), flow=way.flow, sender=way.sender)
+        body, options = self._outbox.protected(target, way.sender, call_id, _TEXT, text.encode())
+        await self._shell.send(call_id, target, body, flow=way.flow, sender=way.sender, **options)
 
     async def close(self) -> None:
         """Send what was typed before the end, if that can be done at once, and no more."""

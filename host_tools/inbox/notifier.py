@@ -84,7 +84,8 @@ class Notifier:
         call_id = self._ua.new_call_id()
         body = self._build(event, cpim, way, call_id)
         self._pending[call_id] = peer
-        options = {"content_type": imdn.CPIM, "compact": True, "sender": way.sender}
+        body, options = self._outbox.protected(event.sender, way.sender, call_id, imdn.CPIM, body)
+        options |= {"compact": True, "sender": way.sender}
         if not self._may_ask(event):
             options["is_away"] = True
         try:

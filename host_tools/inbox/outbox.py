@@ -1,14 +1,19 @@
 """Where our own new requests go, and who they are from: the same for lines that are typed and for notifications."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from sipmote.agent.cpim import imdn
+from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.headers.values import parse_address
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.people import account, user_name
 from sipmote.sip.places import Flow
 from sipmote.sip.shell import Shell
+from sipmote.smime.guard import guard
 
 # What an automatic request takes, for each octet of the message that asked for it, while nothing shows that its end is
 # there. It makes three with the response.
@@ -45,6 +50,7 @@ class Outbox:
         self._domains = domains
         self._proxy = proxy
         self._login = login
+        self._guard = guard()
 
     async def way(
         self, target: bytes, event: MessageReceived | None = None, flow: Flow | None = None, to: bytes = b""
@@ -64,6 +70,25 @@ class Outbox:
         if event is not None and not (self._shell.is_guided if flow is None else self._shell.rations.is_proved(flow)):
             ration = _RATION * len(event.message.data)
         return Way(flow, self._sender(target, event, to, host.encode()), ration)
+
+    def protected(
+        self, target: bytes, sender: bytes, call_id: bytes, content_type: bytes, body: bytes
+    ) -> tuple[bytes, dict[str, Any]]:
+        """Return body and options of a request, protected for its receiver if there are keys (RFC 8591).
+
+        target, sender: URIs. content_type: message/cpim stays, anything else gets that around it. Raises UsageError
+        where it may not go in clear and there is no key, ToolError for keys that can't be read.
+        """
+        writer = None if self._guard is None else self._guard.writer(sender, target)
+        if writer is None:
+            return body, {"content_type": content_type}
+        unix = int(time.time())
+        if content_type != imdn.CPIM:
+            to = parse_uri(target).address_of_record()
+            inside = b"text/plain;charset=UTF-8" if content_type == b"text/plain" else content_type
+            body = build_cpim(sender, to, body, inside, unix, None, imdn.identify(call_id))
+        content_type, body = writer.protect(imdn.CPIM, body)
+        return body, {"content_type": content_type, "date": unix}
 
     def _sender(self, target: bytes, event: MessageReceived | None, to: bytes, host: bytes) -> bytes:
         """event, to: as for way(). host: ours, as the peer sees it."""

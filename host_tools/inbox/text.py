@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
-from sipmote.agent.cpim.reader import parse_mime
+from sipmote.agent.cpim.mime import parse_mime
 from sipmote.agent.errors import ParseError
 from sipmote.agent.headers.lenient import read_params
 from sipmote.agent.headers.values import media_type, param

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sipmote.agent.cms import smime
+from sipmote.agent.cms import mime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.errors import UsageError
@@ -66,7 +66,7 @@ class Content:
 
     def prepare(self, text: bytes) -> bytes:
         """Return a text as it is to be cut in parts."""
-        return smime.canonical(text) if self._writer and self._type.startswith(b"text/") else text
+        return mime.canonical(text) if self._writer and self._type.startswith(b"text/") else text
 
     def of(self, text: bytes, sender: bytes, call_id: bytes, to_measure: bool = False) -> dict[str, Any]:
         """Return content_type, body and whatever belongs to them. to_measure: as long as they may become."""

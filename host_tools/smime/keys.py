@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sipmote.agent.cms import smime
+from sipmote.agent.cms.certificate import issuer_and_serial
 from sipmote.agent.cms.der import encode
 from sipmote.agent.errors import ParseError
 from sipmote.errors import ToolError
@@ -133,7 +133,7 @@ def names(certificate: x509.Certificate) -> list[str]:
 
 def identifiers(certificate: x509.Certificate) -> tuple[bytes, ...]:
     """Return what CMS calls a certificate by, the shortest first."""
-    by_issuer = smime.issuer_and_serial(certificate.public_bytes(serialization.Encoding.DER))
+    by_issuer = issuer_and_serial(certificate.public_bytes(serialization.Encoding.DER))
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     except (x509.ExtensionNotFound, ValueError):

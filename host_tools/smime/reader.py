@@ -5,7 +5,7 @@ The arithmetic is that of the package cryptography; what it is applied to comes 
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -32,6 +32,7 @@ from sipmote.smime.keys import (
     read_certificates,
     read_identity,
 )
+from sipmote.smime.store import KeyStore
 
 GOOD = "good"  # states of a signature: it is the author's, vouched for, and of this content and its date
 UNDATED = "undated"  # good, but nothing says when: anybody may send it again, for ever
@@ -45,6 +46,7 @@ _MAX_BETWEEN = 2  # certificates between a signer's and an authority's
 _MAX_KEYS = 16384  # content keys that are remembered; some 4 MB
 _MAX_ISSUES = 4096  # signatures on certificates that are remembered as good
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")  # of keys that sign
+_Shared = Callable[[bytes], bytes | None]
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 
 
@@ -139,14 +141,17 @@ class Issues:
 
 
 class OurKey(cms_enveloped.Key):
-    """The arithmetic of decrypting one message with our key."""
+    """The arithmetic of decrypting one message with our key, or with one that is shared."""
 
-    def __init__(self, identity: Identity, called: tuple[bytes, ...], keys: ContentKeys) -> None:
-        """called: identifiers() of our certificate."""
+    def __init__(
+        self, identity: Identity | None, called: tuple[bytes, ...], keys: ContentKeys, shared: _Shared
+    ) -> None:
+        """called: identifiers() of our certificate, none without one. shared: as of a Reader."""
         self.identifiers = called
         self.is_reused = False
-        self._key = identity.key
+        self._key = None if identity is None else identity.key
         self._keys = keys
+        self._shared = shared
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
@@ -156,6 +161,9 @@ class OurKey(cms_enveloped.Key):
             raise ValueError
         public = ec.EllipticCurvePublicKey.from_encoded_point(self._key.curve, point)  # ValueError off the curve
         return self._key.exchange(ec.ECDH(), public)
+
+    def shared(self, name: bytes) -> bytes | None:
+        return self._shared(name)
 
     def unwrap(self, by: bytes, wrapped: bytes) -> bytes:
         try:
@@ -184,23 +192,34 @@ class OurKey(cms_enveloped.Key):
 
 
 class Reader:
-    """Decrypts with one key, and judges signatures by certificates that are trusted.
+    """Decrypts with our keys, and judges signatures by certificates that are trusted.
 
     A trusted certificate that names a SIP URI vouches for itself alone; one that names none and is a CA vouches for
     what it has issued.
     """
 
-    def __init__(self, identity: Identity | None, trusted: Sequence[x509.Certificate]) -> None:
-        self._identity = identity
-        self._called = () if identity is None else identifiers(identity.certificate)
+    def __init__(
+        self, identities: Sequence[Identity], trusted: Sequence[x509.Certificate], shared: _Shared | None = None
+    ) -> None:
+        """shared: returns the key of AES that is shared under a name, None for a name that it doesn't know."""
+        self._shared = shared
         self._keys = ContentKeys()
+        self._know(identities, trusted)
+
+    def _know(self, identities: Sequence[Identity], trusted: Sequence[x509.Certificate]) -> None:
+        self._identities = [(one, identifiers(one.certificate)) for one in identities]
         self._trusted = list(trusted)
         self._authorities = [one for one in trusted if not names(one) and _is_authority(one)]
         self._issues = Issues(self._authorities)
 
     def open(self, content_type: bytes, body: bytes) -> smime.Opened:
         """Take S/MIME off a body. Raises ParseError, with 493 for what can't be decrypted."""
-        key = None if self._identity is None else OurKey(self._identity, self._called, self._keys)
+        key = None
+        if self._identities or self._shared is not None:
+            ours: list[tuple[Identity | None, tuple[bytes, ...]]] = [*self._identities] or [(None, ())]
+            named = (one for one in ours if any(name[2:] in body for name in one[1]))
+            identity, called = next(named, ours[0])
+            key = OurKey(identity, called, self._keys, self._shared or _nothing)
         return smime.open_body(content_type, body, key)
 
     def judge(self, opened: smime.Opened, author: str, unix: int | None) -> Verdict | None:
@@ -294,10 +313,38 @@ class Reader:
         return ""
 
 
+class StoreReader(Reader):
+    """A Reader with all that is in a store of keys, also what is put there meanwhile."""
+
+    def __init__(self, store: KeyStore) -> None:
+        super().__init__((), (), self._shared_key)
+        self._store = store
+        self._seen: float | None = None
+
+    def open(self, content_type: bytes, body: bytes) -> smime.Opened:
+        """As Reader.open(). Raises ToolError for keys that can't be read, too."""
+        changed = self._store.changed()
+        if changed != self._seen:
+            owned = self._store.owned()
+            old = [one for ours in owned for uri in names(ours.certificate) for one in self._store.old(uri)]
+            self._know([*owned, *old], [*self._store.trusted(), *(one.certificate for one in owned)])
+            self._seen = changed
+        return super().open(content_type, body)
+
+    def _shared_key(self, name: bytes) -> bytes | None:
+        found = self._store.by_name(name)
+        return None if found is None else found[1]
+
+
 def make_reader(key: str | None, trust: Iterable[str]) -> Reader:
     """Return the Reader for the options of `inbox`; raises ToolError."""
     identity = read_identity("--smime-key", key) if key else None
-    return Reader(identity, [one for path in trust for one in read_certificates("--smime-trust", path)])
+    trusted = [one for path in trust for one in read_certificates("--smime-trust", path)]
+    return Reader([] if identity is None else [identity], trusted)
+
+
+def _nothing(_: bytes) -> None:
+    return None
 
 
 def _find(identifier: bytes, certificates: list[x509.Certificate]) -> x509.Certificate | None:

@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sipmote.agent.cms import enveloped as cms_enveloped
-from sipmote.agent.cms import smime
-from sipmote.agent.cms.signed import build_signed
+from sipmote.agent.cms import enveloping, mime
+from sipmote.agent.cms.signing import build_signed
 from sipmote.errors import ToolError
 from sipmote.people import person
 from sipmote.smime.keys import (
@@ -35,12 +34,34 @@ _LONGEST = 72  # octets of a signature with P-256
 
 
 class Writer:
-    """Signs with one key, encrypts to one certificate, or does both."""
+    """Signs with one key, encrypts to one certificate or with a key that is shared, or does both."""
 
-    def __init__(self, signer: Identity | None, receiver: x509.Certificate | None, with_certificate: bool) -> None:
+    def __init__(
+        self,
+        signer: Identity | None,
+        receiver: x509.Certificate | tuple[bytes, bytes] | None,
+        with_certificate: bool,
+    ) -> None:
+        """receiver: its certificate, or name and octets (16) of a key of AES that we share with it."""
         self._signer = signer
         self._receiver = receiver
         self._with_certificate = with_certificate
+
+    @property
+    def is_secret(self) -> bool:
+        """Is it encrypted, so that nothing of it is to stand outside?"""
+        return self._receiver is not None
+
+    @property
+    def vouches(self) -> bool:
+        """Will a receiver know who has written a body?"""
+        return self._signer is not None or isinstance(self._receiver, tuple)
+
+    @property
+    def told(self) -> str:
+        """What it does, in a word for people and programs."""
+        done = ["signed"] * (self._signer is not None) + ["encrypted"] * (self._receiver is not None)
+        return "+".join(done)
 
     def protect(self, content_type: bytes, body: bytes, to_measure: bool = False) -> tuple[bytes, bytes]:
         """Return content type and octets of a body, signed, then encrypted.
@@ -48,11 +69,12 @@ class Writer:
         to_measure: make them as long as they may become, with nothing for a signature; those of ECDSA vary.
         """
         if self._signer is not None:
-            content_type, body = smime.SIGNED, self._sign(self._signer, smime.entity(content_type, body), to_measure)
+            content_type, body = mime.SIGNED, self._sign(self._signer, mime.entity(content_type, body), to_measure)
         if self._receiver is not None:
-            recipient = _Recipient(self._receiver)
-            body = cms_enveloped.build_enveloped(smime.entity(content_type, body), recipient)
-            content_type = smime.ENCRYPTED
+            receiver = self._receiver
+            recipient = _Sharer(*receiver) if isinstance(receiver, tuple) else _Holder(receiver)
+            body = enveloping.build_enveloped(mime.entity(content_type, body), recipient)
+            content_type = mime.ENCRYPTED
         return content_type, body
 
     def _sign(self, signer: Identity, content: bytes, to_measure: bool) -> bytes:
@@ -100,29 +122,39 @@ def signing_name(path: str, sender: str | None) -> str:
     return sender or found[0]
 
 
-class _Recipient(cms_enveloped.Recipient):
-    """The arithmetic of encrypting to a certificate."""
+class _Sharer(enveloping.Recipient):
+    """The arithmetic of encrypting with a key of AES that is shared."""
 
-    def __init__(self, certificate: x509.Certificate) -> None:
-        self.identifier = identifiers(certificate)[0]
-        self.kind = "ecdh" if kind_of(certificate) == "ec" else "rsa"
-        self._key: Any = certificate.public_key()
+    kind = "shared"
+
+    def __init__(self, name: bytes, key: bytes) -> None:
+        self.identifier = name
+        self._shared = key
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
+
+    def wrap(self, by: bytes | None, key: bytes) -> bytes:
+        return keywrap.aes_key_wrap(by or self._shared, key)
+
+    def encrypt(self, key: bytes, nonce: bytes, content: bytes) -> tuple[bytes, bytes]:
+        octets = AESGCM(key).encrypt(nonce, content, None)
+        return octets[:-16], octets[-16:]
+
+
+class _Holder(_Sharer):
+    """The arithmetic of encrypting to a certificate."""
+
+    def __init__(self, certificate: x509.Certificate) -> None:
+        super().__init__(identifiers(certificate)[0], b"")
+        self.kind = "ecdh" if kind_of(certificate) == "ec" else "rsa"
+        self._key: Any = certificate.public_key()
 
     def agree(self) -> tuple[bytes, bytes]:
         own = ec.generate_private_key(self._key.curve)
         form = serialization.PublicFormat.UncompressedPoint
         return own.public_key().public_bytes(serialization.Encoding.X962, form), own.exchange(ec.ECDH(), self._key)
 
-    def wrap(self, by: bytes, key: bytes) -> bytes:
-        return keywrap.aes_key_wrap(by, key)
-
     def transport(self, key: bytes) -> bytes:
         octets: bytes = self._key.encrypt(key, padding.PKCS1v15())
         return octets
-
-    def encrypt(self, key: bytes, nonce: bytes, content: bytes) -> tuple[bytes, bytes]:
-        octets = AESGCM(key).encrypt(nonce, content, None)
-        return octets[:-16], octets[-16:]

@@ -117,7 +117,7 @@ class Mote:
         from mote.settings import level, load, user_agent
 
         self.settings = settings = load()
-        self.agent = user_agent(settings)
+        self.agent = user_agent(settings, self)
         self._level = level(settings)
         from mote.forget import forget
 
@@ -319,7 +319,7 @@ class Mote:
             return
         _loaded()  # what an exchange needs
         alert = self._alerts.get(event.call_id)
-        if event.status < 300 and (alert is None or not alert.options):
+        if event.status < 300 and (event.status != 202 or alert is None or not alert.options):
             self.ended(event.call_id, event.name)
         else:
             from mote.alerts import answered

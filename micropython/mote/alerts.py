@@ -22,6 +22,11 @@ def answered(mote: object, alert: object, outcome: object) -> None:
 
         is_told_more = wait_for(mote, alert, outcome.call_id)
     if not is_told_more:
+        if outcome.status in (406, 415, 488, 493) and mote.settings.get("protect"):
+            from mote.unread import refused
+
+            refused(mote, alert, outcome)
+            return
         if outcome.name != "timeout" and outcome.status != 503:
             mote.ended(outcome.call_id, outcome.name)
             return

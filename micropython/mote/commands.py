@@ -5,12 +5,11 @@ from asyncio import core
 from gc import collect
 
 collect()
-from mote.limits import has_credit, mark_of, seen, write
+from mote.limits import allowed, has_credit, mark_of, seen, write
 
 collect()
 from agent.compat import const
-from agent.errors import ParseError, UsageError
-from agent.uri import parse_uri
+from agent.errors import UsageError
 from mote.log import ERROR, INFO
 from mote.net.sockets import now
 
@@ -42,6 +41,24 @@ def take_message(mote: object, event: object) -> None:
         if begun[0] is event:
             _begin(mote, begun)
             return
+    if mote.settings.get("protect") or mote.settings.get("require"):
+        from mote.unprotect import unprotect
+
+        if unprotect(mote, event, _take_opened):
+            return
+    _take_opened(mote, event, False)
+
+
+def _take_opened(mote: object, event: object, is_repeated: bool) -> None:
+    """As take_message(), of a message that isn't protected, or not any more.
+
+    is_repeated: it was taken before, and has no mark: it wasn't begun, or 16 others came since.
+    """
+    if is_repeated:
+        from mote.unmarked import interrupted
+
+        interrupted(mote, event, event.message.mark, _reply)
+        return
     if mote.settings.get("notify"):
         from mote.notify import answer_of
 
@@ -49,9 +66,11 @@ def take_message(mote: object, event: object) -> None:
         if status:
             mote.shell.carry_out(mote.agent.respond(event, status, now()))
             return
-    sender = event.user or _allowed(mote, event.sender)
+    sender = event.user or allowed(mote, event.sender)
     if sender is None:
         fault = 403, "not allowed"
+    elif mote.settings.get("require") and not hasattr(event.message, "mark"):
+        fault = 403, "not protected"
     elif event.expired:
         fault = 200, "expired"
     else:
@@ -107,6 +126,8 @@ def _begin(mote: object, begun: list) -> None:
         is_known, function = builtin(mote, word, event, sender)
     if not is_marked:
         try:
+            if hasattr(event.message, "mark"):
+                event.message.remember()
             write(mark, function is None)
         except OSError as error:
             from mote.unmarked import can_do_without
@@ -121,23 +142,6 @@ def _begin(mote: object, begun: list) -> None:
     _running += 1
     _begun.remove(begun)
     mote.shell.carry_out(events)
-
-
-def _allowed(mote: object, sender: bytes) -> bytes | None:
-    """Return the URI of a sender who is believed without a password, None for others.
-
-    A From names no port (RFC 3261 section 19.1.1).
-    """
-    try:
-        sender = parse_uri(sender).address_of_record()
-    except ParseError:  # what stands in From is no URI
-        return None
-    allowed = mote.settings.get("allow")
-    if allowed is None:  # an empty list is for a board that nobody commands
-        allowed = mote.settings["to"]
-    if type(allowed) is str:  # one alone, as people write it by hand
-        allowed = [allowed]
-    return sender if sender in [parse_uri(uri.encode()).address_of_record() for uri in allowed] else None
 
 
 def _read(message: object) -> tuple:
@@ -205,6 +209,8 @@ def _reply(mote: object, event: object, body: bytes, parts: list) -> None:
     Raises agent.errors.UsageError.
     """
     try:
+        if mote.settings.get("protect"):
+            raise UsageError
         events = mote.agent.reply(event, mote.agent.new_call_id(), body, now())
     except UsageError:
         from mote.long_reply import reply_fitted

@@ -40,7 +40,12 @@ def fitted(mote: object, target: bytes, body: bytes, expires: int | None) -> lis
         from mote.notify import around, wrap
 
         more.update(around(mote, target))
-    bodies, compact = mote.agent.fit(target, body, mote.settings.get("budget", "compact"), **more)
+    if mote.settings.get("protect"):
+        from mote.beside import fit
+
+        bodies, compact = fit(mote, target, body, more)
+    else:
+        bodies, compact = mote.agent.fit(target, body, mote.settings.get("budget", "compact"), **more)
     parts = []
     for body in bodies:
         call_id = mote.agent.new_call_id()

@@ -4,8 +4,8 @@ import os
 from time import gmtime
 
 
-def further(settings: dict, more: dict) -> None:
-    """Add to more, what UserAgent is given by name, what these settings ask for."""
+def further(settings: dict, more: dict, mote: object) -> None:
+    """Add to more, what UserAgent is given by name, what these settings ask for, and to a mote.Mote."""
     given = settings.get
     if "users" in more and more["users"][0].find(b"%") >= 0:
         from agent.escapes import unescape
@@ -22,6 +22,14 @@ def further(settings: dict, more: dict) -> None:
 
         more["accept"] = ACCEPT
         more["inflate"] = unpacker()
+    if given("protect"):
+        from mote.protect import guarded
+
+        mote.submit = guarded(mote)
+    if given("protect") or given("require"):
+        from agent.cms.mime import MULTIPART, PKCS7
+
+        more["accept"] = more.get("accept", (b"text/plain",)) + (PKCS7, MULTIPART)
     if given("password") or given("commanders"):
         from mote.passwords import secrets
 

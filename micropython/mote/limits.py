@@ -10,6 +10,8 @@ from hashlib import sha256
 from struct import pack, unpack
 
 from agent.compat import const
+from agent.errors import ParseError
+from agent.uri import parse_uri
 
 PATH = "/commands"
 _SIZE = const(21)  # octets of a record, as mote.recall has it
@@ -26,6 +28,9 @@ _paid = {}  # sender -> uptime in ms up to which what he asked for takes his tim
 def mark_of(event: object) -> bytes:
     """Return 8 octets that repetitions of a message share, then 4 for its From with the tag, and 4 for its CSeq."""
     message = event.message
+    mark = getattr(message, "mark", None)
+    if mark is not None:  # of what is signed, whatever stands around it
+        return mark  # type: ignore[no-any-return]
     whole = sha256(b"\n".join((event.call_id, event.sender, message.body))).digest()
     cseq = pack(">I", int(message.get(b"cseq").split()[0]))
     return b"".join((whole[:8], sha256(message.get(b"from")).digest()[:4], cseq))
@@ -102,3 +107,20 @@ def has_credit(mote: object, sender: bytes, cost_ms: int, credit_ms: int) -> boo
         return False
     _paid[sender] = paid + cost_ms
     return True
+
+
+def allowed(mote: object, sender: bytes) -> bytes | None:
+    """Return the URI of a sender who is believed without a password, None for others.
+
+    A From names no port (RFC 3261 section 19.1.1).
+    """
+    try:
+        sender = parse_uri(sender).address_of_record()
+    except ParseError:  # what stands in From is no URI
+        return None
+    allowed = mote.settings.get("allow")
+    if allowed is None:  # an empty list is for a board that nobody commands
+        allowed = mote.settings["to"]
+    if type(allowed) is str:  # one alone, as people write it by hand
+        allowed = [allowed]
+    return sender if sender in [parse_uri(uri.encode()).address_of_record() for uri in allowed] else None

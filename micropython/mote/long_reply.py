@@ -1,4 +1,7 @@
-"""An answer that is over the budget of RFC 3428 section 8: the setting `budget` says what becomes of it."""
+"""An answer that is over the budget of RFC 3428 section 8: the setting `budget` says what becomes of it.
+
+One that is protected, too.
+"""
 
 from agent.errors import UsageError
 from mote.log import ERROR
@@ -15,7 +18,14 @@ def reply_fitted(mote: object, event: object, body: bytes, parts: list) -> None:
     if not parts:
         parts += _fitted(mote, event, body)
     while parts:
-        events = agent.reply(event, agent.new_call_id(), parts[0][0], now(), parts[0][1])
+        body, compact = parts[0]
+        call_id = agent.new_call_id()
+        options = {}
+        if mote.settings.get("protect"):
+            from mote.sealed_reply import seal_reply
+
+            body, options = seal_reply(mote, event, call_id, body)
+        events = agent.reply(event, call_id, body, now(), compact, **options)
         parts.pop(0)
         mote.shell.carry_out(events)
 
@@ -25,7 +35,13 @@ def _fitted(mote: object, event: object, body: bytes) -> list:
     agent = mote.agent
     way = {} if agent.uac.is_guided else {"flow": event.flow}
     try:
-        bodies, compact = agent.fit(event.sender, body, mote.settings.get("budget", "compact"), **way)
+        if mote.settings.get("protect"):
+            from mote.beside import fit
+            from mote.sealed_reply import asker
+
+            bodies, compact = fit(mote, asker(event), body, way)
+        else:
+            bodies, compact = agent.fit(event.sender, body, mote.settings.get("budget", "compact"), **way)
     except UsageError as error:
         mote.log(ERROR, "reply_failed", error=str(error))
         bodies, compact = (b"failed: %s" % str(error).encode(),), True

@@ -10,7 +10,7 @@ from agent.compat import const
 from agent.user_agent import UserAgent
 from mote.place import sent_by
 
-_OTHERS = const("proxy transport notify password commanders ntp")
+_OTHERS = const("proxy transport notify password commanders ntp protect require")
 
 
 def load(path: str = "/mote.json") -> dict:
@@ -32,8 +32,8 @@ def level(settings: dict) -> int:
     return ("debug", "info", "warning", "error").index(settings.get("log", "info"))
 
 
-def user_agent(settings: dict) -> UserAgent:
-    """Return the user agent that the settings ask for."""
+def user_agent(settings: dict, mote: object) -> UserAgent:
+    """Return the user agent that the settings ask for. mote: the mote.Mote that gets it."""
     aor = settings["aor"].encode()
     to = settings["to"]
     more = {"target": (to if type(to) is str else to[0]).encode()}
@@ -43,5 +43,5 @@ def user_agent(settings: dict) -> UserAgent:
     if [name for name in _OTHERS.split() if name in settings] or user.find(b"%") >= 0 or gmtime()[0] >= 2024:
         from mote.further_settings import further
 
-        further(settings, more)
+        further(settings, more, mote)
     return UserAgent(aor, sent_by(settings), os.urandom, **more)

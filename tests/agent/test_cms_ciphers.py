@@ -2,9 +2,10 @@
 
 from binascii import unhexlify
 
-from agent.cms.der import BIT_STRING, INTEGER, OCTETS, OID, SEQUENCE, SET, decode, encode
-from agent.cms.enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, build_enveloped
-from agent.cms.signed import DATA
+from agent.cms.der import BIT_STRING, INTEGER, OCTETS, OID, SEQUENCE, SET, encode
+from agent.cms.der_reader import decode
+from agent.cms.enveloping import build_enveloped
+from agent.cms.names import AUTH_ENVELOPED_DATA, DATA, ENVELOPED_DATA
 from tests.agent.test_cms_enveloped import BY_ISSUER, BY_KEY_ID, CONTENT, Toy, opened, refused
 
 AES = unhexlify("6086480165030401")  # and one octet that says the mode and the size of the key

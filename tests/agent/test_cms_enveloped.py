@@ -3,8 +3,11 @@
 import hashlib
 from binascii import unhexlify
 
-from agent.cms.der import OID, SEQUENCE, decode
-from agent.cms.enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA, Key, Recipient, build_enveloped, open_enveloped
+from agent.cms.der import OID, SEQUENCE
+from agent.cms.der_reader import decode
+from agent.cms.enveloped import Key, open_enveloped
+from agent.cms.enveloping import Recipient, build_enveloped
+from agent.cms.names import AUTH_ENVELOPED_DATA, ENVELOPED_DATA
 from agent.errors import ParseError
 from tests.helpers import Dice, changed, raises
 
@@ -249,7 +252,7 @@ def test_what_we_encrypt_is_read_again():
 
 def test_keys_are_derived_for_each_size_of_the_wrapping():
     """R8591-4: AES-256 takes two rounds of SHA-1; figures by openssl kdf -kdfopt digest:... X963KDF"""
-    from agent.cms.enveloped import _derive
+    from agent.cms.derivation import derive as _derive
 
     wrap = unhexlify("300b060960864801650304012d")
     for hash, extra, key in (

@@ -3,9 +3,12 @@
 import hashlib
 from binascii import unhexlify
 
-from agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, decode, encode
-from agent.cms.signed import DATA, SIGNED_DATA, build_signed, read_signed
-from agent.cms.smime import issuer_and_serial
+from agent.cms.certificate import issuer_and_serial
+from agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, encode
+from agent.cms.der_reader import decode
+from agent.cms.names import DATA, SIGNED_DATA
+from agent.cms.signed import read_signed
+from agent.cms.signing import build_signed
 from agent.errors import ParseError
 from tests.helpers import Dice, changed, raises
 

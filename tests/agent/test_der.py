@@ -2,7 +2,8 @@
 
 from binascii import unhexlify
 
-from agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, decode, encode
+from agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, encode
+from agent.cms.der_reader import decode
 from agent.errors import ParseError
 from tests.helpers import Dice, raises
 

@@ -1,8 +1,9 @@
 """R0-P12: what an envelope tells of its failures, and what it may cost."""
 
-from agent.cms.enveloped import build_enveloped
-from agent.cms.signed import build_signed
-from agent.cms.smime import ENCRYPTED, PKCS7, SIGNED, entity, open_body
+from agent.cms.enveloping import build_enveloped
+from agent.cms.mime import ENCRYPTED, PKCS7, SIGNED, entity
+from agent.cms.signing import build_signed
+from agent.cms.smime import open_body
 from agent.errors import ParseError
 from tests.agent.test_cms_ciphers import agreed_in_cbc, in_cbc
 from tests.agent.test_cms_enveloped import BY_ISSUER, BY_KEY_ID, Toy, opened, refused

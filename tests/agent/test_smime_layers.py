@@ -3,9 +3,10 @@
 from binascii import b2a_base64, unhexlify
 
 from agent.cms.der import OID, SEQUENCE, encode
-from agent.cms.enveloped import build_enveloped
-from agent.cms.signed import build_signed
-from agent.cms.smime import ENCRYPTED, MULTIPART, PKCS7, SIGNED, canonical, entity, is_protected, open_body
+from agent.cms.enveloping import build_enveloped
+from agent.cms.mime import ENCRYPTED, MULTIPART, PKCS7, SIGNED, canonical, entity
+from agent.cms.signing import build_signed
+from agent.cms.smime import is_protected, open_body
 from agent.errors import ParseError
 from tests.agent.test_cms_enveloped import BY_KEY_ID, Toy
 from tests.agent.test_cms_signed import ALICE, BER, WITH_CERTIFICATE, toy

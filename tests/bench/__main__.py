@@ -20,6 +20,8 @@ from tests.bench.vm import CALLGRIND, KEPT, Board, Code, missing_tools
 
 _OURS = {"ours": "ours", "portable": "ours, by the portable reader", "splitting": "splitting at lines and colons"}
 _PARSERS = ("sipmessage", "aiosipua", "sippy")
+_PROTECT = ("sign", "encrypt", "sign+encrypt", "shared")
+_ESP32_HEAP = 147456  # octets
 _PROGRAMS = (["alert"], ["stage", "send"], ["stage", "send+receive"], ["stage", "log"])
 _PARSE_ONCE = "tests/bench/parse_once.py"
 _MQTT = Path("../shared/bench/mqtt/run.py")
@@ -66,6 +68,11 @@ def wire(table: Table, _: Code) -> None:
         received = desk.receive(data, flow, 0)[0]
         answer = desk.respond(received, 200, 0)[0]  # type: ignore[arg-type]
         table.row(f"its 200, {names} names asked", len(answer.data), "octets", how)  # type: ignore[attr-defined]
+    from tests.bench.sealed import around
+
+    for protect, ours, theirs in around():
+        table.row(f"around 100 octets of text in message/cpim, {protect}", ours, "octets", "without certificates")
+        table.row(f"the same by openssl cms, {protect}", theirs, "octets", "-nocerts -keyid -aes-128-gcm")
 
 
 def heap(table: Table, code: Code) -> None:
@@ -114,6 +121,12 @@ def work(table: Table, code: Code) -> None:
                 table.row("of it: the outcome's log record", log, unit, how)
                 table.row("of it: shell, asyncio, socket", whole - both - log, unit, how)  # type: ignore[operator]
             table.row("one alert, a SHA-256 challenge and its 200", cost(asked, "alert"), unit, how)
+            if unit == "instructions":
+                for protect in _PROTECT:
+                    sealed = code.board().configure(peer.port, protect=protect)
+                    count = sealed.instructions("alert", low=3, high=11, heap=_ESP32_HEAP)
+                    how = "callgrind, x86, 32-bit VM, from .mpy files: 11 alerts less 3, with the heap of an ESP32"
+                    table.row(f"one alert and its 200, protect={protect}", count, unit, how)
         frames = re.findall("\x1e[^\x1f]*\x1f", board.run("stage", "log", "1") or "")
     table.row("one log record on the serial line", len(frames[0]) if frames else None, "octets", "printed by the VM")
 

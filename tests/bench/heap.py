@@ -47,6 +47,9 @@ PROFILES = (
     Profile("one alert that asks for a notification", settings=(("notify", 1),)),
     Profile("alerts and a command answered", True, "asking", program=("command",)),
     Profile("one alert over the serial line", settings=(("transport", "serial"),)),
+    Profile("one alert, signed and encrypted", True, settings=(("protect", "sign+encrypt"),)),
+    Profile("one alert, signed", True, settings=(("protect", "sign"),)),
+    Profile("one alert, encrypted by a shared key", True, settings=(("protect", "shared"),)),
 )
 
 

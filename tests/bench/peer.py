@@ -41,7 +41,7 @@ class Peer:
 
     def _new_agent(self) -> UserAgent:
         """Return a user agent that has seen no message and given out no nonce."""
-        settings: dict[str, Any] = {"keep": 1000}
+        settings: dict[str, Any] = {"keep": 1000, "accept": (b"*/*",)}
         if self._password:
             hashes = {b"sha-256": secret(b"sha-256", b"boiler", b"bench", self._password)}
             settings["authenticator"] = Authenticator(b"bench", {b"boiler": hashes}, os.urandom)

@@ -21,6 +21,7 @@ from sipmote.link.frames import QUALITIES, Decoder, Record
 from sipmote.virtual.vm import vm_command
 from tests.bench.built_vm import built_vm
 from tests.bench.serial_desk import run_on_serial
+from tests.mote.board_keys import person, write_keys
 
 _PROGRAMS = Path(__file__).parent / "board"
 _LIMIT_S = 6
@@ -96,7 +97,7 @@ class Code:
         except ToolError as error:
             return Place("frozen", [], (), "", 0, str(error))
         how = "frozen by micropython/manifest.py into a 32-bit VM built of Debian's source"
-        return self._place("frozen", vm, "unset,flash", (), how)
+        return self._place("frozen", vm, "unset,flash,cipher", (), how)
 
     def _place(self, name: str, vm: list[str], steps: str, files: tuple[Path, ...], how: str) -> Place:
         """Return a place; an empty program shows what its steps keep."""
@@ -137,6 +138,9 @@ class Board:
         to = f"sip:desk@127.0.0.1:{port}{parameters}"
         settings = {"aor": "sip:boiler@127.0.0.1", "to": to, "bind": "127.0.0.1:0", "outbox": False, **more}
         (self._flash / "mote.json").write_text(json.dumps(settings))
+        if "protect" in more:
+            desk = person("sip:desk@127.0.0.1")
+            write_keys(self._flash, person("sip:boiler@127.0.0.1"), desk, shared=desk.uri)
         return self
 
     def run(self, *program: str, steps: str = "", heap: int | None = None, vm: list[str] | None = None) -> str | None:
@@ -200,10 +204,12 @@ class Board:
         """Return the octets that one round allocates, of a program that takes its number of rounds as last argument."""
         return self._each(r"^total (\d+)", 10, 60, lambda rounds: self.run("total", *program, rounds, heap=1 << 25))
 
-    def instructions(self, *program: str) -> int | None:
-        """Return the instructions of one round, of a program as above."""
+    def instructions(self, *program: str, low: int = 20, high: int = 120, heap: int | None = None) -> int | None:
+        """Return the instructions of one round, of a program as above: high rounds less low ones."""
         counting = self._code.counting
-        return self._each(r"Collected : (\d+)", 20, 120, lambda rounds: self.run(*program, rounds, vm=counting))
+        return self._each(
+            r"Collected : (\d+)", low, high, lambda rounds: self.run(*program, rounds, vm=counting, heap=heap)
+        )
 
     def _each(self, pattern: str, low: int, high: int, run: Callable[[str], str | None]) -> int | None:
         found = [re.findall(pattern, run(str(rounds)) or "", re.MULTILINE) for rounds in (low, high)]

@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 
 from sipmote.agent.cms.der import BIT_STRING, INTEGER, OCTETS, OID, SEQUENCE, SET, encode
-from sipmote.agent.cms.enveloped import AUTH_ENVELOPED_DATA, ENVELOPED_DATA
-from sipmote.agent.cms.signed import DATA
+from sipmote.agent.cms.names import AUTH_ENVELOPED_DATA, DATA, ENVELOPED_DATA
 from sipmote.smime.keys import Identity, identifiers
 
 CBC = b"application/pkcs7-mime;smime-type=enveloped-data"

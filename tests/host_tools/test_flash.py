@@ -225,7 +225,7 @@ def test_a_board_comes_with_its_program_in_one_write(
     monkeypatch.setenv("SIPMOTE_WIFI_PASSWORD", "garden gnome")
     said = flash("--port", board.port, "--firmware", firmware, "--deploy", program, *settings)
     config = {**_CONFIG, "wifi": [["Home", "garden gnome"]]}
-    files = files_of_a_board({"/main.py": program.read_bytes(), "/mote.json": encode_config(config)})
+    files = files_of_a_board({"/main.py": program.read_bytes(), "/mote.json": encode_config(config)}, config)
     assert said["flashed"]["files"] == len(files)
     assert read_by_micropython(bytes(board.flash[_FILES_AT:]), tmp_path) == {
         path: hashlib.sha256(data).hexdigest() for path, data in files.items()

@@ -49,7 +49,7 @@ def test_a_deploy_finds_nothing_to_send_on_a_board_that_came_with_its_files(tmp_
     program.write_text("print('hello')\n")
     config = tmp_path / "mote.json"
     config.write_bytes(encode_config({"aor": "sip:boiler@example.org", "to": "sip:desk@example.org", "bind": "[::]:0"}))
-    files = files_of_a_board({"/main.py": program.read_bytes(), "/mote.json": config.read_bytes()})
+    files = files_of_a_board({"/main.py": program.read_bytes(), "/mote.json": config.read_bytes()}, {})
     for path, data in files.items():
         place = tmp_path / "flash" / path[1:]
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sipmote.board.compile import compile_packages
 from sipmote.board.files import packages
-from sipmote.board.needed import _ONLY_WITH, needed
+from sipmote.board.needed import _ONLY_WITH, _PROTECTION, needed
 from tests.host_tools.virtual import started
 from tests.mote.running import deploy
 from tests.sip_peer import Peer
@@ -24,6 +24,7 @@ _ALL = {
     "ntp": "x",
     "watchdog": 20,
     "fallback": "serial",
+    "protect": "sign",
 }
 
 
@@ -62,7 +63,7 @@ def imported(path: str) -> set[str]:
 
 
 def test_whatever_a_needed_module_imports_anywhere_is_needed_unless_it_has_a_key_of_its_own() -> None:
-    behind = {f"/lib/{gate.replace('.', '/')}" for gate in _ONLY_WITH}
+    behind = {f"/lib/{gate.replace('.', '/')}" for gate in {**_ONLY_WITH, **_PROTECTION}}
     for config in (None, _NAMES, {**_NAMES, **_ALL}, *({**_NAMES, key: value} for key, value in _ALL.items())):
         there = needed(config)
         for path in there:
@@ -78,14 +79,14 @@ def test_a_module_that_waits_for_a_key_is_there_with_it_and_stays_away_without()
     everything = needed({**_NAMES, **_ALL})
     assert everything == needed(None)
     least = needed({**_NAMES, "outbox": False})
-    for gate in _ONLY_WITH:
+    for gate in {**_ONLY_WITH, **_PROTECTION}:
         place = f"/lib/{gate.replace('.', '/')}"
         assert {f"{place}.mpy", f"{place}/__init__.mpy"} & everything
         assert not {f"{place}.mpy", f"{place}/__init__.mpy"} & least
     for module in ("auth/client", "recovery/redirect", "uas/refusals", "resolve/dns", "stream"):
         assert f"/lib/agent/{module}.mpy" in least, "a stranger's message may ask for it"
     assert "/lib/agent/cpim/imdn.mpy" in needed(_NAMES), "an alert that was stored while notify was set"
-    assert not [path for path in needed(None) if "/cms/" in path]
+    assert not [path for path in needed(_NAMES, lean=False) if "/cms/" in path], "without keys there is no S/MIME"
     assert "/lib/agent/cms/der.mpy" in needed(_NAMES, ["agent.cms.der"])
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmote.__main__ import main
-from sipmote.agent.cms import smime
+from sipmote.agent.cms import mime, smime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
@@ -84,8 +84,8 @@ def judged(
     body: bytes, *trusted: Issued, author: str = ALICE, unix: int | None = 1, beside: Issued | None = None
 ) -> Verdict:
     """Return what is said of a signed body; beside: whose certificate came with it, too."""
-    reader = Reader(None, [one.certificate for one in trusted])
-    opened = reader.open(smime.SIGNED, body)
+    reader = Reader([], [one.certificate for one in trusted])
+    opened = reader.open(mime.SIGNED, body)
     if beside is not None:
         opened.certificates.append(beside.certificate.public_bytes(serialization.Encoding.DER))
     verdict = reader.judge(opened, author, unix)
@@ -119,7 +119,7 @@ def test_the_time_is_inside_what_is_signed_and_in_date(people: People) -> None:
         request = peer.answer(200)
         assert sender.wait() == 0
     assert request.get(b"content-type") == b"application/pkcs7-mime;smime-type=signed-data"
-    opened = smime.open_body(smime.SIGNED, request.body, None)
+    opened = smime.open_body(mime.SIGNED, request.body, None)
     cpim = parse_cpim(opened.body)
     assert opened.content_type == imdn.CPIM and opened.certificates == []
     assert cpim.unix() == parse_date(request.get(b"date")) is not None
@@ -135,7 +135,7 @@ def test_what_is_encrypted_shows_in_no_part_of_the_request(people: People) -> No
     assert request.get(b"content-type") == b"application/pkcs7-mime;smime-type=authEnveloped-data"
     for word in (b"hot", b"boiler", b"signed-data", b"text/plain"):
         assert word not in request.data
-    opened = Reader(people.desk, []).open(smime.ENCRYPTED, request.body)
+    opened = Reader([people.desk], []).open(mime.ENCRYPTED, request.body)
     cpim = parse_cpim(opened.body)
     assert (cpim.body, cpim.get(b"Subject")) == (b"very hot", b"boiler room")
 
@@ -163,19 +163,19 @@ def test_who_refuses_smime_gets_nothing_in_its_place(people: People) -> None:
 
 def test_an_inbox_without_keys_refuses_the_type() -> None:
     with Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:") as tool, Peer() as peer:
-        assert peer.ask(port_of(tool), smime.SIGNED, b"0").status == 415
+        assert peer.ask(port_of(tool), mime.SIGNED, b"0").status == 415
 
 
 def test_a_signed_message_of_another_time_gets_400(people: People, desk: Tool) -> None:
     """R3428-11.7: minutes old or ahead; the date that counts is the signed one, whatever Date says"""
     with Peer(ALICE.encode()) as peer:
         for age_s, status in ((0, 200), (240, 200), (-240, 200), (400, 400), (-400, 400)):
-            response = peer.ask(port_of(desk), smime.SIGNED, signed(people.alice, f"age {age_s}", age_s=age_s))
+            response = peer.ask(port_of(desk), mime.SIGNED, signed(people.alice, f"age {age_s}", age_s=age_s))
             assert response.status == status
             if status == 400:
                 assert response.reason == b"Incorrect Date or Time"
         old = b"Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n"
-        response = peer.ask(port_of(desk), smime.SIGNED, signed(people.alice, "old Date"), old)
+        response = peer.ask(port_of(desk), mime.SIGNED, signed(people.alice, "old Date"), old)
         assert (response.status, response.reason) == (400, b"Incorrect Date or Time")
         assert peer.ask(port_of(desk), b"text/plain", b"unsigned", old).status == 200
 
@@ -183,7 +183,7 @@ def test_a_signed_message_of_another_time_gets_400(people: People, desk: Tool) -
 def test_a_known_store_may_bring_signed_messages_late(people: People) -> None:
     """R3428-11.9: they are marked"""
     with inbox(people, "--smime-store", "127.0.0.1") as tool, Peer(ALICE.encode()) as peer:
-        assert peer.ask(port_of(tool), smime.SIGNED, signed(people.alice, age_s=4000)).status == 200
+        assert peer.ask(port_of(tool), mime.SIGNED, signed(people.alice, age_s=4000)).status == 200
         line = tool.wait_for(event="message")
         assert (line["stale"], line["signature"]["state"]) == (True, "good")
 
@@ -198,7 +198,7 @@ def test_a_signature_that_is_not_good_is_marked(people: People, desk: Tool) -> N
     )
     with Peer(ALICE.encode()) as peer:
         for text, body, state in cases:
-            assert peer.ask(port_of(desk), smime.SIGNED, body).status == 200
+            assert peer.ask(port_of(desk), mime.SIGNED, body).status == 200
             signature = desk.wait_for(event="message", body=text)["signature"]
             assert signature["state"] == state and signature["reason"]
 
@@ -212,9 +212,9 @@ def test_people_see_a_good_signature_where_no_sender_can_write(people: People) -
         hidden = Writer(people.alice, people.desk.certificate, False).protect(imdn.CPIM, dated("both"))
         with Peer(ALICE.encode()) as peer:
             for body, begin in (
-                ((smime.SIGNED, signed(people.alice, "good")), f"signed {ALICE} good"),
+                ((mime.SIGNED, signed(people.alice, "good")), f"signed {ALICE} good"),
                 (hidden, f"signed encrypted {ALICE} both"),
-                ((smime.SIGNED, signed(people.mallory, "who?")), f"{ALICE} [signature unknown: its certificate is"),
+                ((mime.SIGNED, signed(people.mallory, "who?")), f"{ALICE} [signature unknown: its certificate is"),
             ):
                 assert peer.ask(port, *body).status == 200
                 assert running.line().decode()[len("12:34:56 ") :].startswith(begin)
@@ -227,11 +227,11 @@ def test_who_requires_signatures_takes_nothing_else(people: People) -> None:
     with inbox(people, "--require-signed") as tool, Peer(ALICE.encode()) as peer:
         port = port_of(tool)
         assert peer.ask(port, b"text/plain", b"unsigned").status == 403
-        assert peer.ask(port, smime.SIGNED, signed(people.mallory)).status == 403
+        assert peer.ask(port, mime.SIGNED, signed(people.mallory)).status == 403
         assert peer.ask(port, imdn.XML, b"<imdn/>").status == 400
         hidden = Writer(None, people.desk.certificate, False).protect(b"text/plain", b"unsigned")
         assert peer.ask(port, *hidden).status == 493
-        assert peer.ask(port, smime.SIGNED, signed(people.alice, "fine")).status == 200
+        assert peer.ask(port, mime.SIGNED, signed(people.alice, "fine")).status == 200
         tool.wait_for(event="message", body="fine")
         assert tool.wait_for(event="dropped")["count"] == 4
 
@@ -243,8 +243,8 @@ def test_content_of_a_type_that_is_not_taken_is_refused_inside_too(people: Peopl
             (Writer(None, people.desk.certificate, False), 493),
         ):
             assert peer.ask(port_of(desk), *writer.protect(b"image/png", b"\x89")).status == status
-        assert peer.ask(port_of(desk), smime.SIGNED, b"\x30\x80" * 3000).status == 400
-        assert peer.ask(port_of(desk), smime.MULTIPART, b"\r\n--").status == 400
+        assert peer.ask(port_of(desk), mime.SIGNED, b"\x30\x80" * 3000).status == 400
+        assert peer.ask(port_of(desk), mime.MULTIPART, b"\r\n--").status == 400
 
 
 def test_signer_and_worth_are_stored_and_a_replay_is_a_duplicate(people: People, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_signer_and_worth_are_stored_and_a_replay_is_a_duplicate(people: People,
     hidden = Writer(people.alice, people.desk.certificate, False).protect(b"text/plain", b"undated")
     with inbox(people, database=database) as tool, Peer(ALICE.encode()) as peer, Peer(b"sip:eve@127.0.0.1") as eve:
         for who in (peer, eve):
-            assert who.ask(port_of(tool), smime.SIGNED, body).status == 200
+            assert who.ask(port_of(tool), mime.SIGNED, body).status == 200
         assert peer.ask(port_of(tool), *hidden).status == 200
         tool.wait_for(event="message", body="undated")
         assert [line["duplicate"] for line in tool.lines if line["event"] == "message"] == [False, True, False]

@@ -7,9 +7,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from sipmote.agent.cms import smime
+from sipmote.agent.cms import mime, smime
 from sipmote.agent.cms.der import SEQUENCE, encode
-from sipmote.agent.cms.signed import build_signed
+from sipmote.agent.cms.signing import build_signed
 from sipmote.smime import reader
 from sipmote.smime.reader import BAD, GOOD, MISMATCH, UNKNOWN, UNTRUSTED, Issues, Reader
 from tests.host_tools.forged import (
@@ -43,9 +43,9 @@ def state(signer: Forged, trusted: Sequence[Forged] | Reader, beside: Sequence[F
 
     kind = "rsa" if kind_of(key) == "rsa" else "ecdsa"
     carried = b"".join([one.der for one in (signer, *beside)])
-    body = build_signed(smime.entity(b"text/plain", b"hot"), signer.by_issuer, kind, sign, carried)
-    judge = trusted if isinstance(trusted, Reader) else Reader(None, [one.certificate for one in trusted])
-    verdict = judge.judge(judge.open(smime.SIGNED, body), ALICE, 1)
+    body = build_signed(mime.entity(b"text/plain", b"hot"), signer.by_issuer, kind, sign, carried)
+    judge = trusted if isinstance(trusted, Reader) else Reader([], [one.certificate for one in trusted])
+    verdict = judge.judge(judge.open(mime.SIGNED, body), ALICE, 1)
     assert verdict is not None
     return verdict.state
 
@@ -299,7 +299,7 @@ def test_no_key_of_a_stranger_is_tried(chain: str, monkeypatch: pytest.MonkeyPat
         signer, beside = forge(HER, by=forge(HER, name="top"), signed_by=RSA), [BETWEEN]
     else:
         signer, beside, trusted = forge(HER), [], [forge(HER)]
-    judge = Reader(None, [one.certificate for one in trusted])
+    judge = Reader([], [one.certificate for one in trusted])
     assert [state(signer, judge, beside) for _ in range(3)] == [UNTRUSTED] * 3
     failed = {"made up": [("CN=one", False)], "copied": [("CN=somebody", False)]}.get(chain, [])
     first = [("CN=between", True)] if chain == "copied" else []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sipmote.agent.cms import smime
+from sipmote.agent.cms import mime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
@@ -65,7 +65,7 @@ def signed(signer: Issued, content: bytes, content_type: bytes = imdn.CPIM) -> b
 
 
 def signed_entity(signer: Issued, content: bytes) -> bytes:
-    return smime.entity(smime.SIGNED, signed(signer, content))
+    return mime.entity(mime.SIGNED, signed(signer, content))
 
 
 # One answer to all that is wrong inside
@@ -73,7 +73,7 @@ def signed_entity(signer: Issued, content: bytes) -> bytes:
 
 def broken(people: People, receiver: Issued) -> Iterator[tuple[str, bytes, bytes]]:
     """Yield what is wrong, and a message with it: content type and body."""
-    text = smime.entity(b"text/plain", b"the boiler is hot")
+    text = mime.entity(b"text/plain", b"the boiler is hot")
     good = seal(receiver, text)
     yield "key of another size", CBC, seal(receiver, text, key=os.urandom(24)).body()
     yield "wrapped key", CBC, good.body(recipient=good.recipient[:-1] + bytes([good.recipient[-1] ^ 1]))
@@ -82,12 +82,12 @@ def broken(people: People, receiver: Issued) -> Iterator[tuple[str, bytes, bytes
     for what, content in (
         ("no entity", b"boiler"),
         ("base64", b"Content-Transfer-Encoding: base64\r\n\r\na"),
-        ("CMS", smime.entity(smime.SIGNED, b"no CMS")),
+        ("CMS", mime.entity(mime.SIGNED, b"no CMS")),
         ("changed signature", signed_entity(people.alice, cpim())[:-1] + b"x"),
-        ("multipart", smime.entity(smime.MULTIPART, b"")),
-        ("type", smime.entity(b"image/png", b"\x89")),
-        ("message/cpim", smime.entity(imdn.CPIM, b"From: nobody\r\n\r\n")),
-        ("notification", smime.entity(imdn.XML, b"<imdn/>")),
+        ("multipart", mime.entity(mime.MULTIPART, b"")),
+        ("type", mime.entity(b"image/png", b"\x89")),
+        ("message/cpim", mime.entity(imdn.CPIM, b"From: nobody\r\n\r\n")),
+        ("notification", mime.entity(imdn.XML, b"<imdn/>")),
         ("old date", signed_entity(people.alice, cpim(age_s=4000))),
         ("date to come", signed_entity(people.alice, cpim(age_s=-4000))),
     ):
@@ -95,14 +95,14 @@ def broken(people: People, receiver: Issued) -> Iterator[tuple[str, bytes, bytes
             yield what, CBC, seal(receiver, content).body()
             yield what, *in_gcm(receiver, content)
     at_end = in_gcm(receiver, text)[1]
-    yield "tag", smime.ENCRYPTED, at_end[:-1] + bytes([at_end[-1] ^ 1])
-    yield "cipher text", smime.ENCRYPTED, at_end[:-20] + bytes([at_end[-20] ^ 1]) + at_end[-19:]
+    yield "tag", mime.ENCRYPTED, at_end[:-1] + bytes([at_end[-1] ^ 1])
+    yield "cipher text", mime.ENCRYPTED, at_end[:-20] + bytes([at_end[-20] ^ 1]) + at_end[-19:]
     yield "another's", *in_gcm(people.mallory, text)
 
 
 def in_gcm(receiver: Issued, content: bytes) -> tuple[bytes, bytes]:
     """Return content type and body of an entity in AES-GCM."""
-    return smime.ENCRYPTED, authenticated(receiver, content)
+    return mime.ENCRYPTED, authenticated(receiver, content)
 
 
 @pytest.mark.parametrize("kind", ["desk", "rsa"])
@@ -115,20 +115,20 @@ def test_whatever_is_wrong_inside_gets_493_at_its_time(people: People, kind: str
             response = peer.ask(port_of(tool), content_type, body)
             assert (response.status, response.reason) == (493, b"Undecipherable"), what
             assert time.monotonic() - began >= WAIT_S, what
-        assert peer.ask(port_of(tool), CBC, seal(receiver, smime.entity(b"text/plain", b"fine")).body()).status == 200
+        assert peer.ask(port_of(tool), CBC, seal(receiver, mime.entity(b"text/plain", b"fine")).body()).status == 200
         tool.wait_for(event="message", body="fine")
         assert len([line for line in tool.lines if line["event"] == "message"]) == 1
 
 
 def test_what_must_be_signed_or_authenticated_tells_no_more(people: People) -> None:
     """403 is for what shows its lack outside"""
-    text = smime.entity(b"text/plain", b"hot")
+    text = mime.entity(b"text/plain", b"hot")
     hidden = signed_entity(people.alice, cpim("signed"))
     for option, status in (("--require-signed", 403), ("--require-authenticated", 200)):
         with people.inbox(option) as tool, Peer(ALICE.encode()) as peer:
             port = port_of(tool)
             assert peer.ask(port, b"text/plain", b"hot").status == status
-            assert peer.ask(port, smime.SIGNED, signed(people.mallory, cpim())).status == status
+            assert peer.ask(port, mime.SIGNED, signed(people.mallory, cpim())).status == status
             for content in (text, signed_entity(people.mallory, cpim()), hidden[:-1] + b"x"):
                 assert peer.ask(port, CBC, seal(people.desk, content).body()).status == 493
             assert peer.ask(port, *in_gcm(people.desk, text)).status == (493 if status == 403 else 200)
@@ -180,7 +180,7 @@ def spliced(sealed: Sealed, target: int) -> Callable[[int], bytes]:
 def test_an_oracle_for_padding_answers_nothing(people: People, kind: str) -> None:
     """Each octet that may stand before a block: exactly one makes the padding right, and gets what the others get"""
     receiver: Issued = getattr(people, kind)
-    sealed = seal(receiver, smime.entity(b"text/plain", b"the code of the door is 4711, of the safe 0815"))
+    sealed = seal(receiver, mime.entity(b"text/plain", b"the code of the door is 4711, of the safe 0815"))
     guesses = spliced(sealed, 3)
     with people.inbox(key=receiver) as tool, Peer(ALICE.encode()) as peer:
         port = port_of(tool)
@@ -195,8 +195,8 @@ def test_an_oracle_for_padding_answers_nothing(people: People, kind: str) -> Non
 
 def test_a_key_that_came_with_something_else_opens_nothing_that_is_not_authenticated(people: People) -> None:
     """Whichever came first; what is authenticated, by AES-GCM or a signature, is never shut out by it"""
-    reader = Reader(people.desk, [people.alice.certificate])
-    text = smime.entity(b"text/plain", b"the code of the door is 4711")
+    reader = Reader([people.desk], [people.alice.certificate])
+    text = mime.entity(b"text/plain", b"the code of the door is 4711")
 
     def state(content_type: bytes, body: bytes) -> bool:
         opened = reader.open(content_type, body)
@@ -239,11 +239,11 @@ def test_people_see_what_nobody_vouches_for(people: People) -> None:
             for content_type, body, line in (
                 (
                     CBC,
-                    seal(people.desk, smime.entity(b"text/plain", b"hot")).body(),
+                    seal(people.desk, mime.entity(b"text/plain", b"hot")).body(),
                     "[encryption that others can change] hot",
                 ),
-                (smime.SIGNED, signed(people.alice, cpim()), f"[in the name of {ALICE}, who has signed it] hot"),
-                (smime.SIGNED, signed(people.alice, cpim(to="sip:bob@example.org")), "[for sip:bob@example.org] hot"),
+                (mime.SIGNED, signed(people.alice, cpim()), f"[in the name of {ALICE}, who has signed it] hot"),
+                (mime.SIGNED, signed(people.alice, cpim(to="sip:bob@example.org")), "[for sip:bob@example.org] hot"),
             ):
                 assert peer.ask(port, content_type, body).status == 200
                 said = running.line().decode()
@@ -266,7 +266,7 @@ def test_a_signed_message_is_taken_once_however_its_from_is_spelled(people: Peop
         body = signed(people.alice, content, content_type)
         for name in (ALICE, "sip:alice@EXAMPLE.org", "sip:%61lice@example.org", "sips:alice@example.org;x=1"):
             with Peer(name.encode()) as peer:
-                assert peer.ask(port_of(desk), smime.SIGNED, body).status == 200
+                assert peer.ask(port_of(desk), mime.SIGNED, body).status == 200
         last = desk.wait_for(event="message", body=text, **{"from": name})
         found = [line for line in desk.lines if line.get("body") == text]
         assert [line["duplicate"] for line in found] == [False, True, True, True]
@@ -281,10 +281,10 @@ def test_a_forgery_that_comes_first_takes_nobody_s_place(people: People, desk: T
     with Peer(ALICE.encode()) as peer, Peer(b"sip:eve@127.0.0.1") as eve:
         for who, content_type, body in (
             (peer, imdn.CPIM, cpim("forged", extra=ask)),
-            (peer, smime.SIGNED, signed(people.mallory, cpim("forged, too", extra=ask))),
-            (peer, smime.SIGNED, real),
-            (eve, smime.SIGNED, bare),
-            (peer, smime.SIGNED, bare),
+            (peer, mime.SIGNED, signed(people.mallory, cpim("forged, too", extra=ask))),
+            (peer, mime.SIGNED, real),
+            (eve, mime.SIGNED, bare),
+            (peer, mime.SIGNED, bare),
         ):
             assert who.ask(port_of(desk), content_type, body).status == 200
     assert not desk.wait_for(event="message", body="real")["duplicate"]
@@ -308,7 +308,7 @@ def test_who_requires_signatures_wants_them_by_from(people: People) -> None:
         ):
             body = mine if author == ALICE else signed(people.alice, cpim(author=author))
             with Peer(name.encode()) as peer:
-                assert peer.ask(port_of(tool), smime.SIGNED, body).status == status, (name, author)
+                assert peer.ask(port_of(tool), mime.SIGNED, body).status == status, (name, author)
                 if status == 403:
                     hidden = Writer(people.alice, people.desk.certificate, False).protect(
                         imdn.CPIM, cpim(author=author)
@@ -326,7 +326,7 @@ def test_what_was_signed_for_somebody_else_is_marked(people: People, desk: Tool)
         ):
             to = outside.encode()
             assert (
-                peer.ask(port_of(desk), smime.SIGNED, signed(people.alice, cpim(text, to=inside)), to=to).status == 200
+                peer.ask(port_of(desk), mime.SIGNED, signed(people.alice, cpim(text, to=inside)), to=to).status == 200
             )
             line = desk.wait_for(event="message", body=text)
             assert line.get("for_others", False) is (is_for_others or inside != outside)

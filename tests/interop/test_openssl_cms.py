@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sipmote.agent.cms import smime
+from sipmote.agent.cms import mime
 from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
@@ -76,7 +76,7 @@ class OpenSsl:
 
     def reader(self, name: str, *trusted: str) -> Reader:
         certificates = [one for name in trusted for one in read_certificates("", self.path(f"{name}.crt"))]
-        return Reader(read_identity("", self.path(f"{name}.pem")), certificates)
+        return Reader([read_identity("", self.path(f"{name}.pem"))], certificates)
 
     def writer(self, signer: str = "", receiver: str = "", with_certificate: bool = False) -> Writer:
         return Writer(
@@ -91,10 +91,10 @@ def openssl(tmp_path_factory: pytest.TempPathFactory) -> OpenSsl:
     return OpenSsl(tmp_path_factory.mktemp("openssl"))
 
 
-def state(reader: Reader, body: bytes, content_type: bytes = smime.PKCS7) -> str | None:
+def state(reader: Reader, body: bytes, content_type: bytes = mime.PKCS7) -> str | None:
     """Return the state of a signature of TEXT."""
     opened = reader.open(content_type, body)
-    assert smime.canonical(opened.body) == TEXT and opened.content_type.startswith(b"text/plain")
+    assert mime.canonical(opened.body) == TEXT and opened.content_type.startswith(b"text/plain")
     verdict = reader.judge(opened, ALICE, None)
     return None if verdict is None else verdict.state
 
@@ -104,7 +104,7 @@ def test_openssl_verifies_what_we_sign(openssl: OpenSsl, kind: str) -> None:
     """R8591-9: with the certificate, and without it where it is known"""
     for carried in (False, True):
         _, body = openssl.writer(f"alice-{kind}", with_certificate=carried).protect(b"text/plain", TEXT)
-        assert openssl.verify(body, f"alice-{kind}") == smime.entity(b"text/plain", TEXT)
+        assert openssl.verify(body, f"alice-{kind}") == mime.entity(b"text/plain", TEXT)
         openssl.verify(body, f"alice-{kind}", is_known=False, fails=not carried)
         openssl.verify(body.replace(b"81", b"18"), f"alice-{kind}", fails=True)
         openssl.verify(body, f"bob-{kind}", fails=True)
@@ -112,14 +112,14 @@ def test_openssl_verifies_what_we_sign(openssl: OpenSsl, kind: str) -> None:
 
 def test_openssl_follows_the_chain_of_a_certificate_that_we_send_along(openssl: OpenSsl) -> None:
     _, body = openssl.writer("carol", with_certificate=True).protect(b"text/plain", TEXT)
-    assert openssl.verify(body, "ca") == smime.entity(b"text/plain", TEXT)
+    assert openssl.verify(body, "ca") == mime.entity(b"text/plain", TEXT)
     assert state(openssl.reader("bob-ec", "ca"), openssl.sign("carol")) == GOOD
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
 def test_openssl_decrypts_what_we_encrypt(openssl: OpenSsl, kind: str) -> None:
     _, body = openssl.writer(receiver=f"bob-{kind}").protect(b"text/plain", TEXT)
-    assert openssl.decrypt(body, f"bob-{kind}") == smime.entity(b"text/plain", TEXT)
+    assert openssl.decrypt(body, f"bob-{kind}") == mime.entity(b"text/plain", TEXT)
     openssl.decrypt(body, f"alice-{kind}", fails=True)
     openssl.decrypt(body[:-1] + bytes([body[-1] ^ 1]), f"bob-{kind}", fails=True)
 
@@ -130,8 +130,8 @@ def test_openssl_opens_what_we_sign_and_encrypt(openssl: OpenSsl, signer: str, r
     """R8591-5"""
     _, body = openssl.writer(f"alice-{signer}", f"bob-{receiver}").protect(b"text/plain", TEXT)
     head, _, inner = openssl.decrypt(body, f"bob-{receiver}").partition(b"\r\n\r\n")
-    assert head == b"Content-Type: " + smime.SIGNED
-    assert openssl.verify(inner, f"alice-{signer}") == smime.entity(b"text/plain", TEXT)
+    assert head == b"Content-Type: " + mime.SIGNED
+    assert openssl.verify(inner, f"alice-{signer}") == mime.entity(b"text/plain", TEXT)
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
@@ -147,7 +147,7 @@ def test_we_verify_what_openssl_signs(openssl: OpenSsl, kind: str) -> None:
     ):
         body = openssl.sign(f"alice-{kind}", *options)
         assert state(reader, body) == GOOD, options
-        assert reader.judge(reader.open(smime.PKCS7, body.replace(b"81", b"18")), ALICE, None).state == "bad"  # type: ignore[union-attr]
+        assert reader.judge(reader.open(mime.PKCS7, body.replace(b"81", b"18")), ALICE, None).state == "bad"  # type: ignore[union-attr]
         assert state(openssl.reader("bob-ec", "bob-ec"), body) in ("untrusted", "unknown")
     assert state(reader, openssl.sign(f"alice-{kind}", "-noattr")) == "undated"
     assert state(reader, openssl.sign(f"alice-{kind}", "-md", "sha1")) == "unknown"
@@ -170,10 +170,10 @@ def test_we_decrypt_what_openssl_encrypts(openssl: OpenSsl, kind: str) -> None:
         body = openssl.encrypt(*options)
         assert state(openssl.reader(f"bob-{kind}"), body) is None, options
         with pytest.raises(ParseError) as refused:
-            openssl.reader("carol").open(smime.PKCS7, body)
+            openssl.reader("carol").open(mime.PKCS7, body)
         assert refused.value.status == 493
     with pytest.raises(ParseError):
-        openssl.reader(f"bob-{kind}").open(smime.PKCS7, openssl.encrypt("-des3", bob))
+        openssl.reader(f"bob-{kind}").open(mime.PKCS7, openssl.encrypt("-des3", bob))
 
 
 def test_we_read_multipart_signed(openssl: OpenSsl) -> None:
@@ -181,7 +181,7 @@ def test_we_read_multipart_signed(openssl: OpenSsl) -> None:
     signer = ("-signer", "alice-ec.crt", "-inkey", "alice-ec.key", "-md", "sha256")
     head, _, body = openssl.run("cms", "-sign", "-text", "-crlfeol", *signer, stdin=TEXT).partition(b"\r\n\r\n")
     content_type = head.partition(b"Content-Type: ")[2].partition(b"\r\n")[0]
-    assert content_type.startswith(smime.MULTIPART)
+    assert content_type.startswith(mime.MULTIPART)
     assert state(openssl.reader("bob-ec", "alice-ec"), body, content_type) == GOOD
 
 
@@ -193,8 +193,8 @@ def test_a_peer_that_openssl_arms_talks_with_the_commands(openssl: OpenSsl) -> N
         Peer(b"sip:gw@b.example") as peer,
     ):
         cpim = build_cpim(ALICE.encode(), b"sip:bob@example.org", TEXT, b"text/plain;charset=UTF-8")
-        signed = openssl.sign("alice-rsa", "-nosmimecap", content=smime.entity(imdn.CPIM, cpim))
-        inner = smime.entity(b"application/pkcs7-mime; smime-type=signed-data; name=smime.p7m", signed)
+        signed = openssl.sign("alice-rsa", "-nosmimecap", content=mime.entity(imdn.CPIM, cpim))
+        inner = mime.entity(b"application/pkcs7-mime; smime-type=signed-data; name=smime.p7m", signed)
         hidden = openssl.encrypt("-aes-128-cbc", "bob-ec.crt", content=inner)
         content_type = b"application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m"
         assert peer.ask(port_of(tool), content_type, hidden).status == 200

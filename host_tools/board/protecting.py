@@ -1,0 +1,172 @@
+"""The keys of a board that protects what it sends and takes (S/MIME): made there, certified here, and those of others.
+
+The board's private key never leaves it. All is there before the configuration asks for it, and nothing that is in use
+is changed in part: run it again after whatever happens.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from sipmote.agent.cms.tables import GENERATOR, make_table
+from sipmote.board.config import Config
+from sipmote.board.stored import run_lean
+from sipmote.board.survey import TOOLS, answers, the_answer
+from sipmote.errors import ToolError
+from sipmote.link.repl import Board
+from sipmote.people import person
+from sipmote.smime.keys import identifiers
+from sipmote.smime.store import KeyStore
+
+_CHUNK = 1024  # octets a script
+_LOOK = """
+h={}
+try:
+ for e in os.ilistdir('/smime'):
+  with open('/smime/'+e[0],'rb') as f:
+   if e[0]!='own':
+    say(e[0],hexlify(hashlib.sha256(f.read()).digest()).decode())
+except OSError:
+ os.mkdir('/smime')
+"""
+_CAN = """
+try:
+ import cryptolib
+ os.urandom(1)
+ import mote.new_key
+ say('')
+except (ImportError,AttributeError) as e:
+ say(str(e))
+"""
+_MAKE = """
+import sys
+sys.modules.pop('mote.new_key',None)
+from mote.new_key import make
+say(make(%r))
+"""
+_NAME = """
+from mote.new_key import name
+name(%r)
+say(0)
+"""
+_END = """
+f.close()
+with open(%r,'rb') as f:
+ d=hexlify(hashlib.sha256(f.read()).digest()).decode()
+if d==%r:
+ os.rename(%r,%r)
+say(d)
+"""
+_TIDY = """
+for e in os.ilistdir('/smime'):
+ if e[0] not in %r:
+  os.remove('/smime/'+e[0])
+if hasattr(os,'sync'):
+ os.sync()
+"""
+_KEPT = ("own", "seen", "g", "peers", "certificate")
+
+
+class Protecting:
+    """Gives a stopped board its keys, and those of who it writes to and takes commands from."""
+
+    def __init__(self, board: Board, store: KeyStore) -> None:
+        self._board = board
+        self._store = store
+
+    def run(self, config: Config, mode: str, anew: bool) -> str:
+        """Have the board ready for the setting protect; returns what was done. anew: it makes another key.
+
+        config: with aor and to. Raises ToolError.
+        """
+        peers = self._peers(config, mode)  # before the board is touched
+        (lacks,) = the_answer(run_lean(self._board, _CAN), 1)
+        if lacks:
+            raise ToolError(f"the board's firmware or packages lack what protection needs ({lacks}): sipmote deploy")
+        there = dict(answers(self._board.run(TOOLS + _LOOK)))
+        files: dict[str, bytes] = {"g": make_table(*GENERATOR)}
+        certificate = None
+        if mode != "shared":
+            self._write("g", files["g"], there)
+            certificate = self._certify(config["aor"], anew)
+            files["certificate"] = certificate.public_bytes(serialization.Encoding.DER)
+        entries = []
+        for uri, found in peers:
+            entry, tables = _entry(uri, found)
+            entries.append(entry)
+            files |= tables
+        files["peers"] = json.dumps(entries, separators=(",", ":")).encode()
+        for name, data in files.items():  # who is named last
+            self._write(name, data, there)
+        if certificate is not None:
+            run_lean(self._board, _NAME % ([one.hex() for one in identifiers(certificate)],))
+        self._board.run(TOOLS + _TIDY % (sorted({*_KEPT, *files}),))
+        return f"{mode}, with keys for {', '.join(uri for uri, _ in peers)}"
+
+    def _peers(self, config: Config, mode: str) -> list[tuple[str, x509.Certificate | tuple[bytes, bytes]]]:
+        """Return whom the board writes to or obeys, each with a certificate or a shared key. Raises ToolError."""
+        recipients = _listed(config["to"])
+        found: dict[str, tuple[str, x509.Certificate | tuple[bytes, bytes]]] = {}
+        for uri in (*recipients, *_listed(config.get("allow", ()))):
+            if mode == "shared":
+                key = self._store.shared(uri) or self._store.share(uri)
+                found.setdefault(person(uri), (uri, key))
+                continue
+            certificate = self._store.certificate(uri)
+            if certificate is not None:
+                found.setdefault(person(uri), (uri, certificate))
+            elif "encrypt" in mode and uri in recipients:
+                raise ToolError(
+                    f"there is no certificate of {uri} to encrypt to: sipmote keys create {uri} if that is your own "
+                    "inbox, else sipmote keys trust FILE"
+                )
+        return list(found.values())
+
+    def _certify(self, aor: str, anew: bool) -> x509.Certificate:
+        """Have the board make its key, if it has none, and return the certificate of it."""
+        (point,) = the_answer(run_lean(self._board, _MAKE % (anew,)), 1)
+        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), bytes.fromhex(point))
+        before = self._store.certificate(aor)
+        if before is not None and before.public_key() == public and not self._store.is_old(before):
+            return before
+        return self._store.issue(aor, public)
+
+    def _write(self, name: str, data: bytes, there: dict[str, str]) -> None:
+        """Put a file into /smime, whole or not at all, unless it is there."""
+        digest = hashlib.sha256(data).hexdigest()
+        if there.get(name) == digest:
+            return
+        path = f"/smime/{name}"
+        new = path + ".new"
+        run_lean(self._board, f"f=open({new!r},'wb')\n")
+        for at in range(0, len(data), _CHUNK):
+            self._board.run(f"f.write(a2b_base64({base64.b64encode(data[at : at + _CHUNK])!r}))\n")
+        if answers(self._board.run(_END % (new, digest, new, path))) != [(digest,)]:
+            raise ToolError(f"{path} did not arrive as it was sent: check the cable and try again")
+        there[name] = digest
+
+
+def _listed(uris: str | Iterable[str]) -> list[str]:
+    return [uris] if isinstance(uris, str) else list(uris)
+
+
+def _entry(uri: str, key: x509.Certificate | tuple[bytes, bytes]) -> tuple[dict[str, object], dict[str, bytes]]:
+    """Return what /smime/peers has of somebody, and the files that it names."""
+    if isinstance(key, tuple):
+        return {"uri": uri, "name": key[0].hex(), "key": key[1].hex()}, {}
+    ids = [one.hex() for one in identifiers(key)]
+    public = key.public_key()
+    if isinstance(public, rsa.RSAPublicKey):
+        numbers = public.public_numbers()
+        modulus = numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")
+        return {"uri": uri, "ids": ids, "modulus": modulus.hex(), "exponent": numbers.e}, {}
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    point = public.public_numbers()
+    table = make_table(point.x, point.y)
+    name = hashlib.sha256(table).hexdigest()[:12]
+    return {"uri": uri, "id": ids[0], "ids": ids, "table": name}, {name: table}

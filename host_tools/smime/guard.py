@@ -1,0 +1,62 @@
+"""What leaves is protected as the policies of `sipmote keys` say, with the keys that are there."""
+
+import os
+from typing import TYPE_CHECKING
+
+from sipmote.agent.errors import UsageError
+from sipmote.files import data_folder
+
+if TYPE_CHECKING:  # loaded for who has keys
+    from sipmote.smime.reader import StoreReader
+    from sipmote.smime.store import KeyStore
+    from sipmote.smime.writer import Writer
+
+
+class Guard:
+    """Finds out how a message to somebody is protected."""
+
+    def __init__(self, store: "KeyStore") -> None:
+        self._store = store
+
+    def writer(self, sender: bytes, target: bytes) -> "Writer | None":
+        """Return what encrypts a message, and signs it if we have a key; None for one that goes in clear.
+
+        sender, target: URIs; sender is b"" for who isn't known yet, and has no key. To who has no certificate here it
+        goes in clear, and unsigned: most phones can't read S/MIME. Raises UsageError, with the remedy, where the policy
+        forbids that, ToolError for files that can't be read.
+        """
+        from sipmote.smime.writer import Writer
+
+        theirs = os.fsdecode(target)
+        policy = self._store.policy(theirs)[0]
+        if policy == "ignore":
+            return None
+        certificate = self._store.certificate(theirs)
+        if certificate is not None:
+            return Writer(self._store.own(os.fsdecode(sender)) if sender else None, certificate, False)
+        shared = self._store.shared(theirs)
+        if shared is None and policy == "require":
+            raise UsageError(
+                f"there is no key of {theirs}, to whom nothing goes in clear: sipmote keys trust FILE, or sipmote keys "
+                f"policy {theirs} --send prefer"
+            )
+        return None if shared is None else Writer(None, shared, False)
+
+
+def guard() -> Guard | None:
+    """Return the guard of who has a store of keys, None for others: they load no ciphers."""
+    if not (data_folder() / "keys").is_dir():
+        return None
+    from sipmote.smime.store import KeyStore
+
+    return Guard(KeyStore())
+
+
+def kept_reader() -> "StoreReader | None":
+    """Return what reads S/MIME by the store of keys of who has one, None for others."""
+    if not (data_folder() / "keys").is_dir():
+        return None
+    from sipmote.smime.reader import StoreReader
+    from sipmote.smime.store import KeyStore
+
+    return StoreReader(KeyStore())
