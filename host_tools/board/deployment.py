@@ -157,7 +157,7 @@ class Deployment:
         if self.program:
             remarks += self.program.remarks(survey, self.libraries)
         is_motes = self.program.uses_mote if self.program else "/main.py" in wanted
-        if is_motes and config and not config.get("commanders"):
+        if is_motes and config and not config.get("commanders") and config.get("require") in (None, "encrypted"):
             is_serial = config.get("transport") == "serial"  # a relay can't answer the board's own challenge
             remarks.append(_FORGERY + (_BRIDGES_PASSWORD if is_serial else _PASSWORD))
         if "/mote.json" not in survey.files and "/mote.json" not in wanted:

@@ -278,6 +278,9 @@ def test_commands_that_anybody_can_forge_are_told_of(
         ("import mote\n@mote.command('status')\ndef f(m): pass", ["--commander", "alice"], 0),
         ("import mote\n@mote.command('limit')\ndef f(m): pass", [], 0),
         ("from mote import Mote", ["--set", "commanders="], 1),
+        ("from mote import Mote", ["--set", "require=signed"], 0),
+        ("from mote import Mote", ["--set", "require=encrypted"], 1),
+        ("from mote import Mote", ["--set", "require="], 1),
     ):
         program.write_text(text)
         assert main(["deploy", str(program), "--port", port, "--no-start", *arguments]) == 0
