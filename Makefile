@@ -17,9 +17,9 @@ demo: $(READY) $(VMS)  ## an alert leaves a virtual board and arrives in an inbo
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Half of a test's time is waiting, so that two cores have work for three.
+# Most of a test's time is waiting, so that two cores have work for four.
 test: lint types $(VMS)  ## all that a change must pass: lint, types, every test
-	$(PY) -m pytest -n 3 --dist worksteal
+	$(PY) -m pytest -n 4 --dist worksteal
 
 check: test  ## the same as test
 

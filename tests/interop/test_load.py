@@ -9,7 +9,6 @@ from tests.tools import Tool
 
 _COUNT = 10_000
 _RATE = 1000  # a second
-_STALL_S = 1  # for which a disk or a neighbour may keep the machine from us; T1 is half of that
 
 
 def test_ten_thousand_messages_are_neither_lost_nor_doubled(tmp_path: Path) -> None:
@@ -19,7 +18,7 @@ def test_ten_thousand_messages_are_neither_lost_nor_doubled(tmp_path: Path) -> N
         with Clients(tmp_path, port, _COUNT, _RATE) as clients:
             figures = clients.wait(60)
         assert (figures["ok"], figures["failed"]) == (_COUNT, 0)
-        assert figures["retransmissions"] <= _STALL_S * _RATE
+        assert figures["retransmissions"] <= _COUNT  # one each: more than T1 nobody waits for an answer for long
         assert inbox.interrupt() == 0
         shown = [line["call_id"] for line in inbox.lines if line["event"] == "message"]
         assert len(shown) == len(set(shown)) == _COUNT

@@ -21,7 +21,7 @@ from tests.vm import Board, board
 @pytest.mark.parametrize("bits", [32, 64])
 def test_what_a_board_has_accepted_arrives_over_kills(bits: int) -> None:
     """A small `make soak`: with lost answers, challenges and 503"""
-    figures = soak(6, bits)
+    figures = soak(4, bits)
     assert figures.accepted and figures.is_good, figures
 
 
