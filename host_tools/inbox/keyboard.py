@@ -172,7 +172,7 @@ class Keyboard:
             if line:
                 try:
                     await self._send(line, self._last if aim is None else aim)
-                except (AgentError, OSError) as error:
+                except (AgentError, ToolError, OSError) as error:
                     self._screen.warning(f"not sent: {error}", line=line)
                 except Exception as error:  # a fault of ours: the next line may be none
                     self._screen.warning(f"not sent: {error!r}", line=line)

@@ -12,6 +12,7 @@ from sipmote.agent.events import Outcome
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
+from sipmote.errors import ToolError
 from sipmote.inbox.outbox import Outbox, Way
 from sipmote.sip.shell import Shell
 
@@ -68,7 +69,7 @@ class Notifier:
             event, cpim = await self._queue.get()
             try:
                 await self._send(event, cpim)
-            except (AgentError, OSError) as error:
+            except (AgentError, ToolError, OSError) as error:
                 self._warn(f"no notification for {event.sender.decode(errors='replace')}: {error}")
             except Exception as error:  # a fault of ours: who comes next may get his
                 self._warn(f"no notification for {event.sender.decode(errors='replace')}: {error!r}")

@@ -1,4 +1,4 @@
-"""R8591-2, R3428-11.1: commands that come signed, encrypted or both, opened on a virtual board by its own arithmetic."""
+"""R8591-2, R3428-11.1: commands that come signed, encrypted or both, opened by a virtual board's own arithmetic."""
 
 import time
 from collections.abc import Iterator
