@@ -2,7 +2,8 @@
 
 An alert that nobody answers, or that can't leave, turns alerts to the line for a while, as long as a bridge greets
 there. To the core that is another way for the same request: Call-ID, From and text stay, by which a receiver knows what
-came by both. Commands that come over the line are answered there; replies and REGISTER stay with the network.
+came by both. Commands that come over the line are answered there; so are all others meanwhile. REGISTER stays with the
+network.
 """
 
 from agent.compat import const
