@@ -13,9 +13,9 @@ class _Wanted(Exception):
 
 
 class _Key(OwnKey):
-    """Ours. name: of the shared key that was used, None without one."""
+    """Ours. asked: the name of a shared key that a message has. name: the same once that key has opened it."""
 
-    name = None
+    asked = name = None
 
     def __init__(self, own: dict, peers: list, agreed: dict) -> None:
         identifiers = tuple([unhexlify(one) for one in own.get("ids", ())])
@@ -26,8 +26,14 @@ class _Key(OwnKey):
 
     def _shared(self, name: bytes) -> bytes | None:
         if name in self._known:
-            self.name = name
+            self.asked = name
         return self._known.get(name)
+
+    def unwrap(self, by: bytes, wrapped: bytes) -> bytes:
+        key = OwnKey.unwrap(self, by, wrapped)
+        if by is self._known.get(self.asked):  # anybody can write its name in front of a key of his own
+            self.name = self.asked
+        return key  # type: ignore[no-any-return]
 
     def agree(self, point: bytes) -> bytes:
         if point not in self._agreed:
@@ -60,7 +66,7 @@ def open_envelope(message: object, agreed: dict, require: str | None) -> object:
     except UsageError as error:
         raise ParseError(str(error), 493)
     except ParseError as error:
-        raise ParseError(_reason(error, own, agreed or key.name), error.status)
+        raise ParseError(_reason(error, own, agreed or key.asked), error.status)
     status = 493 if opened.encrypted else 403
     is_fit = {
         "signed": opened.signatures,

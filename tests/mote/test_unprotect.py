@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from sipmote.agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, encode
+from sipmote.agent.cms.der_reader import decode
+from sipmote.agent.cms.names import AES, AUTH_ENVELOPED_DATA
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.smime.keys import Identity
 from sipmote.smime.writer import Writer
@@ -150,3 +153,34 @@ def test_a_changed_octet_runs_nothing(tmp_path: Path) -> None:
             changed[at] ^= 1
             assert board.status(content_type, bytes(changed)) in (493, 480)
         assert board.runs(*protect("sign+encrypt", inside(ahead=1))) == "1 by sip:desk@127.0.0.1"
+
+
+def borrowed(content: bytes) -> tuple[bytes, bytes]:
+    """Return content encrypted by somebody who knows the name of a shared key, but not the key.
+
+    That name stands in front, with a size of AES that the key hasn't; what opens it is a key of his own making.
+    """
+    content_type, body = Writer(None, board_key.certificate, False).protect(CPIM, content)
+    envelope = decode(body).parts[1].parts[0]
+    recipient = envelope.parts[1].parts[0].raw
+    name = encode(SEQUENCE, encode(OCTETS, NAME))
+    wrap = encode(SEQUENCE, encode(OID, AES + b"\x2d"))  # of AES-256
+    lure = encode(0xA2, encode(INTEGER, b"\4"), name, wrap, encode(OCTETS, bytes(24)))
+    rest = b"".join([part.raw for part in envelope.parts[2:]])
+    inside = encode(SEQUENCE, encode(INTEGER, b"\0"), encode(SET, lure, recipient), rest)
+    return content_type, encode(SEQUENCE, encode(OID, AUTH_ENVELOPED_DATA), encode(0xA0, inside))
+
+
+def test_a_shared_key_counts_only_where_it_opens_the_message(tmp_path: Path) -> None:
+    """R8591-7: its name travels in clear, so anybody can write it in front of a key of his own"""
+    with bench(tmp_path, require="shared") as board:
+        assert board.status(*borrowed(inside())) == 493
+        board.ignored("a command must be shared")
+        assert board.runs(*protect("shared", inside(ahead=1))) == "1 by sip:desk@127.0.0.1"
+
+
+def test_nobody_is_named_by_a_shared_key_that_he_only_names(tmp_path: Path) -> None:
+    """R8591-7: it is taken as if it were in clear, where no setting asks for more"""
+    with bench(tmp_path, protect="sign") as board:
+        assert board.status(*borrowed(inside())) == 200
+        assert b"1 by None" in board.desk.answer(200).body
