@@ -6,14 +6,14 @@ _B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 
 
 def agree(secret: bytes, point: bytes, z: int) -> bytes:
-    """Return the secret, of 32 octets, that our private key shares with a public point; arguments as of agreeing()."""
+    """Return the secret that our private key shares with a public point: what agree_in_steps() yields last."""
     shared = b""
-    for shared in agreeing(secret, point, z):  # type: ignore[attr-defined]  # noqa: B007
+    for shared in agree_in_steps(secret, point, z):  # type: ignore[attr-defined]  # noqa: B007
         pass
     return shared
 
 
-def agreeing(secret: bytes, point: bytes, z: int) -> object:
+def agree_in_steps(secret: bytes, point: bytes, z: int) -> object:
     """Yield b"" again and again, so that others may do something between, then the shared secret.
 
     secret: the private key, 32 octets. point: uncompressed, 65 octets. z: a random number from 1 to P - 1, which hides

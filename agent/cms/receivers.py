@@ -8,7 +8,7 @@ class Receiver(Recipient):
     """One whose content is encrypted already: a board has memory for one thing at a time."""
 
     def __init__(self, identifier: bytes, agreed: tuple | None, shared: bytes, done: tuple, aes: object) -> None:
-        """agreed: what agent.cms.agreeing.agree() has returned for the owner of a certificate; None for who shares a
+        """agreed: what agent.cms.ephemeral.agree() has returned for the owner of a certificate; None for who shares a
         key of 16 octets, shared. done: content key, nonce, encrypted content, its tag. aes: as cryptolib.aes.
         """
         self.identifier = identifier

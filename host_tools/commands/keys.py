@@ -15,7 +15,7 @@ from sipmote.errors import ToolError
 from sipmote.files import write_whole
 from sipmote.people import named, person
 from sipmote.smime.keys import check_kind, load_certificate, names, read_certificates
-from sipmote.smime.store import DAYS, EVERYBODY, POLICIES, SOON, KeyStore, fingerprint
+from sipmote.smime.store import DAYS, EVERYBODY, POLICIES, SOON, TAKEN, KeyStore, fingerprint
 
 _MOST_DAYS = 36500
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=_days, default=DAYS, help=f"for create and rotate: valid for (default {DAYS})")
     parser.add_argument("--yes", action="store_true", help="for trust and share: don't ask")
     parser.add_argument("--send", choices=POLICIES, help="for policy: what goes to them is protected")
-    parser.add_argument("--take", choices=POLICIES, help="for policy: what comes from them has to be protected")
+    parser.add_argument("--take", choices=TAKEN, help="for policy: what comes from them has to be signed by them")
 
 
 def _days(text: str) -> int:

@@ -51,6 +51,7 @@ from sipmote.sip.reasons import reason_of
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Carrier, Event, Shell
 from sipmote.sip.tls import Tls
+from sipmote.smime.guard import guard
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME, or talks
     from sipmote.inbox.prompt import Prompt
@@ -204,7 +205,8 @@ class Inbox:
         self._relay = self._make_relay() if options.relays else None
         self._queues = [part.add for part in (self._runners, self._relay and self._relay.parcels) if part]
         login = options.credentials[0][1] if options.credentials else None
-        outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login)
+        self._guard = guard()
+        outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login, self._guard)
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
         self._keyboard = None
         if options.reads_stdin:
@@ -378,10 +380,20 @@ class Inbox:
             return _OK
         return one
 
+    def _has_to_be_signed(self, one: Received) -> bool:
+        """Is that the policy of `sipmote keys` for who it says it is from? Whoever can't know refuses."""
+        if one.parcel is not None or self._guard is None:
+            return False
+        try:
+            return self._guard.has_to_sign(one.sender, one.author)
+        except ToolError as error:
+            self._screen.warning(str(error))
+            return True
+
     def _refusal(self, event: MessageReceived, one: Received) -> Answer | None:
         """Return the answer to a message that we don't take for what is inside, None for one that we do."""
         options = self._options
-        if options.require_signed and not one.is_signed_by_sender:
+        if not one.is_signed_by_sender and (options.require_signed or self._has_to_be_signed(one)):
             self._drop("a message without a good signature by who it is from")
             return _UNSIGNED
         if options.require_authenticated and one.unauthenticated:

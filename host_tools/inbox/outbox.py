@@ -13,7 +13,7 @@ from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.people import account, user_name
 from sipmote.sip.places import Flow
 from sipmote.sip.shell import Shell
-from sipmote.smime.guard import guard
+from sipmote.smime.guard import Guard
 
 # What an automatic request takes, for each octet of the message that asked for it, while nothing shows that its end is
 # there. It makes three with the response.
@@ -42,15 +42,24 @@ class Outbox:
     """
 
     def __init__(
-        self, shell: Shell, aor: bytes | None, domains: Sequence[bytes], proxy: bytes | None, login: bytes | None
+        self,
+        shell: Shell,
+        aor: bytes | None,
+        domains: Sequence[bytes],
+        proxy: bytes | None,
+        login: bytes | None,
+        guard: Guard | None,
     ) -> None:
-        """aor: ours, None where nobody has said it. domains: lower case. proxy: a URI. login: a name, as in --user."""
+        """aor: ours, None where nobody has said it. domains: lower case. proxy: a URI. login: a name, as in --user.
+
+        guard: protects what leaves, None where there are no keys.
+        """
         self._shell = shell
         self._aor = aor
         self._domains = domains
         self._proxy = proxy
         self._login = login
-        self._guard = guard()
+        self._guard = guard
 
     async def way(
         self, target: bytes, event: MessageReceived | None = None, flow: Flow | None = None, to: bytes = b""

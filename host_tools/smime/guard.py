@@ -1,4 +1,4 @@
-"""What leaves is protected as the policies of `sipmote keys` say, with the keys that are there."""
+"""What the keys and policies of `sipmote keys` do to what leaves and what comes; who has none loads no ciphers."""
 
 import os
 from typing import TYPE_CHECKING
@@ -13,10 +13,14 @@ if TYPE_CHECKING:  # loaded for who has keys
 
 
 class Guard:
-    """Finds out how a message to somebody is protected."""
+    """Knows what a message to somebody, or from somebody, has to be."""
 
     def __init__(self, store: "KeyStore") -> None:
         self._store = store
+
+    def has_to_sign(self, *uris: str | None) -> bool:
+        """Is a message from one of these taken only if he has signed it? Raises ToolError."""
+        return any(uri is not None and self._store.policy(uri)[1] == "require" for uri in uris)
 
     def writer(self, sender: bytes, target: bytes) -> "Writer | None":
         """Return what encrypts a message, and signs it if we have a key; None for one that goes in clear.

@@ -3,6 +3,7 @@
 The arithmetic is that of the package cryptography; what it is applied to comes from agent.cms.smime.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from sipmote.agent.cms import enveloped as cms_enveloped
 from sipmote.agent.cms import smime
 from sipmote.agent.cms.signed import Signature
 from sipmote.agent.errors import ParseError
+from sipmote.errors import ToolError
 from sipmote.people import person
 from sipmote.smime.keys import (
     Identity,
@@ -236,10 +238,15 @@ class Reader:
             state, signer, reason = self._weigh(signature, certificate, carried, author)
             at = signature.signed_at if unix is None else unix
             digest = _digest(certificate, signature.covered) if certificate and state == GOOD else None
+            if state == GOOD and certificate is not None and certificate in carried:
+                self._has_shown(certificate)
             if state == GOOD and at is None:
                 state, reason = UNDATED, "no date is signed"
             verdicts.append(Verdict(state, signer, reason, at, digest))
         return min(verdicts, key=lambda verdict: _STATES.index(verdict.state), default=None)
+
+    def _has_shown(self, certificate: x509.Certificate) -> None:
+        """Somebody has sent this certificate along, for which one that we trust vouches."""
 
     def is_unauthenticated(self, opened: smime.Opened, verdict: Verdict | None) -> bool:
         """Was a body encrypted in a way that lets others change it, and signed by nobody whom we trust?
@@ -330,6 +337,11 @@ class StoreReader(Reader):
             self._know([*owned, *old], [*self._store.trusted(), *(one.certificate for one in owned)])
             self._seen = changed
         return super().open(content_type, body)
+
+    def _has_shown(self, certificate: x509.Certificate) -> None:
+        """Keep it: later messages may leave it out."""
+        with contextlib.suppress(ToolError):  # it may come again
+            self._store.remember(certificate)
 
     def _shared_key(self, name: bytes) -> bytes | None:
         found = self._store.by_name(name)

@@ -27,7 +27,8 @@ from sipmote.files import alone, data_folder, write_whole
 from sipmote.people import person
 from sipmote.smime.keys import Identity, names, read_certificates, read_identity
 
-POLICIES = ("require", "prefer", "ignore")
+POLICIES = ("require", "prefer", "ignore")  # for what goes
+TAKEN = ("require", "prefer")  # for what comes
 DAYS = 730  # that a certificate is valid
 _AUTHORITY_DAYS = 3650
 EVERYBODY = "*"
@@ -133,13 +134,16 @@ class KeyStore:
     def remember(self, certificate: x509.Certificate) -> None:
         """Keep the certificate of who has shown it, and whom somebody that we trust vouches for.
 
-        None that is older than what we have: an old message that comes again would bring an old key back.
+        In place of another one only if it is a newer one of the same issuer: what a person has trusted stays, and an
+        old message that comes again brings no old key back.
         """
         found = names(certificate)
         if not found:
             return
         before = self.certificate(found[0])
-        if before is not None and before.not_valid_before_utc >= certificate.not_valid_before_utc:
+        if before is not None and (
+            before.issuer != certificate.issuer or before.not_valid_before_utc >= certificate.not_valid_before_utc
+        ):
             return
         if sum(1 for _ in self.folder.glob("trusted/*.pem")) < _MAX_REMEMBERED:
             self.trust(certificate)

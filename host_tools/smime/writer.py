@@ -57,12 +57,6 @@ class Writer:
         """Will a receiver know who has written a body?"""
         return self._signer is not None or isinstance(self._receiver, tuple)
 
-    @property
-    def told(self) -> str:
-        """What it does, in a word for people and programs."""
-        done = ["signed"] * (self._signer is not None) + ["encrypted"] * (self._receiver is not None)
-        return "+".join(done)
-
     def protect(self, content_type: bytes, body: bytes, to_measure: bool = False) -> tuple[bytes, bytes]:
         """Return content type and octets of a body, signed, then encrypted.
 

@@ -41,10 +41,7 @@ def read(mote: object, event: object, inside: object, stale: str, found: tuple) 
         raise ParseError("message/cpim was expected inside, with From, To and DateTime that are signed", status)
     message = inside(event.message, content_type, content)
     user = event.user
-    if peer is None:
-        if user == b"":  # it was let in to be opened
-            raise ParseError("nobody has signed it, and the setting commanders wants to know who it is from", status)
-    else:
+    if peer is not None:
         user = uri
         if unix is None:
             raise ParseError("a DateTime inside was expected: set the sender's clock", status)

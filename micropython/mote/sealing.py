@@ -139,7 +139,7 @@ def _signature(covered: bytes, secret: str) -> bytes:
 
 
 def _agreed(name: str) -> tuple:
-    from agent.cms.agreeing import agree
+    from agent.cms.ephemeral import agree
     from mote.combs import table
 
     tables = table("g")(), table(name)()

@@ -193,11 +193,11 @@ def _look(message: object, agreed: dict, require: str | None) -> object:
 
 
 def _steps(point: bytes) -> object:
-    from agent.cms.agreement import agreeing
+    from agent.cms.agreement import agree_in_steps
     from agent.cms.p256 import P
     from mote.keys import own, random
 
-    return agreeing(unhexlify(own()["secret"]), point, int.from_bytes(random(40), "big") % (P - 1) + 1)
+    return agree_in_steps(unhexlify(own()["secret"]), point, int.from_bytes(random(40), "big") % (P - 1) + 1)
 
 
 def _check(found: tuple) -> None:

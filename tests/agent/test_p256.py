@@ -3,7 +3,7 @@
 from binascii import unhexlify
 from hashlib import sha256
 
-from agent.cms import agreeing, agreement, ecdsa, verifying
+from agent.cms import agreement, ecdsa, ephemeral, verifying
 from agent.cms.der import INTEGER, SEQUENCE, encode
 from agent.cms.p256 import N, P, add, affine, double, inverse, multiply
 from agent.cms.tables import GENERATOR, make_table
@@ -91,7 +91,7 @@ def test_a_secret_is_shared_as_rfc_5903_has_it():
 
 def test_what_encrypts_agrees_with_what_decrypts():
     table = make_table(*_PUBLIC, 5)
-    point, secret = agreeing.agree(_TABLE, table, lambda size: bytes(range(7, 7 + size)))
+    point, secret = ephemeral.agree(_TABLE, table, lambda size: bytes(range(7, 7 + size)))
     assert agreement.agree(_SECRET, point, 12345) == secret and len(point) == 65
 
 

@@ -348,7 +348,8 @@ def test_a_board_whose_network_fails_sends_the_same_message_by_its_bridge(tmp_pa
             serial_board(tmp_path, to=f"sip:desk@127.0.0.1:{network.port}", **ways) as port,
             bridge(tmp_path, port, "--proxy", f"sip:127.0.0.1:{at}") as tool,
         ):
-            network.put(network.receive()[0].data, at)  # and no answer comes back
+            request, (_, board) = network.receive()
+            network.put(request.data, at)  # and no answer comes back
             first = inbox.wait_for(event="message", duplicate=False)
             tool.wait_for(50, event="log", name="outcome", fields=lambda fields: fields["status"] == 408)
             again = inbox.wait_for(event="message", duplicate=True)
@@ -357,6 +358,9 @@ def test_a_board_whose_network_fails_sends_the_same_message_by_its_bridge(tmp_pa
             ]
             tool.wait_for(event="log", name="outcome", fields=lambda fields: fields["name"] == "accepted")
             tool.wait_for(event="relayed", outcome="delivered")
+            with Peer(b"sip:desk@127.0.0.1") as person:
+                assert person.ask(board, b"text/plain", b"hot 82 C", to=b"sip:boiler@board.invalid").status == 200
+                assert person.answer(200).body == b"sent", "an answer keeps its way"
 
 
 @pytest.mark.timeout(100)

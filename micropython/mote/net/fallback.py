@@ -2,8 +2,7 @@
 
 An alert that nobody answers, or that can't leave, turns alerts to the line for a while, as long as a bridge greets
 there. To the core that is another way for the same request: Call-ID, From and text stay, by which a receiver knows what
-came by both. Commands that come over the line are answered there; so are all others meanwhile. REGISTER stays with the
-network.
+came by both. Commands that come over the line are answered there; replies to others and REGISTER stay with the network.
 """
 
 from agent.compat import const
@@ -56,11 +55,20 @@ class Fallback:
     def _turned(self, event: object) -> object:
         """Return what takes an event's place while the network has failed."""
         kind = type(event)
-        if kind is Transmit and event.data[:8] == b"MESSAGE ":
+        if kind is Transmit and self._is_alert(event.data):
             return Transmit(event.data, self._flow)
         if kind is Resolve:
             return lambda: self._mote.agent.resolved(event.uri, [self._flow], now())
         return event
+
+    def _is_alert(self, data: bytes) -> bool:
+        """Is it an alert's request, and no reply? Strangers name whom replies go to."""
+        for name in (b"\r\nCall-ID: ", b"\r\ni: "):
+            at = data.find(name)
+            if at > 0 and data[:8] == b"MESSAGE ":
+                at += len(name)
+                return data[at : data.find(b"\r", at)] in self._mote._alerts
+        return False
 
     def _send(self, data: bytes, flow: tuple) -> None:
         if flow[0] == self._flow[0]:

@@ -1,4 +1,7 @@
-"""The arithmetic of boards (agent.cms) against that of the package cryptography, with random keys and messages."""
+"""The arithmetic of boards (agent.cms) against that of the package cryptography, with random keys and messages.
+
+FUZZ=1 takes a thousand.
+"""
 
 import hashlib
 import os
@@ -10,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sipmote.agent.cms import agreeing, agreement, ecdsa, mime, smime, verifying
+from sipmote.agent.cms import agreement, ecdsa, ephemeral, mime, smime, verifying
 from sipmote.agent.cms.der import OCTETS, SEQUENCE
 from sipmote.agent.cms.enveloping import build_enveloped
 from sipmote.agent.cms.gcm import gcm
@@ -27,7 +30,7 @@ from sipmote.smime.writer import Writer
 from tests.aes import aes
 from tests.mote.board_keys import person
 
-_ROUNDS = int(os.environ.get("FUZZ", "20"))
+_ROUNDS = 1000 if "FUZZ" in os.environ else 20
 _TABLE = make_table(*GENERATOR)
 _CURVE = ec.SECP256R1()
 _CONTENT = mime.entity(b"text/plain", b"81 C")
@@ -71,7 +74,7 @@ def test_secrets_are_the_same_on_both_sides() -> None:
         point = theirs.public_key().public_bytes(serialization.Encoding.X962, form)
         shared = ours.exchange(ec.ECDH(), theirs.public_key())
         assert agreement.agree(_secret(ours), point, dice.randrange(1, N)) == shared
-        fresh, secret = agreeing.agree(_TABLE, _table(theirs), dice.randbytes)
+        fresh, secret = ephemeral.agree(_TABLE, _table(theirs), dice.randbytes)
         public = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, fresh)
         assert theirs.exchange(ec.ECDH(), public) == secret
 
@@ -106,7 +109,7 @@ def _ours(content: bytes, dice: random.Random) -> bytes:
     """Return content encrypted for the desk as a board does it."""
     desk = person("sip:desk@127.0.0.1")
     key, nonce = dice.randbytes(16), dice.randbytes(12)
-    agreed = agreeing.agree(_TABLE, _table(desk.key), dice.randbytes)
+    agreed = ephemeral.agree(_TABLE, _table(desk.key), dice.randbytes)
     done = (key, nonce, *gcm(aes(key, 1), nonce, content, b"", False))
     return build_enveloped(b"", Receiver(bytes.fromhex(desk.ids[0]), agreed, b"", done, aes))
 

@@ -1,0 +1,112 @@
+"""An inbox by the store of keys: what it takes, what it remembers, and how what is typed there leaves."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sipmote.agent.cms import mime, smime
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.smime.keys import Identity
+from sipmote.smime.reader import Reader
+from sipmote.smime.store import KeyStore
+from sipmote.smime.writer import Writer
+from tests.sip_peer import Peer
+from tests.tools import Tool
+
+DESK = "sip:desk@127.0.0.1"
+BOILER = "sip:boiler@127.0.0.1"
+CPIM = b"message/cpim"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyStore:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    made = KeyStore()
+    made.create(DESK)
+    return made
+
+
+def boiler(store: KeyStore) -> Identity:
+    """Return a board's key, with a certificate of our authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return Identity(key, store.issue(BOILER, key.public_key()))
+
+
+def hot(signer: Identity, store: KeyStore, with_certificate: bool = False, text: bytes = b"hot") -> tuple[bytes, bytes]:
+    """Return content type and body of an alert, signed and encrypted."""
+    body = build_cpim(BOILER.encode(), DESK.encode(), text, unix=int(time.time()))
+    return Writer(signer, store.certificate(DESK), with_certificate).protect(CPIM, body)
+
+
+@contextmanager
+def inbox(tmp_path: Path, *options: str) -> Iterator[tuple[Tool, int]]:
+    words = ("--bind", "udp:127.0.0.1:0", "--db", str(tmp_path / "inbox.db"), "--aor", DESK, *options)
+    with Tool("inbox", *words) as tool:
+        yield tool, int(tool.wait_for(event="ready")["bind"][0].rpartition(":")[2])
+
+
+def test_what_is_under_a_policy_is_taken_signed_alone(store: KeyStore, tmp_path: Path) -> None:
+    """R8591-7: whoever writes boiler into From, outside or inside"""
+    board = boiler(store)
+    store.set_policy(BOILER, None, "require")
+    with inbox(tmp_path) as (tool, port), Peer(BOILER.encode()) as peer, Peer(b"sip:eve@127.0.0.1") as eve:
+        assert peer.ask(port, b"text/plain", b"hot").status == 403
+        inside = build_cpim(BOILER.encode(), DESK.encode(), b"hot")
+        assert eve.ask(port, CPIM, inside).status == 403
+        assert eve.ask(port, b"text/plain", b"hello").status == 200
+        assert peer.ask(port, *hot(board, store)).status == 200
+        shown = tool.wait_for(event="message", body="hot")
+        assert shown["signature"] == {"state": "good", "signer": BOILER} and shown["encrypted"]
+        store.set_policy("*", None, "require")  # while it runs
+        assert eve.ask(port, b"text/plain", b"again").status == 403
+
+
+def test_keys_that_cannot_be_read_let_nobody_in(store: KeyStore, tmp_path: Path) -> None:
+    (store.folder / "policy.json").write_text("[")
+    with inbox(tmp_path) as (tool, port), Peer(BOILER.encode()) as peer:
+        assert peer.ask(port, b"text/plain", b"hot").status == 403
+        assert "policy.json can't be understood" in tool.wait_for(event="warning")["text"]
+
+
+def test_a_certificate_that_came_along_once_is_known_from_then_on(store: KeyStore, tmp_path: Path) -> None:
+    """R8591-9"""
+    board = boiler(store)
+    shown = store.folder / "trusted" / "boiler@127.0.0.1.pem"
+    shown.unlink()  # as at an inbox that trusts the authority alone
+    with inbox(tmp_path) as (tool, port), Peer(BOILER.encode()) as peer:
+        assert peer.ask(port, *hot(board, store, with_certificate=True)).status == 200
+        assert tool.wait_for(event="message")["signature"]["state"] == "good"
+        assert shown.exists()
+        assert peer.ask(port, *hot(board, store, text=b"hotter")).status == 200
+        assert tool.wait_for(event="message", body="hotter")["signature"]["state"] == "good"
+
+
+def test_what_a_person_has_trusted_is_not_replaced_by_what_is_shown(store: KeyStore, tmp_path: Path) -> None:
+    pinned = KeyStore(tmp_path / "elsewhere").create(BOILER).certificate
+    store.trust(pinned)
+    key = ec.generate_private_key(ec.SECP256R1())
+    other = KeyStore(tmp_path / "another").issue(BOILER, key.public_key())
+    store.remember(other)
+    assert store.certificate(BOILER) == pinned
+
+
+def test_what_is_typed_is_protected_for_who_has_a_key_here(store: KeyStore, tmp_path: Path) -> None:
+    """R3428-11.1, R3428-11.6"""
+    board = boiler(store)
+    own = store.own(DESK)
+    assert own is not None
+    with inbox(tmp_path, "--interactive") as (tool, _), Peer(BOILER.encode()) as peer:
+        tool.type(f"sip:boiler@127.0.0.1:{peer.port} status")
+        request = peer.answer(200)
+        assert smime.is_protected(request.get(b"content-type") or b"") and request.get(b"date")
+        reader = Reader([board], [own.certificate])
+        opened = reader.open(mime.ENCRYPTED, request.body)
+        verdict = reader.judge(opened, DESK, 1)
+        assert verdict is not None and verdict.is_good and b"status" in opened.body
+        store.set_policy("*", "require", None)
+        tool.type(f"sip:eve@127.0.0.1:{peer.port} status")
+        assert "there is no key of sip:eve@" in tool.wait_for(event="warning")["text"]
