@@ -43,7 +43,7 @@ _ONLY_WITH: dict[str, _Condition] = {
 # What nobody can ask for without keys, which `sipmote provision --protect` brings.
 _PROTECTED = (
     "agent.cms mote.beside mote.combs mote.envelope mote.keys mote.new_key mote.protect mote.reading mote.replay "
-    "mote.sealed_reply mote.sealing mote.unprotect mote.unread mote.verdict"
+    "mote.sealed_reply mote.sealing mote.showing mote.signers mote.unprotect mote.unread mote.verdict"
 )
 _PROTECTION: dict[str, _Condition] = dict.fromkeys(_PROTECTED.split(), _is_protected)
 

@@ -15,12 +15,12 @@ def fit(mote: object, uri: bytes, body: bytes, more: dict) -> tuple:
     Raises agent.errors.UsageError that names the settings with which it would fit.
     """
     try:
-        return mote.agent.fit(uri, body, mote.settings.get("budget", "compact"), **_beside(mote, uri, more))
+        return mote.agent.fit(uri, body, mote.settings.get("budget", "compact"), **beside(mote, uri, more))
     except UsageError as error:
         raise UsageError(str(error) + _advice(mote.settings["protect"]))
 
 
-def _beside(mote: object, uri: bytes, given: dict) -> dict:
+def beside(mote: object, uri: bytes, given: dict) -> dict:
     """Return what UserAgent.fit has to know of a text that leaves protected for whom a URI names.
 
     given: the same of the text as it is, with all that notify puts around it. Raises agent.errors.UsageError.

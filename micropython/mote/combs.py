@@ -8,7 +8,7 @@ _SIZES = (2048, 4096, 8192)  # octets, see agent.cms.tables
 def table(name: str) -> object:
     """Return a function that returns the table of this name as agent.cms.p256 takes it.
 
-    Its entries are read from flash as they are needed: in one piece they would take 4 KB. The function raises
+    Its entries are read from flash as they are needed: in one piece they would take 8 KB. The function raises
     agent.errors.UsageError.
     """
 

@@ -70,7 +70,7 @@ def _take_opened(mote: object, event: object, is_repeated: bool) -> None:
     if sender is None:
         fault = 403, "not allowed"
     elif mote.settings.get("require") and not hasattr(event.message, "mark"):
-        fault = 403, "not protected"
+        fault = 403, "a command must be %s (setting require)" % mote.settings["require"]
     elif event.expired:
         fault = 200, "expired"
     else:

@@ -27,5 +27,7 @@ def secrets(settings: dict, random_bytes: object) -> dict:
         for user in commanders:
             ha1 = commanders[user].encode()
             users[user.encode()] = {b"md5" if len(ha1) == 32 else b"sha-256": ha1}
+        if settings.get("protect") or settings.get("require"):
+            from mote.signers import Signers as Authenticator
         found["authenticator"] = Authenticator(realm, users, random_bytes, keep=_KEEP)
     return found

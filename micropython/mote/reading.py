@@ -23,7 +23,7 @@ def read(mote: object, event: object, inside: object, stale: str, found: tuple) 
 
     inside: the class of its message, as mote.unprotect.Inside. found: what mote.envelope.open_envelope() has returned.
     Raises agent.errors.ParseError: with 493 for what is wrong inside of what was encrypted, 403 for what everybody can
-    see; 400 with a reason that begins with stale; 403 for who may not command.
+    see; 400 with a reason that begins with stale. The user of what comes from a signer who may not command is None.
     """
     content_type, content, is_encrypted, signature, peer = found
     status = 493 if is_encrypted else 403
@@ -42,14 +42,14 @@ def read(mote: object, event: object, inside: object, stale: str, found: tuple) 
     message = inside(event.message, content_type, content)
     user = event.user
     if peer is not None:
-        user = uri
         if unix is None:
             raise ParseError("a DateTime inside was expected: set the sender's clock", status)
-        if not _may_command(mote, uri):
-            raise ParseError("not allowed", 403)
+        user = uri if _may_command(mote, uri) else None
         covered = found[1] if signature is None else signature[2]
         message.mark = sha256(uri + b"\n" + covered).digest()[:16]
         message.signed = (peer["uri"], unix, hexlify(message.mark[:8]).decode())
+    elif user == b"":
+        raise ParseError("a signature or a password was expected (setting commanders)", status)
     inner = type(event)(message, event.flow, uri, *event[3:8], user)
     return inner, peer is not None and _is_known(mote, message, unix, stale)
 

@@ -1,6 +1,7 @@
-"""Signs and encrypts what leaves (RFC 8591): loaded each time and freed then.
+"""Signs and encrypts what leaves (RFC 8591).
 
-So is each stage that it takes: memory has room for one of them.
+Where memory is short it is loaded each time and freed then, and so is each stage that it takes: there is room for one
+of them. Else all stay, since loading them takes longer than AES does.
 """
 
 import sys
@@ -13,48 +14,73 @@ from agent.errors import UsageError
 
 _LOADING = const(1056)  # octets, as mote has it
 _SHORT = const(24576)  # octets: with less it takes time to keep memory in one piece
+_AMPLE = const(65536)  # octets: with as many free nothing has to go; all that is loaded takes 20,000
 _FREED = const("mote.keys mote.combs agent.target agent.headers.date_writer agent.date_reader")
 
+if mem_free() < _AMPLE:
+    collect()
+_is_ample = mem_free() >= _AMPLE  # looked at once: it takes a million instructions for each megabyte
 
-def seal(mote: object, uri: bytes, call_id: bytes, content_type: bytes | None, body: bytes, unix: int) -> tuple | None:
+
+def seal(
+    mote: object,
+    uri: bytes,
+    call_id: bytes,
+    content_type: bytes | None,
+    body: bytes,
+    unix: int,
+    certificate: bytes = b"",
+) -> tuple | None:
     """Return content type and octets of a body that is protected for whom a URI names; None if it may go in clear.
 
-    content_type: message/cpim, or None for text. unix: when it was raised, 0 if nobody knows.
-    Raises agent.errors.UsageError that names the remedy.
+    content_type: message/cpim, or None for text. unix: when it was raised, 0 if nobody knows. certificate: ours, in
+    DER, to go with a signature. Raises agent.errors.UsageError that names the remedy.
     """
+    global _is_ample
     before = threshold()
-    collect()
-    threshold(_LOADING if mem_free() < _SHORT else -1)
+    if not _is_ample:
+        collect()
+        threshold(_LOADING if mem_free() < _SHORT else -1)
     try:
-        own, peer, to = _keys(mote, uri)
-        _let_go()
-        if own is None and peer is None:
-            return None
-        content = _content(mote.agent.aor, to, call_id, content_type, body, unix)
-        _let_go()
-        if own is not None:
-            content = _signed(content, own, peer is None)
-            _let_go()
-            if peer is None:
-                return content
-        content = _encrypted(content)
-        _let_go()
-        agreed = None
-        if "table" in peer:
-            agreed = _agreed(peer["table"])
-            _let_go()
-        content_type, content = _enveloped(content, peer, agreed)
-        peer = agreed = None
-        _let_go()
-        return content_type, b"".join(content)
+        return _sealed(mote, uri, (call_id, content_type, body, unix), certificate)
+    except MemoryError:
+        _is_ample = False
+        raise
     finally:
-        _free("mote.sealing")
+        if not _is_ample:
+            _free("mote.sealing")
         _let_go()
         threshold(before)
 
 
+def _sealed(mote: object, uri: bytes, content: tuple, certificate: bytes) -> tuple | None:
+    own, peer, to = _keys(mote, uri)
+    _let_go()
+    if own is None and peer is None:
+        return None
+    content = _content(mote.agent.aor, to, *content)
+    _let_go()
+    if own is not None:
+        content = _signed(content, own, peer is None, certificate)
+        _let_go()
+        if peer is None:
+            return content
+    content = _encrypted(content)
+    _let_go()
+    agreed = None
+    if "table" in peer:
+        agreed = _agreed(peer["table"])
+        _let_go()
+    content_type, content = _enveloped(content, peer, agreed)
+    peer = agreed = None
+    _let_go()
+    return content_type, b"".join(content)
+
+
 def _let_go() -> None:
-    """Free what the last stage has loaded."""
+    """Free what the last stage has loaded, if memory isn't ample."""
+    if _is_ample:
+        return
     for name in list(sys.modules):
         if name[:10] == "agent.cms." or name[:11] == "agent.cpim." or name in _FREED.split():
             _free(name)
@@ -106,7 +132,7 @@ def _content(aor: bytes, to: bytes, call_id: bytes, content_type: bytes | None, 
     return entity(CPIM, body)  # type: ignore[no-any-return]
 
 
-def _signed(content: bytes, own: dict, is_last: bool) -> object:
+def _signed(content: bytes, own: dict, is_last: bool, certificate: bytes) -> object:
     """Return content type and octets of what is signed, or all that as a MIME entity to be encrypted."""
     covered = _covered(content)
     _let_go()
@@ -115,7 +141,7 @@ def _signed(content: bytes, own: dict, is_last: bool) -> object:
     from agent.cms.mime import SIGNED, entity
     from agent.cms.signing import build_signed
 
-    signed = build_signed(content, unhexlify(own["id"]), "ecdsa", lambda _: value)
+    signed = build_signed(content, unhexlify(own["id"]), "ecdsa", lambda _: value, certificate)
     return (SIGNED, signed) if is_last else entity(SIGNED, signed)
 
 

@@ -2,13 +2,13 @@
 
 What a stranger sends may cost a board a second of arithmetic. So what shows at once that it isn't for us is answered
 without any; all strangers together get a quarter of the board's time, and who has sent a good one has time of his own.
-Modules come in stages, and go: the heap has one stage at a time.
+Modules come in stages, and go where memory isn't ample: the heap has one stage at a time.
 """
 
 import asyncio
 import sys
 from binascii import unhexlify
-from gc import collect
+from gc import collect, mem_free
 
 from agent.cms.mime import MULTIPART, PKCS7
 from agent.compat import const
@@ -27,6 +27,7 @@ _STALE_MS = const(30000)  # two in a minute are told that they are stale
 _MOST_KNOWN = const(4)  # addresses that have sent good ones
 _TRIES = const(4)  # where memory runs out
 _LEAST_MS = const(2000)
+_AMPLE = const(98304)  # octets: with as many free nothing has to go; all that is loaded takes 30,000
 _UNDECIPHERABLE = const(493)
 _FREED = "agent.cpim.reader agent.cpim.mime mote.combs mote.envelope mote.keys mote.reading mote.replay mote.verdict"
 
@@ -35,6 +36,7 @@ STALE = "Incorrect Date or Time"  # what RFC 3428 section 11 has a 400 say
 _queue = []  # MessageReceived; the first one is being opened
 _known = []  # addresses
 _longest_ms = _LEAST_MS  # that it took to open one: no failure is told sooner
+_is_ample = mem_free() >= _AMPLE
 
 
 class Inside:
@@ -111,6 +113,7 @@ class Opening:
 
     async def take(self) -> None:
         """Have what is inside taken, or refuse it."""
+        global _is_ample
         inner = None
         tries = 0
         while True:
@@ -122,6 +125,7 @@ class Opening:
                 self._refuse(error.status, error.detail)
                 return
             except MemoryError as error:
+                _is_ample = False
                 let_go()
                 tries += 1
                 if tries == _TRIES and inner is None:
@@ -235,7 +239,9 @@ def refuse(mote: object, event: object, status: int, reason: str) -> None:
 
 
 def let_go(first: str = "agent.cms.") -> None:
-    """Free the modules that a stage has loaded, or those alone whose names begin so."""
+    """Free the modules that a stage has loaded, or those alone whose names begin so, if memory isn't ample."""
+    if _is_ample:
+        return
     for name in list(sys.modules):
         if name.startswith(first) or (first == "agent.cms." and name in _FREED.split()):
             del sys.modules[name]

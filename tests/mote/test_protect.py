@@ -134,6 +134,17 @@ def test_our_inbox_tells_who_has_signed(tmp_path: Path) -> None:
     assert (line["signature"], line["encrypted"]) == ({"state": "good", "signer": BOARD}, True)
 
 
+def test_the_first_signed_message_that_is_taken_shows_the_certificate(tmp_path: Path) -> None:
+    """R8591-7: who has it gets it no more, after a restart neither; where it doesn't fit it waits for a shorter text"""
+    texts = "x" * 300, "refused", "taken", "later"
+    with Peer() as peer:
+        with board(tmp_path, peer, *texts, protect="sign"):
+            shown = [person(BOARD).der in peer.answer(status).body for status in (200, 603, 200, 200)]
+        assert shown == [False, True, True, False]
+        with virtual_board(tmp_path / "flash", "192k"):
+            assert [person(BOARD).der in peer.answer(200).body for _ in texts] == [False] * 4
+
+
 def test_each_attempt_and_each_repetition_has_the_same_octets(tmp_path: Path) -> None:
     with Peer() as peer, board(tmp_path, peer, "hot", protect="sign+encrypt"):
         first, _ = peer.receive()

@@ -11,6 +11,8 @@ import pytest
 from sipmote.agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, encode
 from sipmote.agent.cms.der_reader import decode
 from sipmote.agent.cms.names import AES, AUTH_ENVELOPED_DATA
+from sipmote.agent.cpim.imdn_reply import build_notification
+from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.smime.keys import Identity
 from sipmote.smime.writer import Writer
@@ -67,7 +69,8 @@ class Bench:
     def __init__(self, desk: Peer, monitor: Tool) -> None:
         self.desk = desk
         self.monitor = monitor
-        assert b"begun" in desk.answer(200).body
+        self.begun = desk.answer(200)
+        assert b"begun" in self.begun.body
         self.port = desk.from_port
 
     def status(self, content_type: bytes, body: bytes) -> int:
@@ -141,7 +144,28 @@ def test_what_may_not_command_is_refused_and_told(
 def test_a_command_in_clear_is_refused_where_it_has_to_be_signed(tmp_path: Path) -> None:
     with bench(tmp_path, require="signed") as board:
         assert board.status(b"text/plain", b"count") == 403
-        board.ignored("not protected")
+        board.ignored("a command must be signed")
+
+
+def test_commanders_sign_or_show_a_password(tmp_path: Path) -> None:
+    """R8591-7, R3261-8.2-2: who signs is asked for none, and who only encrypts has to show his"""
+    with bench(tmp_path, "384k", commanders={"desk": "0" * 64}, protect="sign", allow=[]) as board:
+        assert board.status(b"text/plain", b"count") == 401
+        assert board.status(*protect("sign", inside())) == 200
+        assert b"1 by sip:desk@127.0.0.1" in board.desk.answer(200).body
+        assert board.status(*protect("encrypt", inside(ahead=1))) == 493
+        board.ignored("a signature or a password was expected")
+        assert board.status(*protect("sign", inside(ahead=2, sender=b"sip:eve@127.0.0.1"), eve_key)) == 403
+
+
+def test_who_signs_and_may_not_command_still_tells_what_became_of_an_alert(tmp_path: Path) -> None:
+    """R8591-7: a notification is no command"""
+    with bench(tmp_path, "384k", require="signed", notify=600, allow=[]) as board:
+        asked = parse_cpim(board.begun.body)
+        told = build_notification(asked, b"delivered", DESK, BOARD, b"own", int(time.time()))
+        assert board.status(*protect("sign", told)) == 200
+        board.monitor.wait_for(name="notification")
+        assert board.status(*protect("sign", inside(ahead=1))) == 403
 
 
 def test_a_changed_octet_runs_nothing(tmp_path: Path) -> None:
