@@ -70,7 +70,7 @@ def _protected(mote: object, alert: object, call_id: bytes) -> tuple | None:
 
 
 def _certificate(mote: object, alert: object) -> bytes:
-    """Return our certificate if it goes with an alert, b"" if not: never with what is encrypted, too; that's too long."""
+    """Return our certificate if it goes with an alert, b"" if not: with what is encrypted, too, it never fits."""
     if mote.settings["protect"] != "sign" or alert.target in _known or mem_free() < _AMPLE:
         return b""
     from mote.showing import certificate_for, remembering
