@@ -28,9 +28,9 @@ class Opened:
     """A body with its layers taken off.
 
     content_type, body: the content. encrypted: was it encrypted? authenticated: if so, by AES-GCM, so that nobody can
-    have changed it on its way; False for AES-CBC. reused: as is_reused of agent.cms.enveloped.Key. signatures:
-    agent.cms.signed.Signature of each signer of the innermost signed layer, the one that covers the content.
-    certificates: those that came with it, in DER.
+    have changed it on its way; False for AES-CBC. key: the agent.cms.enveloped.Key that has decrypted it, None without.
+    signatures: agent.cms.signed.Signature of each signer of the innermost signed layer, the one that covers the
+    content. certificates: those that came with it, in DER.
     """
 
     def __init__(self, content_type: bytes, body: bytes) -> None:
@@ -38,7 +38,7 @@ class Opened:
         self.body = body
         self.encrypted = False
         self.authenticated = False
-        self.reused = False
+        self.key: object | None = None
         self.signatures: list = []
         self.certificates: list[bytes] = []
 
@@ -60,7 +60,7 @@ class Opened:
 
             self.authenticated = kind == AUTH_ENVELOPED_DATA
             content = open_enveloped(inside, key, self.authenticated)  # type: ignore[arg-type]
-            self.reused = key.is_reused  # type: ignore[attr-defined]
+            self.key = key
             self.encrypted = True
             self.certificates, self.signatures = [], []  # of the cipher text; their signer may not know the content
         self.content_type, self.body = _parse_entity(content)

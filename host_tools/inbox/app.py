@@ -393,7 +393,7 @@ class Inbox:
     def _refusal(self, event: MessageReceived, one: Received) -> Answer | None:
         """Return the answer to a message that we don't take for what is inside, None for one that we do."""
         options = self._options
-        if not one.is_signed_by_sender and (options.require_signed or self._has_to_be_signed(one)):
+        if not one.is_by_sender and (options.require_signed or self._has_to_be_signed(one)):
             self._drop("a message without a good signature by who it is from")
             return _UNSIGNED
         if options.require_authenticated and one.unauthenticated:

@@ -126,8 +126,8 @@ class Received:
         return self.author is not None and person(self.author) not in (person(self.sender), "anonymous.invalid")
 
     @property
-    def is_signed_by_sender(self) -> bool:
-        """Has it a good signature by who it is from, in the SIP request and in message/cpim alike?"""
+    def is_by_sender(self) -> bool:
+        """Is it by who it is from, in the SIP request and in message/cpim alike, by his signature or a shared key?"""
         return self.verdict is not None and self.verdict.is_good and not self.disguised
 
     def text(self) -> tuple[str | None, bool]:

@@ -143,8 +143,9 @@ def _midnight(moment: time.struct_time) -> time.struct_time:
 def _message_line(one: Received) -> list[Part]:
     """Return the line of a message. Of what its sender may have written nothing can be taken for a mark of ours."""
     line: list[Part] = [(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")]
-    if one.is_signed_by_sender:
-        line.append(("signed ", "green"))
+    is_shared = one.verdict is not None and one.verdict.state == "shared"
+    if one.is_by_sender:
+        line.append(("by a shared key " if is_shared else "signed ", "green"))
     if one.encrypted:
         line.append(("encrypted ", "dim"))
     line += sender_of(one)
@@ -177,8 +178,9 @@ def marks(one: Received) -> list[str]:
     if not one.answerable:
         marks.append("can't be answered")
     if one.disguised:
-        has_signed = one.verdict is not None and one.verdict.is_good
-        marks.append(f"in the name of {one.author}{', who has signed it' if has_signed else ''}")
+        state = None if one.verdict is None else one.verdict.state
+        proof = {"good": ", who has signed it", "shared": ", whose shared key it is"}.get(state or "", "")
+        marks.append(f"in the name of {one.author}{proof}")
     if one.for_others:
         marks.append(f"for {', '.join(one.for_others)}")
     if one.unauthenticated:

@@ -19,7 +19,9 @@ from cryptography.x509 import verification
 from sipmote.agent.cms import enveloped as cms_enveloped
 from sipmote.agent.cms import smime
 from sipmote.agent.cms.signed import Signature
+from sipmote.agent.cpim.identity import CPIM
 from sipmote.agent.errors import ParseError
+from sipmote.agent.headers.values import media_type
 from sipmote.errors import ToolError
 from sipmote.people import person
 from sipmote.smime.keys import (
@@ -37,24 +39,28 @@ from sipmote.smime.keys import (
 from sipmote.smime.store import KeyStore
 
 GOOD = "good"  # states of a signature: it is the author's, vouched for, and of this content and its date
+SHARED = "shared"  # there is none, but a key has encrypted it that nobody has but its author and we
 UNDATED = "undated"  # good, but nothing says when: anybody may send it again, for ever
 MISMATCH = "mismatch"  # its certificate names somebody else than the message
 UNTRUSTED = "untrusted"  # nobody we trust vouches for its certificate; whether that has made it isn't looked at
 UNKNOWN = "unknown"  # there is no certificate to check it with, or no algorithm
 BAD = "bad"  # it is not of this content, or not by this certificate
-_STATES = (GOOD, UNDATED, MISMATCH, UNTRUSTED, UNKNOWN, BAD)  # best first
-_BY_SIGNER = (GOOD, UNDATED, MISMATCH)  # those of a signature by somebody that we trust
+_STATES = (GOOD, SHARED, UNDATED, MISMATCH, UNTRUSTED, UNKNOWN, BAD)  # best first
+_BY_SIGNER = (GOOD, SHARED, UNDATED, MISMATCH)  # those of somebody that we trust
 _MAX_BETWEEN = 2  # certificates between a signer's and an authority's
 _MAX_KEYS = 16384  # content keys that are remembered; some 4 MB
 _MAX_ISSUES = 4096  # signatures on certificates that are remembered as good
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")  # of keys that sign
-_Shared = Callable[[bytes], bytes | None]
+_Shared = Callable[[bytes], tuple[str, bytes] | None]
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be said of a signature. signer: the first SIP URI of its certificate; reason: why it isn't good."""
+    """What is to be said of a signature, or of a key that is shared.
+
+    signer: the first SIP URI of its certificate, or who shares the key; reason: why it isn't good.
+    """
 
     state: str
     signer: str | None
@@ -65,7 +71,7 @@ class Verdict:
     @property
     def is_good(self) -> bool:
         """Is the message its author's, and of the time it says?"""
-        return self.state == GOOD
+        return self.state in (GOOD, SHARED)
 
     @property
     def is_by_signer(self) -> bool:
@@ -148,9 +154,14 @@ class OurKey(cms_enveloped.Key):
     def __init__(
         self, identity: Identity | None, called: tuple[bytes, ...], keys: ContentKeys, shared: _Shared
     ) -> None:
-        """called: identifiers() of our certificate, none without one. shared: as of a Reader."""
+        """called: identifiers() of our certificate, none without one. shared: as of a Reader.
+
+        sharer: (URI, key) of who shares the key that has opened the message, None for any other key.
+        """
         self.identifiers = called
         self.is_reused = False
+        self.sharer: tuple[str, bytes] | None = None
+        self._named: tuple[str, bytes] | None = None
         self._key = None if identity is None else identity.key
         self._keys = keys
         self._shared = shared
@@ -165,13 +176,17 @@ class OurKey(cms_enveloped.Key):
         return self._key.exchange(ec.ECDH(), public)
 
     def shared(self, name: bytes) -> bytes | None:
-        return self._shared(name)
+        self._named = self._shared(name)
+        return None if self._named is None else self._named[1]
 
     def unwrap(self, by: bytes, wrapped: bytes) -> bytes:
         try:
-            return keywrap.aes_key_unwrap(by, wrapped)
+            key = keywrap.aes_key_unwrap(by, wrapped)
         except keywrap.InvalidUnwrap:
             raise ValueError from None
+        if self._named is not None and by is self._named[1]:  # anybody can write its name in front of a key of his own
+            self.sharer = self._named
+        return key
 
     def transport(self, octets: bytes) -> bytes:
         if not isinstance(self._key, rsa.RSAPrivateKey):
@@ -203,7 +218,7 @@ class Reader:
     def __init__(
         self, identities: Sequence[Identity], trusted: Sequence[x509.Certificate], shared: _Shared | None = None
     ) -> None:
-        """shared: returns the key of AES that is shared under a name, None for a name that it doesn't know."""
+        """shared: returns (URI, key of AES) of what is shared under a name, None for a name that it doesn't know."""
         self._shared = shared
         self._keys = ContentKeys()
         self._know(identities, trusted)
@@ -225,12 +240,15 @@ class Reader:
         return smime.open_body(content_type, body, key)
 
     def judge(self, opened: smime.Opened, author: str, unix: int | None) -> Verdict | None:
-        """Say what the signatures of a body are worth, the best one's verdict if there are several; None without any.
+        """Say what the signatures of a body are worth, the best one's verdict if there are several.
 
+        Without any, what the shared key is worth that has opened it; None without that, too.
         author: the URI that it says it is from. unix: the Unix seconds that it says it is of, None when it doesn't.
         The digest of a verdict depends on the key of the signer and on what is signed, so not on how From is spelled.
         One that isn't its author's has none, so that nobody's copy passes for the message itself.
         """
+        if not opened.signatures:
+            return _by_shared_key(opened, author, unix)
         carried = [one for one in map(load_certificate, opened.certificates) if one is not None]
         verdicts = []
         for signature in opened.signatures:
@@ -256,7 +274,7 @@ class Reader:
         """
         if not opened.encrypted or opened.authenticated or (verdict is not None and verdict.is_by_signer):
             return False
-        if opened.reused:
+        if opened.key.is_reused:  # type: ignore[attr-defined]
             raise ParseError("a content key for one content alone was expected", 493)
         return True
 
@@ -324,7 +342,7 @@ class StoreReader(Reader):
     """A Reader with all that is in a store of keys, also what is put there meanwhile."""
 
     def __init__(self, store: KeyStore) -> None:
-        super().__init__((), (), self._shared_key)
+        super().__init__((), (), store.by_name)
         self._store = store
         self._seen: float | None = None
 
@@ -343,10 +361,6 @@ class StoreReader(Reader):
         with contextlib.suppress(ToolError):  # it may come again
             self._store.remember(certificate)
 
-    def _shared_key(self, name: bytes) -> bytes | None:
-        found = self._store.by_name(name)
-        return None if found is None else found[1]
-
 
 def make_reader(key: str | None, trust: Iterable[str]) -> Reader:
     """Return the Reader for the options of `inbox`; raises ToolError."""
@@ -357,6 +371,23 @@ def make_reader(key: str | None, trust: Iterable[str]) -> Reader:
 
 def _nothing(_: bytes) -> None:
     return None
+
+
+def _by_shared_key(opened: smime.Opened, author: str, unix: int | None) -> Verdict | None:
+    """Return what is to be said of what a shared key has opened; None where that says nothing of who has written it.
+
+    We have that key, too: what isn't in message/cpim could be a message of our own to him that somebody sends back.
+    """
+    sharer = opened.key.sharer if isinstance(opened.key, OurKey) else None
+    if sharer is None or not opened.authenticated or media_type(opened.content_type) != CPIM:
+        return None
+    uri, key = sharer
+    if person(author) != person(uri):
+        return Verdict(MISMATCH, uri, f"the message says it is from {author}, by a key that {uri} shares", unix, None)
+    digest = hashlib.sha256(hashlib.sha256(key).digest() + opened.body).hexdigest()
+    if unix is None:
+        return Verdict(UNDATED, uri, "no date is protected", None, digest)
+    return Verdict(SHARED, uri, "", unix, digest)
 
 
 def _find(identifier: bytes, certificates: list[x509.Certificate]) -> x509.Certificate | None:

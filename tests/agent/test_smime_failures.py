@@ -70,10 +70,10 @@ def test_one_layer_is_encrypted_at_most():
 def test_what_may_have_been_changed_on_its_way_says_so():
     """R0-P12: AES-CBC, as against AES-GCM; and whether the shell knows the content key from elsewhere"""
     found = open_body(ENCRYPTED, build_enveloped(entity(b"text/plain", b"hot"), DESK), DESK)
-    assert (found.encrypted, found.authenticated, found.reused) == (True, True, False)
+    assert (found.encrypted, found.authenticated, found.key.is_reused) == (True, True, False)
     toy = Toy(BY_ISSUER, "rsa")
     toy.is_reused = True
     found = open_body(PKCS7, in_cbc(b"\r\n" + b"hot!" * 3 + b"\2\2"), toy)
-    assert (found.encrypted, found.authenticated, found.reused) == (True, False, True)
+    assert (found.encrypted, found.authenticated, found.key.is_reused) == (True, False, True)
     found = open_body(SIGNED, signed(entity(b"text/plain", b"hot")), toy)
-    assert (found.encrypted, found.authenticated, found.reused) == (False, False, False)
+    assert (found.encrypted, found.authenticated, found.key) == (False, False, None)

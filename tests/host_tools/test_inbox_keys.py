@@ -14,6 +14,7 @@ from sipmote.smime.keys import Identity
 from sipmote.smime.reader import Reader
 from sipmote.smime.store import KeyStore
 from sipmote.smime.writer import Writer
+from tests.host_tools.peers import Running
 from tests.sip_peer import Peer
 from tests.tools import Tool
 
@@ -47,6 +48,24 @@ def inbox(tmp_path: Path, *options: str) -> Iterator[tuple[Tool, int]]:
     words = ("--bind", "udp:127.0.0.1:0", "--db", str(tmp_path / "inbox.db"), "--aor", DESK, *options)
     with Tool("inbox", *words) as tool:
         yield tool, int(tool.wait_for(event="ready")["bind"][0].rpartition(":")[2])
+
+
+def test_a_shared_key_does_for_a_signature(store: KeyStore, tmp_path: Path) -> None:
+    """R8591-7, R0-P12: under a policy, too, and the same only once, by whomever and however often it is sent"""
+    shared = store.share(BOILER)
+    store.set_policy(BOILER, None, "require")
+    body = build_cpim(BOILER.encode(), DESK.encode(), b"hot", unix=int(time.time()))
+    old = build_cpim(BOILER.encode(), DESK.encode(), b"hot", unix=int(time.time()) - 900)
+    running = Running("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:", "--aor", DESK)
+    try:
+        port = int(running.line().partition(b"udp:127.0.0.1:")[2].partition(b";")[0])
+        with Peer(BOILER.encode()) as peer:
+            for said in (b" by a shared key encrypted sip:boiler@127.0.0.1 hot", b"127.0.0.1 [duplicate] hot"):
+                assert peer.ask(port, *Writer(None, shared, False).protect(CPIM, body)).status == 200
+                assert said in running.line()
+            assert peer.ask(port, *Writer(None, shared, False).protect(CPIM, old)).status == 493
+    finally:
+        running.end()
 
 
 def test_what_is_under_a_policy_is_taken_signed_alone(store: KeyStore, tmp_path: Path) -> None:

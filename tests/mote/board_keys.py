@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sipmote.agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, encode
+from sipmote.agent.cms.der_reader import decode
+from sipmote.agent.cms.names import AES, AUTH_ENVELOPED_DATA
 from sipmote.agent.cms.tables import GENERATOR, make_table
 from sipmote.smime.keys import identifiers
 
@@ -73,6 +76,21 @@ def table(whose: Person) -> bytes:
     """Return the table of somebody's public key."""
     numbers = whose.key.public_key().public_numbers()
     return make_table(numbers.x, numbers.y)
+
+
+def with_a_name_in_front(body: bytes, name: bytes) -> bytes:
+    """Return an envelope whose first recipient has the name of a shared key, with a size of AES that no such key has.
+
+    What opens it is the key that was there before.
+    """
+    envelope = decode(body).parts[1].parts[0]
+    wrap = encode(SEQUENCE, encode(OID, AES + b"\x2d"))  # of AES-256
+    called = encode(SEQUENCE, encode(OCTETS, name))
+    lure = encode(0xA2, encode(INTEGER, b"\4"), called, wrap, encode(OCTETS, bytes(24)))
+    recipients = encode(SET, lure, envelope.parts[1].parts[0].raw)
+    rest = b"".join([part.raw for part in envelope.parts[2:]])
+    inside = encode(SEQUENCE, encode(INTEGER, b"\0"), recipients, rest)
+    return encode(SEQUENCE, encode(OID, AUTH_ENVELOPED_DATA), encode(0xA0, inside))
 
 
 def write_keys(flash: Path, board: Person | None, *peers: Person, shared: str | None = None) -> Path:

@@ -8,16 +8,13 @@ from typing import Any
 
 import pytest
 
-from sipmote.agent.cms.der import INTEGER, OCTETS, OID, SEQUENCE, SET, encode
-from sipmote.agent.cms.der_reader import decode
-from sipmote.agent.cms.names import AES, AUTH_ENVELOPED_DATA
 from sipmote.agent.cpim.imdn_reply import build_notification
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.smime.keys import Identity
 from sipmote.smime.writer import Writer
 from tests.host_tools.virtual import started
-from tests.mote.board_keys import NAME, SHARED, Person, person, write_keys
+from tests.mote.board_keys import NAME, SHARED, Person, person, with_a_name_in_front, write_keys
 from tests.sip_peer import Peer
 from tests.tools import Tool
 
@@ -180,19 +177,9 @@ def test_a_changed_octet_runs_nothing(tmp_path: Path) -> None:
 
 
 def borrowed(content: bytes) -> tuple[bytes, bytes]:
-    """Return content encrypted by somebody who knows the name of a shared key, but not the key.
-
-    That name stands in front, with a size of AES that the key hasn't; what opens it is a key of his own making.
-    """
+    """Return content encrypted by somebody who knows the name of a shared key, but not the key."""
     content_type, body = Writer(None, board_key.certificate, False).protect(CPIM, content)
-    envelope = decode(body).parts[1].parts[0]
-    recipient = envelope.parts[1].parts[0].raw
-    name = encode(SEQUENCE, encode(OCTETS, NAME))
-    wrap = encode(SEQUENCE, encode(OID, AES + b"\x2d"))  # of AES-256
-    lure = encode(0xA2, encode(INTEGER, b"\4"), name, wrap, encode(OCTETS, bytes(24)))
-    rest = b"".join([part.raw for part in envelope.parts[2:]])
-    inside = encode(SEQUENCE, encode(INTEGER, b"\0"), encode(SET, lure, recipient), rest)
-    return content_type, encode(SEQUENCE, encode(OID, AUTH_ENVELOPED_DATA), encode(0xA0, inside))
+    return content_type, with_a_name_in_front(body, NAME)
 
 
 def test_a_shared_key_counts_only_where_it_opens_the_message(tmp_path: Path) -> None:
