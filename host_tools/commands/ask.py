@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=seconds, default=_TIMEOUT_S, metavar="S", help="seconds for it all (default: %(default)g)"
     )
+    parser.add_argument("--clear", action="store_true", help="as it is, whatever sipmote keys has for who is asked")
     way.add_arguments(parser)
 
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         zones = arguments.take_zones(args)
         asked = way.read_way(args, args.sender, zones)
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            return runner.run(ask(asked, os.fsencode(args.text), Output(args.json)))
+            return runner.run(ask(asked, os.fsencode(args.text), Output(args.json), args.clear))
     except AgentError as error:
         complain(str(error))
         return USAGE

@@ -143,11 +143,7 @@ def _midnight(moment: time.struct_time) -> time.struct_time:
 def _message_line(one: Received) -> list[Part]:
     """Return the line of a message. Of what its sender may have written nothing can be taken for a mark of ours."""
     line: list[Part] = [(time.strftime("%H:%M:%S ", time.localtime(one.received)), "dim")]
-    is_shared = one.verdict is not None and one.verdict.state == "shared"
-    if one.is_by_sender:
-        line.append(("by a shared key " if is_shared else "signed ", "green"))
-    if one.encrypted:
-        line.append(("encrypted ", "dim"))
+    line += [(f"{word} ", style) for word, style in proofs(one)]
     line += sender_of(one)
     line += [(f" [{mark}]", "bold red") for mark in marks(one)]
     return [*line, *content_of(one)]
@@ -170,6 +166,13 @@ def content_of(one: Received) -> list[Part]:
     if text is None:
         return [*parts, (f" {len(one.body)} octets of {one.content_type}", "dim")]
     return [*parts, Lines(" " + text.rstrip())]
+
+
+def proofs(one: Received) -> list[tuple[str, str]]:
+    """Return what is certain of a message, each with its style."""
+    is_shared = one.verdict is not None and one.verdict.state == "shared"
+    found = [("by a shared key" if is_shared else "signed", "green")] if one.is_by_sender else []
+    return [*found, ("encrypted", "dim")] if one.encrypted else found
 
 
 def marks(one: Received) -> list[str]:

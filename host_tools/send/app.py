@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sipmote.agent.cms import mime
 from sipmote.agent.cpim import imdn
-from sipmote.agent.errors import ParseError
+from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.events import Outcome
 from sipmote.agent.notices import Dropped, Provisional
 from sipmote.agent.request import BUDGET
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
 from sipmote.console import Output
+from sipmote.errors import ToolError
 from sipmote.inbox.received import describe
 from sipmote.send.content import Content, joins
 from sipmote.send.outcomes import ACCEPTED, DELIVERED, REFUSED, Result, as_text, read, remedy, unreachable
@@ -23,6 +25,7 @@ from sipmote.send.way import Way
 from sipmote.sip.heard import Heard
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event
+from sipmote.smime.guard import kept_reader
 
 _ACCEPT = (b"text/plain", imdn.CPIM, imdn.XML)
 _MORE_TO_COME = ("processed", "stored")  # of what a notification may say: on its way still
@@ -113,8 +116,10 @@ class Sender:
         self._order = order
         self._report = report
         way = order.way
+        self._reader = kept_reader() if order.protects else None
         self._first_hop = parse_uri(im_server or way.proxy or way.target)
-        self._ua = way.user_agent(_ACCEPT, resolve_im={way.target: im_server}.get)
+        accept = _ACCEPT + ((mime.PKCS7, mime.MULTIPART) if self._reader else ())
+        self._ua = way.user_agent(accept, resolve_im={way.target: im_server}.get)
         self._options = {"expires": order.expires, "subject": order.subject}
         self._options |= {"display": order.display, "fields": order.fields}
         self._fit(b"", "refuse", self._ua.aor)  # says what is wrong before anything is opened
@@ -156,7 +161,10 @@ class Sender:
         """
         order = self._order
         text = order.content.prepare(order.text)
-        bodies, compact = self._fit(text, order.budget, sender, order.content.reserve(sender))
+        try:
+            bodies, compact = self._fit(text, order.budget, sender, order.content.reserve(sender))
+        except UsageError as error:
+            raise UsageError(f"{error}{order.content.advice(sender)}") from None
         parts = Parts(text, bodies, order.budget)
         results: list[Result] = []
         while parts.left:
@@ -231,8 +239,8 @@ class Sender:
 
     def _answer(self, event: MessageReceived) -> Answer:
         try:
-            notice = describe(event, time.time()).notice() or {}
-        except ParseError:
+            notice = describe(event, time.time(), reader=self._reader).notice() or {}
+        except (ParseError, ToolError):  # ToolError: of keys that can't be read
             return _BAD_USE_OF_THE_SENDER
         told = self._told.get(notice.get("message_id"))
         if told is None:

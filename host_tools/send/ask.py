@@ -7,32 +7,41 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sipmote.agent.errors import ParseError
+from sipmote.agent.errors import ParseError, UsageError
 from sipmote.agent.escapes import unescape
 from sipmote.agent.events import Outcome
 from sipmote.agent.notices import Dropped, Provisional
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import parse_uri
-from sipmote.console import Lines, Output
+from sipmote.console import Lines, Output, complain
+from sipmote.errors import ToolError
 from sipmote.inbox.received import Received, describe
-from sipmote.inbox.screen import marks
+from sipmote.inbox.screen import marks, proofs
+from sipmote.send.content import Content
 from sipmote.send.outcomes import ACCEPTED, DELIVERED, Result, as_text, read, remedy, unreachable
 from sipmote.send.way import Way
 from sipmote.sip.heard import Heard
 from sipmote.sip.places import Flow, same_host
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Event
+from sipmote.smime.guard import guard, kept_reader
 
 _ACCEPT = (b"*/*",)
 _PART = re.compile(r"\(\d+/(\d+)\) ")  # of a text that --budget split, or a board, has cut
 _OK: Answer = (200, b"")
 _NOBODY_HERE: Answer = (480, b"")
+_UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
+_INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
+_UNDECIPHERABLE: Answer = (493, b"")
 _MOST = 4  # others that are named
 
 
-async def ask(way: Way, text: bytes, output: Output) -> int:
-    """Ask, and say the answer or why there is none; returns the exit code. Raises AgentError for what can't be sent."""
-    asker = Asker(way, text, output)
+async def ask(way: Way, text: bytes, output: Output, is_clear: bool) -> int:
+    """Ask, and say the answer or why there is none; returns the exit code. Raises AgentError for what can't be sent.
+
+    is_clear: ask in clear, whatever keys there are.
+    """
+    asker = Asker(way, text, output, is_clear)
     try:
         return await asker.ask()
     except OSError as error:
@@ -44,9 +53,11 @@ async def ask(way: Way, text: bytes, output: Output) -> int:
 class Asker:
     """The application behind the shell."""
 
-    def __init__(self, way: Way, text: bytes, output: Output) -> None:
+    def __init__(self, way: Way, text: bytes, output: Output, is_clear: bool) -> None:
         """Open nothing yet, within the running loop. Raises AgentError for a URI that won't do."""
         self._way = way
+        self._guard, self._reader = guard(), kept_reader()
+        self._is_clear = is_clear
         self._text = text
         self._output = output
         self._resolver = Resolver(way.transport, way.dns)
@@ -70,10 +81,23 @@ class Asker:
             async with asyncio.timeout(way.timeout_s):
                 self._flows = await self._resolver.flows(first_hop)
                 host = await self._shell.reach(first_hop)
-                await self._shell.send(self._call_id, way.target, self._text, sender=way.sender_at(host))
+                sender = way.sender_at(host)
+                await self._send(sender)
                 return await self._wait()
         except TimeoutError:
             return self._say_silence()
+
+    async def _send(self, sender: bytes) -> None:
+        """Send the question, protected if there are keys. Raises AgentError."""
+        target = self._way.target
+        writer = None if self._guard is None or self._is_clear else self._guard.writer(sender, target)
+        vouches = writer is not None and writer.vouches
+        content = Content(target, b"text/plain", None, None, False, False, vouches, writer)
+        options = content.of(content.prepare(self._text), sender, self._call_id)
+        try:
+            await self._shell.send(self._call_id, target, sender=sender, **options)
+        except UsageError as error:
+            raise UsageError(f"{error}{content.advice(sender)}") from None
 
     async def _wait(self) -> int:
         """Wait for the answer, which may come before the 200 does, or for why there will be none."""
@@ -98,7 +122,7 @@ class Asker:
         who = [] if _user_and_host(os.fsencode(one.sender)) == _user_and_host(self._way.target) else [one.sender]
         if not self._is_there(flow):  # anybody can write this From
             who.append(f"from {one.source}, which was not asked")
-        who += marks(one)
+        who += [word for word, _ in proofs(one)] + marks(one)
         if who:
             lines = f"{', '.join(who)}:\n{lines}"
         self._output.say({**one.line(), "event": "answer"}, Lines(lines))
@@ -149,11 +173,20 @@ class Asker:
                 self._others[event.sender.decode("utf-8", "backslashreplace")] = None
             return _NOBODY_HERE
         try:
-            one = describe(event, time.time())
+            one = describe(event, time.time(), reader=self._reader)
             if one.notice() is not None:
                 return _OK  # it is typing, or has been told of something
+            has_to_sign = self._guard is not None and self._guard.has_to_sign(one.sender, one.author)
         except ParseError as error:
             return error.status, b""
+        except ToolError as error:
+            complain(str(error))
+            return _NOBODY_HERE
+        if one.verdict is not None and one.stale:
+            return _UNDECIPHERABLE if one.encrypted else _INCORRECT_DATE  # an answer of another time, sent once more
+        if has_to_sign and not one.is_by_sender:
+            self._others[f"somebody who hasn't signed as {one.sender}"] = None
+            return _UNDECIPHERABLE if one.encrypted else _UNSIGNED
         self._parts.append((one, event.flow))
         part = _PART.match(one.text()[0] or "")
         if part is None or len(self._parts) >= int(part[1]):

@@ -1,5 +1,6 @@
 """What goes out for a text: the text itself, or message/cpim around it, or S/MIME around either."""
 
+import copy
 import os
 import re
 import time
@@ -88,6 +89,16 @@ class Content:
     def around(self, sender: bytes) -> int:
         """Return the octets that come to those of a text in the body."""
         return len(self.of(b"x" * _LONG, sender, b"0" * 20, True)["body"]) - _LONG
+
+    def advice(self, sender: bytes) -> str:
+        """Return what to do about a text that is too long because it is protected, "" where it isn't."""
+        if self._writer is None:
+            return ""
+        whole, lighter = self.around(sender), copy.copy(self)
+        told = []
+        for how, lighter._writer in self._writer.lighter():
+            told.append(f"{whole - lighter.around(sender)} fewer {how}")
+        return f"; its protection takes {whole} octets" + (f": {', '.join(told)}" if told else "")
 
     def reserve(self, sender: bytes) -> int:
         """Return the octets that come to those of a text in all."""

@@ -4,6 +4,7 @@ The arithmetic is that of the package cryptography; what it is applied to comes 
 """
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +57,17 @@ class Writer:
     def vouches(self) -> bool:
         """Will a receiver know who has written a body?"""
         return self._signer is not None or isinstance(self._receiver, tuple)
+
+    def lighter(self) -> Iterator[tuple[str, "Writer"]]:
+        """Yield what takes less room, each with words for people."""
+        receiver = self._receiver
+        if self._with_certificate:
+            yield "without the certificate", Writer(self._signer, receiver, False)
+        if self._signer is not None and receiver is not None:
+            yield "signed alone", Writer(self._signer, None, False)
+            yield "encrypted alone", Writer(None, receiver, False)
+        if isinstance(receiver, x509.Certificate):
+            yield "with a key that both share (sipmote keys share)", Writer(None, (bytes(4), bytes(16)), False)
 
     def protect(self, content_type: bytes, body: bytes, to_measure: bool = False) -> tuple[bytes, bytes]:
         """Return content type and octets of a body, signed, then encrypted.

@@ -1,4 +1,4 @@
-"""An inbox by the store of keys: what it takes, what it remembers, and how what is typed there leaves."""
+"""The store of keys at work: what an inbox takes, what it remembers, how what is typed there leaves; questions."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sipmote.__main__ import main
 from sipmote.agent.cms import mime, smime
+from sipmote.agent.cpim.imdn_reply import build_notification
+from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.smime.keys import Identity
 from sipmote.smime.reader import Reader
@@ -129,3 +132,50 @@ def test_what_is_typed_is_protected_for_who_has_a_key_here(store: KeyStore, tmp_
         store.set_policy("*", "require", None)
         tool.type(f"sip:eve@127.0.0.1:{peer.port} status")
         assert "there is no key of sip:eve@" in tool.wait_for(event="warning")["text"]
+
+
+def test_a_question_and_its_answer_are_protected(store: KeyStore) -> None:
+    """R8591-7: what somebody else, or another time, has to say is no answer"""
+    board = boiler(store)
+    store.set_policy(BOILER, None, "require")
+    reader = Reader([board], [store.certificate(DESK)])
+    with Peer(BOILER.encode()) as peer, Tool("ask", f"{BOILER}:{peer.port}", "status", "--from", DESK) as tool:
+        question = peer.answer(200)
+        opened = reader.open(question.get(b"content-type"), question.body)
+        verdict = reader.judge(opened, DESK, int(time.time()))
+        assert (opened.encrypted, verdict.state) == (True, "good") and b"status" in opened.body
+        own = board, store.certificate(DESK), False
+        old = build_cpim(BOILER.encode(), DESK.encode(), b"20 C", unix=int(time.time()) - 900)
+        for status, content in (
+            (403, (b"text/plain", b"19 C")),
+            (493, Writer(None, store.certificate(DESK), False).protect(b"text/plain", b"18 C")),
+            (493, Writer(*own).protect(CPIM, old)),
+            (200, hot(board, store, text=b"81 C")),
+        ):
+            assert peer.ask(peer.from_port, *content).status == status
+        answer = tool.wait_for(event="answer")
+        assert (answer["body"], answer["signature"]["state"], answer["encrypted"]) == ("81 C", "good", True)
+        assert tool.wait() == 0
+
+
+def test_a_notification_that_is_protected_is_read(store: KeyStore) -> None:
+    """R8591-7: send --wait hears of what became of a message that left protected"""
+    board = boiler(store)
+    reader = Reader([board], [store.certificate(DESK)])
+    words = "send", f"{BOILER}:{{port}}", "hot", "--from", DESK, "--wait", "20"
+    with Peer(BOILER.encode()) as peer, Tool(*(word.format(port=peer.port) for word in words)) as tool:
+        message = peer.answer(202)
+        inside = parse_cpim(reader.open(message.get(b"content-type"), message.body).body)
+        told = build_notification(inside, b"delivered", BOILER.encode(), DESK.encode(), b"own", int(time.time()))
+        told = Writer(board, store.certificate(DESK), False).protect(CPIM, told)
+        assert peer.ask(peer.from_port, *told).status == 200
+        assert tool.wait_for(event="delivered")["notification"] == "delivered"
+
+
+def test_a_text_that_is_too_long_protected_names_what_takes_less(
+    store: KeyStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boiler(store)
+    assert main(["send", f"{BOILER}:5999", "x" * 600, "--from", DESK]) == 2
+    said = capsys.readouterr().err
+    assert "over the budget" in said and "fewer encrypted alone" in said and "fewer with a key that both share" in said
