@@ -18,6 +18,7 @@ from sipmote.board.romfs import Rom, without_packages
 from sipmote.board.survey import PACKAGE, Survey, identify, read_config, take_survey
 from sipmote.board.transfer import Transfer, stopped_board
 from sipmote.console import Output
+from sipmote.errors import ToolError
 from sipmote.link.port import is_virtual
 from sipmote.link.repl import Board, BoardLost
 from sipmote.link.starting import reason_of_end
@@ -153,6 +154,9 @@ class Deployment:
         return wanted
 
     def _remark(self, output: Output, wanted: dict[str, bytes], survey: Survey, config: Config | None) -> None:
+        """Tell what a person has to know of it. Raises ToolError for a configuration that the board can't have."""
+        if "/mote.json" in wanted and config:
+            _check_keys(config, survey)
         remarks = [*hidden(survey, wanted)]
         if self.program:
             remarks += self.program.remarks(survey, self.libraries)
@@ -179,6 +183,14 @@ class Deployment:
             return 0
         output.warn(f"the program has ended: {reason}", {"event": "ended", "error": reason})
         return 1
+
+
+def _check_keys(config: Config, survey: Survey) -> None:
+    """Raise ToolError for a configuration that needs keys where the board has none."""
+    asking = [name for name in ("protect", "require") if config.get(name)]
+    if asking and "/smime" not in survey.at_root:
+        mode = config.get("protect") or "sign+encrypt"
+        raise ToolError(f"{asking[0]} needs keys, and the board has none: sipmote provision --protect {mode} first")
 
 
 def _read(text: bytes | None) -> Config | None:

@@ -97,6 +97,7 @@ class Examination:
         clock = _clock(seconds, epoch, config)
         self._firmware(board, missing)
         self._configuration(config)
+        self._keys(board)
         self._say(clock)
         self._trial(board)
 
@@ -163,6 +164,20 @@ class Examination:
         except ToolError as error:
             remedy = "sipmote config set KEY=VALUE or unset KEY; sipmote config keys explains them"
             self._say(Finding("configuration", FAILED, str(error), remedy))
+
+    def _keys(self, board: Board) -> None:
+        """Look at the keys of a board that protects what it sends or takes."""
+        config = self.config
+        if config is None or not (config.get("protect") or config.get("require")) or not self._has_mote:
+            return
+        from sipmote.board.protecting import Protecting  # who protects nothing loads no ciphers
+        from sipmote.smime.store import KeyStore
+
+        try:
+            self._say(Finding("keys", OK, Protecting(board, KeyStore()).check(config)))
+        except ToolError as error:
+            what, _, remedy = str(error).rpartition(": ")
+            self._say(Finding("keys", FAILED, what, remedy))
 
     def _trial(self, board: Board) -> None:
         """Have mote itself try it, where it could."""

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -20,19 +21,36 @@ from sipmote.board.survey import TOOLS, answers, the_answer
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board
 from sipmote.people import person
-from sipmote.smime.keys import identifiers
+from sipmote.smime.keys import identifiers, load_certificate
 from sipmote.smime.store import KeyStore
 
 _CHUNK = 1024  # octets a script
 _LOOK = """
-h={}
 try:
  for e in os.ilistdir('/smime'):
   with open('/smime/'+e[0],'rb') as f:
    if e[0]!='own':
     say(e[0],hexlify(hashlib.sha256(f.read()).digest()).decode())
 except OSError:
+ pass
+"""
+_FOLDER = """
+try:
  os.mkdir('/smime')
+except OSError:
+ pass
+"""
+_OWN = """
+import json
+i=c=''
+try:
+ with open('/smime/own') as f:
+  i=json.load(f)['id']
+ with open('/smime/certificate','rb') as f:
+  c=hexlify(f.read()).decode()
+except (OSError,KeyError,ValueError):
+ pass
+say(i,c)
 """
 _CAN = """
 try:
@@ -69,7 +87,8 @@ for e in os.ilistdir('/smime'):
 if hasattr(os,'sync'):
  os.sync()
 """
-_KEPT = ("own", "seen", "g", "peers", "certificate")
+_KEPT = ("own", "seen", "shown", "g", "peers", "certificate")
+_AGAIN = "sipmote provision --protect gives it what it lacks"
 
 
 class Protecting:
@@ -84,11 +103,9 @@ class Protecting:
 
         config: with aor and to. Raises ToolError.
         """
-        peers = self._peers(config, mode)  # before the board is touched
-        (lacks,) = the_answer(run_lean(self._board, _CAN), 1)
-        if lacks:
-            raise ToolError(f"the board's firmware or packages lack what protection needs ({lacks}): sipmote deploy")
-        there = dict(answers(self._board.run(TOOLS + _LOOK)))
+        peers = self._peers(config, mode, makes=True)  # before the board is touched
+        self._check_firmware()
+        there = dict(answers(self._board.run(TOOLS + _FOLDER + _LOOK)))
         files: dict[str, bytes] = {"g": make_table(*GENERATOR)}
         certificate = None
         if mode != "shared":
@@ -100,7 +117,7 @@ class Protecting:
             entry, tables = _entry(uri, found)
             entries.append(entry)
             files |= tables
-        files["peers"] = json.dumps(entries, separators=(",", ":")).encode()
+        files["peers"] = _encoded(entries)
         for name, data in files.items():  # who is named last
             self._write(name, data, there)
         if certificate is not None:
@@ -108,13 +125,62 @@ class Protecting:
         self._board.run(TOOLS + _TIDY % (sorted({*_KEPT, *files}),))
         return f"{mode}, with keys for {', '.join(uri for uri, _ in peers)}"
 
-    def _peers(self, config: Config, mode: str) -> list[tuple[str, x509.Certificate | tuple[bytes, bytes]]]:
-        """Return whom the board writes to or obeys, each with a certificate or a shared key. Raises ToolError."""
+    def check(self, config: Config) -> str:
+        """Return which keys the board has for its settings protect and require; nothing is changed.
+
+        Raises ToolError, with the remedy, for what is wrong with them.
+        """
+        mode = config.get("protect") or ("shared" if config.get("require") == "shared" else "sign")
+        self._check_firmware()
+        there = dict(answers(self._board.run(TOOLS + _LOOK)))
+        if "peers" not in there:
+            raise ToolError(f"there are none on the board: {_AGAIN}")
+        entries = []
+        for uri, found in self._peers(config, mode, makes=False):
+            entry, tables = _entry(uri, found)
+            entries.append(entry)
+            if any(there.get(name) != _digest(data) for name, data in tables.items()):
+                raise ToolError(f"the board has another key of {uri} than sipmote keys has, or none: {_AGAIN}")
+        others = f"keys for {len(entries)}"
+        if there["peers"] != _digest(_encoded(entries)):
+            raise ToolError(f"/smime/peers isn't what sipmote keys has for to and allow: {_AGAIN}")
+        if mode == "shared":
+            return others
+        if there.get("g") != _digest(make_table(*GENERATOR)):
+            raise ToolError(f"/smime/g is missing or damaged: {_AGAIN}")
+        return f"its own, certified until {self._certified(config['aor']):%F}, and {others}"
+
+    def _certified(self, aor: str) -> datetime:
+        """Return the end of the certificate of a board's own key. Raises ToolError where something is wrong with it."""
+        called, octets = the_answer(run_lean(self._board, _OWN), 2)
+        certificate = load_certificate(bytes.fromhex(octets))
+        if certificate is None or identifiers(certificate)[0].hex() != called:
+            raise ToolError(f"the board has no key of its own with its certificate: {_AGAIN}")
+        if certificate != self._store.certificate(aor):
+            raise ToolError(f"the board's certificate isn't the one that sipmote keys has for {aor}: {_AGAIN}")
+        if self._store.is_old(certificate):
+            raise ToolError(f"its certificate ends at {certificate.not_valid_after_utc:%F}: {_AGAIN}")
+        return certificate.not_valid_after_utc
+
+    def _check_firmware(self) -> None:
+        (lacks,) = the_answer(run_lean(self._board, _CAN), 1)
+        if lacks:
+            raise ToolError(f"the board's firmware or packages lack what protection needs ({lacks}): sipmote deploy")
+
+    def _peers(
+        self, config: Config, mode: str, makes: bool
+    ) -> list[tuple[str, x509.Certificate | tuple[bytes, bytes]]]:
+        """Return whom the board writes to or obeys, each with a certificate or a shared key. Raises ToolError.
+
+        makes: a shared key where there is none.
+        """
         recipients = _listed(config["to"])
         found: dict[str, tuple[str, x509.Certificate | tuple[bytes, bytes]]] = {}
         for uri in (*recipients, *_listed(config.get("allow", ()))):
             if mode == "shared":
-                key = self._store.shared(uri) or self._store.share(uri)
+                key = self._store.shared(uri) or (self._store.share(uri) if makes else None)
+                if key is None:
+                    raise ToolError(f"no key is shared with {uri} here: {_AGAIN}")
                 found.setdefault(person(uri), (uri, key))
                 continue
             certificate = self._store.certificate(uri)
@@ -130,7 +196,10 @@ class Protecting:
     def _certify(self, aor: str, anew: bool) -> x509.Certificate:
         """Have the board make its key, if it has none, and return the certificate of it."""
         (point,) = the_answer(run_lean(self._board, _MAKE % (anew,)), 1)
-        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), bytes.fromhex(point))
+        try:
+            public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), bytes.fromhex(point))
+        except ValueError:
+            raise ToolError("the board's key is no point of its curve: erase /smime/own and try again") from None
         before = self._store.certificate(aor)
         if before is not None and before.public_key() == public and not self._store.is_old(before):
             return before
@@ -138,7 +207,7 @@ class Protecting:
 
     def _write(self, name: str, data: bytes, there: dict[str, str]) -> None:
         """Put a file into /smime, whole or not at all, unless it is there."""
-        digest = hashlib.sha256(data).hexdigest()
+        digest = _digest(data)
         if there.get(name) == digest:
             return
         path = f"/smime/{name}"
@@ -149,6 +218,15 @@ class Protecting:
         if answers(self._board.run(_END % (new, digest, new, path))) != [(digest,)]:
             raise ToolError(f"{path} did not arrive as it was sent: check the cable and try again")
         there[name] = digest
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _encoded(entries: list[dict[str, object]]) -> bytes:
+    """Return what is in /smime/peers."""
+    return json.dumps(entries, separators=(",", ":")).encode()
 
 
 def _listed(uris: str | Iterable[str]) -> list[str]:
@@ -168,5 +246,5 @@ def _entry(uri: str, key: x509.Certificate | tuple[bytes, bytes]) -> tuple[dict[
     assert isinstance(public, ec.EllipticCurvePublicKey)
     point = public.public_numbers()
     table = make_table(point.x, point.y)
-    name = hashlib.sha256(table).hexdigest()[:12]
+    name = _digest(table)[:12]
     return {"uri": uri, "id": ids[0], "ids": ids, "table": name}, {name: table}

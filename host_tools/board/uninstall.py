@@ -8,7 +8,7 @@ import hashlib
 
 from sipmote.board.files import FINISHER, FOLDERS, LARGE_PROGRAM, MARK, ROOT_FILES, boot_file
 from sipmote.board.romfs import Rom
-from sipmote.board.survey import NEW, TOOLS, answers
+from sipmote.board.survey import NEW, TOOLS, answers, the_answer
 from sipmote.board.transfer import stopped_board
 from sipmote.console import Output, complain
 from sipmote.errors import ToolError
@@ -16,6 +16,7 @@ from sipmote.link.repl import Board
 
 _MAIN, _BOOT = "/main.py", "/boot.py"
 _KEPT = ("/clock", "/commands", "/intervals", "/outbox", "/outbox.lost", "/restarts", "/slept")  # which mote writes
+_KEYS = "/smime"
 _SILENCE_S = 600  # of a slow flash that tidies up
 
 _LOOK = """
@@ -54,6 +55,12 @@ for p in %r:
 if hasattr(os,'sync'):
  os.sync()
 """
+_HAS_KEYS = """
+try:
+ say(os.stat('/smime')[0])
+except OSError:
+ say(0)
+"""
 _LEFT = """
 def walk(p):
  for e in os.ilistdir(p or '/'):
@@ -74,18 +81,22 @@ class Uninstalling:
         self._device = device
         self._output = output
 
-    def carry_out(self, with_program: bool) -> None:
-        """Remove all of it, with_program the user's main.py as well, and restart the board. Raises ToolError."""
+    def carry_out(self, with_program: bool, with_keys: bool) -> None:
+        """Remove all of it, with_program the user's main.py as well, and restart the board. Raises ToolError.
+
+        with_keys: the board's own key and those of others, too, which no deploy brings back.
+        """
         with stopped_board(self._device, complain) as board:
-            removed = self._remove(board, with_program)
+            removed = self._remove(board, with_program, with_keys)
             board.restart()
         self._output.say({"event": "uninstalled", "removed": removed}, f"uninstalled: {removed} files removed")
 
-    def _remove(self, board: Board, with_program: bool) -> int:
+    def _remove(self, board: Board, with_program: bool, with_keys: bool) -> int:
         """Return how many files are gone."""
         at_root = [path for path in (*ROOT_FILES, *_KEPT) if path not in (_MAIN, _BOOT)]
         at_root += [path + NEW for path in (*ROOT_FILES, *_KEPT)] + [FINISHER]
-        wanted = [MARK, *at_root, *FOLDERS, *((_MAIN, LARGE_PROGRAM) if with_program else ())]
+        folders = [*FOLDERS, *([_KEYS] if with_keys else ())]
+        wanted = [MARK, *at_root, *folders, *((_MAIN, LARGE_PROGRAM) if with_program else ())]
         board.reset()  # what the program had in memory would be in the way
         rom = Rom(board, {}, None)
         if rom.invalidation:
@@ -99,9 +110,12 @@ class Uninstalling:
             paths.append(_BOOT)
         elif boot:
             self._output.say({"event": "file", "path": _BOOT, "action": "kept"}, "kept    /boot.py, which is not ours")
-        board.run(_REMOVE % (paths, FOLDERS), _SILENCE_S)
+        board.run(_REMOVE % (paths, folders), _SILENCE_S)
         for path in paths:
             self._output.say({"event": "file", "path": path, "action": "removed"}, f"removed {path}")
+        if not with_keys and the_answer(answers(board.run(TOOLS + _HAS_KEYS)), 1)[0]:
+            line = f"kept    {_KEYS}, the board's keys (--keys takes them, too)"
+            self._output.say({"event": "file", "path": _KEYS, "action": "kept"}, line)
         for (path,) in answers(board.run(TOOLS + _LEFT % ((_MAIN, _BOOT),), _SILENCE_S)):
             line = f"kept    {path}, which may be of a program of yours"
             self._output.say({"event": "file", "path": path, "action": "kept"}, line)

@@ -266,9 +266,15 @@ def test_a_board_without_configuration_is_told_of_it(
 
 
 def test_commands_that_anybody_can_forge_are_told_of(
-    port: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    port: str,
+    flash: Path,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Once for each deploy of a program with mote, which has commands of its own, until there is a commander."""
+    (flash / "smime").mkdir()
     monkeypatch.setenv("SIPMOTE_COMMANDER_PASSWORD", "wonder")
     program = tmp_path / "boiler.py"
     for text, arguments, warnings in (

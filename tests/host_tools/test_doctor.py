@@ -256,6 +256,13 @@ def test_a_server_that_is_not_there_is_told_and_gets_no_message(flash: Path, exa
     assert one(findings, "message", "from board")["state"] == "failed"
 
 
+def test_keys_that_a_configuration_asks_for_are_looked_at(flash: Path, examine: Doctor) -> None:
+    configure(flash, protect="sign")
+    with virtual_board(flash, "128k") as port:
+        found = one(examine(port, "--no-send"), "keys")
+        assert (found["state"], found["remedy"]) == ("failed", "sipmote provision --protect gives it what it lacks")
+
+
 def test_a_name_is_looked_up_from_the_board_and_from_here(
     flash: Path, examine: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

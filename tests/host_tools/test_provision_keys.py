@@ -9,6 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmote.__main__ import main
 from sipmote.agent.cms.tables import GENERATOR, make_table
+from sipmote.board.protecting import Protecting
+from sipmote.board.transfer import stopped_board
+from sipmote.errors import ToolError
 from sipmote.smime.keys import identifiers
 from sipmote.smime.store import KeyStore
 from tests.host_tools.virtual import fill, virtual_board
@@ -120,3 +123,56 @@ def test_a_board_that_protected_nothing_gets_the_modules_for_it(
     with virtual_board(flash, "128k") as port:
         assert provision(capsys, port, "--protect", "sign")[0] == 0
         assert (flash / "lib" / "mote" / "new_key.mpy").exists()
+
+
+def test_what_is_wrong_with_a_boards_keys_is_found(
+    store: KeyStore, flash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As doctor asks: each with its remedy, and nothing is changed"""
+    store.create(DESK)
+    config = {"aor": BOARD, "to": DESK, "protect": "sign+encrypt"}
+    with virtual_board(flash, "128k") as port:
+
+        def check(**more: str) -> str:
+            with stopped_board(port, print) as board:
+                try:
+                    return Protecting(board, store).check({**config, **more})
+                except ToolError as error:
+                    return f"{error}"
+
+        assert check().startswith("there are none on the board: sipmote provision --protect")
+        assert not (flash / "smime").exists()
+        assert provision(capsys, port, "--protect", "sign+encrypt")[0] == 0
+        own = store.certificate(BOARD)
+        assert own is not None
+        assert check() == f"its own, certified until {own.not_valid_after_utc:%F}, and keys for 1"
+        assert "no key is shared with sip:desk" in check(protect="shared")
+        store.trust(store.issue(BOARD, own.public_key()))  # type: ignore[arg-type]
+        assert "isn't the one that sipmote keys has for sip:boiler" in check()
+        store.trust(own)
+        assert "isn't what sipmote keys has for to and allow" in check(to="sip:desk@127.0.0.1:10")
+        for name, words in (("own", "no key of its own"), ("g", "/smime/g is missing"), ("peers", "there are none")):
+            octets = (flash / "smime" / name).read_bytes()
+            (flash / "smime" / name).unlink()
+            assert words in check()
+            (flash / "smime" / name).write_bytes(octets)
+        store.rotate(DESK)
+        assert "another key of sip:desk@127.0.0.1:9 than sipmote keys has" in check()
+
+
+def test_a_configuration_that_needs_keys_is_not_deployed_without(
+    flash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what no deploy brings back stays when the rest is taken off, unless that is wanted"""
+    before = (flash / "mote.json").read_bytes()
+    with virtual_board(flash, "128k") as port:
+        assert main(["deploy", "--port", port, "--set", "protect=sign"]) == 1
+        assert "sipmote provision --protect sign first" in capsys.readouterr().err
+        assert (flash / "mote.json").read_bytes() == before
+        (flash / "smime").mkdir()
+        (flash / "smime" / "own").write_text("{}")
+        assert main(["deploy", "--port", port, "--set", "protect=sign"]) == 0
+        assert main(["uninstall", "--port", port, "--yes"]) == 0
+        assert "kept    /smime, the board's keys (--keys takes them, too)" in capsys.readouterr().out
+        assert main(["uninstall", "--port", port, "--yes", "--keys"]) == 0
+        assert not (flash / "smime").exists()
