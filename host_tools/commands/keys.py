@@ -14,7 +14,16 @@ from sipmote.console import Lines, Output, ask_person
 from sipmote.errors import ToolError
 from sipmote.files import write_whole
 from sipmote.people import named, person
-from sipmote.smime.keys import check_kind, load_certificate, names, read_certificates
+from sipmote.smime.keys import (
+    allows_mail,
+    check_kind,
+    load_certificate,
+    may_receive,
+    may_sign,
+    names,
+    read_certificates,
+    read_identity,
+)
 from sipmote.smime.store import DAYS, EVERYBODY, POLICIES, SOON, TAKEN, KeyStore, fingerprint
 
 _MOST_DAYS = 36500
@@ -24,12 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sipmote keys`."""
     parser.description = (
         "Keep keys and certificates for messages that are signed or encrypted, in the folder keys in the data folder. "
-        "create and rotate make a key for one of our URIs, export writes its certificate for others, trust takes "
-        "theirs, share makes a key that two have, policy says what is to be protected. Read the fingerprint to each "
-        "other, on the phone say, before a certificate is trusted."
+        "create and rotate make a key for one of our URIs, import takes one that somebody has certified (PEM, the key "
+        "and its certificate), export writes a certificate for others, trust takes theirs, share makes a key that two "
+        "have, policy says what is to be protected. Read the fingerprint to each other, on the phone say, before a "
+        "certificate is trusted."
     )
     parser.add_argument("action", nargs="?", choices=tuple(_ACTIONS), default="show", help="default: show")
-    parser.add_argument("what", nargs="?", metavar="URI", help="or a name; for trust, show: FILE; for policy: or *")
+    parser.add_argument("what", nargs="?", metavar="URI", help="or a name; FILE for import, trust, show; policy: or *")
     parser.add_argument("file", nargs="?", metavar="FILE", help="for export, to write the certificate to")
     parser.add_argument("--days", type=_days, default=DAYS, help=f"for create and rotate: valid for (default {DAYS})")
     parser.add_argument("--yes", action="store_true", help="for trust and share: don't ask")
@@ -50,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.send or args.take) and args.action != "policy":
         raise ToolError(f"--send and --take are for sipmote keys policy, not for {args.action}")
     if args.what is None and args.action not in ("show", "policy"):
-        thing = "FILE" if args.action == "trust" else "URI"
+        thing = "FILE" if args.action in ("import", "trust") else "URI"
         raise ToolError(f"{args.action} wants a {thing}: sipmote keys {args.action} {thing}")
     _ACTIONS[args.action](args, KeyStore(), Output(args.json))
     return 0
@@ -94,6 +104,20 @@ def _create(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
     uri = _uri(args.what)
     _Row(uri, "ours", store.create(uri, args.days).certificate).say(output, "created")
     output.say(None, f"give it to others: sipmote keys export {uri} FILE, and read them the fingerprint")
+
+
+def _import(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
+    identity = read_identity("keys import", args.what)
+    certificate = identity.certificate
+    if not names(certificate):
+        raise ToolError(f"{args.what}: the certificate names no SIP URI: it needs a subjectAltName such as URI:sip:...")
+    if not (may_sign(certificate) and may_receive(certificate) and allows_mail(certificate)):
+        raise ToolError(f"{args.what}: the certificate is not for mail, signed and encrypted, by its key usage")
+    if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
+        first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        raise ToolError(f"{args.what}: the certificate is valid from {first:%F} to {last:%F}: get another")
+    store.adopt(identity)
+    _Row(names(certificate)[0], "ours", certificate).say(output, "imported")
 
 
 def _rotate(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
@@ -238,6 +262,7 @@ def _read(path: str) -> list[x509.Certificate]:
 _ACTIONS: dict[str, Callable[[argparse.Namespace, KeyStore, Output], None]] = {
     "show": _show,
     "create": _create,
+    "import": _import,
     "trust": _trust,
     "export": _export,
     "rotate": _rotate,

@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # loaded for who asks for S/MIME, or talks
 _KEEP = 32768  # transactions remembered, of 1 KiB on average. Beyond them the store knows the twins
 _BINDING_S = 600
 _UNREGISTER_S = 2.0
+_DAY_S = 86400
 _WATCH_S = 10.0  # between two looks at the files of certificates
 _EARLIER = 10  # messages that a person sees at the start
 _DROPPED_S = 1.0  # between two lines about what led to nothing
@@ -206,6 +207,7 @@ class Inbox:
         self._queues = [part.add for part in (self._runners, self._relay and self._relay.parcels) if part]
         login = options.credentials[0][1] if options.credentials else None
         self._guard = guard()
+        self._told_ends = 0  # the day
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login, self._guard)
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
         self._keyboard = None
@@ -314,9 +316,22 @@ class Inbox:
     def _watch(self) -> None:
         """Reload now and then: nobody has to tell us of a certificate's successor, or that another inbox has ended."""
         self.reload()
+        self._tell_ends()
         if self._runners:
             self._runners.more()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
+
+    def _tell_ends(self) -> None:
+        """Say once a day which certificates end soon."""
+        today = int(time.time() // _DAY_S)
+        if self._guard is None or self._told_ends == today:
+            return
+        self._told_ends = today
+        try:
+            for text in self._guard.ending():
+                self._screen.warning(text)
+        except ToolError as error:
+            self._screen.warning(str(error))
 
     def hasten(self) -> None:
         """Pass on now what waits for another attempt."""

@@ -22,6 +22,13 @@ class Guard:
         """Is a message from one of these taken only if he has signed it? Raises ToolError."""
         return any(uri is not None and self._store.policy(uri)[1] == "require" for uri in uris)
 
+    def ending(self) -> list[str]:
+        """Return a line with its remedy for each certificate that ends within a month. Raises ToolError."""
+        return [
+            f"the certificate of {uri} ends at {certificate.not_valid_after_utc:%F}: {remedy}"
+            for uri, certificate, remedy in self._store.ending()
+        ]
+
     def writer(self, sender: bytes, target: bytes) -> "Writer | None":
         """Return what encrypts a message, and signs it if we have a key; None for one that goes in clear.
 

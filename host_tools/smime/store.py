@@ -79,6 +79,17 @@ class KeyStore:
             write_whole(self._file("own", uri, ".pem.old"), path.read_text())
             return self._make(path, uri, days)
 
+    def adopt(self, identity: Identity) -> None:
+        """Keep a key that somebody else has certified, for the first URI that its certificate names.
+
+        The one that there was before stays to decrypt what is under way.
+        """
+        path = self._file("own", names(identity.certificate)[0])
+        with self._alone():
+            if path.exists():
+                write_whole(path.with_suffix(".pem.old"), path.read_text())
+            write_whole(path, _pem(identity))
+
     def _make(self, path: Path, uri: str, days: int) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _name(uri)[:64])])
@@ -108,6 +119,19 @@ class KeyStore:
     def is_old(self, certificate: x509.Certificate) -> bool:
         """Is it time for another one?"""
         return certificate.not_valid_after_utc - datetime.now(UTC) < SOON
+
+    def ending(self) -> list[tuple[str, x509.Certificate, str]]:
+        """Return (URI, certificate, remedy) of each one that ends within a month."""
+        found = []
+        for one in self.owned():
+            found += [(uri, one.certificate, f"sipmote keys rotate {uri}") for uri in names(one.certificate)[:1]]
+        authority = self.folder / "authority.pem"
+        ours = read_certificates("keys", str(authority))[0].subject if authority.exists() else None
+        for other in self.trusted():
+            is_boards = other.issuer == ours
+            remedy = "sipmote provision --protect" if is_boards else "ask for the new one, and sipmote keys trust FILE"
+            found += [(uri, other, remedy) for uri in names(other)[:1]]
+        return [one for one in found if self.is_old(one[1])]
 
     # Others'
 

@@ -10,12 +10,15 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmote.__main__ import main
 from sipmote.people import write_name
 from sipmote.smime import store as store_module
-from sipmote.smime.keys import allows_mail, identifiers, may_receive, may_sign, names
+from sipmote.smime.guard import Guard
+from sipmote.smime.keys import Identity, allows_mail, identifiers, may_receive, may_sign, names
 from sipmote.smime.store import KeyStore, fingerprint
+from tests.host_tools.certificates import issue
 
 DESK = "sip:desk@example.org"
 BOILER = "sip:boiler@example.org"
@@ -160,6 +163,55 @@ def test_what_ends_within_a_month_is_marked(capsys: pytest.CaptureFixture[str]) 
     KeyStore().create(DESK, 20)
     assert said(capsys, "show")[0]["warning"] == f"expires within a month: sipmote keys rotate {DESK}"
     assert said(capsys, "rotate", DESK)[0]["warning"] is None
+
+
+def test_what_ends_within_a_month_has_its_remedy(tmp_path: Path) -> None:
+    """Ours, a board's, and somebody else's, as an inbox says each day"""
+    store = KeyStore()
+    store.create(DESK, 20)
+    store.issue(BOILER, ec.generate_private_key(ec.SECP256R1()).public_key(), 20)
+    store.trust(issue(tmp_path, "alice", "sip:alice@example.org", days=(-1, 20)).certificate)
+    store.trust(issue(tmp_path, "bob", "sip:bob@example.org", days=(-1, 40)).certificate)
+    told = {text.split()[3]: text.rpartition(": ")[2] for text in Guard(store).ending()}
+    assert told == {
+        DESK: f"sipmote keys rotate {DESK}",
+        BOILER: "sipmote provision --protect",
+        "sip:alice@example.org": "ask for the new one, and sipmote keys trust FILE",
+    }
+
+
+def test_a_key_that_somebody_has_certified_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """And the one before still decrypts"""
+    before = KeyStore().create(DESK).certificate
+    for kind in ("ec", "rsa"):
+        made = issue(tmp_path, "desk", DESK, kind=kind)
+        assert said(capsys, "import", made.path)[0]["event"] == "imported"
+        assert certificate_of(KeyStore().own(DESK)) == made.certificate
+        assert [certificate_of(one) for one in KeyStore().old(DESK)] == [before]
+        before = made.certificate
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    for made, words in (
+        (issue(tmp_path, "nobody"), "names no SIP URI"),
+        (issue(tmp_path, "web", DESK, extensions=[usage]), "is not for mail"),
+        (issue(tmp_path, "old", DESK, days=(-9, -1)), "get another"),
+    ):
+        assert words in complaint(capsys, "import", made.path)
+    assert "no certificate in it belongs to its key" in complaint(capsys, "import", mixed(tmp_path))
+    assert certificate_of(KeyStore().own(DESK)) == before
+
+
+def certificate_of(identity: Identity | None) -> x509.Certificate:
+    assert identity is not None
+    return identity.certificate
+
+
+def mixed(folder: Path) -> str:
+    """Return a file with a key, and with the certificate of another one."""
+    one, other = (issue(folder, name, DESK) for name in ("one", "other"))
+    path = folder / "mixed.pem"
+    key = Path(one.path).read_text().partition("-----BEGIN CERT")[0]
+    path.write_text(key + Path(other.certificate_path).read_text())
+    return str(path)
 
 
 def test_no_secret_is_ever_shown_or_exported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
