@@ -7,6 +7,7 @@ is changed in part: run it again after whatever happens.
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -15,16 +16,24 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from sipmote.agent.cms.tables import GENERATOR, make_table
+from sipmote.agent.cpim.identity import CPIM, identify
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.request import BUDGET
+from sipmote.agent.uri import parse_uri
+from sipmote.agent.user_agent import UserAgent
 from sipmote.board.config import Config
 from sipmote.board.stored import run_lean
 from sipmote.board.survey import TOOLS, answers, the_answer
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board
 from sipmote.people import person
-from sipmote.smime.keys import identifiers, load_certificate
+from sipmote.smime.keys import Identity, identifiers, load_certificate
 from sipmote.smime.store import KeyStore
+from sipmote.smime.writer import Writer
 
 _CHUNK = 1024  # octets a script
+_CURVE = ec.SECP256R1()
+_LONG = 300  # octets of a text whose every length takes as much room as any's
 _LOOK = """
 try:
  for e in os.ilistdir('/smime'):
@@ -91,6 +100,9 @@ _KEPT = ("own", "seen", "shown", "g", "peers", "certificate")
 _AGAIN = "sipmote provision --protect gives it what it lacks"
 
 
+_Peer = tuple[str, x509.Certificate | tuple[bytes, bytes]]  # URI, and its certificate or name and key of what is shared
+
+
 class Protecting:
     """Gives a stopped board its keys, and those of who it writes to and takes commands from."""
 
@@ -123,7 +135,8 @@ class Protecting:
         if certificate is not None:
             run_lean(self._board, _NAME % ([one.hex() for one in identifiers(certificate)],))
         self._board.run(TOOLS + _TIDY % (sorted({*_KEPT, *files}),))
-        return f"{mode}, with keys for {', '.join(uri for uri, _ in peers)}"
+        fits = f"an alert of up to {room(config, mode, certificate, peers)} octets fits"
+        return f"{mode}, with keys for {', '.join(uri for uri, _ in peers) or 'nobody'}; {fits}"
 
     def check(self, config: Config) -> str:
         """Return which keys the board has for its settings protect and require; nothing is changed.
@@ -167,15 +180,13 @@ class Protecting:
         if lacks:
             raise ToolError(f"the board's firmware or packages lack what protection needs ({lacks}): sipmote deploy")
 
-    def _peers(
-        self, config: Config, mode: str, makes: bool
-    ) -> list[tuple[str, x509.Certificate | tuple[bytes, bytes]]]:
+    def _peers(self, config: Config, mode: str, makes: bool) -> list[_Peer]:
         """Return whom the board writes to or obeys, each with a certificate or a shared key. Raises ToolError.
 
         makes: a shared key where there is none.
         """
         recipients = _listed(config["to"])
-        found: dict[str, tuple[str, x509.Certificate | tuple[bytes, bytes]]] = {}
+        found: dict[str, _Peer] = {}
         for uri in (*recipients, *_listed(config.get("allow", ()))):
             if mode == "shared":
                 key = self._store.shared(uri) or (self._store.share(uri) if makes else None)
@@ -197,7 +208,7 @@ class Protecting:
         """Have the board make its key, if it has none, and return the certificate of it."""
         (point,) = the_answer(run_lean(self._board, _MAKE % (anew,)), 1)
         try:
-            public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), bytes.fromhex(point))
+            public = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, bytes.fromhex(point))
         except ValueError:
             raise ToolError("the board's key is no point of its curve: erase /smime/own and try again") from None
         before = self._store.certificate(aor)
@@ -218,6 +229,27 @@ class Protecting:
         if answers(self._board.run(_END % (new, digest, new, path))) != [(digest,)]:
             raise ToolError(f"{path} did not arrive as it was sent: check the cable and try again")
         there[name] = digest
+
+
+def room(config: Config, mode: str, own: x509.Certificate | None, peers: Iterable[_Peer]) -> int:
+    """Return how many octets an alert's text may have, in the 1300 of RFC 3428 section 8.
+
+    mode: the setting protect. own: the board's certificate, None without one. peers: with their keys; the one counts to
+    whom there is the least.
+    """
+    aor = config["aor"].encode()
+    board = UserAgent(aor, b"255.255.255.255:65535", os.urandom)
+    keys = dict(peers)
+    signer = None if own is None or not mode.startswith("sign") else Identity(ec.generate_private_key(_CURVE), own)
+    rooms = []
+    for uri in _listed(config["to"]):
+        writer = Writer(signer, None if mode == "sign" else keys.get(uri), False)
+        to = parse_uri(uri.encode()).address_of_record()
+        content = build_cpim(aor, to, b"x" * _LONG, unix=0, extra=identify(b"0" * 20))
+        kind, body = writer.protect(CPIM, content, to_measure=True)
+        around = len(body) - _LONG
+        rooms.append(len(board.fit(uri.encode(), b"x" * BUDGET, "truncate", around, content_type=kind, date=1)[0][0]))
+    return min(rooms)
 
 
 def _digest(data: bytes) -> str:

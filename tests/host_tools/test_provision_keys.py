@@ -51,6 +51,7 @@ def test_a_board_makes_its_key_and_keeps_it(store: KeyStore, flash: Path, capsys
     with virtual_board(flash, "128k") as port:
         code, said = provision(capsys, port, "--protect", "sign+encrypt")
         assert code == 0, said
+        assert said["keys"]["text"].endswith(" octets fits")
         assert json.loads((flash / "mote.json").read_text())["protect"] == "sign+encrypt"
         own, (peer,) = kept(flash, "own"), kept(flash, "peers")
         certificate = store.certificate(BOARD)
