@@ -26,6 +26,10 @@ def further(settings: dict, more: dict, mote: object) -> None:
         from mote.protect import guarded
 
         mote.submit = guarded(mote)
+        if given("protect") == "sign":  # with what is encrypted, too, no certificate fits
+            from mote import protect, showing
+
+            protect.show = showing.show
     if given("protect") or given("require"):
         from agent.cms.mime import MULTIPART, PKCS7
 

@@ -4,19 +4,15 @@ An alert is protected when it is first sent, by mote.sealing, and stays as it is
 of the same text, Call-ID and time: what is signed has the same octets.
 """
 
-from gc import mem_free
-
 from agent.compat import const
 from agent.errors import UsageError
 from mote.log import ERROR, WARNING
 from mote.net.sockets import now
 
 _UNIX_AT = const(14)  # where a record of the outbox has the Unix time when it was raised, see mote.outbox
-_AMPLE = const(65536)  # octets of memory: with less no certificate goes along
 _PKCS7 = b"application/pkcs7-mime"
-_MOST_KNOWN = const(8)
 refusing = []  # URIs of who takes nothing protected
-_known = []  # of who has our certificate
+show = None  # mote.showing.show(), where our certificate may go along
 
 
 def guarded(mote: object) -> object:
@@ -53,7 +49,7 @@ def _protected(mote: object, alert: object, call_id: bytes) -> tuple | None:
     options = alert.options
     sealed = None
     if alert.target not in refusing or not mote.settings.get("clear"):
-        certificate = _certificate(mote, alert)
+        certificate = b"" if show is None else show(mote, alert)
         from mote.sealing import seal
 
         sealed = seal(mote, alert.target, call_id, options.get("content_type"), alert.body, unix, certificate)
@@ -67,22 +63,6 @@ def _protected(mote: object, alert: object, call_id: bytes) -> tuple | None:
         if name in options:
             more[name] = options[name]
     return sealed[1], more
-
-
-def _certificate(mote: object, alert: object) -> bytes:
-    """Return our certificate if it goes with an alert, b"" if not: with what is encrypted, too, it never fits."""
-    if mote.settings["protect"] != "sign" or alert.target in _known or mem_free() < _AMPLE:
-        return b""
-    from mote.showing import certificate_for, remembering
-
-    certificate = certificate_for(mote, alert)
-    if certificate:
-        alert.end = remembering(alert)
-    if certificate is None:
-        _known.append(alert.target)
-        if len(_known) > _MOST_KNOWN:
-            _known.pop(0)
-    return certificate or b""
 
 
 def _raised(mote: object, alert: object) -> int:

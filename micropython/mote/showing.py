@@ -1,25 +1,45 @@
-"""Who has our certificate: the first signed message to somebody carries it. Loaded where memory isn't short.
+"""Who has our certificate: the first signed message that somebody takes carries it, if it fits.
 
-/smime/shown has a line for each who has taken a message with it: the certificate's identifier and his URI.
+/smime/shown has a line for each who has taken one: the certificate's identifier and his URI.
 """
 
+from gc import mem_free
+
+from agent.compat import const
 from agent.errors import UsageError
-from mote.beside import beside
-from mote.keys import own
 
 _CERTIFICATE = "/smime/certificate"
 _SHOWN = "/smime/shown"
-_AROUND = 8  # octets around a certificate
+_AROUND = const(8)  # octets around a certificate
+_AMPLE = const(65536)  # octets of memory: with less no certificate goes along
+_MOST = const(8)
+_known = []  # URIs of who has it
 
 
-def certificate_for(mote: object, alert: object) -> bytes | None:
-    """Return our certificate, in DER, for the recipient of an alert; None if he has it, b"" if it doesn't fit."""
+def show(mote: object, alert: object) -> bytes:
+    """Return our certificate, in DER, if it is to go with an alert; b"" if not."""
+    if alert.target in _known or mem_free() < _AMPLE:
+        return b""
+    certificate = _certificate_for(mote, alert)
+    if certificate:
+        alert.end = _remembering(alert)
+    if certificate is None:
+        _known.append(alert.target)
+        if len(_known) > _MOST:
+            _known.pop(0)
+    return certificate or b""
+
+
+def _certificate_for(mote: object, alert: object) -> bytes | None:
+    """Return our certificate, None if the recipient of an alert has it, b"" if it doesn't fit."""
     try:
         with open(_SHOWN, "rb") as file:
             if _line(alert.target) in file.read().split(b"\n"):
                 return None
     except OSError:  # nobody has it yet
         pass
+    from mote.beside import beside
+
     given = {} if alert.expires is None else {"expires": alert.expires}
     policy = "refuse" if mote.settings.get("budget") == "refuse" else "compact"
     try:
@@ -33,7 +53,7 @@ def certificate_for(mote: object, alert: object) -> bytes | None:
     return certificate
 
 
-def remembering(alert: object) -> object:
+def _remembering(alert: object) -> object:
     """Return what takes the place of Alert.end() of one that carries our certificate: who takes it has it."""
     end = alert.end
 
@@ -50,4 +70,6 @@ def remembering(alert: object) -> object:
 
 
 def _line(uri: bytes) -> bytes:
+    from mote.keys import own
+
     return b"%s %s" % (own()["id"].encode(), uri)
