@@ -16,6 +16,7 @@ from sipmote.errors import ToolError
 from tests.bench.heap import file_costs, markdown, profiles
 from tests.bench.load import FLOOR, INBOX, UASES, carried, lacking, peers_python
 from tests.bench.peer import Peer
+from tests.bench.sealed import command
 from tests.bench.vm import CALLGRIND, KEPT, Board, Code, missing_tools
 
 _OURS = {"ours": "ours", "portable": "ours, by the portable reader", "splitting": "splitting at lines and colons"}
@@ -127,6 +128,11 @@ def work(table: Table, code: Code) -> None:
                     count = sealed.instructions("alert", low=3, high=11, heap=_ESP32_HEAP)
                     how = "callgrind, x86, 32-bit VM, from .mpy files: 11 alerts less 3, with the heap of an ESP32"
                     table.row(f"one alert and its 200, protect={protect}", count, unit, how)
+                with Peer(b"status", seal=command) as desk:
+                    asked = code.board().configure(desk.port, require="signed+encrypted")
+                    count = asked.instructions("commands", low=1, high=4, heap=_ESP32_HEAP)
+                    how = how.replace("11 alerts less 3", "4 less 1")
+                    table.row("one alert, and a command that is signed and encrypted, answered", count, unit, how)
         frames = re.findall("\x1e[^\x1f]*\x1f", board.run("stage", "log", "1") or "")
     table.row("one log record on the serial line", len(frames[0]) if frames else None, "octets", "printed by the VM")
 

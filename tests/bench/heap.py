@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sipmote.errors import ToolError
 from tests.bench.loads import files, in_order, loaded_by, short
 from tests.bench.peer import Peer
+from tests.bench.sealed import command
 from tests.bench.vm import Code, Place
 
 _AT_ONCE = 4  # searches; a run that fails mostly waits
@@ -46,6 +47,13 @@ PROFILES = (
     Profile("one alert, registered, digest, TCP", True, "strict", _TCP, (_REGISTER, _PASSWORD)),
     Profile("one alert that asks for a notification", settings=(("notify", 1),)),
     Profile("alerts and a command answered", True, "asking", program=("command",)),
+    Profile(
+        "alerts and a command answered that is signed and encrypted",
+        True,
+        "sealing",
+        settings=(("require", "signed+encrypted"),),
+        program=("command",),
+    ),
     Profile("one alert over the serial line", settings=(("transport", "serial"),)),
     Profile("one alert, signed and encrypted", True, settings=(("protect", "sign+encrypt"),)),
     Profile("one alert, signed", True, settings=(("protect", "sign"),)),
@@ -79,6 +87,7 @@ def profiles(code: Code) -> list[Measured]:
             "plain": stack.enter_context(Peer()),
             "dating": stack.enter_context(Peer(date=True)),
             "asking": stack.enter_context(Peer(b"status")),
+            "sealing": stack.enter_context(Peer(b"status", seal=command)),
             "strict": stack.enter_context(Peer(password=b"wonder")),
         }
         under_way = []

@@ -5,6 +5,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from sipmote.agent.auth.digest import secret
@@ -21,11 +22,19 @@ from sipmote.agent.wall_clock import WallClock
 class Peer:
     """Answers each MESSAGE with 200 in a thread of its own; with command, each one also brings that command back."""
 
-    def __init__(self, command: bytes = b"", password: bytes = b"", reuse: bool = True, date: bool = False) -> None:
+    def __init__(
+        self,
+        command: bytes = b"",
+        password: bytes = b"",
+        reuse: bool = True,
+        date: bool = False,
+        seal: Callable[[bytes, bytes], tuple[bytes, bytes]] | None = None,
+    ) -> None:
         """password: challenge the user boiler for it, and let it register; reuse: a nonce serves more than once.
-        date: each 200 has a Date.
+        date: each 200 has a Date. seal: makes content type and body of a command, given its Call-ID and text.
         """
         self._command = command
+        self._seal = seal
         self._password = password
         self._reuse = reuse
         self._date = date
@@ -104,7 +113,11 @@ class Peer:
                 if self._command:  # by an agent of its own: a board that has run out of memory leaves it waiting
                     asking = UserAgent(b"sip:desk@127.0.0.1", b"127.0.0.1:%d" % self.port, os.urandom)
                     call_id = asking.new_call_id()
-                    self._send(asking.send(call_id, event.sender, self._command, _now(), flow=flow), flow)
+                    kind, body = b"text/plain", self._command
+                    if self._seal is not None:
+                        kind, body = self._seal(call_id, body)
+                    asked = asking.send(call_id, event.sender, body, _now(), flow=flow, content_type=kind)
+                    self._send(asked, flow)
             self._send([event], flow)
 
     def _send(self, events: Any, flow: Any) -> None:

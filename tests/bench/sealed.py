@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,13 @@ from tests.mote.board_keys import person
 
 _TEXT = b"x" * 100
 _CPIM = build_cpim(b"sip:boiler@example.org", b"sip:desk@example.org", _TEXT, unix=0, extra=identify(b"0" * 20))
+
+
+def command(call_id: bytes, text: bytes) -> tuple[bytes, bytes]:
+    """Return content type and body of a command that a desk signs and encrypts to a board."""
+    board, desk = person("sip:boiler@127.0.0.1"), person("sip:desk@127.0.0.1")
+    content = build_cpim(desk.uri.encode(), board.uri.encode(), text, unix=int(time.time()), extra=identify(call_id))
+    return Writer(Identity(desk.key, desk.certificate), board.certificate, False).protect(CPIM, content)
 
 
 def around() -> Iterator[tuple[str, int, int]]:

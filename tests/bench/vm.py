@@ -138,7 +138,7 @@ class Board:
         to = f"sip:desk@127.0.0.1:{port}{parameters}"
         settings = {"aor": "sip:boiler@127.0.0.1", "to": to, "bind": "127.0.0.1:0", "outbox": False, **more}
         (self._flash / "mote.json").write_text(json.dumps(settings))
-        if "protect" in more:
+        if "protect" in more or "require" in more:
             desk = person("sip:desk@127.0.0.1")
             write_keys(self._flash, person("sip:boiler@127.0.0.1"), desk, shared=desk.uri)
         return self
