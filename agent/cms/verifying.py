@@ -22,8 +22,8 @@ def is_ecdsa(covered: bytes, hash: str, value: bytes, generator: bytes, table: b
         if octets[:1] > b"\x7f" or (octets[:1] == b"\0" and octets[1:2] < b"\x80"):
             return False
     r, s = [int.from_bytes(octets, "big") for octets in numbers]
-    if root.tag != SEQUENCE or root.rest() or not (0 < r < N and 0 < s < N):
-        return False
+    if not (0 < r < N and 0 < s < N) or value != encode(SEQUENCE, *[encode(INTEGER, octets) for octets in numbers]):
+        return False  # DER has one form of each, and nothing behind
     w = inverse(s, N)
     k = int.from_bytes(getattr(hashlib, hash)(covered).digest()[:32], "big") * w % N
     try:

@@ -2,10 +2,17 @@
 
 from binascii import unhexlify
 
+from agent.cms import ephemeral
 from agent.cms.der import BIT_STRING, INTEGER, OCTETS, OID, SEQUENCE, SET, encode
 from agent.cms.der_reader import decode
+from agent.cms.enveloped import open_enveloped
 from agent.cms.enveloping import build_enveloped
+from agent.cms.gcm import gcm as encrypt
 from agent.cms.names import AUTH_ENVELOPED_DATA, DATA, ENVELOPED_DATA
+from agent.cms.own_key import OwnKey
+from agent.cms.receivers import Receiver
+from agent.cms.tables import GENERATOR, make_table
+from tests.aes import aes
 from tests.agent.test_cms_enveloped import BY_ISSUER, BY_KEY_ID, CONTENT, Toy, opened, refused
 
 AES = unhexlify("6086480165030401")  # and one octet that says the mode and the size of the key
@@ -118,6 +125,27 @@ def test_a_recipient_has_the_version_of_how_it_is_called():
         inside = decode(build_enveloped(CONTENT, Toy(identifier, kind))).parts[1].take(SEQUENCE)
         inside.take(INTEGER)
         assert inside.take(SET).parts[0].take(INTEGER).octets == version
+
+
+def test_what_boards_encrypt_their_own_keys_open():
+    """R8591-4: to a certificate and with a shared key; the nonce has 12 octets (SP 800-38D section 8.2.1)"""
+    public = make_table(*GENERATOR, 4)  # of the private key 1
+    asked = []
+
+    def random(size):
+        asked.append(size)
+        return bytes(range(size))
+
+    agreed = ephemeral.agree(public, public, random)
+    key = OwnKey((BY_KEY_ID,), (1).to_bytes(32, "big"), {b"we": b"k" * 16}, aes, random)
+    octets, tag = encrypt(aes(bytes(16), 1), bytes(12), CONTENT, b"", False)
+    done = (bytes(16), bytes(12), octets, tag)
+    for receiver in (Receiver(BY_KEY_ID, agreed, b"", done, aes), Receiver(b"we", None, b"k" * 16, done, aes)):
+        built = build_enveloped(CONTENT, receiver)
+        assert open_enveloped(decode(built).parts[1].take(SEQUENCE), key, True) == CONTENT
+    toy = Toy(BY_ISSUER, "rsa")
+    assert encode(OCTETS, toy.random(12)) in build_enveloped(CONTENT, toy)
+    assert asked == [40, 40, 40, 16, 16]  # 64 bits more than a number has, so that none is likelier; then spare keys
 
 
 class Agreeing(Toy):

@@ -1,11 +1,13 @@
 """R8591-4: AES-128-GCM, by the test cases of its specification (McGrew and Viega), and key wrap by RFC 3394."""
 
 from binascii import unhexlify
+from hashlib import sha256
 
 from agent.cms.gcm import gcm
+from agent.cms.own_key import OwnKey
 from agent.cms.wrapping import unwrap, wrap
 from tests.aes import aes
-from tests.helpers import Dice
+from tests.helpers import Dice, raises
 
 _KEY = unhexlify("feffe9928665731c6d6a8f9467308308")
 _TEXT = unhexlify(
@@ -49,6 +51,43 @@ def test_every_length_comes_back_and_every_flipped_bit_shows_in_the_tag():
         assert gcm(aes(_KEY, 1), nonce, octets, text[:3] + b"\0", True)[1] != tag
 
 
+def test_the_counter_wraps_in_its_own_word():
+    """SP 800-38D section 6.2: it begins with 0xFFFFFFFE here, as this nonce hashes; octets are those of cryptography"""
+    text = bytes([i * 7 & 255 for i in range(80)])
+    octets, tag = gcm(aes(_KEY, 1), unhexlify("7aefb2a1276c674c995d8175b1000d4b"), text, b"", False)
+    assert sha256(octets + tag).digest() == unhexlify(
+        "f1fe7c948da713d1e3c26cb4732edb4351b19ad53111ebd9c7d70c11a01d7e6d"
+    )
+
+
+def test_texts_around_a_block_and_of_more_than_256_are_those_of_cryptography():
+    text = bytes([i * 7 & 255 for i in range(256)]) * 17
+    for size, digest in (
+        (0, "5ba106053d0acfc705a5423484843db8"),
+        (1, "f79f5f1caaecefcb9f132c3dd746fa27"),
+        (15, "0ee9c1fcbadffdce676b94fe8209b36c"),
+        (16, "31272ccdb5b592fe7e9313b1be895d28"),
+        (17, "f5c243320507f76a6d1303b4ba5ebab7"),
+        (255 * 16, "746a9266778c5dd98d976d3f0b0dcf94"),
+        (256 * 16 + 1, "e6423cc4f553f1606a296ff25d4bbe80"),
+    ):
+        octets, tag = gcm(aes(_KEY, 1), bytes(12), text[:size], b"", False)
+        assert sha256(octets + tag).digest()[:16] == unhexlify(digest), size
+
+
+def test_a_tag_counts_in_each_of_its_octets_however_many_it_has():
+    """RFC 5084 section 3.2: 12 to 16, those in front"""
+    key = OwnKey((), b"", {}, aes, None)
+    octets, tag = gcm(aes(_KEY, 1), bytes(12), b"hot", b"beside", False)
+    for size in range(12, 17):
+        assert key.decrypt_gcm(_KEY, bytes(12), octets, tag[:size], b"beside") == b"hot"
+        for at in range(size):
+            wrong = bytearray(tag[:size])
+            wrong[at] ^= 1 << at % 8
+            raises(ValueError, key.decrypt_gcm, _KEY, bytes(12), octets, bytes(wrong), b"beside")
+        raises(ValueError, key.decrypt_gcm, _KEY, bytes(12), octets, tag[-size:-1] + b"\0", b"beside")
+
+
 def test_keys_are_wrapped_as_rfc_3394_does():
     """Sections 4.1, 4.2, 4.3 and 4.6"""
     by = bytes(range(32))
@@ -63,10 +102,14 @@ def test_keys_are_wrapped_as_rfc_3394_does():
 
 
 def test_what_is_not_wrapped_by_the_key_opens_nothing():
-    wrapped = wrap(aes(bytes(16), 1), bytes(range(16)))
-    for at in range(len(wrapped)):
-        other = wrapped[:at] + bytes((wrapped[at] ^ 1,)) + wrapped[at + 1 :]
-        assert unwrap(aes(bytes(16), 1), other) is None
+    for size in (32, 24, 16):
+        wrapped = wrap(aes(bytes(16), 1), bytes(range(size)))
+        for at in range(len(wrapped)):
+            other = wrapped[:at] + bytes((wrapped[at] ^ 1 << at % 8,)) + wrapped[at + 1 :]
+            assert unwrap(aes(bytes(16), 1), other) is None
     assert unwrap(aes(b"x" * 16, 1), wrapped) is None
+    key = OwnKey((), b"", {}, aes, None)
+    assert key.unwrap(bytes(16), wrapped) == bytes(range(16))
+    raises(ValueError, key.unwrap, b"x" * 16, wrapped)
     for wrong in (b"", wrapped[:-1], wrapped[:16], wrapped[:8], wrapped * 2):
         assert unwrap(aes(bytes(16), 1), wrong) is None

@@ -1,5 +1,6 @@
 """R8591-4: P-256 on boards: multiples of points, ECDH by RFC 5903, ECDSA by RFC 6979."""
 
+import hashlib
 from binascii import unhexlify
 from hashlib import sha256
 
@@ -110,9 +111,34 @@ def test_only_points_of_the_curve_are_agreed_with():
         b"\4" + bytes(64),
         b"\4" + P.to_bytes(32, "big") + right[33:],
         b"\0",
+        b"\3" + right[1:33],
+        right[:33],
+        _point(x, y) + _point(x, y)[1:],
+        _point(5, 0),  # of order 2 on another curve, with the same formulas
+        _point(1, 0),
+        _point(1, 1),  # no point of ours has this x: those of the twist have
     ):
         raises(ValueError, agreement.agree, _SECRET, wrong, 5)
     assert agreement.agree((1).to_bytes(32, "big"), right, 5) == right[1:33]
+
+
+def test_a_point_is_written_in_one_way():
+    """Coordinates below P; one that is zero, or small, is a point as well"""
+    small = 0xD7325D7646CD60D80A92738CEB345F844CFFAF35841022CAB176F692DE8DE1D7, 5
+    zero = 0, 0x66485C780E2F83D72433BD5D84A06BB6541C2AF31DAE871728BF856A174F93F4
+    for x, y in (small, zero):
+        assert agreement.agree((1).to_bytes(32, "big"), _point(x, y), 5) == x.to_bytes(32, "big")
+    raises(ValueError, agreement.agree, _SECRET, _point(small[0], 5 + P), 5)
+    raises(ValueError, agreement.agree, _SECRET, _point(P, zero[1]), 5)
+
+
+def test_a_shared_secret_keeps_its_leading_zeros():
+    """SP 800-56A section 5.7.1.2: 32 octets, whatever they are"""
+    secret = unhexlify("00001fe0d1f330c5b5779f95966757812a1a450272438c661db76659e208fba5")
+    assert agreement.agree((54244).to_bytes(32, "big"), _point(*_PUBLIC), 77) == secret
+    chance = [54243, 76]  # from which ephemeral.agree() makes 54244 and 77
+    shared = ephemeral.agree(_TABLE, _PUBLIC_TABLE, lambda size: chance.pop(0).to_bytes(size, "big"))[1]
+    assert shared == secret
 
 
 def test_signatures_are_those_of_rfc_6979():
@@ -156,6 +182,77 @@ def test_numbers_out_of_range_are_no_signature():
         assert not _is_good(wrong)
     more = encode(SEQUENCE, right[2:], encode(INTEGER, b"\1"))
     assert not _is_good(more)
+
+
+def test_short_numbers_are_written_short():
+    """r, then s, below 2**247: by cryptography the same"""
+    for text, r, s in (
+        (
+            b"1708",
+            0x5863E32F938CA28AF57FA188CAB8A4E51425F46A323C546908F7990F7FC0A6,
+            0x46EBF603754A6179CFC121B99A71ECE9D85A48ED26BBA8D20A85B6223D3DC0CC,
+        ),
+        (
+            b"192",
+            0xE9AD937BDBE95EA89251BC94492EB0C0C4294B535767E4B11461B5A3AA31927B,
+            0x6C67BED7318CDC11CFDD1154D763F35298856C65F796C807EFE7FBACE64C2,
+        ),
+    ):
+        signature = ecdsa.sign(sha256(text).digest(), _SECRET, _TABLE, 5)
+        assert signature == _value(r, s) and _is_good(signature, text)
+
+
+def test_r_is_what_is_left_of_a_coordinate_above_n():
+    """x is N + 3 and r is 3, which chance alone never brings"""
+    public = (
+        0xDFC15811F89D0A2FD9A8B512D08C63630543ABE6E690675C1641CC510E669A7B,
+        0xFBC60DE2280E24AD0AC5A31B022984A651408F81B67D4FAD72267A2346C85368,
+    )
+    table = make_table(public[0], public[1], 5)
+    assert verifying.is_ecdsa(b"sample", "sha256", _value(3, 3), _TABLE, table)
+    assert not verifying.is_ecdsa(b"sample", "sha256", _value(4, 3), _TABLE, table)
+
+
+def test_of_a_longer_digest_the_first_256_bits_count():
+    """RFC 6979 A.2.5 with SHA-384 and SHA-512, where hashlib has them"""
+    for hash, r, s in (
+        (
+            "sha384",
+            0x0EAFEA039B20E9B42309FB1D89E213057CBF973DC0CFC8F129EDDDC800EF7719,
+            0x4861F0491E6998B9455193E34E7B0D284DDD7149A74B95B9261F13ABDE940954,
+        ),
+        (
+            "sha512",
+            0x8496A60B5E9B47C825488827E0495B0E3FA109EC4568FD3F8D1097678EB97F00,
+            0x2362AB1ADBE2B8ADF9CB9EDAB740EA6049C028114F2460F96554F61FAE3302FE,
+        ),
+    ):
+        if hasattr(hashlib, hash):
+            assert _is_good(_value(r, s), hash=hash)
+            assert not _is_good(_value(r, s)) and not _is_good(_value(*_SAMPLE), hash=hash)
+
+
+def test_a_signature_is_written_in_one_way():
+    """DER alone, as OpenSSL has it: lengths in the shortest form, zeros where they have to be, nothing behind"""
+    r, s = [encode(INTEGER, b"\0" + n.to_bytes(32, "big")) for n in _SAMPLE]
+    assert _is_good(encode(SEQUENCE, r, s)) and encode(SEQUENCE, r, s) == _value(*_SAMPLE)
+    front = bytes((len(r + s),))
+    for wrong in (
+        b"\x30\x81" + front + r + s,
+        b"\x30\x82\0" + front + r + s,
+        b"\x30\x80" + r + s + b"\0\0",
+        encode(SEQUENCE, b"\2\x81" + r[1:], s),
+        encode(SEQUENCE, r, b"\2\x81" + s[1:]),
+        encode(SEQUENCE, encode(INTEGER, b"\0" + r[2:]), s),
+        encode(SEQUENCE, r, encode(INTEGER, b"\0" + s[2:])),
+        encode(SEQUENCE, r, s[:1] + b"\x20" + s[3:]),
+        encode(SEQUENCE, encode(INTEGER), s),
+        encode(SEQUENCE, r, s, b"\5\0"),
+        encode(SEQUENCE, r),
+        encode(SEQUENCE, b"\x22" + r[1:], s),
+        encode(SEQUENCE, r, s) + b"\0",
+    ):
+        assert not _is_good(wrong), wrong
 
 
 def test_rsa_is_verified_in_full():

@@ -1,6 +1,7 @@
 """Keys of a board for S/MIME, as a host writes them into its folder /smime, and those of whom it writes to."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -93,11 +94,16 @@ def with_a_name_in_front(body: bytes, name: bytes) -> bytes:
     return encode(SEQUENCE, encode(OID, AUTH_ENVELOPED_DATA), encode(0xA0, inside))
 
 
-def write_keys(flash: Path, board: Person | None, *peers: Person, shared: str | None = None) -> Path:
-    """Write /smime of a board: its own key, those of others, one that it shares; returns the folder."""
+def write_keys(
+    flash: Path, board: Person | None, *peers: Person, shared: str | None = None, more: Sequence[dict[str, Any]] = ()
+) -> Path:
+    """Write /smime of a board: its own key, those of others, one that it shares; returns the folder.
+
+    more: as mote.keys.peers() has them.
+    """
     folder = flash / "smime"
     folder.mkdir(parents=True, exist_ok=True)
-    known: list[dict[str, Any]] = []
+    known = list(more)
     (folder / "g").write_bytes(generator())
     if board is not None:
         secret = board.key.private_numbers().private_value.to_bytes(32, "big").hex()

@@ -61,6 +61,12 @@ def openssl(folder: Path, *arguments: str, body: bytes) -> bytes:
     return done.stdout
 
 
+def verifies(folder: Path) -> tuple[str, ...]:
+    """Return how `openssl cms` is told to believe the board."""
+    _, trusted = person(BOARD).save(folder)
+    return "-verify", "-certfile", str(trusted), "-CAfile", str(trusted), "-purpose", "any"
+
+
 def content(entity: bytes) -> bytes:
     return entity.partition(b"\r\n\r\n")[2]
 
@@ -79,12 +85,10 @@ def test_an_alert_is_signed_and_encrypted_for_openssl_and_for_our_inbox(tmp_path
         request = peer.answer(200)
         monitor.wait_for(event="console", text="alert: delivered")
     desk, _ = person(DESK).save(tmp_path)
-    _, trusted = person(BOARD).save(tmp_path)
     assert request.get(b"content-type") == b"application/pkcs7-mime;smime-type=authEnveloped-data"
     signed = openssl(tmp_path, "-decrypt", "-inkey", str(desk), "-recip", str(desk), body=request.body)
     assert signed.startswith(b"Content-Type: application/pkcs7-mime;smime-type=signed-data\r\n")
-    verify = ("-verify", "-certfile", str(trusted), "-CAfile", str(trusted), "-purpose", "any")
-    cpim = parse_cpim(content(openssl(tmp_path, *verify, body=content(signed))))
+    cpim = parse_cpim(content(openssl(tmp_path, *verifies(tmp_path), body=content(signed))))
     assert (cpim.body, cpim.address(b"From"), cpim.address(b"To")) == (b"Boiler at 85 C", BOARD.encode(), DESK.encode())
     assert request.get(b"date") is not None
     cpim, opened, verdict = read(request)
@@ -98,10 +102,14 @@ def test_an_alert_may_be_signed_alone_or_encrypted_alone(tmp_path: Path) -> None
     cpim, opened, verdict = read(request)
     assert request.get(b"content-type") == b"application/pkcs7-mime;smime-type=signed-data"
     assert verdict is not None and (cpim.body, opened.encrypted, verdict.state) == (b"hot", False, "good")
+    assert parse_cpim(content(openssl(tmp_path, *verifies(tmp_path), body=request.body))).body == b"hot"
     with Peer() as peer, board(tmp_path / "encrypted", peer, "hot", protect="encrypt", own=False):
         request = peer.answer(200)
     cpim, opened, verdict = read(request)
     assert (cpim.body, opened.authenticated, verdict) == (b"hot", True, None)
+    desk, _ = person(DESK).save(tmp_path)
+    decrypts = ("-decrypt", "-inkey", str(desk), "-recip", str(desk))
+    assert parse_cpim(content(openssl(tmp_path, *decrypts, body=request.body))).body == b"hot"
 
 
 def test_a_key_that_was_shared_before_is_enough(tmp_path: Path) -> None:

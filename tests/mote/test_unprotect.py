@@ -1,7 +1,7 @@
 """R8591-2, R3428-11.1: commands that come signed, encrypted or both, opened by a virtual board's own arithmetic."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,11 +84,19 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, heap: str = "128k", **settings: Any) -> Iterator[Bench]:
-    write_keys(folder / "flash", board_key, desk_key, shared="sip:desk@127.0.0.1")
+def bench(
+    folder: Path,
+    heap: str = "128k",
+    known: Sequence[dict[str, Any]] = (),
+    options: Sequence[str] = (),
+    program: str = PROGRAM,
+    **settings: Any,
+) -> Iterator[Bench]:
+    """Start a board. known: more of mote.keys.peers(). options: of `sipmote board start`."""
+    write_keys(folder / "flash", board_key, desk_key, shared="sip:desk@127.0.0.1", more=known)
     with Peer(DESK) as desk:
         config = {"aor": BOARD.decode(), "to": f"sip:desk@127.0.0.1:{desk.port}", "bind": "127.0.0.1:0", **settings}
-        with started(folder / "flash", PROGRAM, config, heap) as (_, monitor):
+        with started(folder / "flash", program, config, heap, *options) as (_, monitor):
             yield Bench(desk, monitor)
 
 
