@@ -230,6 +230,25 @@ def store(table: Table, _: Code) -> None:
         table.row(f"the file with {rows:,} and some thousand more", octets, "octets", "each message")
 
 
+def smime(table: Table, _: Code) -> None:
+    """What CPython pays to protect a message and to open it, beside what others do."""
+    from tests.bench.smime_cpu import costs
+
+    if missing_tools({"openssl": "openssl"}):
+        table.row("protect a message and open it", None, "us", "needs Debian's openssl")
+        return
+    ours: dict[tuple[str, str], float] = {}
+    load = f"load average {os.getloadavg()[0]:.1f}"
+    lines = ["| 100 octets of text | whose | us of CPU time | as a ratio to ours |", "|---" * 4 + "|"]
+    for protect, what, whose, us in costs():
+        one = ours.setdefault((protect, what), us)  # ours come first
+        how = f"CPU time, quickest of 12 rounds in turns with the others, {load}; {us / one:.1f} of ours"
+        table.row(f"{what} a message, {protect}: {whose}", round(us), "us", how)
+        lines.append(f"| {what}, {protect} | {whose} | {us:,.0f} | {us / one:.1f} |")
+    if table.form == "markdown":
+        print("\n".join(lines))
+
+
 def amplification(table: Table, _: Code) -> None:
     """What a forged source of a datagram would get."""
     from tests.bench.amplification import WAITED_S, octets
@@ -303,6 +322,7 @@ _PARTS = {
     "inbox-cpu": inbox,
     "load": load,
     "store": store,
+    "smime": smime,
     "flash": flash,
     "bridge": bridge,
     "amplification": amplification,
@@ -318,7 +338,11 @@ def main() -> int:
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object a line")
     forms.add_argument(
-        "--markdown", dest="form", action="store_const", const="markdown", help="the tables that heap has, for READMEs"
+        "--markdown",
+        dest="form",
+        action="store_const",
+        const="markdown",
+        help="the tables that heap and smime have, for READMEs",
     )
     arguments = parser.parse_args()
     for name in arguments.part:

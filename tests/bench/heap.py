@@ -57,6 +57,7 @@ PROFILES = (
     Profile("one alert over the serial line", settings=(("transport", "serial"),)),
     Profile("one alert, signed and encrypted", True, settings=(("protect", "sign+encrypt"),)),
     Profile("one alert, signed", True, settings=(("protect", "sign"),)),
+    Profile("one alert, encrypted", True, settings=(("protect", "encrypt"),)),
     Profile("one alert, encrypted by a shared key", True, settings=(("protect", "shared"),)),
 )
 

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import socket
+import sqlite3
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from tests.host_tools.peers import has_ipv6
 from tests.host_tools.virtual import started, virtual_board
 from tests.interop.kamailio import Edge, Registrar, password_of
 from tests.interop.peers import free_port, wait_until
+from tests.mote.board_keys import person, write_keys
 from tests.tools import Line, Tool
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6() and not os.environ.get("CI"), reason="no ::1 here")
@@ -39,6 +41,22 @@ async def read():
     count += 1
     if count < 7:
         await mote.alert("reading %d" % count, expires=600)
+
+
+mote.run()
+"""
+_AN_HOUR_AGO = """
+from mote import Mote
+from mote.net.sockets import now
+
+mote = Mote()
+clock = mote.agent.clock
+clock.set(clock.unix(now()) - 3600, clock.quality, now())
+
+
+@mote.every(3600)
+async def once():
+    await mote.alert("Boiler at 85 C")
 
 
 mote.run()
@@ -401,3 +419,31 @@ def test_alerts_are_kept_for_an_inbox_that_is_away(tmp_path: Path) -> None:
             for celsius in (81, 85):
                 alert = bob.wait_for(event="message", body=f"Boiler at {celsius} C")
                 assert alert["from"] == "sip:carol@interop.test" and alert["date"]
+
+
+def test_what_is_signed_and_encrypted_may_wait_in_a_store_and_counts_once_if_it_comes_twice(tmp_path: Path) -> None:
+    """R3428-11.2, R3428-11.9: where --smime-store names who brings it; the store has it twice
+
+    Nobody is asked for a password: beside the answer to that, 1300 octets don't hold sign+encrypt.
+    """
+    carol, bob = person("sip:carol@interop.test"), person("sip:bob@interop.test")
+    write_keys(tmp_path / "flash", carol, bob)
+    (ours, _), (_, theirs) = bob.save(tmp_path), carol.save(tmp_path)
+    keys = ("--smime-key", str(ours), "--smime-trust", str(theirs), "--smime-store", "127.0.0.1")
+    settings = {"aor": carol.uri, "to": bob.uri, "bind": "127.0.0.1:0"}
+    with Registrar(tmp_path, "STORE", "NAT") as registrar:
+        settings |= {"proxy": registrar.uri(), "protect": "sign+encrypt"}
+        with started(tmp_path / "flash", _AN_HOUR_AGO, settings, "192k") as (_, monitor):
+            wait_until(lambda: outcomes(monitor), monitor.transcript)
+            assert (outcomes(monitor)[0]["name"], outcomes(monitor)[0]["status"]) == ("accepted", 202)
+        columns = "src_addr, dst_addr, username, domain, inc_time, exp_time, snd_time, ctype, body, extra_hdrs, callid"
+        with sqlite3.connect(tmp_path / "store.db") as store:
+            assert b"Boiler" not in store.execute("SELECT CAST(body AS BLOB) FROM silo").fetchone()[0]
+            store.execute(f"INSERT INTO silo ({columns}) SELECT {columns} FROM silo")
+        store.close()
+        with reachable(tmp_path, "bob", registrar.uri(), *keys) as inbox:
+            first = inbox.wait_for(event="message", body="Boiler at 85 C", duplicate=False)
+            assert first["encrypted"] and first["signature"] == {"state": "good", "signer": carol.uri}
+            assert first["stale"] and first["from"] == carol.uri
+            again = inbox.wait_for(event="message", duplicate=True)
+            assert again["call_id"] != first["call_id"] and again["body"] == first["body"]
