@@ -63,7 +63,7 @@ def _ours() -> Iterator[_Job]:
         ("shared", None, (NAME, SHARED)),
     ):
         writer = Writer(by, to, with_certificate=False)
-        reader = Reader([identity], [board.certificate], {NAME: SHARED}.get)
+        reader = Reader([identity], [board.certificate], lambda name: (_FROM, SHARED) if name == NAME else None)
         content_type, octets = writer.protect(CPIM, _BODY)
 
         def read(reader: Reader = reader, content_type: bytes = content_type, octets: bytes = octets) -> None:
