@@ -18,7 +18,7 @@ from mote.limits import has_credit
 from mote.log import WARNING
 from mote.net.sockets import now
 
-_AT_ONCE = const(3)  # messages that wait or are opened
+_AT_ONCE = const(3)  # messages that wait or are opened; the last place is for who has sent a good one
 _LOOK_MS = const(500)  # of credit: what it costs to look at one, at most
 _STRANGER_MS = const(4000)  # and to open one
 _KNOWN_MS = const(1500)
@@ -72,7 +72,8 @@ def unprotect(mote: object, event: object, give: object) -> bool:
     """
     if media_type(event.message.get(b"content-type") or b"") not in (PKCS7, MULTIPART):
         return False
-    if len(_queue) >= _AT_ONCE or not _has_credit(mote, event, _LOOK_MS):
+    is_stranger = event.flow[1] not in _known
+    if len(_queue) + is_stranger >= _AT_ONCE or not _has_credit(mote, event, _LOOK_MS):
         refuse(mote, event, 480, "too many protected messages at once")
     else:
         _queue.append(event)

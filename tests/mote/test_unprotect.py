@@ -95,8 +95,8 @@ def bench(
     """Start a board. known: more of mote.keys.peers(). options: of `sipmote board start`."""
     write_keys(folder / "flash", board_key, desk_key, shared="sip:desk@127.0.0.1", more=known)
     with Peer(DESK) as desk:
-        config = {"aor": BOARD.decode(), "to": f"sip:desk@127.0.0.1:{desk.port}", "bind": "127.0.0.1:0", **settings}
-        with started(folder / "flash", program, config, heap, *options) as (_, monitor):
+        config = {"aor": BOARD.decode(), "to": f"{DESK.decode()}:{desk.port};transport=udp", "bind": "127.0.0.1:0"}
+        with started(folder / "flash", program, {**config, **settings}, heap, *options) as (_, monitor):
             yield Bench(desk, monitor)
 
 
