@@ -90,6 +90,14 @@ if d==%r:
 say(d)
 """
 _TIDY = """
+import json
+try:
+ with open('/smime/seen') as f:
+  json.load(f)
+except OSError:
+ pass
+except ValueError:
+ os.remove('/smime/seen')
 for e in os.ilistdir('/smime'):
  if e[0] not in %r:
   os.remove('/smime/'+e[0])

@@ -102,8 +102,11 @@ def _signer(signatures: list, peers: list, status: int) -> tuple:
         name = hexlify(signature.identifier).decode()
         for peer in peers:
             known = [one.lower() for one in peer.get("ids", ())] + [peer.get("id", "").lower()]
+            if name in known and not signature.kind:
+                reason = "%s signs with an algorithm that this board can't check: take SHA-256"
+                raise ParseError(reason % peer["uri"], status)
             if name in known and ("modulus" in peer) == (signature.kind == "rsa"):
-                if signature.kind and signature.intact:
+                if signature.intact:
                     signed = signature.kind, signature.hash, signature.covered, signature.value
                     return signed, peer
                 raise ParseError("the content isn't what %s has signed" % peer["uri"], status)

@@ -40,4 +40,4 @@ def _read() -> dict:
     except OSError:
         return {}
     except ValueError:
-        raise UsageError("%s is damaged: with sipmote provision the board has another one" % PATH)
+        raise UsageError("%s is damaged: sipmote provision --protect removes it" % PATH)

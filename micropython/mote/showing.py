@@ -72,4 +72,4 @@ def _remembering(alert: object) -> object:
 def _line(uri: bytes) -> bytes:
     from mote.keys import own
 
-    return b"%s %s" % (own()["id"].encode(), uri)
+    return b"%s %s" % (own().get("id", "").encode(), uri)

@@ -48,9 +48,12 @@ def kept(flash: Path, name: str) -> Any:
 def test_a_board_makes_its_key_and_keeps_it(store: KeyStore, flash: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """R0-P17: the private key stays there"""
     store.create(DESK)
+    (flash / "smime").mkdir()
+    (flash / "smime" / "seen").write_text('{"sip:desk@')
     with virtual_board(flash, "128k") as port:
         code, said = provision(capsys, port, "--protect", "sign+encrypt")
         assert code == 0, said
+        assert not (flash / "smime" / "seen").exists()  # no signed command was taken as long as it was damaged
         assert said["keys"]["text"].endswith(" octets fits")
         assert json.loads((flash / "mote.json").read_text())["protect"] == "sign+encrypt"
         own, (peer,) = kept(flash, "own"), kept(flash, "peers")

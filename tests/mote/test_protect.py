@@ -203,6 +203,9 @@ def test_who_has_no_key_gets_it_in_clear_where_that_is_allowed(tmp_path: Path) -
 
 
 def test_a_board_without_a_key_of_its_own_says_so(tmp_path: Path) -> None:
+    """Also one that had a key, and has shown its certificate"""
+    (tmp_path / "flash" / "smime").mkdir(parents=True)
+    (tmp_path / "flash" / "smime" / "shown").write_text("80 sip:other@127.0.0.1\n")
     with Peer() as peer, board(tmp_path, peer, "hot", protect="sign", own=False) as monitor:
         fields = monitor.wait_for(event="log", name="not_protected")["fields"]
         assert "no key of its own" in fields["reason"]

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
 
+from sipmote.agent.cms.mime import entity
 from sipmote.agent.cpim.imdn_reply import build_notification
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
@@ -171,6 +175,19 @@ def test_who_signs_and_may_not_command_still_tells_what_became_of_an_alert(tmp_p
         assert board.status(*protect("sign", told)) == 200
         board.monitor.wait_for(name="notification")
         assert board.status(*protect("sign", inside(ahead=1))) == 403
+
+
+def test_an_algorithm_that_a_board_can_not_check_is_named(tmp_path: Path) -> None:
+    """R8591-7: nobody has changed anything"""
+    builder = (
+        PKCS7SignatureBuilder()
+        .set_data(entity(CPIM, inside()))
+        .add_signer(desk_key.certificate, desk_key.key, hashes.SHA384())
+    )
+    signed = builder.sign(Encoding.DER, [PKCS7Options.Binary, PKCS7Options.NoCerts])
+    with bench(tmp_path, require="signed") as board:
+        assert board.status(b"application/pkcs7-mime", signed) == 403
+        board.ignored("sip:desk@127.0.0.1 signs with an algorithm")
 
 
 def test_a_changed_octet_runs_nothing(tmp_path: Path) -> None:
