@@ -1,6 +1,7 @@
 """`sipmote keys`: the keys and certificates that messages are signed and encrypted with."""
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -128,7 +129,7 @@ def _rotate(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
 
 
 def _show(args: argparse.Namespace, store: KeyStore, output: Output) -> None:
-    if args.what is not None and Path(args.what).is_file():
+    if args.what is not None and os.path.isfile(args.what):  # Path.is_file() raises for a name that is too long
         rows = [_Row(_whose(one), "shown", one) for one in _read(args.what)]
     else:
         rows = _rows(store)

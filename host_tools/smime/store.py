@@ -36,6 +36,7 @@ _DEFAULT = ("prefer", "prefer")
 SOON = timedelta(days=30)  # before a certificate ends
 _SKEW = timedelta(hours=1)  # of the clocks of those who look at a certificate that is new
 _MAX_REMEMBERED = 10_000
+_MAX_NAME = 200  # octets of a file's name; systems take 255, and write_whole() adds to it
 _PEM = serialization.Encoding.PEM
 
 
@@ -50,11 +51,11 @@ class KeyStore:
 
     def own(self, uri: str) -> Identity | None:
         """Return our key for a URI, None without one."""
-        return self._read_own(self._file("own", uri))
+        return self._read_own(self._find("own", uri))
 
     def old(self, uri: str) -> list[Identity]:
         """Return the key that we had before for a URI, which still decrypts."""
-        found = self._read_own(self._file("own", uri, ".pem.old"))
+        found = self._read_own(self._find("own", uri, ".pem.old"))
         return [] if found is None else [found]
 
     def owned(self) -> list[Identity]:
@@ -82,11 +83,12 @@ class KeyStore:
     def adopt(self, identity: Identity) -> None:
         """Keep a key that somebody else has certified, for the first URI that its certificate names.
 
-        The one that there was before stays to decrypt what is under way.
+        The one that there was before stays to decrypt what is under way, also if the same key comes twice.
         """
         path = self._file("own", names(identity.certificate)[0])
         with self._alone():
-            if path.exists():
+            before = self._read_own(path if path.exists() else None)
+            if before is not None and before.key.private_numbers() != identity.key.private_numbers():
                 write_whole(path.with_suffix(".pem.old"), path.read_text())
             write_whole(path, _pem(identity))
 
@@ -145,8 +147,8 @@ class KeyStore:
         own = self.own(uri)
         if own is not None:
             return own.certificate
-        path = self._file("trusted", uri)
-        return read_certificates("keys", str(path))[0] if path.exists() else None
+        path = self._find("trusted", uri)
+        return None if path is None else read_certificates("keys", str(path))[0]
 
     def trust(self, certificate: x509.Certificate) -> None:
         """Trust a certificate, in place of the one before for the same URI; one of no URI is an authority's."""
@@ -234,8 +236,16 @@ class KeyStore:
     def _file(self, kind: str, uri: str, end: str = ".pem") -> Path:
         return self.folder / kind / (_name(uri) + end)
 
-    def _read_own(self, path: Path) -> Identity | None:
-        return read_identity("keys", str(path)) if path.exists() else None
+    def _find(self, kind: str, uri: str, end: str = ".pem") -> Path | None:
+        """Return the file of a URI, None without one, as of a host or a telephone: no key can be for those."""
+        try:
+            path = self._file(kind, uri, end)
+        except ToolError:
+            return None
+        return path if path.exists() else None
+
+    def _read_own(self, path: Path | None) -> Identity | None:
+        return None if path is None else read_identity("keys", str(path))
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -284,7 +294,10 @@ def _name(uri: str) -> str:
         raise ToolError(f"{uri}: a key is for a user, such as sip:desk@example.org")
     user, host = person(uri).rpartition("@")[::2]
     text = f"{user[2:-1]}@{host}"  # person() has a literal of bytes
-    return "".join(c if c.isalnum() or c in "@-_.+" else f"%{ord(c):02x}" for c in text)
+    name = "".join(c if c.isalnum() or c in "@-_.+" else f"%{ord(c):02x}" for c in text)
+    if len(os.fsencode(name)) > _MAX_NAME:
+        raise ToolError(f"{uri}: too long for a key: a user and host of {_MAX_NAME} octets at most were expected")
+    return name
 
 
 def _pem(identity: Identity) -> str:

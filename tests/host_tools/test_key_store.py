@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sipmote.agent.errors import UsageError
 from sipmote.errors import ToolError
+from sipmote.smime.guard import Guard
 from sipmote.smime.keys import Identity, identifiers, names
 from sipmote.smime.reader import Reader
 from sipmote.smime.store import KeyStore
@@ -104,6 +106,26 @@ def test_a_file_that_is_broken_is_named(name: str, text: str, store: KeyStore) -
 def test_keys_are_for_persons(uri: str, store: KeyStore) -> None:
     with pytest.raises(ToolError):
         store.create(uri)
+
+
+@pytest.mark.parametrize("uri", ["sip:example.org", "sip:192.0.2.1:5070", "tel:+4912345", f"sip:{'a' * 300}@x"])
+def test_who_can_have_no_key_is_written_to_in_clear_unless_that_is_forbidden(uri: str, store: KeyStore) -> None:
+    store.create(DESK)
+    guard = Guard(store)
+    assert guard.writer(DESK.encode(), uri.encode()) is None and guard.writer(uri.encode(), BOILER.encode()) is None
+    store.set_policy("*", "require", None)
+    with pytest.raises(UsageError, match="to whom nothing goes in clear"):
+        guard.writer(DESK.encode(), uri.encode())
+    with pytest.raises(ToolError):
+        store.create(uri)
+
+
+def test_the_same_key_imported_twice_leaves_the_one_before_to_decrypt(store: KeyStore) -> None:
+    first = store.create(DESK)
+    imported = KeyStore(store.folder.with_name("elsewhere")).create(DESK)
+    store.adopt(imported)
+    store.adopt(imported)
+    assert [one.certificate for one in store.old(DESK)] == [first.certificate]
 
 
 @pytest.mark.parametrize("user", ["..", "a%2fb", "a%00b", "%ff", ".", "%2e%2e%2f%2e%2e"])

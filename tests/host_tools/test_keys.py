@@ -159,6 +159,12 @@ def test_names_stand_for_uris_and_what_is_neither_is_told(capsys: pytest.Capture
     assert "sipmote keys create URI" in complaint(capsys, "create")
 
 
+def test_a_uri_longer_than_a_files_name_may_be_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"sip:{'a' * 300}@example.org"
+    assert "too long for a key" in complaint(capsys, "create", uri)
+    assert "there is no key of sip:aaa" in complaint(capsys, "show", uri)
+
+
 def test_what_ends_within_a_month_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     KeyStore().create(DESK, 20)
     assert said(capsys, "show")[0]["warning"] == f"expires within a month: sipmote keys rotate {DESK}"
