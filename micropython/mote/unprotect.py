@@ -27,7 +27,7 @@ _STALE_MS = const(30000)  # two in a minute are told that they are stale
 _MOST_KNOWN = const(4)  # addresses that have sent good ones
 _TRIES = const(4)  # where memory runs out
 _LEAST_MS = const(2000)
-_AMPLE = const(65536)  # octets: with as many free nothing has to go; all that is loaded takes 30,000
+_AMPLE = const(131072)  # octets: with as many free nothing has to go; all that is loaded takes 75,000
 _UNDECIPHERABLE = const(493)
 _FREED = "agent.cpim.reader agent.cpim.mime mote.combs mote.envelope mote.keys mote.reading mote.replay mote.verdict"
 
