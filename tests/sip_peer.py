@@ -58,10 +58,11 @@ class Peer:
     def ask(
         self, port: int, content_type: bytes, body: bytes, fields: bytes = b"", to: bytes = b"sip:desk@127.0.0.1"
     ) -> Message:
-        """Send a MESSAGE and return the response, which comes before anything else."""
+        """Send a MESSAGE and return the response, which comes before anything else but the end of another answer."""
         self.send(port, content_type, body, fields, to)
+        ours = b"%d-%d" % (self.port, self._count)
         response = self.receive()[0]
-        while response.status == 100:  # a machine that is busy
+        while response.status == 100 or (response.status and response.get(b"call-id") != ours):  # on a busy machine
             response = self.receive()[0]
         assert response.status, response.data
         return response

@@ -1,6 +1,7 @@
 """What the keys and policies of `sipmote keys` do to what leaves and what comes; who has none loads no ciphers."""
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sipmote.agent.errors import UsageError
@@ -44,6 +45,12 @@ class Guard:
             return None
         certificate = self._store.certificate(theirs)
         if certificate is not None:
+            end = certificate.not_valid_after_utc
+            if end < datetime.now(UTC):
+                raise UsageError(
+                    f"the certificate of {theirs} ended at {end:%F}: get the new one and sipmote keys trust FILE; for "
+                    "a board, sipmote provision --protect"
+                )
             return Writer(self._store.own(os.fsdecode(sender)) if sender else None, certificate, False)
         shared = self._store.shared(theirs)
         if shared is None and policy == "require":

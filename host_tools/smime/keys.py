@@ -15,6 +15,7 @@ from sipmote.agent.errors import ParseError
 from sipmote.errors import ToolError
 
 HOW = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -addext subjectAltName=URI:sip:you@example.org"
+_HOW_BARE = "openssl pkcs12 -nodes, or openssl pkey and then the certificate behind it, makes one without"
 _LEAST_RSA = 2048  # bits
 _MOST_RSA = 8192  # what is longer costs a receiver more than a message may
 _FOR_MAIL = (ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
@@ -35,9 +36,9 @@ def read_identity(option: str, path: str) -> Identity:
     try:
         key = serialization.load_pem_private_key(data, None)
     except TypeError:
-        raise ToolError(f"{option} {path}: the key has a password: take it off with openssl pkey -in {path}") from None
+        raise ToolError(f"{option} {path}: the key has a password: {_HOW_BARE}") from None
     except (ValueError, exceptions.UnsupportedAlgorithm):
-        raise ToolError(f"{option} {path}: a private key in PEM was expected (openssl pkey shows one)") from None
+        raise ToolError(f"{option} {path}: a private key in PEM was expected; of a .p12 file {_HOW_BARE}") from None
     for certificate in _certificates(option, path, data):
         if certificate.public_key() == key.public_key():
             check_kind(option, path, certificate)

@@ -17,7 +17,7 @@ def fit(mote: object, uri: bytes, body: bytes, more: dict) -> tuple:
     try:
         return mote.agent.fit(uri, body, mote.settings.get("budget", "compact"), **beside(mote, uri, more))
     except UsageError as error:
-        raise UsageError(str(error) + _advice(mote.settings["protect"]))
+        raise UsageError(str(error) + advice(mote.settings["protect"]))
 
 
 def beside(mote: object, uri: bytes, given: dict) -> dict:
@@ -43,7 +43,7 @@ def beside(mote: object, uri: bytes, given: dict) -> dict:
     return dict(given, content_type=_TYPE % kind, reserve=octets, date=1)
 
 
-def _advice(how: str) -> str:
+def advice(how: str) -> str:
     """Return which settings leave room for more than one does."""
     room = [(_AROUND[how] - _AROUND[name], name) for name in _AROUND]
     more = ["%d octets more with %s" % one for one in sorted(room) if one[0] > 50]

@@ -34,13 +34,16 @@ def _submit(mote: object, alert: object, call_id: bytes | None) -> None:
             if mote.settings.get("clear"):
                 alert.text = alert.body, alert.options
             alert.body, alert.options = protected
-    try:
-        type(mote).submit(mote, alert, call_id)
-    except UsageError:
-        if "compact" in alert.options or mote.settings.get("budget") == "refuse":
-            raise
+    while True:
+        try:
+            type(mote).submit(mote, alert, call_id)
+            return
+        except UsageError as error:
+            if "compact" in alert.options or mote.settings.get("budget") == "refuse":
+                from mote.beside import advice
+
+                raise UsageError(str(error) + advice(mote.settings["protect"]))
         alert.options = dict(alert.options, compact=True)
-        type(mote).submit(mote, alert, call_id)
 
 
 def _protected(mote: object, alert: object, call_id: bytes) -> tuple | None:

@@ -17,6 +17,7 @@ from sipmote.smime.keys import Identity
 from sipmote.smime.reader import Reader
 from sipmote.smime.store import KeyStore
 from sipmote.smime.writer import Writer
+from tests.host_tools.certificates import issue
 from tests.host_tools.peers import Running
 from tests.sip_peer import Peer
 from tests.tools import Tool
@@ -170,6 +171,14 @@ def test_a_notification_that_is_protected_is_read(store: KeyStore) -> None:
         told = Writer(board, store.certificate(DESK), False).protect(CPIM, told)
         assert peer.ask(peer.from_port, *told).status == 200
         assert tool.wait_for(event="delivered")["notification"] == "delivered"
+
+
+def test_nothing_is_encrypted_to_a_certificate_that_has_ended(
+    store: KeyStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.trust(issue(tmp_path, "alice", "sip:alice@127.0.0.1", days=(-9, -1)).certificate)
+    assert main(["send", "sip:alice@127.0.0.1:9", "hot", "--from", DESK]) == 2
+    assert "the certificate of sip:alice@127.0.0.1:9 ended at " in capsys.readouterr().err
 
 
 def test_a_text_that_is_too_long_protected_names_what_takes_less(

@@ -238,6 +238,14 @@ def test_a_text_that_does_not_fit_names_the_setting_with_which_it_would(tmp_path
         assert "protect=sign+encrypt takes room" in line and "octets more with shared" in line
 
 
+def test_a_short_text_that_leaves_no_room_for_a_password_names_the_setting(tmp_path: Path) -> None:
+    """The answer to a challenge has to fit, too"""
+    settings = {"protect": "sign+encrypt", "password": "wonder", "budget": "refuse"}
+    with Peer() as peer, board(tmp_path, peer, "x" * 80, **settings) as monitor:
+        line = monitor.wait_for(event="console", text=lambda text: text.startswith("raised: "))["text"]
+        assert "over its budget of 1300; protect=sign+encrypt takes room" in line
+
+
 def test_a_long_text_is_cut_to_what_fits_protected(tmp_path: Path) -> None:
     with Peer() as peer, board(tmp_path, peer, "x" * 800, protect="sign+encrypt", budget="truncate"):
         request = peer.answer(200)
