@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from sipmote.agent.cms.tables import GENERATOR, make_table
 from sipmote.agent.cpim.identity import CPIM, identify
 from sipmote.agent.cpim.writer import build_cpim
+from sipmote.agent.errors import UsageError
 from sipmote.agent.request import BUDGET
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
@@ -26,7 +27,7 @@ from sipmote.board.stored import run_lean
 from sipmote.board.survey import TOOLS, answers, the_answer
 from sipmote.errors import ToolError
 from sipmote.link.repl import Board
-from sipmote.people import person
+from sipmote.people import logins, person
 from sipmote.smime.keys import Identity, identifiers, load_certificate
 from sipmote.smime.store import KeyStore
 from sipmote.smime.writer import Writer
@@ -243,10 +244,13 @@ def room(config: Config, mode: str, own: x509.Certificate | None, peers: Iterabl
     """Return how many octets an alert's text may have, in the 1300 of RFC 3428 section 8.
 
     mode: the setting protect. own: the board's certificate, None without one. peers: with their keys; the one counts to
-    whom there is the least.
+    whom there is the least. With a password there has to be room for the answer to a challenge. Raises ToolError where
+    no text fits.
     """
     aor = config["aor"].encode()
-    board = UserAgent(aor, b"255.255.255.255:65535", os.urandom)
+    login = (config.get("user") or logins(config["aor"])[0]).encode()
+    credentials = ((b"", login, b"x"),) if config.get("password") else ()
+    board = UserAgent(aor, b"255.255.255.255:65535", os.urandom, credentials=credentials)
     keys = dict(peers)
     signer = None if own is None or not mode.startswith("sign") else Identity(ec.generate_private_key(_CURVE), own)
     rooms = []
@@ -256,7 +260,14 @@ def room(config: Config, mode: str, own: x509.Certificate | None, peers: Iterabl
         content = build_cpim(aor, to, b"x" * _LONG, unix=0, extra=identify(b"0" * 20))
         kind, body = writer.protect(CPIM, content, to_measure=True)
         around = len(body) - _LONG
-        rooms.append(len(board.fit(uri.encode(), b"x" * BUDGET, "truncate", around, content_type=kind, date=1)[0][0]))
+        try:
+            bodies, _ = board.fit(uri.encode(), b"x" * BUDGET, "truncate", around, content_type=kind, date=1)
+        except UsageError:
+            beside = " beside what a server's challenge takes" if credentials else ""
+            raise ToolError(
+                f"no alert of the board fits into {BUDGET} octets{beside}, protect={mode}: take sign, encrypt or shared"
+            ) from None
+        rooms.append(len(bodies[0]))
     return min(rooms)
 
 

@@ -180,3 +180,17 @@ def test_a_configuration_that_needs_keys_is_not_deployed_without(
         assert "kept    /smime, the board's keys (--keys takes them, too)" in capsys.readouterr().out
         assert main(["uninstall", "--port", port, "--yes", "--keys"]) == 0
         assert not (flash / "smime").exists()
+
+
+def test_a_password_that_leaves_no_room_is_told_before_the_configuration_changes(
+    store: KeyStore, flash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.create(DESK)
+    config = {"aor": BOARD, "to": DESK, "bind": "127.0.0.1:0", "password": "wonder"}
+    (flash / "mote.json").write_text(json.dumps(config))
+    with virtual_board(flash, "128k") as port:
+        code, said = provision(capsys, port, "--protect", "sign+encrypt")
+        assert code == 1 and "beside what a server's challenge takes, protect=sign+encrypt" in said["board"]["text"]
+        assert "protect" not in (flash / "mote.json").read_text()
+        code, said = provision(capsys, port, "--protect", "encrypt")
+        assert code == 0 and " octets fits" in said["keys"]["text"]
