@@ -52,7 +52,7 @@ PROFILES = (
         True,
         "sealing",
         settings=(("require", "signed+encrypted"),),
-        program=("command",),
+        program=("sealed_command",),
     ),
     Profile("one alert over the serial line", settings=(("transport", "serial"),)),
     Profile("one alert, signed and encrypted", True, settings=(("protect", "sign+encrypt"),)),
