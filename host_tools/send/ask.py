@@ -169,8 +169,7 @@ class Asker:
 
     def _take(self, event: MessageReceived) -> Answer:
         if self._answered.done() or not self._heard.flows() or not self._is_asked(event.sender, event.flow):
-            if not self._answered.done() and len(self._others) < _MOST:
-                self._others[event.sender.decode("utf-8", "backslashreplace")] = None
+            self._note(event.sender.decode("utf-8", "backslashreplace"))
             return _NOBODY_HERE
         try:
             one = describe(event, time.time(), reader=self._reader)
@@ -185,13 +184,18 @@ class Asker:
         if one.verdict is not None and one.stale:
             return _UNDECIPHERABLE if one.encrypted else _INCORRECT_DATE  # an answer of another time, sent once more
         if has_to_sign and not one.is_by_sender:
-            self._others[f"somebody who hasn't signed as {one.sender}"] = None
+            self._note(f"somebody who hasn't signed as {one.sender}")
             return _UNDECIPHERABLE if one.encrypted else _UNSIGNED
         self._parts.append((one, event.flow))
         part = _PART.match(one.text()[0] or "")
         if part is None or len(self._parts) >= int(part[1]):
             self._answered.set_result(None)
         return _OK
+
+    def _note(self, other: str) -> None:
+        """Somebody writes whose message is no answer."""
+        if not self._answered.done() and len(self._others) < _MOST:
+            self._others[other] = None
 
     def _is_there(self, flow: Flow) -> bool:
         """Does a flow come from where the question went?"""
