@@ -44,5 +44,6 @@ def _fitted(mote: object, event: object, body: bytes) -> list:
             bodies, compact = agent.fit(event.sender, body, mote.settings.get("budget", "compact"), **way)
     except UsageError as error:
         mote.log(ERROR, "reply_failed", error=str(error))
-        bodies, compact = (b"failed: %s" % str(error).encode(),), True
+        told = str(error).partition(";")[0]  # which settings leave more room is for the log: it has to fit, too
+        bodies, compact = (b"failed: %s" % told.encode(),), True
     return [(body, compact) for body in bodies]

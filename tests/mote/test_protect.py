@@ -30,7 +30,7 @@ async def boiler():
             print("raised:", error)
 @mote.command("ping")
 def ping(message):
-    return "pong"
+    return "pong" * len(message.words)
 mote.run()
 """
 
@@ -263,6 +263,10 @@ def test_an_answer_to_a_command_is_protected_too(tmp_path: Path) -> None:
         request = peer.answer(200)
         assert (read(request)[0].body, read(request)[1].encrypted) == (b"pong", True)
         monitor.wait_for(event="log", name="command")
+        assert peer.ask(peer.from_port, b"text/plain", b"ping" + b" on" * 200, to=BOARD.encode()).status == 200
+        told = read(peer.answer(200))[0].body  # without the settings that leave more room: that wouldn't fit
+        assert told.startswith(b"failed: the text of 804 octets is ") and told.endswith(b"split or truncate")
+        monitor.wait_for(name="reply_failed", fields=lambda fields: "octets more with shared" in fields["error"])
 
 
 def test_a_firmware_that_can_not_encrypt_is_told_of(tmp_path: Path) -> None:
