@@ -1,8 +1,6 @@
 """ECDH on P-256 with a point that nobody knew before (SP 800-56A), for boards: reading what was encrypted to us."""
 
-from .p256 import N, P, add, affine, double, inverse
-
-_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+from .p256 import N, P, add, affine, double, inverse, is_point
 
 
 def agree(secret: bytes, point: bytes, z: int) -> bytes:
@@ -20,7 +18,7 @@ def agree_in_steps(secret: bytes, point: bytes, z: int) -> object:
     the key: so does a multiple of N, so that no two times go the same steps. Raises ValueError for what is no point.
     """
     x, y = int.from_bytes(point[1:33], "big"), int.from_bytes(point[33:], "big")
-    if len(point) != 65 or point[0] != 4 or x >= P or y >= P or (y * y - (x * x - 3) * x - _B) % P:
+    if len(point) != 65 or point[0] != 4 or x >= P or y >= P or not is_point(x, y):
         raise ValueError
     k = int.from_bytes(secret, "big") + (z & 0xFFFFFFFF) * N
     if not k & 1:

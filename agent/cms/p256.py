@@ -7,6 +7,7 @@ each time, and on where in the table it looks, if the memory has a cache.
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 
 
 def inverse(a: int, m: int) -> int:
@@ -16,6 +17,11 @@ def inverse(a: int, m: int) -> int:
         q = v // u
         u, v, x, y = v - q * u, u, y - q * x, x
     return x % m
+
+
+def is_point(x: int, y: int) -> bool:
+    """Are these a point's own coordinates?"""
+    return (y * y - (x * x - 3) * x - _B) % P == 0
 
 
 def double(x: int, y: int, z: int) -> tuple[int, int, int]:
@@ -58,7 +64,8 @@ def multiply(z: int, *parts: tuple[int, bytes]) -> tuple[int, int]:
     """Return (x, y) of the sum of k times a point, for each (k, table).
 
     z: a random number from 1 to P - 1, which hides k. k: from 1 to N - 1. table: of a point, see agent.cms.tables; all
-    of the same size, and 64 octets are read at a time. Raises ZeroDivisionError where the sum is the point at infinity.
+    of the same size, and 64 octets are read at a time. Raises ZeroDivisionError where the sum is the point at infinity,
+    or none of the curve: then a table is damaged.
     """
     width = 1
     while 32 << width < len(parts[0][1]):
@@ -85,4 +92,7 @@ def multiply(z: int, *parts: tuple[int, bytes]) -> tuple[int, int]:
             y = int.from_bytes(entry[32:], "big")
             y = (P - y, y)[sign]
             q = (x * (z * z % P) % P, y * (z * z * z % P) % P, z) if q is None else add(*q, x, y)
-    return affine(*q)  # type: ignore[misc]
+    x, y = affine(*q)  # type: ignore[misc]
+    if not is_point(x, y):  # two signatures of the same, one of them wrong, would tell the key
+        raise ZeroDivisionError
+    return x, y

@@ -46,6 +46,8 @@ def seal(
     except MemoryError:
         _is_ample = False
         raise
+    except ZeroDivisionError:
+        raise UsageError("a table in /smime is damaged: run sipmote provision --protect again")
     finally:
         if not _is_ample:
             _free("mote.sealing")

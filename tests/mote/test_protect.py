@@ -1,10 +1,12 @@
 """R3428-11.1, R3428-11.2, R3428-11.4, R3428-11.6: what a board sends signed and encrypted, opened by others."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from sipmote.agent.cms.smime import Opened
 from sipmote.agent.cpim.reader import Cpim, parse_cpim
@@ -229,6 +231,20 @@ def test_who_refuses_what_is_protected_gets_nothing_otherwise(tmp_path: Path) ->
         assert fields["reason"].startswith("493") and "sipmote provision --protect encrypt" in fields["reason"]
         monitor.wait_for(event="console", text="alert: refused")
         assert peer.silent()
+
+
+@pytest.mark.parametrize("flip", [lambda octet: 0, lambda octet: octet ^ 1])
+def test_a_damaged_table_signs_nothing_and_is_told(tmp_path: Path, flip: Callable[[int], int]) -> None:
+    """R8591-7: a wrong signature beside a right one of the same would tell the key; all zeros, and off the curve"""
+    write_keys(tmp_path / "flash", person(BOARD))
+    path = tmp_path / "flash/smime/g"
+    path.write_bytes(bytes(map(flip, path.read_bytes())))
+    with Peer() as peer:
+        config = config_of(peer.port, protect="sign", outbox=False)
+        with started(tmp_path / "flash", PROGRAM % ([("hot", {})],), config, "192k") as (_, monitor):
+            fields = monitor.wait_for(event="log", name="not_protected")["fields"]
+            assert fields["reason"] == "a table in /smime is damaged: run sipmote provision --protect again"
+            assert peer.silent()
 
 
 def test_a_text_that_does_not_fit_names_the_setting_with_which_it_would(tmp_path: Path) -> None:
