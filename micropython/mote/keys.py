@@ -61,7 +61,9 @@ def _read(name: str) -> object:
     try:
         with open(path) as file:
             return json.load(file)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno == 2:  # ENOENT
+            return None
+        raise UsageError("%s can't be read: %r" % (path, error))
     except ValueError:
         raise UsageError("%s is damaged: %s" % (path, _REMEDY))
