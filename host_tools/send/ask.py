@@ -176,7 +176,8 @@ class Asker:
             one = describe(event, time.time(), reader=self._reader)
             if one.notice() is not None:
                 return _OK  # it is typing, or has been told of something
-            has_to_sign = self._guard is not None and self._guard.has_to_sign(one.sender, one.author)
+            asked = os.fsdecode(self._way.target)  # he may answer by another name, and nobody by that in his place
+            has_to_sign = self._guard is not None and self._guard.has_to_sign(asked, one.sender, one.author)
         except ParseError as error:
             return error.status, b""
         except ToolError as error:

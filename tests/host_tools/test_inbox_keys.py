@@ -140,6 +140,7 @@ def test_a_question_and_its_answer_are_protected(store: KeyStore) -> None:
     board = boiler(store)
     store.set_policy(BOILER, None, "require")
     reader = Reader([board], [store.certificate(DESK)])
+    nobody = Peer(b"sip:127.0.0.1"), Peer(b"sip:boiler@example.com")  # at the same address, by names of no policy
     with Peer(BOILER.encode()) as peer, Tool("ask", f"{BOILER}:{peer.port}", "status", "--from", DESK) as tool:
         question = peer.answer(200)
         opened = reader.open(question.get(b"content-type"), question.body)
@@ -153,6 +154,9 @@ def test_a_question_and_its_answer_are_protected(store: KeyStore) -> None:
             (493, Writer(*own).protect(CPIM, old)),
             (200, hot(board, store, text=b"81 C")),
         ):
+            for other in nobody if status == 403 else ():
+                with other:
+                    assert other.ask(peer.from_port, *content).status == 403
             assert peer.ask(peer.from_port, *content).status == status
         answer = tool.wait_for(event="answer")
         assert (answer["body"], answer["signature"]["state"], answer["encrypted"]) == ("81 C", "good", True)
