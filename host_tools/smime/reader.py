@@ -252,12 +252,14 @@ class Reader:
         carried = [one for one in map(load_certificate, opened.certificates) if one is not None]
         verdicts = []
         for signature in opened.signatures:
-            certificate = _find(signature.identifier, [*self._trusted, *carried])
-            state, signer, reason = self._weigh(signature, certificate, carried, author)
+            found = _find(signature.identifier, [*self._trusted, *carried])
+            weighed = [(self._weigh(signature, one, carried, author), one) for one in found]
+            (state, signer, reason), certificate = min(weighed, key=lambda pair: _STATES.index(pair[0][0]))
             at = signature.signed_at if unix is None else unix
             digest = _digest(certificate, signature.covered) if certificate and state == GOOD else None
-            if state == GOOD and certificate is not None and certificate in carried:
-                self._has_shown(certificate)
+            for (its_state, _, _), one in weighed:
+                if its_state == GOOD and one is not None and one in carried:
+                    self._has_shown(one)
             if state == GOOD and at is None:
                 state, reason = UNDATED, "no date is signed"
             verdicts.append(Verdict(state, signer, reason, at, digest))
@@ -344,7 +346,7 @@ class StoreReader(Reader):
     def __init__(self, store: KeyStore) -> None:
         super().__init__((), (), store.by_name)
         self._store = store
-        self._seen: float | None = None
+        self._seen: tuple[int, ...] | None = None
 
     def open(self, content_type: bytes, body: bytes) -> smime.Opened:
         """As Reader.open(). Raises ToolError for keys that can't be read, too."""
@@ -390,8 +392,9 @@ def _by_shared_key(opened: smime.Opened, author: str, unix: int | None) -> Verdi
     return Verdict(SHARED, uri, "", unix, digest)
 
 
-def _find(identifier: bytes, certificates: list[x509.Certificate]) -> x509.Certificate | None:
-    return next((one for one in certificates if identifier in identifiers(one)), None)
+def _find(identifier: bytes, certificates: list[x509.Certificate]) -> list[x509.Certificate | None]:
+    """Return those of this name, [None] without any. A key keeps its name when its certificate is renewed."""
+    return [*dict.fromkeys(one for one in certificates if identifier in identifiers(one))] or [None]
 
 
 def _is_by(certificate: x509.Certificate, signature: Signature) -> bool:
