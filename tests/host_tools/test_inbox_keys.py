@@ -88,6 +88,45 @@ def test_what_is_under_a_policy_is_taken_signed_alone(store: KeyStore, tmp_path:
         assert eve.ask(port, b"text/plain", b"again").status == 403
 
 
+def test_what_is_for_others_has_no_signer_for_a_command(store: KeyStore, tmp_path: Path) -> None:
+    """What a board has signed for one can be sent on to another, encrypted anew"""
+    board, runs = boiler(store), tmp_path / "runs"
+    command = tmp_path / "command"
+    command.write_text(f'#!/bin/sh\necho "$(cat) $SIPMOTE_SIGNER" >> {runs}\n')
+    command.chmod(0o700)
+    for_bob = build_cpim(BOILER.encode(), b"sip:bob@127.0.0.1", b"open", unix=int(time.time()))
+    with inbox(tmp_path, "--exec", str(command)) as (tool, port), Peer(BOILER.encode()) as peer:
+        writer = Writer(board, store.certificate(DESK), False)
+        assert peer.ask(port, *writer.protect(CPIM, for_bob)).status == 200
+        assert tool.wait_for(event="message")["for_others"]
+        assert peer.ask(port, *hot(board, store)).status == 200
+        end = time.monotonic() + 20
+        while not (runs.exists() and runs.read_text().count("\n") == 2) and time.monotonic() < end:
+            time.sleep(0.05)
+    assert sorted(runs.read_text().splitlines()) == [f"hot {BOILER}", "open "]
+
+
+def test_what_goes_in_clear_to_who_wrote_encrypted_is_told_and_whose_signature_was_missed(
+    store: KeyStore, tmp_path: Path
+) -> None:
+    """R8591-7: a fallback is marked; a person hears why nothing of his board comes, and what a 493 may mean"""
+    boiler(store)
+    other = KeyStore(tmp_path / "another")
+    key = ec.generate_private_key(ec.SECP256R1())
+    theirs = Identity(key, other.issue(BOILER, key.public_key()))
+    store.set_policy(BOILER, None, "require")
+    hidden = Writer(None, store.certificate(DESK), False).protect(b"text/plain", b"hi")
+    with inbox(tmp_path, "--interactive") as (tool, port), Peer(BOILER.encode()) as peer, Peer(b"sip:al@x.org") as al:
+        assert al.ask(port, *hidden).status == 200
+        tool.wait_for(event="message")
+        tool.type("hello")
+        assert al.answer(200).body == b"hello"
+        assert "in clear, and sip:al@x.org wrote encrypted" in tool.wait_for(event="warning", line="hello")["text"]
+        assert peer.ask(port, *hot(theirs, store, with_certificate=True)).status == 493
+        (why,) = tool.wait_for(event="dropped")["reasons"]
+        assert f"from {BOILER} without a good signature by him (nobody trusted vouches" in why
+
+
 def test_keys_that_cannot_be_read_let_nobody_in(store: KeyStore, tmp_path: Path) -> None:
     (store.folder / "policy.json").write_text("[")
     with inbox(tmp_path) as (tool, port), Peer(BOILER.encode()) as peer:
@@ -175,6 +214,18 @@ def test_a_notification_that_is_protected_is_read(store: KeyStore) -> None:
         told = Writer(board, store.certificate(DESK), False).protect(CPIM, told)
         assert peer.ask(peer.from_port, *told).status == 200
         assert tool.wait_for(event="delivered")["notification"] == "delivered"
+
+
+def test_a_493_to_a_question_says_what_it_may_mean(store: KeyStore) -> None:
+    boiler(store)
+    with Peer(BOILER.encode()) as peer:
+        asking = Running("ask", f"{BOILER}:{peer.port}", "status", "--from", DESK)
+        try:
+            peer.answer(493)
+            asking.wait()
+        finally:
+            asking.end()
+    assert b"sipmote keys trust FILE" in asking.errors
 
 
 def test_nothing_is_encrypted_to_a_certificate_that_has_ended(
