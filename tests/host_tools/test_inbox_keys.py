@@ -1,5 +1,6 @@
 """The store of keys at work: what an inbox takes, what it remembers, how what is typed there leaves; questions."""
 
+import base64
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,17 +74,22 @@ def test_a_shared_key_does_for_a_signature(store: KeyStore, tmp_path: Path) -> N
 
 
 def test_what_is_under_a_policy_is_taken_signed_alone(store: KeyStore, tmp_path: Path) -> None:
-    """R8591-7: whoever writes boiler into From, outside or inside"""
+    """R8591-7: whoever writes boiler into From, outside or inside; in base64, too, as mail has it"""
     board = boiler(store)
     store.set_policy(BOILER, None, "require")
     with inbox(tmp_path) as (tool, port), Peer(BOILER.encode()) as peer, Peer(b"sip:eve@127.0.0.1") as eve:
         assert peer.ask(port, b"text/plain", b"hot").status == 403
+        with Peer(b"sip:boiler:secret@127.0.0.1") as same:
+            assert same.ask(port, b"text/plain", b"hot").status == 403
         inside = build_cpim(BOILER.encode(), DESK.encode(), b"hot")
         assert eve.ask(port, CPIM, inside).status == 403
         assert eve.ask(port, b"text/plain", b"hello").status == 200
         assert peer.ask(port, *hot(board, store)).status == 200
         shown = tool.wait_for(event="message", body="hot")
         assert shown["signature"] == {"state": "good", "signer": BOILER} and shown["encrypted"]
+        kind, body = hot(board, store, text=b"wrapped")
+        assert peer.ask(port, kind, base64.encodebytes(body), b"Content-Transfer-Encoding: base64\r\n").status == 200
+        assert tool.wait_for(event="message", body="wrapped")["signature"]["state"] == "good"
         store.set_policy("*", None, "require")  # while it runs
         assert eve.ask(port, b"text/plain", b"again").status == 403
 
