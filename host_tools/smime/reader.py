@@ -226,6 +226,10 @@ class Reader:
     def _know(self, identities: Sequence[Identity], trusted: Sequence[x509.Certificate]) -> None:
         self._identities = [(one, identifiers(one.certificate)) for one in identities]
         self._trusted = list(trusted)
+        self._named: dict[bytes, list[x509.Certificate]] = {}  # once: an inbox may know thousands
+        for one in self._trusted:
+            for identifier in identifiers(one):
+                self._named.setdefault(identifier, []).append(one)
         self._authorities = [one for one in trusted if not names(one) and _is_authority(one)]
         self._issues = Issues(self._authorities)
 
@@ -252,7 +256,7 @@ class Reader:
         carried = [one for one in map(load_certificate, opened.certificates) if one is not None]
         verdicts = []
         for signature in opened.signatures:
-            found = _find(signature.identifier, [*self._trusted, *carried])
+            found = self._find(signature.identifier, carried)
             weighed = [(self._weigh(signature, one, carried, author), one) for one in found]
             (state, signer, reason), certificate = min(weighed, key=lambda pair: _STATES.index(pair[0][0]))
             at = signature.signed_at if unix is None else unix
@@ -264,6 +268,11 @@ class Reader:
                 state, reason = UNDATED, "no date is signed"
             verdicts.append(Verdict(state, signer, reason, at, digest))
         return min(verdicts, key=lambda verdict: _STATES.index(verdict.state), default=None)
+
+    def _find(self, identifier: bytes, carried: list[x509.Certificate]) -> list[x509.Certificate | None]:
+        """Return certificates of this name, [None] without any. A key keeps its name when one is renewed."""
+        shown = [one for one in carried if identifier in identifiers(one)]
+        return [*dict.fromkeys([*self._named.get(identifier, ()), *shown])] or [None]
 
     def _has_shown(self, certificate: x509.Certificate) -> None:
         """Somebody has sent this certificate along, for which one that we trust vouches."""
@@ -390,11 +399,6 @@ def _by_shared_key(opened: smime.Opened, author: str, unix: int | None) -> Verdi
     if unix is None:
         return Verdict(UNDATED, uri, "no date is protected", None, digest)
     return Verdict(SHARED, uri, "", unix, digest)
-
-
-def _find(identifier: bytes, certificates: list[x509.Certificate]) -> list[x509.Certificate | None]:
-    """Return those of this name, [None] without any. A key keeps its name when its certificate is renewed."""
-    return [*dict.fromkeys(one for one in certificates if identifier in identifiers(one))] or [None]
 
 
 def _is_by(certificate: x509.Certificate, signature: Signature) -> bool:
