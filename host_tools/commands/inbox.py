@@ -75,11 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COMMAND",
         help="run for each message (not for a duplicate), without a shell: its body on stdin; SIPMOTE_FROM, _TO, "
         "_CALL_ID, _CONTENT_TYPE, _SUBJECT, _DISPLAY_NAME, _PRIORITY, _SOURCE, _TRANSPORT, _USER, _SIGNER (of a good "
-        "signature), _EXPIRED, _STALE and _AGAIN in its environment. What it prints goes to our stderr: it is no "
-        "reply. At least once for each message that came while --exec was given, over a kill and a restart: "
-        "SIPMOTE_AGAIN is 1 where it had begun already. 4 at once for a sender and 16 in all, each stopped with what "
-        "it has started after 60 s, at our end and, after a kill, at our next start: with all that has its SIPMOTE_RUN "
-        "in the environment or, on systems without /proc, is in its session",
+        "signature, on what is for us), _EXPIRED, _STALE and _AGAIN in its environment. What it prints goes to our "
+        "stderr: it is no reply. At least once for each message that came while --exec was given, over a kill and a "
+        "restart: SIPMOTE_AGAIN is 1 where it had begun already. 4 at once for a sender and 16 in all, each stopped "
+        "with what it has started after 60 s, at our end and, after a kill, at our next start: with all that has its "
+        "SIPMOTE_RUN in the environment or, on systems without /proc, is in its session",
     )
     parser.add_argument(
         "--interactive",

@@ -64,6 +64,8 @@ _DAY_S = 86400
 _WATCH_S = 10.0  # between two looks at the files of certificates
 _EARLIER = 10  # messages that a person sees at the start
 _DROPPED_S = 1.0  # between two lines about what led to nothing
+_NAMED = 8  # senders in such a line
+_LONGEST_NAMED = 80  # characters of one
 _OK: Answer = (200, b"")
 _ACCEPTED: Answer = (202, b"")
 _INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
@@ -409,7 +411,7 @@ class Inbox:
         """Return the answer to a message that we don't take for what is inside, None for one that we do."""
         options = self._options
         if not one.is_by_sender and (options.require_signed or self._has_to_be_signed(one)):
-            self._drop("a message without a good signature by who it is from")
+            self._drop(self._why_unsigned(one))
             return _UNSIGNED
         if options.require_authenticated and one.unauthenticated:
             self._drop("a message whose encryption others can change")
@@ -426,6 +428,13 @@ class Inbox:
         if is_inside and not takes(list(options.accept), media_type(one.content_type.encode())):
             return _UNSUPPORTED_MEDIA_TYPE
         return None
+
+    def _why_unsigned(self, one: Received) -> str:
+        """Return what is told of a message without a good signature; of many in a second not who each is from."""
+        if len(self._dropped) >= _NAMED:
+            return "a message without a good signature by who it is from"
+        why = "unsigned" if one.verdict is None else one.verdict.reason or "signed by another than From names"
+        return f"a message from {one.sender[:_LONGEST_NAMED]} without a good signature by him ({why})"
 
     def _keep(self, records: Sequence[Received]) -> Sequence[Answer]:
         """Store these; returns what to answer to each. If it can't be done, that is told once, and once that it can."""
@@ -483,7 +492,7 @@ class Inbox:
     def _tell_peers(self, event: MessageReceived, one: Received) -> None:
         """Remember whom a typed line answers; tell the sender that his message was delivered if he asked for it."""
         if self._keyboard:
-            self._keyboard.answer_to(event)
+            self._keyboard.answer_to(event, one.encrypted)
         if self._prompt:
             self._prompt.refresh()
         if self._relay:

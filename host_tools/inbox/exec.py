@@ -176,6 +176,7 @@ def _environment(one: Received) -> dict[bytes, bytes]:
 
     In UTF-8, whatever the locale is: no character of a message keeps its command from being run.
     """
+    is_proved = one.verdict is not None and one.verdict.is_good and not one.for_others
     values = {
         "FROM": one.sender,
         "TO": one.to,
@@ -187,7 +188,7 @@ def _environment(one: Received) -> dict[bytes, bytes]:
         "SOURCE": one.source,
         "TRANSPORT": one.transport,
         "USER": one.user or "",
-        "SIGNER": (one.verdict.signer or "") if one.verdict is not None and one.verdict.is_good else "",
+        "SIGNER": (one.verdict.signer or "") if one.verdict is not None and is_proved else "",
         "EXPIRED": "1" if one.expired else "0",
         "STALE": "1" if one.stale else "0",
         "AGAIN": "1" if one.again else "0",

@@ -57,6 +57,7 @@ class Aim:
 
     target: a URI, b"" for nobody. name: as people see it. event: the message that is answered, None for no answer.
     flow, to: by which he wrote to an inbox that has ended, and to which URI; None and b"" where that doesn't matter.
+    is_secret: has he written encrypted?
     """
 
     target: bytes
@@ -64,6 +65,7 @@ class Aim:
     event: MessageReceived | None = None
     flow: Flow | None = None
     to: bytes = b""
+    is_secret: bool = False
 
 
 class Keyboard:
@@ -98,16 +100,18 @@ class Keyboard:
         if reads:
             threading.Thread(target=self._read_stdin, daemon=True).start()
 
-    def answer_to(self, event: MessageReceived) -> None:
-        """This is the last message from now on."""
-        self._last = Aim(event.sender, os.fsdecode(event.sender), event)
+    def answer_to(self, event: MessageReceived, is_secret: bool) -> None:
+        """This is the last message from now on. is_secret: it came encrypted."""
+        self._last = Aim(event.sender, os.fsdecode(event.sender), event, is_secret=is_secret)
 
     def wrote_last(self, one: Received) -> None:
         """This was the last message when an inbox ended: a line goes to its sender, as if it answered."""
         flow: Flow | None = None
         with contextlib.suppress(ParseError):  # of an address with a zone
             flow = one.transport.upper().encode(), *parse_host_port(one.source.encode())
-        self._last = Aim(os.fsencode(one.sender), one.sender, flow=flow, to=os.fsencode(one.to))
+        self._last = Aim(
+            os.fsencode(one.sender), one.sender, flow=flow, to=os.fsencode(one.to), is_secret=one.encrypted
+        )
 
     def aim(self) -> Aim:
         """Return whom a line goes to that is begun now."""
@@ -197,6 +201,11 @@ class Keyboard:
         if len(self._ours) > _MAX_OURS:
             del self._ours[next(iter(self._ours))]
         body, options = self._outbox.protected(target, way.sender, call_id, _TEXT, text.encode())
+        if aim.is_secret and options["content_type"] == _TEXT:
+            self._screen.warning(
+                f"this goes in clear, and {aim.name} wrote encrypted: sipmote keys trust FILE takes his certificate",
+                line=line,
+            )
         await self._shell.send(call_id, target, body, flow=way.flow, sender=way.sender, **options)
 
     async def close(self) -> None:

@@ -213,10 +213,10 @@ def describe(
     Raises ParseError for a message/cpim that breaks the rules of RFC 3862 or requires what we don't know, and for
     S/MIME that can't be read; with 493 for whatever is wrong inside of what was encrypted.
     """
-    content_type, body = event.message.get(b"content-type") or b"", event.message.body
+    content_type = event.message.get(b"content-type") or b""
     if reader is None or not is_protected(content_type):
-        return _describe(event, received, parcel, Opened(content_type, body), None)
-    envelope = reader.open(content_type, body)
+        return _describe(event, received, parcel, Opened(content_type, event.message.body), None)
+    envelope = reader.open(content_type, _decoded(event.message))
     try:
         return _describe(event, received, parcel, envelope, reader)
     except ParseError as error:

@@ -16,7 +16,10 @@ _LONGEST_SAID = 64  # characters of a display name that are shown
 _INDENT = " " * 9  # what stands below a message begins behind its time
 MARK = _INDENT[2:] + "| "  # what a message goes on in, and nothing of ours begins with
 
-_NOT_ALLOWED = ": a board takes commands from the addresses in its allow, or else its to; --as says who we are"
+_REMEDIES = {  # by the status of a line that was typed
+    403: ": a board takes commands from the addresses in its allow, or else its to; --as says who we are",
+    493: ": the key there is another one than here, or has ours not: sipmote keys trust, sipmote provision --protect",
+}
 
 
 class Screen:
@@ -84,7 +87,7 @@ class Screen:
         reason = trouble or event.reason.decode("utf-8", "backslashreplace")
         told = {"event": "outcome", "call_id": event.call_id.decode(), "outcome": event.name}
         style = "green" if event.name in ("delivered", "accepted") else "red"
-        remedy = _NOT_ALLOWED if event.status == 403 and not trouble else ""
+        remedy = "" if trouble else _REMEDIES.get(event.status, "")
         line = (f"{_INDENT}{event.name} ({event.status} {reason}){remedy}", style)
         self._output.say({**told, "status": event.status, "reason": reason}, line)
 

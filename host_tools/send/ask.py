@@ -58,6 +58,7 @@ class Asker:
         self._way = way
         self._guard, self._reader = guard(), kept_reader()
         self._is_clear = is_clear
+        self._protects = False
         self._text = text
         self._output = output
         self._resolver = Resolver(way.transport, way.dns)
@@ -91,6 +92,7 @@ class Asker:
         """Send the question, protected if there are keys. Raises AgentError."""
         target = self._way.target
         writer = None if self._guard is None or self._is_clear else self._guard.writer(sender, target)
+        self._protects = writer is not None
         vouches = writer is not None and writer.vouches
         content = Content(target, b"text/plain", None, None, False, False, vouches, writer)
         options = content.of(content.prepare(self._text), sender, self._call_id)
@@ -132,7 +134,7 @@ class Asker:
 
     def say_failure(self, code: int, event: dict[str, Any]) -> int:
         """Say why there will be no answer, and what can be done; returns the exit code."""
-        self._output.warn(as_text(self._way, code, event) + remedy(self._way, event), event)
+        self._output.warn(as_text(self._way, code, event) + remedy(self._way, event, self._protects), event)
         return code
 
     def _say_silence(self) -> int:
@@ -175,7 +177,8 @@ class Asker:
             one = describe(event, time.time(), reader=self._reader)
             if one.notice() is not None:
                 return _OK  # it is typing, or has been told of something
-            has_to_sign = self._guard is not None and self._guard.has_to_sign(one.sender, one.author)
+            asked = os.fsdecode(self._way.target)  # he may answer by another name, and nobody by that in his place
+            has_to_sign = self._guard is not None and self._guard.has_to_sign(asked, one.sender, one.author)
         except ParseError as error:
             return error.status, b""
         except ToolError as error:

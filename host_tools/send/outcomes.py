@@ -28,7 +28,8 @@ _REMEDIES = {
 }
 _SMIME_REMEDIES = {
     415: "no S/MIME is read there",
-    493: "--encrypt-to is not a certificate of the key there, or signer, date or type of what is inside is refused",
+    493: "the key there is not that of our certificate (sipmote keys trust FILE, or --encrypt-to, takes the right one; "
+    "a board's: sipmote provision --protect), or signer, date or type of what is inside is refused",
 }
 
 

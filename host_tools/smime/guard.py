@@ -4,7 +4,8 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sipmote.agent.errors import UsageError
+from sipmote.agent.errors import ParseError, UsageError
+from sipmote.agent.uri import bracketed, parse_uri
 from sipmote.files import data_folder
 
 if TYPE_CHECKING:  # loaded for who has keys
@@ -21,7 +22,7 @@ class Guard:
 
     def has_to_sign(self, *uris: str | None) -> bool:
         """Is a message from one of these taken only if he has signed it? Raises ToolError."""
-        return any(uri is not None and self._store.policy(uri)[1] == "require" for uri in uris)
+        return any(uri is not None and self._store.policy(_without_password(uri))[1] == "require" for uri in uris)
 
     def ending(self) -> list[str]:
         """Return a line with its remedy for each certificate that ends within a month. Raises ToolError."""
@@ -59,6 +60,16 @@ class Guard:
                 f"policy {theirs} --send prefer"
             )
         return None if shared is None else Writer(None, shared, False)
+
+
+def _without_password(uri: str) -> str:
+    """Return a URI by which a policy is found: who writes a password behind his name is no other for that."""
+    try:
+        parsed = parse_uri(os.fsencode(uri))
+    except ParseError:
+        return uri
+    user = (parsed.user or b"").partition(b":")[0]
+    return os.fsdecode(b"sip:%s@%s" % (user, bracketed(parsed.host))) if user else uri
 
 
 def guard() -> Guard | None:

@@ -226,6 +226,10 @@ class Reader:
     def _know(self, identities: Sequence[Identity], trusted: Sequence[x509.Certificate]) -> None:
         self._identities = [(one, identifiers(one.certificate)) for one in identities]
         self._trusted = list(trusted)
+        self._named: dict[bytes, list[x509.Certificate]] = {}  # once: an inbox may know thousands
+        for one in self._trusted:
+            for identifier in identifiers(one):
+                self._named.setdefault(identifier, []).append(one)
         self._authorities = [one for one in trusted if not names(one) and _is_authority(one)]
         self._issues = Issues(self._authorities)
 
@@ -252,16 +256,23 @@ class Reader:
         carried = [one for one in map(load_certificate, opened.certificates) if one is not None]
         verdicts = []
         for signature in opened.signatures:
-            certificate = _find(signature.identifier, [*self._trusted, *carried])
-            state, signer, reason = self._weigh(signature, certificate, carried, author)
+            found = self._find(signature.identifier, carried)
+            weighed = [(self._weigh(signature, one, carried, author), one) for one in found]
+            (state, signer, reason), certificate = min(weighed, key=lambda pair: _STATES.index(pair[0][0]))
             at = signature.signed_at if unix is None else unix
             digest = _digest(certificate, signature.covered) if certificate and state == GOOD else None
-            if state == GOOD and certificate is not None and certificate in carried:
-                self._has_shown(certificate)
+            for (its_state, _, _), one in weighed:
+                if its_state == GOOD and one is not None and one in carried:
+                    self._has_shown(one)
             if state == GOOD and at is None:
                 state, reason = UNDATED, "no date is signed"
             verdicts.append(Verdict(state, signer, reason, at, digest))
         return min(verdicts, key=lambda verdict: _STATES.index(verdict.state), default=None)
+
+    def _find(self, identifier: bytes, carried: list[x509.Certificate]) -> list[x509.Certificate | None]:
+        """Return certificates of this name, [None] without any. A key keeps its name when one is renewed."""
+        shown = [one for one in carried if identifier in identifiers(one)]
+        return [*dict.fromkeys([*self._named.get(identifier, ()), *shown])] or [None]
 
     def _has_shown(self, certificate: x509.Certificate) -> None:
         """Somebody has sent this certificate along, for which one that we trust vouches."""
@@ -344,7 +355,7 @@ class StoreReader(Reader):
     def __init__(self, store: KeyStore) -> None:
         super().__init__((), (), store.by_name)
         self._store = store
-        self._seen: float | None = None
+        self._seen: tuple[int, ...] | None = None
 
     def open(self, content_type: bytes, body: bytes) -> smime.Opened:
         """As Reader.open(). Raises ToolError for keys that can't be read, too."""
@@ -388,10 +399,6 @@ def _by_shared_key(opened: smime.Opened, author: str, unix: int | None) -> Verdi
     if unix is None:
         return Verdict(UNDATED, uri, "no date is protected", None, digest)
     return Verdict(SHARED, uri, "", unix, digest)
-
-
-def _find(identifier: bytes, certificates: list[x509.Certificate]) -> x509.Certificate | None:
-    return next((one for one in certificates if identifier in identifiers(one)), None)
 
 
 def _is_by(certificate: x509.Certificate, signature: Signature) -> bool:

@@ -194,7 +194,10 @@ class KeyStore:
     def _all_shared(self) -> dict[str, tuple[bytes, bytes]]:
         """Return URI -> (name, key) of all that is shared."""
         entries = self._load("shared.json").values()
-        return {found["uri"]: (bytes.fromhex(found["name"]), bytes.fromhex(found["key"])) for found in entries}
+        try:
+            return {found["uri"]: (bytes.fromhex(found["name"]), bytes.fromhex(found["key"])) for found in entries}
+        except (KeyError, TypeError, ValueError):
+            raise ToolError(f"{self.folder / 'shared.json'} can't be understood: mend it, or move it away") from None
 
     def share(self, uri: str) -> tuple[bytes, bytes]:
         """Make a key to share with somebody, in place of the one before; returns (name, key)."""
@@ -228,10 +231,13 @@ class KeyStore:
 
     # Files
 
-    def changed(self) -> float:
-        """Return when something was last put there, in seconds."""
+    def changed(self) -> tuple[int, ...]:
+        """Return when something was last put into each folder: any other answer than before means that it was.
+
+        Not the latest alone: a clock that was set back would hide what comes next.
+        """
         folders = (self.folder, self.folder / "own", self.folder / "trusted")
-        return max((folder.stat().st_mtime for folder in folders if folder.is_dir()), default=0.0)
+        return tuple(folder.stat().st_mtime_ns if folder.is_dir() else 0 for folder in folders)
 
     def _file(self, kind: str, uri: str, end: str = ".pem") -> Path:
         return self.folder / kind / (_name(uri) + end)

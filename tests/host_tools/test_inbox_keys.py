@@ -1,5 +1,6 @@
 """The store of keys at work: what an inbox takes, what it remembers, how what is typed there leaves; questions."""
 
+import base64
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,19 +74,63 @@ def test_a_shared_key_does_for_a_signature(store: KeyStore, tmp_path: Path) -> N
 
 
 def test_what_is_under_a_policy_is_taken_signed_alone(store: KeyStore, tmp_path: Path) -> None:
-    """R8591-7: whoever writes boiler into From, outside or inside"""
+    """R8591-7: whoever writes boiler into From, outside or inside; in base64, too, as mail has it"""
     board = boiler(store)
     store.set_policy(BOILER, None, "require")
     with inbox(tmp_path) as (tool, port), Peer(BOILER.encode()) as peer, Peer(b"sip:eve@127.0.0.1") as eve:
         assert peer.ask(port, b"text/plain", b"hot").status == 403
+        with Peer(b"sip:boiler:secret@127.0.0.1") as same:
+            assert same.ask(port, b"text/plain", b"hot").status == 403
         inside = build_cpim(BOILER.encode(), DESK.encode(), b"hot")
         assert eve.ask(port, CPIM, inside).status == 403
         assert eve.ask(port, b"text/plain", b"hello").status == 200
         assert peer.ask(port, *hot(board, store)).status == 200
         shown = tool.wait_for(event="message", body="hot")
         assert shown["signature"] == {"state": "good", "signer": BOILER} and shown["encrypted"]
+        kind, body = hot(board, store, text=b"wrapped")
+        assert peer.ask(port, kind, base64.encodebytes(body), b"Content-Transfer-Encoding: base64\r\n").status == 200
+        assert tool.wait_for(event="message", body="wrapped")["signature"]["state"] == "good"
         store.set_policy("*", None, "require")  # while it runs
         assert eve.ask(port, b"text/plain", b"again").status == 403
+
+
+def test_what_is_for_others_has_no_signer_for_a_command(store: KeyStore, tmp_path: Path) -> None:
+    """What a board has signed for one can be sent on to another, encrypted anew"""
+    board, runs = boiler(store), tmp_path / "runs"
+    command = tmp_path / "command"
+    command.write_text(f'#!/bin/sh\necho "$(cat) $SIPMOTE_SIGNER" >> {runs}\n')
+    command.chmod(0o700)
+    for_bob = build_cpim(BOILER.encode(), b"sip:bob@127.0.0.1", b"open", unix=int(time.time()))
+    with inbox(tmp_path, "--exec", str(command)) as (tool, port), Peer(BOILER.encode()) as peer:
+        writer = Writer(board, store.certificate(DESK), False)
+        assert peer.ask(port, *writer.protect(CPIM, for_bob)).status == 200
+        assert tool.wait_for(event="message")["for_others"]
+        assert peer.ask(port, *hot(board, store)).status == 200
+        end = time.monotonic() + 20
+        while not (runs.exists() and runs.read_text().count("\n") == 2) and time.monotonic() < end:
+            time.sleep(0.05)
+    assert sorted(runs.read_text().splitlines()) == [f"hot {BOILER}", "open "]
+
+
+def test_what_goes_in_clear_to_who_wrote_encrypted_is_told_and_whose_signature_was_missed(
+    store: KeyStore, tmp_path: Path
+) -> None:
+    """R8591-7: a fallback is marked; a person hears why nothing of his board comes, and what a 493 may mean"""
+    boiler(store)
+    other = KeyStore(tmp_path / "another")
+    key = ec.generate_private_key(ec.SECP256R1())
+    theirs = Identity(key, other.issue(BOILER, key.public_key()))
+    store.set_policy(BOILER, None, "require")
+    hidden = Writer(None, store.certificate(DESK), False).protect(b"text/plain", b"hi")
+    with inbox(tmp_path, "--interactive") as (tool, port), Peer(BOILER.encode()) as peer, Peer(b"sip:al@x.org") as al:
+        assert al.ask(port, *hidden).status == 200
+        tool.wait_for(event="message")
+        tool.type("hello")
+        assert al.answer(200).body == b"hello"
+        assert "in clear, and sip:al@x.org wrote encrypted" in tool.wait_for(event="warning", line="hello")["text"]
+        assert peer.ask(port, *hot(theirs, store, with_certificate=True)).status == 493
+        (why,) = tool.wait_for(event="dropped")["reasons"]
+        assert f"from {BOILER} without a good signature by him (nobody trusted vouches" in why
 
 
 def test_keys_that_cannot_be_read_let_nobody_in(store: KeyStore, tmp_path: Path) -> None:
@@ -140,6 +185,7 @@ def test_a_question_and_its_answer_are_protected(store: KeyStore) -> None:
     board = boiler(store)
     store.set_policy(BOILER, None, "require")
     reader = Reader([board], [store.certificate(DESK)])
+    nobody = Peer(b"sip:127.0.0.1"), Peer(b"sip:boiler@example.com")  # at the same address, by names of no policy
     with Peer(BOILER.encode()) as peer, Tool("ask", f"{BOILER}:{peer.port}", "status", "--from", DESK) as tool:
         question = peer.answer(200)
         opened = reader.open(question.get(b"content-type"), question.body)
@@ -153,6 +199,9 @@ def test_a_question_and_its_answer_are_protected(store: KeyStore) -> None:
             (493, Writer(*own).protect(CPIM, old)),
             (200, hot(board, store, text=b"81 C")),
         ):
+            for other in nobody if status == 403 else ():
+                with other:
+                    assert other.ask(peer.from_port, *content).status == 403
             assert peer.ask(peer.from_port, *content).status == status
         answer = tool.wait_for(event="answer")
         assert (answer["body"], answer["signature"]["state"], answer["encrypted"]) == ("81 C", "good", True)
@@ -171,6 +220,18 @@ def test_a_notification_that_is_protected_is_read(store: KeyStore) -> None:
         told = Writer(board, store.certificate(DESK), False).protect(CPIM, told)
         assert peer.ask(peer.from_port, *told).status == 200
         assert tool.wait_for(event="delivered")["notification"] == "delivered"
+
+
+def test_a_493_to_a_question_says_what_it_may_mean(store: KeyStore) -> None:
+    boiler(store)
+    with Peer(BOILER.encode()) as peer:
+        asking = Running("ask", f"{BOILER}:{peer.port}", "status", "--from", DESK)
+        try:
+            peer.answer(493)
+            asking.wait()
+        finally:
+            asking.end()
+    assert b"sipmote keys trust FILE" in asking.errors
 
 
 def test_nothing_is_encrypted_to_a_certificate_that_has_ended(

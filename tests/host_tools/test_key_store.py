@@ -1,5 +1,8 @@
 """The store of keys: what is ours, what is trusted, what is shared, and files that are broken."""
 
+import os
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmote.agent.errors import UsageError
 from sipmote.errors import ToolError
+from sipmote.smime import store as store_module
 from sipmote.smime.guard import Guard
 from sipmote.smime.keys import Identity, identifiers, names
-from sipmote.smime.reader import Reader
+from sipmote.smime.reader import Reader, StoreReader
 from sipmote.smime.store import KeyStore
 from sipmote.smime.writer import Writer
 
@@ -93,8 +97,43 @@ def test_a_shown_certificate_is_remembered(store: KeyStore) -> None:
     assert store.certificate(BOILER) == shown in store.trusted()
 
 
-@pytest.mark.parametrize("name", ["shared.json", "policy.json"])
-@pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000, '{"a": 1}'])
+@pytest.mark.parametrize("days", [5, -5])
+def test_a_certificate_that_was_renewed_for_the_same_key_is_learned_when_it_is_shown(
+    days: int, store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R8591-9: also when the one before has ended meanwhile; both have the name of their key"""
+    theirs = KeyStore(store.folder.with_name("theirs"))
+    key = ec.generate_private_key(ec.SECP256R1())
+    with monkeypatch.context() as then:
+        then.setattr(store_module, "_SKEW", timedelta(days=10))
+        before = theirs.issue(BOILER, key.public_key(), days)
+    renewed = theirs.issue(BOILER, key.public_key())
+    for one in (theirs.authority().certificate, before):
+        store.trust(one)
+    reader = StoreReader(store)
+    opened = reader.open(*Writer(Identity(key, renewed), None, True).protect(b"text/plain", b"hot"))
+    verdict = reader.judge(opened, BOILER, 1)
+    assert verdict is not None and verdict.is_good
+    assert store.certificate(BOILER) == renewed
+
+
+def test_what_is_put_there_is_noticed_after_a_clock_was_set_back(store: KeyStore) -> None:
+    store.create(DESK)
+    ahead = time.time() + 9000
+    os.utime(store.folder / "own", (ahead, ahead))
+    before = store.changed()
+    store.remember(KeyStore(store.folder.with_name("elsewhere")).create(BOILER).certificate)
+    assert store.changed() != before
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *((name, text) for name in ("shared.json", "policy.json") for text in ("[]", "{", "[" * 100_000, '{"a": 1}')),
+        ("shared.json", '{"a": {"uri": "sip:a@b"}}'),
+        ("shared.json", '{"a": {"uri": "sip:a@b", "name": "x", "key": 1}}'),
+    ],
+)
 def test_a_file_that_is_broken_is_named(name: str, text: str, store: KeyStore) -> None:
     store.share(BOILER)
     (store.folder / name).write_text(text)

@@ -306,6 +306,19 @@ def test_no_key_of_a_stranger_is_tried(chain: str, monkeypatch: pytest.MonkeyPat
     assert tried == first + 3 * failed
 
 
+def test_a_message_is_judged_without_a_look_into_all_that_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else who trusts hundreds of boards pays for each of them with every message, a stranger's too"""
+    judge = Reader([], [ROOT.certificate, BETWEEN.certificate])
+    named, read = reader.identifiers, []
+
+    def watch(certificate: x509.Certificate) -> tuple[bytes, ...]:
+        read.append(certificate.subject.rfc4514_string())
+        return named(certificate)
+
+    monkeypatch.setattr(reader, "identifiers", watch)
+    assert state(forge(HER), judge) == UNTRUSTED and read == ["CN=somebody"]
+
+
 def test_what_is_remembered_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_MAX_ISSUES", 2)
     issues = Issues([ROOT.certificate])
