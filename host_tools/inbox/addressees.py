@@ -36,6 +36,8 @@ class Addressees:
         uri = request_uri.decode(errors="replace")
         if self._person is None and not self._domains:
             return uri
+        if self._person is not None and _user(person(uri)) != _user(self._person):
+            return ""  # an address alone is anybody's at it
         host = parse_uri(request_uri).host
         return uri if host == b"localhost" or is_address(host) else ""
 
@@ -47,6 +49,11 @@ class Addressees:
             return bool(self._domains) and parse_uri(uri.encode()).host in self._domains
         except ParseError:
             return False
+
+
+def _user(who: str) -> str:
+    """Return the user of what person() returns."""
+    return who.rpartition("@")[0]
 
 
 def _addresses(cpim: Cpim) -> list[str]:

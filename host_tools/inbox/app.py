@@ -204,6 +204,7 @@ class Inbox:
         self._heard = Heard(b"REGISTER")
         self._shell = self._make_shell()
         self._addressees = Addressees(options.aor if options.registers else None, options.domains)
+        self._owner = Addressees(options.aor, options.domains)  # of keys: what is protected was meant for somebody
         self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
         self._relay = self._make_relay() if options.relays else None
         self._queues = [part.add for part in (self._runners, self._relay and self._relay.parcels) if part]
@@ -391,7 +392,8 @@ class Inbox:
         if refusal is not None:
             return _UNDECIPHERABLE if one.encrypted else refusal  # a status would tell what is inside
         if not self._relay and (one.encrypted or one.verdict or one.cpim):
-            one.for_others = self._addressees.others(event.message.uri, one.to, one.cpim)
+            addressees = self._owner if one.encrypted or one.verdict else self._addressees
+            one.for_others = addressees.others(event.message.uri, one.to, one.cpim)
         if notice:
             self._loop.call_soon(self._screen.notice, notice)
             return _OK

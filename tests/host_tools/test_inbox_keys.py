@@ -249,3 +249,15 @@ def test_a_text_that_is_too_long_protected_names_what_takes_less(
     assert main(["send", f"{BOILER}:5999", "x" * 600, "--from", DESK]) == 2
     said = capsys.readouterr().err
     assert "over the budget" in said and "fewer encrypted alone" in said and "fewer with a key that both share" in said
+
+
+def test_what_was_signed_for_somebody_else_is_marked(store: KeyStore, tmp_path: Path) -> None:
+    """R8591-7, R0-P12: eve, who got it, encrypts it to us, and says in the request that we are she"""
+    board = boiler(store)
+    content = build_cpim(BOILER.encode(), b"sip:eve@127.0.0.1", b"open", unix=int(time.time()))
+    sealed = Writer(board, store.certificate(DESK), False).protect(CPIM, content)
+    with inbox(tmp_path) as (tool, port), Peer(BOILER.encode()) as peer:
+        for to in (b"sip:eve@127.0.0.1", DESK.encode()):
+            assert peer.ask(port, *sealed, to=to).status == 200
+            line = tool.wait_for(event="message", to=to.decode())
+            assert line["for_others"] is True, to
