@@ -38,6 +38,11 @@ class Sealed:
         return encode(SEQUENCE, encode(OID, ENVELOPED_DATA), encode(0xA0, inside))
 
 
+def with_another_end(octets: bytes) -> bytes:
+    """Return octets of which the last is another one: of a signature any may be the right one."""
+    return octets[:-1] + bytes((octets[-1] ^ 1,))
+
+
 def seal(receiver: Identity, content: bytes, padded: bytes | None = None, key: bytes | None = None) -> Sealed:
     """Encrypt a MIME entity. padded: whole blocks in its place. key: that the receiver gets, of any size."""
     if padded is None:
