@@ -107,8 +107,6 @@ if hasattr(os,'sync'):
 """
 _KEPT = ("own", "seen", "shown", "g", "peers", "certificate")
 _AGAIN = "sipmote provision --protect gives it what it lacks"
-
-
 _Peer = tuple[str, x509.Certificate | tuple[bytes, bytes]]  # URI, and its certificate or name and key of what is shared
 
 
@@ -219,7 +217,7 @@ class Protecting:
         try:
             public = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, bytes.fromhex(point))
         except ValueError:
-            raise ToolError("the board's key is no point of its curve: erase /smime/own and try again") from None
+            raise ToolError("the board's key is no point of its curve: add --new-key, for another") from None
         before = self._store.certificate(aor)
         if before is not None and before.public_key() == public and not self._store.is_old(before):
             return before

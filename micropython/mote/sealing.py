@@ -14,7 +14,7 @@ from agent.errors import UsageError
 
 _LOADING = const(1056)  # octets, as mote has it
 _SHORT = const(24576)  # octets: with less it takes time to keep memory in one piece
-_AMPLE = const(65536)  # octets: with as many free nothing has to go; all that is loaded takes 20,000
+_AMPLE = const(65536)  # octets: with as many free nothing has to go; all that is loaded takes 29,000
 _FREED = const("mote.keys mote.combs agent.target agent.headers.date_writer agent.date_reader")
 
 if mem_free() < _AMPLE:
@@ -40,7 +40,7 @@ def seal(
     before = threshold()
     if not _is_ample:
         collect()
-        threshold(_LOADING if mem_free() < _SHORT else -1)
+    threshold(_LOADING if not _is_ample and mem_free() < _SHORT else -1)
     try:
         return _sealed(mote, uri, (call_id, content_type, body, unix), certificate)
     except MemoryError:
