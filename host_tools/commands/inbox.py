@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 import signal
-import sqlite3
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,9 +16,11 @@ from sipmote.agent.uri import parse_host_port
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Inbox, Options, serve
+from sipmote.inbox.database import StoreError, trouble
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.screen import MARK, Screen
-from sipmote.inbox.store import Store, default_path, trouble
+from sipmote.inbox.sqlite import default_path
+from sipmote.inbox.store import Store
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
@@ -186,7 +187,7 @@ def _identity(args: argparse.Namespace, options: Options, store: Store) -> bytes
         if args.identity is not None:
             store.be(None if args.identity == "-" else args.identity)
         kept = store.identity()
-    except sqlite3.Error as error:
+    except StoreError as error:
         raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     return options.aor or (None if kept is None else os.fsencode(kept))
 

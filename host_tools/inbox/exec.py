@@ -17,11 +17,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sipmote.errors import ToolError
+from sipmote.inbox.database import trouble
 from sipmote.inbox.processes import VARIABLE, end_marked
 from sipmote.inbox.received import Received
 from sipmote.inbox.runs import Runs
 from sipmote.inbox.screen import Screen
-from sipmote.inbox.store import Store, trouble
+from sipmote.inbox.store import Store
 from sipmote.sip.reasons import reason_of
 
 _AT_ONCE = 16  # commands, of all queues
@@ -35,7 +36,7 @@ class Runners:
     """Runs the command of --exec, a few at a time."""
 
     def __init__(self, command: str, store: Store, screen: Screen) -> None:
-        """Begin nothing yet; raises ToolError for what is no command, sqlite3.Error for a store that fails."""
+        """Begin nothing yet; raises ToolError for what is no command, StoreError for a store that fails."""
         try:
             self._command = shlex.split(command)
         except ValueError as error:

@@ -1,6 +1,6 @@
 """A message as a row of the store's table, and back."""
 
-import sqlite3
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -34,7 +34,7 @@ def to_row(one: Received) -> tuple[Any, ...]:
     return (*_values(one), "\n".join(one.for_others), cpim, author, name, state, signer, twin, same)
 
 
-def from_row(row: sqlite3.Row, again: bool) -> Received:
+def from_row(row: Mapping[str, Any], again: bool) -> Received:
     """Return the message of a row that has COLUMNS and "id".
 
     again: may it have been shown, or its command have run? What a signature was worth was judged when it came.

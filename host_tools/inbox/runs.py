@@ -5,7 +5,6 @@ which has waited for longest since there was a place for it.
 """
 
 import os
-import sqlite3
 import time
 
 from sipmote.inbox.processes import end_marked
@@ -17,16 +16,17 @@ from sipmote.inbox.turn import Turn
 PLACES = 4
 _INSERT = """
 INSERT INTO run (id, queue, ready_at)
-    VALUES (?1, ?2, CASE WHEN (SELECT count(*) FROM run WHERE queue = ?2 AND ready_at IS NOT NULL) < ?4 THEN ?3 END)
+    VALUES (?, ?, CASE WHEN (SELECT count(*) FROM run WHERE queue = ? AND ready_at IS NOT NULL) < ? THEN ? END)
 """
 _NEXT = "SELECT message.*, started FROM run JOIN message USING (id) WHERE ready_at >= 0 ORDER BY ready_at, id LIMIT 1"
 _BEGUN = "UPDATE run SET ready_at = -1, started = 1 WHERE id = ?"
 _NEXT_IS_READY = """
-UPDATE run SET ready_at = ?2 WHERE id = (SELECT min(id) FROM run WHERE queue = ?1 AND ready_at IS NULL)
+UPDATE run SET ready_at = ? WHERE id = (SELECT min(id) FROM run WHERE queue = ? AND ready_at IS NULL)
 """
 _FIRST_ARE_READY = """
 UPDATE run SET ready_at = CASE WHEN id IN (
-    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY queue ORDER BY id) AS place FROM run) WHERE place <= ?)
+    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY queue ORDER BY id) AS place FROM run) AS placed
+        WHERE place <= ?)
     THEN 0 END
 """
 
@@ -49,10 +49,10 @@ class Runs:
         if one.duplicate:
             return
         queue = one.user or f"{one.sender} {one.source.rpartition(':')[0]}"
-        self._store.db.execute(_INSERT, (one.id, queue, one.received, PLACES))
+        self._store.db.execute(_INSERT, (one.id, queue, queue, PLACES, one.received))
 
     def begin(self) -> Received | None:
-        """Return whose turn it is, None when all that is queued runs or has no place yet. Raises sqlite3.Error.
+        """Return whose turn it is, None when all that is queued runs or has no place yet. Raises StoreError.
 
         What it returns has begun, on the disk, too: it is `again` if it had before.
         """
@@ -61,11 +61,10 @@ class Runs:
             return None
         if self._taken_up != self._store.generation:
             self._take_up()
-        cursor = self._store.db.cursor()
-        cursor.row_factory = sqlite3.Row
-        row = cursor.execute(_NEXT).fetchone()
-        if row is None:
+        rows = self._store.db.rows(_NEXT)
+        if not rows:
             return None
+        [row] = rows
         with self._store.transaction() as db:
             db.execute(_BEGUN, (row["id"],))
         one = from_row(row, bool(row["started"]))
@@ -79,7 +78,7 @@ class Runs:
     def _take_up(self) -> None:
         """Begin with what was left when the last inbox with this store ended; what it was running then runs no more."""
         self._name = f"{self._store.instance()} ".encode() + os.fsencode(os.path.realpath(self._store.path))
-        started = self._store.db.execute("SELECT id FROM run WHERE started").fetchall()
+        started = self._store.db.query("SELECT id FROM run WHERE started = 1")
         end_marked([self.value(number) for (number,) in started])
         with self._store.transaction() as db:
             db.execute("DELETE FROM run WHERE id NOT IN (SELECT id FROM message)")  # which somebody has deleted
@@ -87,13 +86,12 @@ class Runs:
         self._taken_up = self._store.generation
 
     def end(self, one: Received) -> None:
-        """The command for this message has ended, and the next in its queue is ready. Raises sqlite3.Error."""
+        """The command for this message has ended, and the next in its queue is ready. Raises StoreError."""
         if one.generation != self._store.generation:
             return  # it is in another file
         with self._store.transaction() as db:
-            queue = db.execute("DELETE FROM run WHERE id = ? RETURNING queue", (one.id,)).fetchall()
-            for (name,) in queue:
-                db.execute(_NEXT_IS_READY, (name, time.time()))
+            for (queue,) in db.query("DELETE FROM run WHERE id = ? RETURNING queue", (one.id,)):
+                db.execute(_NEXT_IS_READY, (time.time(), queue))
 
     def close(self) -> None:
         """Let another program run what is left."""
