@@ -17,7 +17,7 @@ from sipmote.agent.headers.delta import parse_delta
 from sipmote.agent.headers.values import media_type
 from sipmote.agent.message import Message
 from sipmote.agent.uas import MessageReceived
-from sipmote.agent.uas.freshness import is_stale
+from sipmote.agent.uas.freshness import expiry, is_stale
 from sipmote.agent.uri import parse_uri
 from sipmote.inbox.text import decoded, is_multipart, text_of
 from sipmote.people import person
@@ -99,6 +99,8 @@ class Received:
     twin: int = 0  # id of what it is the duplicate of
     looped: bool = False  # has it come back to the relay that passed it on?
     generation: int = 0  # Store.generation of that
+    valid_until: int | None = None  # Unix seconds: its Expires counted from its Date, or from when it came
+    open: bool = False  # is it to be acknowledged?
     again: bool = False  # may it have been shown, or its command have run, before we were stopped?
 
     @property
@@ -260,6 +262,7 @@ def _describe(
         unauthenticated=unauthenticated,
         verdict=verdict,
         from_tag=_after_uri(message.get(b"from") or b""),
+        valid_until=expiry(message, int(received)),
         challenged=_FIRST_USE in (message.get(b"authorization") or b""),
     )
 

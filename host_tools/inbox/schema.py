@@ -149,4 +149,87 @@ CREATE TABLE backlog (id INTEGER PRIMARY KEY);  -- messages that a start has fou
     """
 CREATE TABLE identity (aor TEXT NOT NULL);  -- who we are, as --as has said: one row, or none
 """,
+    """
+ALTER TABLE message ADD COLUMN valid_until INTEGER;  -- Unix seconds: its Expires counted from its Date, or from received
+ALTER TABLE message ADD COLUMN open INTEGER NOT NULL DEFAULT 0;  -- 1: nobody has acknowledged it yet
+ALTER TABLE message ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;  -- to how many it was sent on for that
+ALTER TABLE message ADD COLUMN answers INTEGER;      -- the reply that it answers
+CREATE INDEX message_sender ON message (sender, id);
+CREATE INDEX message_open ON message (id) WHERE open = 1;
+CREATE TABLE board (         -- who has written, and what is known of it; host_tools/inbox/boards.py
+    aor TEXT PRIMARY KEY,
+    heard REAL NOT NULL,     -- Unix seconds
+    heard_by TEXT NOT NULL,  -- what it was: message, heartbeat
+    source TEXT NOT NULL,
+    transport TEXT NOT NULL,
+    proof TEXT NOT NULL,     -- that it is by this board: signed, shared, login, none
+    proof_by TEXT,
+    every INTEGER,           -- seconds from one heartbeat to the next, as the last one said; and what else it said:
+    up INTEGER,              -- seconds since its program began
+    free INTEGER,            -- octets of its heap
+    rssi INTEGER,            -- dBm
+    clock TEXT,              -- how it knows the time
+    waiting INTEGER,         -- its alerts without an outcome
+    messages INTEGER NOT NULL DEFAULT 0,
+    open INTEGER NOT NULL DEFAULT 0,
+    last INTEGER             -- id of its newest message
+);
+CREATE INDEX board_heard ON board (heard);
+CREATE TABLE beat (          -- heartbeats, for the charts
+    board TEXT NOT NULL,
+    at REAL NOT NULL,
+    free INTEGER,
+    rssi INTEGER,
+    waiting INTEGER
+);
+CREATE INDEX beat_board ON beat (board, at);
+CREATE INDEX beat_at ON beat (at);
+CREATE TABLE acknowledgement (
+    message INTEGER PRIMARY KEY,
+    who TEXT NOT NULL,
+    at REAL NOT NULL         -- Unix seconds
+);
+CREATE TABLE reply (         -- what people at the page have written, and what was escalated; host_tools/inbox/replies.py
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,      -- reply, escalation
+    message INTEGER,         -- that it answers or tells of, NULL for none
+    target TEXT NOT NULL,    -- URI
+    words TEXT NOT NULL,
+    who TEXT NOT NULL,
+    at REAL NOT NULL,        -- Unix seconds
+    expires_at INTEGER,      -- Unix seconds, NULL: never
+    call_id TEXT NOT NULL,
+    content_type TEXT,       -- as it goes out, from the first attempt on
+    body BLOB,
+    state TEXT NOT NULL,     -- waiting, sending, delivered, accepted, failed, expired
+    status INTEGER,          -- of the last attempt
+    reason TEXT NOT NULL DEFAULT '',
+    tries INTEGER NOT NULL DEFAULT 0,
+    next_at REAL,            -- Unix seconds of the next attempt, NULL once it has ended
+    ended_at REAL,
+    answered INTEGER         -- id of the message that came then
+);
+CREATE INDEX reply_next ON reply (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX reply_target ON reply (target, id);
+CREATE INDEX reply_message ON reply (message);
+CREATE TABLE change (        -- what has changed beside messages that came, for who watches; the newest few thousand
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,      -- board, reply, acknowledgement
+    ref TEXT NOT NULL        -- its key
+);
+CREATE TABLE renewed (       -- run, for more than one task a message
+    id INTEGER NOT NULL REFERENCES message (id),
+    task TEXT NOT NULL,      -- exec, or a webhook's URL
+    queue TEXT NOT NULL,
+    ready_at REAL,           -- Unix seconds since when nothing of its queue is before it; NULL: it waits, -1: it runs
+    started INTEGER NOT NULL DEFAULT 0,
+    tries INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (id, task)
+);
+INSERT INTO renewed (id, task, queue, ready_at, started) SELECT id, 'exec', queue, ready_at, started FROM run;
+DROP TABLE run;
+ALTER TABLE renewed RENAME TO run;
+CREATE INDEX run_queue ON run (task, queue, ready_at);
+CREATE INDEX run_ready ON run (task, ready_at) WHERE ready_at >= 0;
+""",
 )

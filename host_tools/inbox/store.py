@@ -29,6 +29,8 @@ SELECT * FROM message WHERE id <= (SELECT shown FROM progress) AND id NOT IN (SE
     ORDER BY id DESC LIMIT ?
 """
 
+Queue = Callable[[Sequence[Received]], None]
+
 
 class Store:
     """The messages. What add() has returned from is on the disk, a power cut included."""
@@ -70,10 +72,10 @@ class Store:
             if aor is not None:
                 db.execute("INSERT INTO identity VALUES (?)", (aor,))
 
-    def add(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]] = ()) -> None:
+    def add(self, batch: Sequence[Received], queues: Sequence[Queue] = ()) -> None:
         """Keep these in one commit, twins of what is there left out and marked; raises StoreError and keeps none.
 
-        queues: called for each, within the commit, to note what else is to be done for it; a twin is marked by then.
+        queues: called with all, within the commit, to note what else is to be done for each; twins are marked by then.
         """
         for _ in range(2):
             self.db.refresh()
@@ -82,7 +84,7 @@ class Store:
                 return
         raise StoreError("the file is moved again and again")
 
-    def _write(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]]) -> None:
+    def _write(self, batch: Sequence[Received], queues: Sequence[Queue]) -> None:
         rows = [(*to_row(one), 0) for one in batch]
         with self.transaction() as db:
             for one, row, inserted in zip(batch, rows, db.many(_INSERT, rows), strict=True):
@@ -91,9 +93,8 @@ class Store:
                     self._insert_alike(one, row)
                 else:
                     [one.id] = inserted
-            for one in batch:
-                for each in queues:
-                    each(one)
+            for queue in queues:
+                queue(batch)
             shown = self._write_shown()
         self._shown_in_file = shown
 
