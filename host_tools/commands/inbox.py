@@ -17,6 +17,7 @@ from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Inbox, Options, serve
 from sipmote.inbox.database import StoreError, trouble
+from sipmote.inbox.heartbeat import HEARTBEAT
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.sqlite import default_path
@@ -57,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="TYPE",
         help="content type to take, e.g. image/png or '*/*'; may be repeated (default: text/plain, alone or in "
-        "message/cpim, and what chat programs tell of delivery and typing)",
+        "message/cpim, and what chat programs tell of delivery and typing). The heartbeats of boards are taken always, "
+        "and not kept: with --json each is a line",
     )
     parser.add_argument(
         "--strict",
@@ -244,7 +246,7 @@ def _account(args: argparse.Namespace) -> bytes | None:
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = _reader(args)
-    accept += () if reader is None else (mime.PKCS7, mime.MULTIPART)
+    accept += (HEARTBEAT,) if reader is None else (HEARTBEAT, mime.PKCS7, mime.MULTIPART)
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         args.zones = arguments.take_zones(args)
