@@ -150,7 +150,7 @@ CREATE TABLE backlog (id INTEGER PRIMARY KEY);  -- messages that a start has fou
 CREATE TABLE identity (aor TEXT NOT NULL);  -- who we are, as --as has said: one row, or none
 """,
     """
-ALTER TABLE message ADD COLUMN valid_until INTEGER;  -- Unix seconds: its Expires counted from its Date, or from received
+ALTER TABLE message ADD COLUMN valid_until INTEGER;  -- Unix seconds: Expires counted from Date, or received
 ALTER TABLE message ADD COLUMN open INTEGER NOT NULL DEFAULT 0;  -- 1: nobody has acknowledged it yet
 ALTER TABLE message ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;  -- to how many it was sent on for that
 ALTER TABLE message ADD COLUMN answers INTEGER;      -- the reply that it answers
@@ -189,7 +189,7 @@ CREATE TABLE acknowledgement (
     who TEXT NOT NULL,
     at REAL NOT NULL         -- Unix seconds
 );
-CREATE TABLE reply (         -- what people at the page have written, and what was escalated; host_tools/inbox/replies.py
+CREATE TABLE reply (         -- what people at the page wrote, and what was escalated; inbox/replies.py
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,      -- reply, escalation
     message INTEGER,         -- that it answers or tells of, NULL for none
