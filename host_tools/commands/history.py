@@ -12,7 +12,7 @@ from sipmote.console import Output, Part, harmless
 from sipmote.errors import ToolError
 from sipmote.inbox.history import Query, Stored, find
 from sipmote.inbox.screen import content_of, sender_of
-from sipmote.inbox.store import default_path
+from sipmote.inbox.sqlite import default_path
 from sipmote.moments import FORMS, check_order, since, until, whole
 from sipmote.people import normal, read_names
 

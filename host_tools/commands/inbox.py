@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 import signal
-import sqlite3
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,9 +16,12 @@ from sipmote.agent.uri import parse_host_port
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Inbox, Options, serve
+from sipmote.inbox.database import StoreError, trouble
+from sipmote.inbox.heartbeat import HEARTBEAT
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.screen import MARK, Screen
-from sipmote.inbox.store import Store, default_path, trouble
+from sipmote.inbox.sqlite import default_path
+from sipmote.inbox.store import Store
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
@@ -56,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="TYPE",
         help="content type to take, e.g. image/png or '*/*'; may be repeated (default: text/plain, alone or in "
-        "message/cpim, and what chat programs tell of delivery and typing)",
+        "message/cpim, and what chat programs tell of delivery and typing). The heartbeats of boards are taken always, "
+        "and not kept: with --json each is a line",
     )
     parser.add_argument(
         "--strict",
@@ -186,7 +189,7 @@ def _identity(args: argparse.Namespace, options: Options, store: Store) -> bytes
         if args.identity is not None:
             store.be(None if args.identity == "-" else args.identity)
         kept = store.identity()
-    except sqlite3.Error as error:
+    except StoreError as error:
         raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     return options.aor or (None if kept is None else os.fsencode(kept))
 
@@ -243,7 +246,7 @@ def _account(args: argparse.Namespace) -> bytes | None:
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = _reader(args)
-    accept += () if reader is None else (mime.PKCS7, mime.MULTIPART)
+    accept += (HEARTBEAT,) if reader is None else (HEARTBEAT, mime.PKCS7, mime.MULTIPART)
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         args.zones = arguments.take_zones(args)

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import os
 import signal
-import sqlite3
 import time
 import traceback
 from collections import Counter
@@ -29,6 +28,7 @@ from sipmote.agent.uri import Uri, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.addressees import Addressees
+from sipmote.inbox.database import StoreError, Unstorable, trouble
 from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
 from sipmote.inbox.login import Login
@@ -39,7 +39,7 @@ from sipmote.inbox.received import Parcel, Received, describe, pack
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.showing import Showing
-from sipmote.inbox.store import Store, trouble
+from sipmote.inbox.store import Store
 from sipmote.inbox.text import inflate
 from sipmote.people import logins, user_name
 from sipmote.printer import Printer
@@ -146,7 +146,7 @@ async def serve(
         inbox = make(partial(_end, ended))
     except AgentError as error:
         raise ToolError(str(error)) from None
-    except sqlite3.Error as error:
+    except StoreError as error:
         raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     try:
         if hasattr(signal, "SIGHUP"):  # not on Windows
@@ -270,7 +270,7 @@ class Inbox:
             self._resume()
         try:
             self._showing.start(self._runners is not None)
-        except sqlite3.Error as error:
+        except StoreError as error:
             raise ToolError(f"can't read the messages: {trouble(error)}") from error
         if self._runners:
             self._runners.start()
@@ -384,7 +384,8 @@ class Inbox:
             return _UNSUPPORTED_SCHEME
         try:
             one = describe(event, received, parcel, self._options.reader)
-            notice = None if self._relay else one.notice()
+            heartbeat = one.heartbeat()
+            notice = None if self._relay or heartbeat is not None else one.notice()
         except ParseError as error:
             self._drop(error.detail)
             return error.status, b""
@@ -394,10 +395,19 @@ class Inbox:
         if not self._relay and (one.encrypted or one.verdict or one.cpim):
             addressees = self._owner if one.encrypted or one.verdict else self._addressees
             one.for_others = addressees.others(event.message.uri, one.to, one.cpim)
-        if notice:
+        if heartbeat is not None:
+            self._loop.call_soon(self._hear, one, heartbeat)
+        elif notice:
             self._loop.call_soon(self._screen.notice, notice)
-            return _OK
-        return one
+        else:
+            return one
+        return _OK
+
+    def _hear(self, one: Received, heartbeat: dict[str, Any]) -> None:
+        """A board lives: programs are told, and it gets what waits for it. Its heartbeat is neither kept nor sent."""
+        self._screen.heartbeat(one.heartbeat_line(heartbeat))
+        if self._relay:
+            self._relay.seen(one.sender)
 
     def _has_to_be_signed(self, one: Received) -> bool:
         """Is that the policy of `sipmote keys` for who it says it is from? Whoever can't know refuses."""
@@ -443,9 +453,10 @@ class Inbox:
         try:
             self._store.add(records, self._queues)
         except Exception as error:
-            if len(records) > 1 and not isinstance(error, sqlite3.OperationalError):  # perhaps it is only one of them
+            is_ours = isinstance(error, StoreError) and not isinstance(error, Unstorable)
+            if len(records) > 1 and not is_ours:  # perhaps it is only one of them
                 return [answer for one in records for answer in self._keep([one])]
-            if not isinstance(error, sqlite3.Error):
+            if not isinstance(error, StoreError):
                 self._warn(f"can't store a message: {_fault(error)}", call_id=records[0].call_id)
                 return [_SERVER_ERROR]
             if not self._store_failed:
@@ -479,7 +490,7 @@ class Inbox:
     def _resume(self) -> None:
         """Show a person who comes back what was there, and have the prompt name who wrote last."""
         self._show_earlier(_EARLIER)
-        with contextlib.suppress(sqlite3.Error, ValueError, TypeError):  # which has been told
+        with contextlib.suppress(StoreError, ValueError, TypeError):  # which has been told
             for one in self._store.earlier(1):
                 if self._keyboard:
                     self._keyboard.wrote_last(one)
@@ -488,7 +499,7 @@ class Inbox:
         """Show a person the last messages that came before."""
         try:
             self._screen.earlier(self._store.earlier(count))
-        except (sqlite3.Error, ValueError, TypeError) as error:
+        except (StoreError, ValueError, TypeError) as error:
             self._screen.warning(f"can't show earlier messages: {error}")
 
     def _tell_peers(self, event: MessageReceived, one: Received) -> None:
