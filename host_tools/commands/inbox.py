@@ -20,9 +20,9 @@ from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Inbox, Options, Page, serve
 from sipmote.inbox.database import StoreError, trouble
+from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.heartbeat import HEARTBEAT
 from sipmote.inbox.relay import POLICIES
-from sipmote.inbox.replies import Escalation
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.sqlite import default_path
 from sipmote.inbox.store import Store

@@ -30,6 +30,7 @@ from sipmote.errors import ToolError
 from sipmote.inbox.addressees import Addressees
 from sipmote.inbox.boards import Boards
 from sipmote.inbox.database import StoreError, Unstorable, trouble
+from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
 from sipmote.inbox.login import Login
@@ -38,7 +39,7 @@ from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Parcel, Received, describe, pack
 from sipmote.inbox.relay import Relay
-from sipmote.inbox.replies import Escalation, Replies
+from sipmote.inbox.replies import Replies
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.showing import Showing
 from sipmote.inbox.store import Store
@@ -306,6 +307,9 @@ class Inbox:
         options = self._options
         bound = await self._shell.open(options.binds)
         self._screen.ready([str(bind) for bind in bound], self._store.path, (options.aor or b"").decode())
+        if self._replies and self._page:
+            self._screen.page(await self._page.open())
+            self._replies.start()
         if options.relay_to and options.credentials and not self._login:
             self._screen.warning("whoever reaches us sends with the password of --user: --users FILE keeps others out")
         if self._prompt:
@@ -316,9 +320,6 @@ class Inbox:
             raise ToolError(f"can't read the messages: {trouble(error)}") from error
         for worker in self._workers:
             worker.start()
-        if self._replies and self._page:
-            self._replies.start()
-            self._screen.page(await self._page.open())
         if options.registers:
             server = options.proxy or self._ua.aor
             try:
