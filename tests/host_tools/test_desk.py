@@ -5,11 +5,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from sipmote.agent.message import Message
-from sipmote.desk.api import routes
+from sipmote.desk.api import Api
 from sipmote.desk.openapi import document
 from sipmote.users import write_user
 from tests.host_tools.desks import BEAT, TOKEN, Desk, desk
@@ -271,10 +272,8 @@ def test_reading_asks_for_a_login_where_it_is_to(tmp_path: Path) -> None:
 
 
 def test_the_description_for_programs_has_every_path() -> None:
-    class Nothing:
-        options = type("Options", (), {"patience": None})
-
-    found = {(route.method.lower(), re.sub(r":\\d\{1,15\}", "", route.path)) for route in routes(Nothing())}  # type: ignore[arg-type]
+    routes = Api(*[MagicMock()] * 5).routes()
+    found = {(route.method.lower(), re.sub(r":\\d\{1,15\}", "", route.path)) for route in routes}
     told = {(method, path) for path, methods in document()["paths"].items() for method in methods}
     assert found - {("get", "/api/openapi.json")} == told
 
