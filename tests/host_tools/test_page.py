@@ -98,19 +98,18 @@ def _button(card: Any, name: str) -> Any:
 
 def _check(page: Any, what: str) -> None:
     """See that axe finds nothing, light and dark, on a phone and a wide screen, and that nothing is wider than that."""
-    everything = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    for width in (1600, 360):
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    for width, scheme in ((1600, "light"), (360, "dark")):
         page.set_viewport_size({"width": width, "height": 800})
-        for scheme, rules in (("light", everything), ("dark", ["color-contrast"])):
-            page.emulate_media(color_scheme=scheme)
-            found = axe.Axe().run(page, options={"runOnly": rules})
-            assert found.violations_count == 0, f"{what} {width} {scheme}: {found.generate_report()}"
+        page.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(page, options={"runOnly": rules})
+        assert found.violations_count == 0, f"{what} {width} {scheme}: {found.generate_report()}"
         assert page.evaluate("document.documentElement.scrollWidth") <= width, what
 
 
 def test_every_view_is_accessible(visit: Any, desk: FakeDesk) -> None:
     """WCAG 2.2 A and AA as far as axe can tell."""
-    late = message(6, _PUMP, "x" * 2000, valid_until=time.time() - 5, marks=["stale"], priority="urgent", subject="Pit")
+    late = message(6, _PUMP, "x" * 2000, valid_until=time.time() - 5, stale=True, priority="urgent", subject="Pit")
     late["replies"] = [
         reply(1, _PUMP, "status", 6, state="failed", status=403, reason="Forbidden", ended_at=time.time()),
         reply(2, _PUMP, "pump on", 6),
@@ -170,7 +169,9 @@ def test_proof_is_unmistakable(visit: Any, desk: FakeDesk) -> None:
     desk.knows(
         message(8, _PUMP, "signed by boiler", proof={"level": "shared", "by": None}),
         message(9, _PUMP, "x", proof={"level": "login", "by": "pump"}),
-        message(10, _BOILER, "y", marks=["expired", "stale", "signature bad: no key"], display_name="signed by boiler"),
+        message(
+            10, _BOILER, "y", expired=True, stale=True, marks=["signature bad: no key"], display_name="signed by boiler"
+        ),
     )
     visitor = visit()
     visitor.goes("#/messages")
@@ -181,7 +182,7 @@ def test_proof_is_unmistakable(visit: Any, desk: FakeDesk) -> None:
     forged = visitor.card(10)
     expect(forged.locator(".badge.proof")).to_have_text("anybody can have written this name")
     expect(forged.locator(".badge.bad")).to_have_text(
-        ["expired before it came", "sent long before it came", "signature bad: no key"]
+        ["expired before it came", "stale: sent long before it came", "signature bad: no key"]
     )
     expect(forged.locator(".says")).to_have_text("calls itself signed by boiler")
 
@@ -251,6 +252,11 @@ def test_board_has_its_facts_charts_and_words_to_it(visit: Any, desk: FakeDesk) 
     page.get_by_label("Write to boiler").fill("status")
     page.get_by_label("Write to boiler").press("Control+Enter")
     expect(page.locator(".write .reply")).to_contain_text("waits for the board")
+    desk.tell("reply", reply(1, _BOILER, "status", None, state="delivered", ended_at=time.time(), answered=5))
+    page.reload()
+    expect(page.locator(".write .reply")).to_contain_text("reached the board at ")
+    page.get_by_role("link", name="the answer to it").click()
+    expect(page.locator(".card")).to_contain_text("Water in the pit")
     assert desk.posted == [("/api/boards/sip:boiler@example.org/messages", {"text": "status", "expires_s": 3600})]
 
 
@@ -417,15 +423,15 @@ def test_thousand_boards_and_a_storm_of_messages_are_shown(visit: Any, desk: Fak
     page.get_by_label("Find a board").fill("b0999")
     expect(page.locator(".board")).to_have_count(1)
     page.get_by_label("Find a board").fill("")
-    for number in range(500):
+    for number in range(250):
         storm: Thing = message(100 + number, f"sip:b{number:04}@example.org", f"alarm {number}", ago_s=0)
         desk.events.append(("message", storm))
         desk.events.append(("board", board(storm["from"], open=1, last=storm)))
     desk.tell("board", board("sip:b0999@example.org", open=1))
-    expect(page.locator("#open-count")).to_have_text("502 open")
-    expect(page.locator(".board.has-open")).to_have_count(502)
-    expect(page.locator("aside .card")).to_have_count(400)
-    expect(page.locator("aside .card").first).to_contain_text("alarm 499")
+    expect(page.locator("#open-count")).to_have_text("252 open")
+    expect(page.locator(".board.has-open")).to_have_count(252)
+    expect(page.locator("aside .card")).to_have_count(200)
+    expect(page.locator("aside .card").first).to_contain_text("alarm 249")
 
 
 def test_colours_are_chosen_and_kept(visit: Any) -> None:

@@ -47,6 +47,7 @@ export class Stream {
   #failures = 0;
   #knowsWhere = false; // has an event had an id to go on from?
   #waiting = null; // events while everything is read anew
+  #isAskedAgain = false; // did more come than the desk tells one by one, meanwhile?
 
   /** owner: has load(), taken(kind, data), connected() and disconnected(isRefused). */
   constructor(owner) {
@@ -77,9 +78,15 @@ export class Stream {
   }
 
   async #loadAnew(source) {
-    this.#waiting ??= [];
+    this.#isAskedAgain = this.#waiting !== null;
+    if (this.#isAskedAgain) return;
+    this.#waiting = [];
     try {
-      await this.#owner.load();
+      do {
+        this.#waiting = [];
+        this.#isAskedAgain = false;
+        await this.#owner.load();
+      } while (this.#isAskedAgain && source === this.#source);
     } catch {
       if (source === this.#source) this.#failed(source, true);
       return;

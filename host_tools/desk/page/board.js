@@ -40,9 +40,9 @@ export class BoardView {
       h("div", { class: "board-head" },
         h("h1", {}, said(user), said(rest, "rest")), this.state, this.proof, this.threshold, this.error),
       h("div", { class: "columns" },
-        h("div", {}, this.facts,
-          h("section", { "aria-label": "Charts" }, h("div", { class: "section-head" }, h("h2", {}, "How it has been"), this.hours), this.charts)),
-        h("div", {},
+        this.facts,
+        h("section", { class: "past", "aria-label": "Charts" }, h("div", { class: "section-head" }, h("h2", {}, "How it has been"), this.hours), this.charts),
+        h("div", { class: "talk" },
           h("section", { class: "write", "aria-label": "Write to this board" }, this.writing.element, this.login, this.sent),
           h("section", { "aria-label": "Messages" }, h("h2", {}, "Messages"), this.list.element))));
     this.permit();
@@ -58,10 +58,12 @@ export class BoardView {
   }
 
   async #loadBoard() {
-    if (this.board) return;
     try {
-      this.#desk.taken("board", await ask("GET", boardPath(this.aor)));
+      const { replies, ...board } = await ask("GET", boardPath(this.aor));
+      for (const reply of replies) this.#desk.taken("reply", reply);
+      if (!this.board) this.#desk.taken("board", board);
     } catch (error) {
+      if (error.status === undefined) throw error;
       rename(this.error, error.status === 404 ? "Nothing was ever heard of a board by this name." : `Can't read this board: ${error.message}`);
     }
   }

@@ -72,7 +72,7 @@ class Row {
 
 function fact(label, value, drawing = null) {
   return h("span", { class: value === null ? "fact missing" : "fact" },
-    h("span", { class: "label" }, label), drawing, value ?? "unknown");
+    h("span", { class: "label" }, label), drawing, said(value ?? "unknown"));
 }
 
 export class BoardsView {

@@ -28,6 +28,7 @@ export function replyItem(reply, now) {
     h("div", { class: "reply-head" }, icon("reply"), h("b", {}, said(reply.by ?? "the desk")), ` at ${moment(reply.at, now)}`),
     h("p", { class: "body" }, reply.text),
     badge(kind, { good: "check", bad: "warning", waits: "clock" }[kind], words),
+    reply.answered ? h("a", { href: `#/messages/${reply.answered}` }, "the answer to it") : "",
   );
 }
 
@@ -49,8 +50,8 @@ export class Card {
     this.more = h("button", { type: "button", class: "plain more", onclick: () => this.toggle(), "aria-expanded": "false" }, "Details");
     this.login = h("button", { type: "button", class: "plain", onclick: () => desk.login() }, "Log in to answer");
     this.actions = h(
-      "div", { class: "actions" }, this.acknowledge.button, this.tell.button, this.answer, this.login, this.more,
-      this.acknowledge.error, this.tell.error,
+      "div", { class: "actions" }, this.acknowledge.button, this.tell.button, this.answer, this.login,
+      this.acknowledge.error, this.tell.error, this.more,
     );
     this.element = h(
       "li", { class: "card", tabindex: -1, "data-item": message.id },
@@ -72,16 +73,15 @@ export class Card {
   /** Take an event that is about this message. */
   take(kind, data) {
     if (kind === "message") this.update(data);
-    if (kind === "acknowledgement") this.update({ ...this.message, acknowledged: { by: data.by, at: data.at } });
+    if (kind === "acknowledgement") this.update({ ...this.message, open: false, acknowledged: { by: data.by, at: data.at } });
     if (kind === "reply") this.update({ ...this.message, replies: merged(this.message.replies, data) });
   }
 
   /** Show the buttons that whoever looks may press. */
   permit() {
     const mayAct = this.#desk.session.may_act;
-    const isOpen = !this.message.acknowledged;
     const hadFocus = this.actions.contains(document.activeElement);
-    this.acknowledge.button.hidden = this.tell.button.hidden = !mayAct || !isOpen;
+    this.acknowledge.button.hidden = this.tell.button.hidden = !mayAct || Boolean(this.message.acknowledged);
     this.answer.hidden = !mayAct;
     this.login.hidden = mayAct || !this.#desk.session.login.length;
     if (hadFocus && document.activeElement?.offsetParent === null) this.element.focus();
@@ -94,7 +94,7 @@ export class Card {
     this.age = h("span", { class: "age" });
     const priority = message.priority && message.priority.toLowerCase() !== "normal" ? message.priority : null;
     const isUrgent = /^(emergency|urgent)$/i.test(priority ?? "");
-    this.element.classList.toggle("open", !message.acknowledged);
+    this.element.classList.toggle("open", message.open);
     this.element.classList.toggle("urgent", isUrgent);
     this.element.classList.toggle("over", this.marked.some((mark) => mark.startsWith("expired")));
     this.#head.replaceChildren(
@@ -103,7 +103,8 @@ export class Card {
         message.display_name ? h("span", { class: "says" }, "calls itself ", h("q", {}, said(message.display_name))) : "",
         h("span", { class: "when" }, h("time", { datetime: iso(message.received_at) }, moment(message.received_at, now)), " · ", this.age)),
       h("div", { class: "badges" },
-        message.acknowledged ? "" : badge("open", "bell", "open"),
+        message.open ? badge("open", "bell", "open") : "",
+        message.answers ? badge("", "reply", "an answer to what was written from here") : "",
         proofBadge(message.proof),
         message.encrypted ? badge("encrypted", "lock", "encrypted") : "",
         priority ? badge(isUrgent ? "bad" : "", "up", "priority ", said(priority)) : "",

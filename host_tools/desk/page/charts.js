@@ -130,7 +130,7 @@ export class Chart {
   /** Return the path of the line, broken where nothing was told for long. */
   #line() {
     const gaps = this.#points.slice(1).map(([at], n) => at - this.#points[n][0]).sort((a, b) => a - b);
-    const most = 4 * Math.max(gaps[gaps.length >> 1] ?? 0, this.#step);
+    const most = 4 * (gaps[gaps.length >> 1] ?? 0);
     return this.#points.map(([at, value], n) => {
       const isFirst = n === 0 || at - this.#points[n - 1][0] > most;
       const isAlone = isFirst && !(this.#points[n + 1]?.[0] - at <= most);

@@ -6,7 +6,7 @@ import { h, rename } from "./dom.js";
 import { count } from "./words.js";
 
 const PAGE = 50;
-const MOST = 400; // messages at a time: what a storm pushes out at the end is had again by the button
+const MOST = 200; // messages at a time: what a storm pushes out at the end is had again by the button
 const SEEN_S = 15; // that a message which is done stays in a list of open ones, so that a person sees who did it
 
 export class MessageList {
@@ -125,7 +125,7 @@ export class MessageList {
   }
 
   #wants(message) {
-    return (!this.#query.board || this.#query.board === message.from) && !(this.#query.open && message.acknowledged);
+    return (!this.#query.board || this.#query.board === message.from) && !(this.#query.open && !message.open);
   }
 
   tick() {

@@ -2,7 +2,6 @@
 
 const UNITS = [[86400 * 2, 86400, "days"], [3600 * 2, 3600, "h"], [60 * 2, 60, "min"], [0, 1, "s"]];
 const CLOCKS = { ntp: "by NTP", learned: "learned", rtc: "by battery", host: "by a computer", none: "not set" };
-const MARKS = { expired: "expired before it came", stale: "sent long before it came", again: "may have been shown before" };
 
 const two = (number) => String(number).padStart(2, "0");
 
@@ -27,7 +26,7 @@ export const iso = (unix) => new Date(unix * 1000).toISOString();
 
 /** Return octets: "812 B", "43.2 kB", "1.2 MB". */
 export function octets(count) {
-  if (count < 1000) return `${count} B`;
+  if (count < 1000) return `${Math.round(count)} B`;
   return count < 1e6 ? `${(count / 1000).toFixed(count < 1e5 ? 1 : 0)} kB` : `${(count / 1e6).toFixed(1)} MB`;
 }
 
@@ -72,11 +71,12 @@ export function signal(dbm) {
 
 /** Return what to beware of in a message at this moment. */
 export function marks(message, now) {
-  const found = message.marks.map((mark) => MARKS[mark] ?? mark);
   const isOver = message.valid_until !== null && now >= message.valid_until;
-  return isOver && !message.marks.includes("expired")
-    ? [`expired at ${moment(message.valid_until, now)}: no longer valid`, ...found]
-    : found;
+  return [
+    message.expired ? "expired before it came" : isOver ? `expired at ${moment(message.valid_until, now)}: no longer valid` : "",
+    message.stale ? "stale: sent long before it came" : "",
+    ...message.marks,
+  ].filter(Boolean);
 }
 
 /** Return what became of a reply: [the words, "good", "bad" or "waits"]. */
