@@ -58,5 +58,12 @@ class Database(Protocol):
     def is_current(self) -> bool:
         """Is what we have open what a person finds by its name?"""
 
+    @property
+    def is_private(self) -> bool:
+        """Can nobody else open it, as it is in memory?"""
+
+    def reader(self) -> "Database":
+        """Return a connection of its own to read by, for another thread."""
+
     def close(self) -> None:
         """Close it."""

@@ -1,11 +1,13 @@
 """A store in a sqlite file, which may be deleted, replaced, locked or full while we run."""
 
 import contextlib
+import copy
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sipmote.errors import ToolError
 from sipmote.files import data_folder
@@ -196,6 +198,20 @@ class Sqlite:
         if ms != self._busy_ms:
             self.query(f"PRAGMA busy_timeout = {ms}")
             self._busy_ms = ms
+
+    @property
+    def is_private(self) -> bool:
+        """Is it in memory?"""
+        return self.place == ":memory:"
+
+    def reader(self) -> "Sqlite":
+        """Return a connection of its own to read by, for another thread."""
+        other = copy.copy(self)
+        try:
+            other.connection = sqlite3.connect(f"file:{quote(self.place)}?mode=ro", uri=True, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise _failure(error) from error
+        return other
 
     def close(self) -> None:
         """Close the file."""
