@@ -1,18 +1,23 @@
 """The desk's page in a browser: what a person sees and does there, and what a stranger can't.
 
-The desk behind it is a fake one, so that each state can be had at once. No page of these tests may ask anybody else,
-break the policy that the desk sends with it, or raise an error.
+The desk behind it is a fake one, so that each state can be had at once, but for the last test. No page of these tests
+may ask anybody else, break the policy that the desk sends with it, or raise an error.
 """
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.host_tools.fake_desk import FakeDesk, Thing, board, message, reply
+from tests.interop.peers import free_port
+from tests.sip_peer import Peer
+from tests.tools import Tool
 
 sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -20,6 +25,7 @@ expect = sync_api.expect
 expect.set_options(timeout=20_000)  # of a machine that does much else
 _CHROMIUM = shutil.which("chromium")
 _BOILER, _PUMP = "sip:boiler@example.org", "sip:pump@example.org"
+_TOKEN = "a token of 32 characters or more"
 _SIGNED = {"level": "signed", "by": _BOILER}
 _STRANGE = (  # in every place where a stranger writes
     '"><img src=x onerror=alert(1)><script>alert(2)</script>',
@@ -56,9 +62,9 @@ def desk() -> Iterator[FakeDesk]:
 class Visitor:
     """A person with a browser of their own. What must never happen there is kept in `wrong`."""
 
-    def __init__(self, browser: Any, desk: FakeDesk, **how: Any) -> None:
+    def __init__(self, browser: Any, url: str, **how: Any) -> None:
         how.setdefault("viewport", {"width": 1400, "height": 900})
-        self.desk = desk
+        self.url = url
         self.context = browser.new_context(**how)
         self.page = self.context.new_page()
         self.page.set_default_timeout(20_000)
@@ -66,11 +72,11 @@ class Visitor:
         self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", lambda line: "Policy" in line.text and self.wrong.append(line.text))
-        self.page.on("request", lambda request: request.url.startswith(desk.url) or self.wrong.append(request.url))
+        self.page.on("request", lambda request: request.url.startswith(url) or self.wrong.append(request.url))
 
     def goes(self, where: str = "#/boards") -> Any:
         """Go there, and return the page when the desk is live."""
-        self.page.goto(self.desk.url + where)
+        self.page.goto(self.url + where)
         expect(self.page.locator("#connection")).to_have_text("live")
         return self.page
 
@@ -83,7 +89,7 @@ def visit(browser: Any, desk: FakeDesk) -> Iterator[Any]:
     visitors: list[Visitor] = []
 
     def come(**how: Any) -> Visitor:
-        visitors.append(Visitor(browser, desk, **how))
+        visitors.append(Visitor(browser, desk.url, **how))
         return visitors[-1]
 
     yield come
@@ -446,3 +452,61 @@ def test_colours_are_chosen_and_kept(visit: Any) -> None:
     assert dark != light
     page.reload()
     assert page.evaluate(colour) == dark
+
+
+def _inbox(folder: Path, http: int) -> Tool:
+    (folder / "token").write_text(_TOKEN)
+    (folder / "token").chmod(0o600)
+    bind = ("--bind", "udp:127.0.0.1:0", "--db", str(folder / "inbox.db"))
+    return Tool("inbox", *bind, "--http", f"127.0.0.1:{http}", "--http-token", str(folder / "token"))
+
+
+def _log_in(page: Any) -> None:
+    _button(page.locator("#who"), "Log in").click()
+    page.get_by_role("dialog").get_by_label("Token").fill(_TOKEN)
+    _button(page.get_by_role("dialog"), "Log in").click()
+
+
+def test_alert_is_answered_from_the_page_and_nothing_is_lost_when_the_inbox_is_killed(
+    browser: Any, tmp_path: Path
+) -> None:
+    """With a real inbox."""
+    http = free_port()
+    with Peer(_BOILER.encode()) as board, _inbox(tmp_path, http) as inbox:
+        port = int(inbox.wait_for(event="ready")["bind"][0].rpartition(":")[2])
+        visitor = Visitor(browser, inbox.wait_for(event="page")["url"])
+        page = visitor.goes()
+        expect(page.locator(".empty").first).to_contain_text("No board was heard yet")
+        assert board.ask(port, b"text/plain", b"Burner 2 is over 95 C", b"Expires: 3600\r\n").status == 200
+        expect(page.locator(".board")).to_contain_text("boiler@example.org")
+        beat = b"every=300 free=43210 rssi=-61 clock=ntp waiting=0"
+        assert board.ask(port, b"application/vnd.sipmote.heartbeat", beat).status == 200
+        expect(page.locator(".board")).to_contain_text("43.2 kB")
+        expect(page.locator("#open-count")).to_have_text("1 open")
+
+        page.keyboard.press("m")
+        expect(visitor.card(1)).to_contain_text("anybody can have written this name")
+        _log_in(page)
+        _button(visitor.card(1), "Reply").click()
+        page.get_by_label("Reply to boiler@example.org").fill("valve off")
+        _button(visitor.card(1), "Send").click()
+        assert board.answer(200).body == b"valve off"
+        expect(visitor.card(1).locator(".reply")).to_contain_text("reached the board at ")
+        expect(visitor.card(1)).to_contain_text("acknowledged by the token")
+        board.ask(port, b"text/plain", b"Pressure falls")
+        expect(visitor.card(2)).to_contain_text("an answer to what was written from here")
+
+        os.kill(inbox.pid, signal.SIGKILL)
+        inbox.wait()
+        expect(page.locator("#connection")).not_to_have_text("live")
+        with _inbox(tmp_path, http) as again:
+            port = int(again.wait_for(event="ready")["bind"][0].rpartition(":")[2])
+            for number in range(3, 6):
+                assert board.ask(port, b"text/plain", b"number %d" % number).status == 200
+            expect(page.locator("#connection")).to_have_text("live")
+            expect(page.locator(".card")).to_have_count(5)
+            shown = page.locator(".card").evaluate_all("cards => cards.map(card => card.dataset.item)")
+            assert shown == ["5", "4", "3", "2", "1"]
+            expect(page.locator("#who")).to_contain_text("read only")  # sessions end with the inbox
+        visitor.context.close()
+        assert visitor.wrong == []

@@ -108,7 +108,7 @@ class Desk {
 
   /** Read everything anew. Raises Refused. */
   async load() {
-    const told = await ask("GET", "/api/boards");
+    const [told] = await Promise.all([ask("GET", "/api/boards"), this.askSession()]); // a desk that was away knows nobody
     this.#ahead = told.now - Date.now() / 1000;
     this.boards = new Map(told.boards.map((board) => [board.aor, board]));
     this.#newest = Math.max(this.#newest, ...told.boards.map((board) => board.last?.id ?? 0));
