@@ -280,6 +280,7 @@ def reply(number: int, to: str, text: str, of: int | None, **more: Any) -> Thing
     """Return a Reply that waits; more: what is otherwise."""
     made = {
         "id": number,
+        "kind": "reply",
         "message": of,
         "to": to,
         "text": text,

@@ -239,6 +239,12 @@ def test_reply_is_followed_to_the_board(visit: Any, desk: FakeDesk) -> None:
     desk.tell("reply", {**sent, "state": "delivered", "status": 200, "ended_at": time.time()})
     for person in (anna, bert):
         expect(person.card(7).locator(".reply")).to_contain_text("reached the board at ")
+    passed = {**reply(3, "sip:night@example.org", "x", 7), "kind": "escalation"}
+    desk.tell("reply", passed)
+    desk.tell("reply", {**passed, "state": "delivered"})
+    expect(anna.card(7).locator(".done")).to_contain_text("passed on to sip:night@example.org")
+    expect(anna.card(7).locator(".done p", has_text="delivered")).to_have_count(1)
+    expect(anna.card(7).locator(".reply")).to_have_count(1)
     desk.tell("reply", {**reply(2, _BOILER, "x", 7), "state": "failed", "status": 480, "reason": "Asleep"})
     expect(anna.card(7).locator(".reply").last).to_contain_text("failed: 480 Asleep")
 

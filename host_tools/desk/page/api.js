@@ -103,6 +103,9 @@ export class Stream {
     this.#owner.disconnected();
     if (!isOver) return; // the browser tries again, and says from where
     this.close();
-    this.#timer = setTimeout(() => this.#owner.reopen(), 1000 * PAUSES_S[Math.min(this.#failures++, PAUSES_S.length - 1)]);
+    this.#timer = setTimeout(
+      () => this.#owner.reopen(),
+      1000 * PAUSES_S[Math.min(this.#failures++, PAUSES_S.length - 1)],
+    );
   }
 }

@@ -1,6 +1,11 @@
 // Puts what the desk knows into words. Times are Unix seconds, spans are seconds.
 
-const UNITS = [[86400 * 2, 86400, "days"], [3600 * 2, 3600, "h"], [60 * 2, 60, "min"], [0, 1, "s"]];
+const UNITS = [
+  [86400 * 2, 86400, "days"],
+  [3600 * 2, 3600, "h"],
+  [60 * 2, 60, "min"],
+  [0, 1, "s"],
+];
 const CLOCKS = { ntp: "by NTP", learned: "learned", rtc: "by battery", host: "by a computer", none: "not set" };
 
 const two = (number) => String(number).padStart(2, "0");
@@ -46,8 +51,12 @@ export function stateOf(board, now) {
 export function threshold(board, now) {
   const state = stateOf(board, now);
   const silence = now - board.heard;
-  const expected = board.every ? `expected every ${span(board.every)}` : `late after ${span(board.late_at - board.heard)}`;
-  return state === "alive" ? `alive: heard ${ago(silence)}, ${expected}` : `${state}: nothing for ${span(silence)}, ${expected}`;
+  const expected = board.every
+    ? `expected every ${span(board.every)}`
+    : `late after ${span(board.late_at - board.heard)}`;
+  return state === "alive"
+    ? `alive: heard ${ago(silence)}, ${expected}`
+    : `${state}: nothing for ${span(silence)}, ${expected}`;
 }
 
 /** Return who vouches for a name, a sentence each, so that nobody mistakes one for another. */
@@ -73,7 +82,11 @@ export function signal(dbm) {
 export function marks(message, now) {
   const isOver = message.valid_until !== null && now >= message.valid_until;
   return [
-    message.expired ? "expired before it came" : isOver ? `expired at ${moment(message.valid_until, now)}: no longer valid` : "",
+    message.expired
+      ? "expired before it came"
+      : isOver
+        ? `expired at ${moment(message.valid_until, now)}: no longer valid`
+        : "",
     message.stale ? "stale: sent long before it came" : "",
     ...message.marks,
   ].filter(Boolean);
@@ -85,12 +98,18 @@ export function outcome(reply, now) {
   const until = reply.expires_at ? ` at the longest until ${moment(reply.expires_at, now)}` : "";
   const why = [reply.status, reply.reason].filter(Boolean).join(" ");
   switch (reply.state) {
-    case "delivered": return [`reached the board${end}`, "good"];
-    case "accepted": return [`taken by a server${end}, which passes it on: whether the board has it is not known`, "good"];
-    case "failed": return [`failed${end}${why ? `: ${why}` : ""}`, "bad"];
-    case "expired": return [`expired${end}: the board was not reached in time`, "bad"];
-    case "sending": return ["on its way", "waits"];
-    default: return [`waits for the board,${until || " as long as it takes"}${tries(reply, now, why)}`, "waits"];
+    case "delivered":
+      return [`reached the board${end}`, "good"];
+    case "accepted":
+      return [`taken by a server${end}, which passes it on: whether the board has it is not known`, "good"];
+    case "failed":
+      return [`failed${end}${why ? `: ${why}` : ""}`, "bad"];
+    case "expired":
+      return [`expired${end}: the board was not reached in time`, "bad"];
+    case "sending":
+      return ["on its way", "waits"];
+    default:
+      return [`waits for the board,${until || " as long as it takes"}${tries(reply, now, why)}`, "waits"];
   }
 }
 
