@@ -77,7 +77,7 @@ class Runs:
 
     def _take_up(self) -> None:
         """Begin with what was left when the last inbox with this store ended; what it was running then runs no more."""
-        self._name = f"{self._store.instance()} ".encode() + os.fsencode(os.path.realpath(self._store.path))
+        self._name = f"{self._store.instance()} ".encode() + os.fsencode(self._store.db.mark)
         started = self._store.db.query("SELECT id FROM run WHERE started = 1")
         end_marked([self.value(number) for (number,) in started])
         with self._store.transaction() as db:
