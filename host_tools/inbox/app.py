@@ -320,6 +320,7 @@ class Inbox:
         """Reload now and then: nobody has to tell us of a certificate's successor, or that another inbox has ended."""
         self.reload()
         self._tell_ends()
+        self._showing.look()
         if self._runners:
             self._runners.more()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
@@ -384,7 +385,8 @@ class Inbox:
             return _UNSUPPORTED_SCHEME
         try:
             one = describe(event, received, parcel, self._options.reader)
-            notice = None if self._relay else one.notice()
+            heartbeat = one.heartbeat()
+            notice = None if self._relay or heartbeat is not None else one.notice()
         except ParseError as error:
             self._drop(error.detail)
             return error.status, b""
@@ -394,10 +396,19 @@ class Inbox:
         if not self._relay and (one.encrypted or one.verdict or one.cpim):
             addressees = self._owner if one.encrypted or one.verdict else self._addressees
             one.for_others = addressees.others(event.message.uri, one.to, one.cpim)
-        if notice:
+        if heartbeat is not None:
+            self._loop.call_soon(self._hear, one, heartbeat)
+        elif notice:
             self._loop.call_soon(self._screen.notice, notice)
-            return _OK
-        return one
+        else:
+            return one
+        return _OK
+
+    def _hear(self, one: Received, heartbeat: dict[str, Any]) -> None:
+        """A board lives: programs are told, and it gets what waits for it. Its heartbeat is neither kept nor sent."""
+        self._screen.heartbeat(one.heartbeat_line(heartbeat))
+        if self._relay:
+            self._relay.seen(one.sender)
 
     def _has_to_be_signed(self, one: Received) -> bool:
         """Is that the policy of `sipmote keys` for who it says it is from? Whoever can't know refuses."""

@@ -7,7 +7,7 @@ a killed one was.
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,12 @@ class Parcels:
         self._to_each = to_each
         self._sent: OrderedDict[int, float] = OrderedDict()  # id: when it was under way last, by the monotonic clock
 
-    def add(self, one: Received) -> None:
+    def add(self, batch: Sequence[Received]) -> None:
+        """Queue messages, within the commit that stores them."""
+        for one in batch:
+            self._add(one)
+
+    def _add(self, one: Received) -> None:
         """Queue a message, within the commit that stores it; a twin only if what came first was not, or has failed.
 
         A twin with another From tag and fewer hops left than the first, while that is under way or just was taken, is

@@ -42,6 +42,8 @@ SELECT current_schema(), current_schema()::regnamespace::oid::bigint, current_se
 _FIRST_OF_NAME = """
 INSERT INTO progress (inbox, shown) SELECT ?, coalesce(max(id), 0) FROM message WHERE 1 = 1 ON CONFLICT DO NOTHING
 """
+_NEWER = ("it was made by a newer sipmote", "update this one or name another with --db")
+_SEARCH_S = 120.0
 _BUSY = "another program keeps it busy: see pg_stat_activity"
 _DISK = "look at its disk"
 _REMEDIES = {  # the beginning of PostgreSQL's code for what is wrong: what a person can do about it
@@ -114,15 +116,17 @@ def _within(gen: Any, seconds: float) -> Any:
 class Postgresql:
     """The database. What a transaction has committed is on the server's disk."""
 
-    def __init__(self, url: str, name: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, url: str, name: str | None, tell: Callable[[str], None]) -> None:
         """Connect, and make the tables if they are missing; raises ToolError if that can't be.
 
-        url: postgresql://... as libpq takes it. name: of this inbox, which no other may have at the same time.
+        url: postgresql://... as libpq takes it. name: of this inbox, which no other may have at the same time; None to
+        read only, and make nothing.
         tell: called with what a person should know.
         """
         self._settings, self.place = settings(url)
         self.mark = self.place
-        self.name = name
+        self.name = name or ""
+        self._reads = name is None
         self.generation = self.edition = 0
         self._tell = tell
         self._connection: _Connection | None = None
@@ -142,7 +146,8 @@ class Postgresql:
                 time.sleep(0.1)
             except StoreError as error:
                 remedy = error.remedy or "start it, or correct --db"
-                raise ToolError(f"can't keep messages in {self.place}: {error}: {remedy}") from None
+                what = "read messages from" if self._reads else "keep messages in"
+                raise ToolError(f"can't {what} {self.place}: {error}: {remedy}") from None
 
     # The connection
 
@@ -192,10 +197,12 @@ class Postgresql:
             raise StoreError(f"its texts are in {encoding}", "create it with ENCODING 'UTF8' and TEMPLATE template0")
         self._schema = number
         version = connection.execute("SELECT version FROM sipmote").fetchall()[0][0] if is_there else 0
+        if self._reads:
+            return self._check_to_read(connection, version)
         if version < VERSION:
             version = self._bring_up_to_date(connection)
         if version > VERSION:
-            raise StoreError("it was made by a newer sipmote", "update this one or name another with --db")
+            raise StoreError(*_NEWER)
         if not connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key(f"name {self.name}"),)).fetchall()[0][
             0
         ]:
@@ -205,6 +212,17 @@ class Postgresql:
         if instance != self._instance:
             self._instance = instance
             self.edition += 1
+
+    def _check_to_read(self, connection: _Connection, version: int) -> None:
+        """See that messages are there as we know them. Searches take longer than what an inbox has time for."""
+        if not version:
+            raise StoreError("there is no inbox's table in it", "start an inbox with it, or correct --db")
+        if version > VERSION:
+            raise StoreError(*_NEWER)
+        if version < VERSION:
+            raise StoreError("it was made by an older sipmote", "an inbox of this version brings it up to date")
+        connection.patience = _SEARCH_S
+        connection.execute("SET default_transaction_read_only = on; SET statement_timeout = 0")
 
     def _bring_up_to_date(self, connection: _Connection) -> int:
         """Take the steps that are missing, all or none; returns the version that there is then."""

@@ -12,12 +12,12 @@ from sipmote.inbox.twins import same_key, twin_key
 
 _PLAIN = (  # columns named as what they hold of a Received, and holding it as it is
     *("call_id", "cseq", "sender", "subject", "content_type", "body", "date", "received", "transport", "source"),
-    *("user", "from_tag", "display_name", "priority"),
+    *("user", "from_tag", "display_name", "priority", "valid_until"),
 )
 _values = attrgetter(*_PLAIN, "expired", "stale", "encrypted", "unauthenticated", "to")
 COLUMNS = (
     *(*_PLAIN, "expired", "stale", "encrypted", "unauthenticated", "recipient", "for_others"),
-    *("cpim", "author", "message_id", "signature", "signer", "twin", "same"),
+    *("cpim", "author", "message_id", "signature", "signer", "open", "twin", "same"),
 )
 
 
@@ -31,7 +31,7 @@ def to_row(one: Received) -> tuple[Any, ...]:
     whose = one.call_id if one.parcel is None else f"{one.call_id} for {one.parcel.user}"  # one may write to several
     twin = twin_key(whose, one.sender, one.message_id, one.content_type, one.body, good)
     same = same_key(name, author, one.content_type, one.body, good)
-    return (*_values(one), "\n".join(one.for_others), cpim, author, name, state, signer, twin, same)
+    return (*_values(one), "\n".join(one.for_others), cpim, author, name, state, signer, int(one.open), twin, same)
 
 
 def from_row(row: Mapping[str, Any], again: bool) -> Received:
@@ -46,6 +46,7 @@ def from_row(row: Mapping[str, Any], again: bool) -> Received:
         stale=_flag(row["stale"]),
         encrypted=bool(row["encrypted"]),
         unauthenticated=bool(row["unauthenticated"]),
+        open=bool(row["open"]),
         for_others=listed(row["for_others"]),
         to=row["recipient"],
         cpim=cpim,

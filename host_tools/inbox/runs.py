@@ -1,11 +1,13 @@
-"""Which messages the command of --exec is still to be run for: a queue in the store, that outlives us.
+"""Which messages a task is still to be done for, --exec or a webhook: a queue in the store, that outlives us.
 
-Who writes has a queue of his own, of which PLACES commands may run at once. The queues take turns: that comes next
+Who writes has a queue of his own, of which PLACES may be under way at once. The queues take turns: that comes next
 which has waited for longest since there was a place for it.
 """
 
 import os
 import time
+from collections.abc import Sequence
+from hashlib import blake2b
 
 from sipmote.inbox.processes import end_marked
 from sipmote.inbox.received import Received
@@ -14,62 +16,85 @@ from sipmote.inbox.store import Store
 from sipmote.inbox.turn import Turn
 
 PLACES = 4
+_LOOK_S = 1.0
 _INSERT = """
-INSERT INTO run (id, queue, ready_at)
-    VALUES (?, ?, CASE WHEN (SELECT count(*) FROM run WHERE queue = ? AND ready_at IS NOT NULL) < ? THEN ? END)
+INSERT INTO run (id, task, queue, ready_at) VALUES (?, ?, ?,
+    CASE WHEN (SELECT count(*) FROM run WHERE task = ? AND queue = ? AND ready_at IS NOT NULL) < ? THEN ? END)
+    RETURNING id
 """
-_NEXT = "SELECT message.*, started FROM run JOIN message USING (id) WHERE ready_at >= 0 ORDER BY ready_at, id LIMIT 1"
-_BEGUN = "UPDATE run SET ready_at = -1, started = 1 WHERE id = ?"
+_NEXT = """
+SELECT message.*, started, tries FROM run JOIN message USING (id) WHERE task = ? AND ready_at BETWEEN 0 AND ?
+    ORDER BY ready_at, id LIMIT 1
+"""
+_BEGUN = "UPDATE run SET ready_at = -1, started = 1 WHERE id = ? AND task = ?"
+_LATER = "UPDATE run SET ready_at = ?, tries = tries + 1 WHERE id = ? AND task = ?"
 _NEXT_IS_READY = """
-UPDATE run SET ready_at = ? WHERE id = (SELECT min(id) FROM run WHERE queue = ? AND ready_at IS NULL)
+UPDATE run SET ready_at = ? WHERE task = ? AND id =
+    (SELECT min(id) FROM run WHERE task = ? AND queue = ? AND ready_at IS NULL)
 """
 _FIRST_ARE_READY = """
 UPDATE run SET ready_at = CASE WHEN id IN (
-    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY queue ORDER BY id) AS place FROM run) AS placed
-        WHERE place <= ?)
-    THEN 0 END
+    SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY queue ORDER BY id) AS place FROM run WHERE task = ?)
+        AS placed WHERE place <= ?)
+    THEN 0 END WHERE task = ?
 """
 
 
 class Runs:
-    """The queue of one inbox."""
+    """The queue of one task."""
 
-    def __init__(self, store: Store) -> None:
-        """Do nothing yet. One program at a time runs what is queued in a store (turn.py)."""
+    def __init__(self, store: Store, task: str) -> None:
+        """Do nothing yet. One program at a time does what is queued in a store (turn.py)."""
         self._store = store
-        self._turn = Turn(store, "exec")
+        self._task = task
+        self._turn = Turn(store, task if task.isalnum() else blake2b(task.encode(), digest_size=8).hexdigest())
         self._taken_up = -1  # the generation of the store whose queue is ours
         self._name = b""  # no other queue's
 
-    def add(self, one: Received) -> None:
-        """Queue a message, within the commit that stores it.
+    def add(self, batch: Sequence[Received]) -> None:
+        """Queue messages, within the commit that stores them.
 
         A stranger who writes in somebody's name, from elsewhere or without his password, holds up no queue but his own.
         """
-        if one.duplicate:
-            return
-        queue = one.user or f"{one.sender} {one.source.rpartition(':')[0]}"
-        self._store.db.execute(_INSERT, (one.id, queue, queue, PLACES, one.received))
+        rows = []
+        for one in batch:
+            if not one.duplicate:
+                queue = one.user or f"{one.sender} {one.source.rpartition(':')[0]}"
+                rows.append((one.id, self._task, queue, self._task, queue, PLACES, one.received))
+        self._store.db.many(_INSERT, rows)
 
-    def begin(self) -> Received | None:
-        """Return whose turn it is, None when all that is queued runs or has no place yet. Raises StoreError.
+    def begin(self) -> tuple[Received, int] | None:
+        """Return whose turn it is, and how often it was put off; None when all that is queued runs or isn't due.
 
-        What it returns has begun, on the disk, too: it is `again` if it had before.
+        What it returns has begun, on the disk, too: it is `again` if it had before. Raises StoreError.
         """
         if not self._turn.is_ours():
             self._taken_up = -1
             return None
         if self._taken_up != self._store.generation:
             self._take_up()
-        rows = self._store.db.rows(_NEXT)
+        rows = self._store.db.rows(_NEXT, (self._task, time.time()))
         if not rows:
             return None
         [row] = rows
         with self._store.transaction() as db:
-            db.execute(_BEGUN, (row["id"],))
+            db.execute(_BEGUN, (row["id"], self._task))
         one = from_row(row, bool(row["started"]))
         one.generation = self._store.generation
-        return one
+        return one, row["tries"]
+
+    def wait_s(self) -> float:
+        """Return the seconds until one may be due: put off, or queued or left by another inbox. Raises StoreError."""
+        if self._taken_up == -1:
+            return _LOOK_S
+        [(at,)] = self._store.db.query("SELECT min(ready_at) FROM run WHERE task = ? AND ready_at >= 0", (self._task,))
+        return _LOOK_S if at is None else min(max(0.0, at - time.time()), _LOOK_S)
+
+    def put_off(self, one: Received, seconds: float) -> None:
+        """Have it done so much later; it keeps its place. Raises StoreError."""
+        if one.generation == self._store.generation:
+            with self._store.transaction() as db:
+                db.execute(_LATER, (time.time() + seconds, one.id, self._task))
 
     def value(self, number: int) -> bytes:
         """Return what processes.VARIABLE is for the command of the message with this id, and for no other."""
@@ -77,12 +102,12 @@ class Runs:
 
     def _take_up(self) -> None:
         """Begin with what was left when the last inbox with this store ended; what it was running then runs no more."""
-        self._name = f"{self._store.instance()} ".encode() + os.fsencode(self._store.db.mark)
-        started = self._store.db.query("SELECT id FROM run WHERE started = 1")
+        self._name = f"{self._store.number().urn} ".encode() + os.fsencode(self._store.db.mark)
+        started = self._store.db.query("SELECT id FROM run WHERE task = ? AND started = 1", (self._task,))
         end_marked([self.value(number) for (number,) in started])
         with self._store.transaction() as db:
             db.execute("DELETE FROM run WHERE id NOT IN (SELECT id FROM message)")  # which somebody has deleted
-            db.execute(_FIRST_ARE_READY, (PLACES,))
+            db.execute(_FIRST_ARE_READY, (self._task, PLACES, self._task))
         self._taken_up = self._store.generation
 
     def end(self, one: Received) -> None:
@@ -90,8 +115,8 @@ class Runs:
         if one.generation != self._store.generation:
             return  # it is in another file
         with self._store.transaction() as db:
-            for (queue,) in db.query("DELETE FROM run WHERE id = ? RETURNING queue", (one.id,)):
-                db.execute(_NEXT_IS_READY, (time.time(), queue))
+            for (queue,) in db.query("DELETE FROM run WHERE id = ? AND task = ? RETURNING queue", (one.id, self._task)):
+                db.execute(_NEXT_IS_READY, (time.time(), self._task, self._task, queue))
 
     def close(self) -> None:
         """Let another program run what is left."""

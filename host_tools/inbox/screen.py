@@ -82,6 +82,10 @@ class Screen:
         told = f"{line['event']} of {line['message_id']}" if "message_id" in line else line["event"]
         self._output.say(line, (f"{_INDENT}{line['from']}: {told}: {line['status']}", "dim"))
 
+    def heartbeat(self, line: dict[str, Any]) -> None:
+        """A board lives, which no person wants to read every few minutes."""
+        self._output.say(line)
+
     def outcome(self, event: Outcome, trouble: str) -> None:
         """A message that was typed has its result. trouble: why its flow failed, "" when a peer or a timer spoke."""
         reason = trouble or event.reason.decode("utf-8", "backslashreplace")

@@ -36,6 +36,8 @@ SELECT * FROM message WHERE inbox = ? AND id <= (SELECT shown FROM progress WHER
     AND id NOT IN (SELECT id FROM backlog WHERE inbox = ?) ORDER BY id DESC LIMIT ?
 """
 
+Queue = Callable[[Sequence[Received]], None]
+
 
 class Store:
     """The messages. What add() has returned from is on the disk, a power cut included."""
@@ -68,8 +70,12 @@ class Store:
     # Messages
 
     def instance(self) -> str:
-        """Return the URN of an inbox with this file, the same after a restart (RFC 5626 section 4.1)."""
-        return uuid.UUID(hex=self.db.query("SELECT number FROM instance")[0][0], version=4).urn
+        """Return the URN of an inbox with this store, the same after a restart (RFC 5626 section 4.1)."""
+        return (uuid.uuid5(self.number(), self.db.name) if self.db.name else self.number()).urn
+
+    def number(self) -> uuid.UUID:
+        """Return what no other store has, whoever shares it. Raises StoreError."""
+        return uuid.UUID(hex=self.db.query("SELECT number FROM instance")[0][0], version=4)
 
     def identity(self) -> str | None:
         """Return the URI that --as has given, None where nobody has. Raises StoreError."""
@@ -83,10 +89,10 @@ class Store:
             if aor is not None:
                 db.execute("INSERT INTO identity VALUES (?)", (aor,))
 
-    def add(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]] = ()) -> None:
+    def add(self, batch: Sequence[Received], queues: Sequence[Queue] = ()) -> None:
         """Keep these in one commit, twins of what is there left out and marked; raises StoreError and keeps none.
 
-        queues: called for each, within the commit, to note what else is to be done for it; a twin is marked by then.
+        queues: called with all, within the commit, to note what else is to be done for each; twins are marked by then.
         """
         for is_last in (False, True):
             self.refresh()
@@ -116,7 +122,7 @@ class Store:
     def _newest(self) -> int:
         return int(self.db.query("SELECT coalesce(max(id), 0) FROM message")[0][0])
 
-    def _write(self, batch: Sequence[Received], queues: Sequence[Callable[[Received], None]]) -> None:
+    def _write(self, batch: Sequence[Received], queues: Sequence[Queue]) -> None:
         rows = [(*to_row(one), self.db.name, 0) for one in batch]
         with self.transaction() as db:
             for one, row, inserted in zip(batch, rows, db.many(_INSERT, rows), strict=True):
@@ -125,9 +131,8 @@ class Store:
                     self._insert_alike(one, row)
                 else:
                     [one.id] = inserted
-            for one in batch:
-                for each in queues:
-                    each(one)
+            for queue in queues:
+                queue(batch)
             shown = self._write_shown()
         self._shown_in_file = shown
         self._last = self.db.edition, max(self._last[1], *(one.id for one in batch))
@@ -213,7 +218,12 @@ def is_url(path: str) -> bool:
     return path.startswith(("postgresql://", "postgres://"))
 
 
-def _server(url: str, name: str, tell: Callable[[str], None]) -> Database:
+def open_reader(url: str) -> Database:
+    """Return a server's database to read messages from. Raises ToolError."""
+    return _server(url, None, lambda text: None)
+
+
+def _server(url: str, name: str | None, tell: Callable[[str], None]) -> Database:
     try:
         from sipmote.inbox.postgresql import Postgresql  # who has a file needs no driver
     except ImportError:

@@ -89,7 +89,8 @@ def test_what_breaks_the_rules_is_refused_and_counted() -> None:
         response = peer.ask(port, imdn.CPIM, wrapped(inner=b"text/html"))
         assert (response.status, response.get(b"accept")) == (
             415,
-            b"text/plain, message/cpim, message/imdn+xml, application/im-iscomposing+xml",
+            b"text/plain, message/cpim, message/imdn+xml, application/im-iscomposing+xml, "
+            b"application/vnd.sipmote.heartbeat",
         )
         assert peer.ask(port, b"text/plain", b"fine").status == 200
         tool.wait_for(event="message", body="fine")
