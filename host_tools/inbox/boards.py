@@ -43,9 +43,9 @@ DELETE FROM board WHERE proof = 'none' AND open = 0 AND heard < (SELECT heard FR
 """
 _KNOWN_BEFORE = """
 INSERT INTO board (aor, heard, heard_by, source, transport, proof, messages, last)
-    SELECT message.sender, message.received, 'message', message.source, message.transport, 'none', found.count, found.last
-    FROM (SELECT max(id) AS last, count(*) AS count FROM message GROUP BY sender) AS found
-    JOIN message ON message.id = found.last ORDER BY found.last DESC LIMIT ?
+    SELECT message.sender, received, 'message', source, transport, 'none', found.messages, found.newest
+    FROM (SELECT max(id) AS newest, count(*) AS messages FROM message GROUP BY sender) AS found
+    JOIN message ON message.id = found.newest ORDER BY found.newest DESC LIMIT ?
 """
 
 
@@ -88,7 +88,7 @@ class Boards:
     def _match_answers(self, batch: Sequence[Received]) -> None:
         """Mark what comes from whom we have just written to as the answer to that."""
         db = self._store.db
-        asked = {target: number for target, number in db.query(_ASKED, (time.time() - _ANSWER_S,))}
+        asked: dict[str, int] = {row[0]: row[1] for row in db.query(_ASKED, (time.time() - _ANSWER_S,))}
         for one in batch if asked else ():
             number = None if one.duplicate else asked.pop(one.sender, None)
             if number is not None:

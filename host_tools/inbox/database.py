@@ -65,6 +65,13 @@ class Database(Protocol):
     def is_current(self) -> bool:
         """Is what we have open what a person finds by its name?"""
 
+    @property
+    def is_private(self) -> bool:
+        """Can nobody else open it, as it is in memory?"""
+
+    def reader(self) -> "Database":
+        """Return a connection of its own to read by, for another thread."""
+
     def has_turn(self, work: str) -> bool:
         """Is a kind of work ours? One program at a time has it, until it ends, or gives it back."""
 

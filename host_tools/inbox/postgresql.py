@@ -125,6 +125,7 @@ class Postgresql:
         """
         self._settings, self.place = settings(url)
         self.mark = self.place
+        self._url = url
         self.name = name or ""
         self._reads = name is None
         self.generation = self.edition = 0
@@ -256,6 +257,18 @@ class Postgresql:
                 self._connection = None
                 raise Lost(_first_line(error), "see its log for why, or wait until it is up") from error
             raise _failure(error) from error
+
+    @property
+    def is_private(self) -> bool:
+        """Can nobody else open it?"""
+        return False
+
+    def reader(self) -> "Postgresql":
+        """Return a connection of its own to read by, for another thread."""
+        try:
+            return Postgresql(self._url, None, lambda text: None)
+        except ToolError as error:
+            raise StoreError(str(error)) from None
 
     def close(self) -> None:
         """Leave."""

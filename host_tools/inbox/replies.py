@@ -21,6 +21,7 @@ from sipmote.inbox.database import StoreError, trouble
 from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.parcels import flow_of
 from sipmote.inbox.store import Store
+from sipmote.inbox.text import text_of
 from sipmote.inbox.turn import Turn
 from sipmote.sip.places import Flow
 from sipmote.sip.reasons import reason_of
@@ -44,6 +45,8 @@ SELECT reply.*, board.source AS board_source, board.transport AS board_transport
 _ENDED = """
 UPDATE reply SET state = ?, status = ?, reason = ?, tries = ?, next_at = ?, ended_at = ? WHERE id = ?
 """
+
+Framed = tuple[bytes, dict[str, Any]]  # a body, and options of its request
 
 
 @dataclass(frozen=True)
@@ -174,8 +177,9 @@ class Replies:
         """Tell the next one of what nobody has acknowledged: of each board in one message."""
         now = time.time()
         query = (
-            "SELECT id, sender, escalated, body, content_type, received FROM message WHERE open = 1 AND escalated < ?"
-            " AND received + ? * (escalated + 1) <= ? AND (valid_until IS NULL OR valid_until > ?) ORDER BY id LIMIT 200"
+            "SELECT id, sender, escalated, body, content_type, received FROM message"
+            " WHERE open = 1 AND escalated < ? AND received + ? * (escalated + 1) <= ?"
+            " AND (valid_until IS NULL OR valid_until > ?) ORDER BY id LIMIT 200"
         )
         found: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for row in self._store.db.rows(query, (len(escalation.targets), escalation.after_s, now, now)):
@@ -185,9 +189,7 @@ class Replies:
 
     def _tell(self, target: str, sender: str, rows: list[dict[str, Any]]) -> None:
         newest = rows[-1]
-        text = (
-            bytes(newest["body"]).decode(errors="replace") if newest["content_type"].startswith("text/") else "(data)"
-        )
+        text = text_of(newest["content_type"], bytes(newest["body"]))[0] or newest["content_type"]
         came = time.strftime("%H:%M", time.localtime(newest["received"]))
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         words = f"{sender} at {came}: {text[:300]}{more}; nobody has acknowledged it"
@@ -219,9 +221,7 @@ class Replies:
             self._pending.pop(call_id, None)
             self._end(row, "failed", None, str(error))
 
-    def _frozen(
-        self, row: dict[str, Any], target: bytes, sender: bytes, call_id: bytes
-    ) -> tuple[bytes, dict[str, Any]]:
+    def _frozen(self, row: dict[str, Any], target: bytes, sender: bytes, call_id: bytes) -> Framed:
         """Return body and options, those of the first attempt."""
         if row["body"] is not None:
             return bytes(row["body"]), {"content_type": row["content_type"].encode()}

@@ -40,6 +40,10 @@ class Screen:
         kept = "nowhere" if file == ":memory:" else f"in {file}"
         self._output.say(None, (f"{f'you are {aor}; ' if aor else ''}messages are kept {kept}", "dim"))
 
+    def page(self, url: str) -> None:
+        """There is a page."""
+        self._output.say({"event": "page", "url": url}, (f"the page is at {url}", "dim"))
+
     def messages(self, batch: Sequence[Received]) -> None:
         """These have come, and are stored and answered."""
         self._show(batch, _event)

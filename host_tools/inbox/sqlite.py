@@ -1,11 +1,13 @@
 """A store in a sqlite file, which may be deleted, replaced, locked or full while we run."""
 
 import contextlib
+import copy
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sipmote.errors import ToolError
 from sipmote.files import data_folder
@@ -248,7 +250,7 @@ class Sqlite:
 
     def has_turn(self, work: str) -> bool:
         """Is a kind of work ours, from now on?"""
-        if self.place == ":memory:":
+        if self.is_private:
             return True
         return self._locks.setdefault(work, _Lock(f"{self.place}-{work}")).is_ours()
 
@@ -256,6 +258,20 @@ class Sqlite:
         """Let another program have it."""
         if work in self._locks:
             self._locks.pop(work).close()
+
+    @property
+    def is_private(self) -> bool:
+        """Is it in memory?"""
+        return self.place == ":memory:"
+
+    def reader(self) -> "Sqlite":
+        """Return a connection of its own to read by, for another thread."""
+        other = copy.copy(self)
+        try:
+            other.connection = sqlite3.connect(f"file:{quote(self.place)}?mode=ro", uri=True, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise _failure(error) from error
+        return other
 
     def close(self) -> None:
         """Close the file."""
