@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +49,6 @@ class Cluster:
                 assert not os.environ.get("CI"), "install postgresql"
                 pytest.skip("PostgreSQL doesn't run as root, and there is no user postgres")
             self._user = {"user": person.pw_uid, "group": person.pw_gid, "extra_groups": []}
-            for place in (folder, *folder.parents[:2]):  # of this run of pytest, whose owner alone may look into it
-                place.chmod(place.stat().st_mode | 0o011)
             os.chown(folder, person.pw_uid, person.pw_gid)
         (folder / "password").write_text(PASSWORD)
         (folder / "password").chmod(0o644)
@@ -95,9 +94,10 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    started = Cluster(tmp_path_factory.mktemp("postgresql"))
-    try:
-        yield started
-    finally:
-        started.stop()
+def cluster() -> Iterator[Cluster]:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+        started = Cluster(Path(folder))
+        try:
+            yield started
+        finally:
+            started.stop()
