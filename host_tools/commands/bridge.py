@@ -15,7 +15,8 @@ from sipmote.errors import ToolError
 from sipmote.inbox.app import Options, serve
 from sipmote.inbox.bridge import Bridge
 from sipmote.inbox.screen import MARK, Screen
-from sipmote.inbox.store import Store, default_path
+from sipmote.inbox.sqlite import default_path
+from sipmote.inbox.store import Store
 from sipmote.link.bridge import Line, check_ports
 from sipmote.link.port import find_port
 from sipmote.printer import Printer

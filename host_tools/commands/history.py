@@ -8,19 +8,15 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sipmote.agent.uri import parse_uri
-from sipmote.console import Output, Part, harmless
+from sipmote.console import Output, Part
 from sipmote.errors import ToolError
 from sipmote.inbox.history import Query, Stored, find
 from sipmote.inbox.screen import content_of, sender_of
-from sipmote.inbox.store import default_path
+from sipmote.inbox.sqlite import default_path
+from sipmote.inbox.table import COLUMNS, cells
 from sipmote.moments import FORMS, check_order, since, until, whole
 from sipmote.people import normal, read_names
 
-_COLUMNS = (
-    *("id", "received", "from", "to", "subject", "content_type", "body", "call_id", "user", "transport", "source"),
-    *("display_name", "encoding_error"),
-)
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
 _MARK = " " * 18 + "| "  # what a message goes on in, and nothing of ours begins with
 
 
@@ -95,12 +91,10 @@ def _message(one: Stored) -> list[Part]:
 def _write_table(found: Iterable[Stored | str], output: Output) -> None:
     """Write lines of comma-separated values (RFC 4180) to stdout."""
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(_COLUMNS)
+    table.writerow(COLUMNS)
     for one in found:
         if isinstance(one, str):
             output.warn(one)
             continue
-        line = one.line()
-        cells = [harmless(str("" if line.get(name) is None else line[name]), lines=True) for name in _COLUMNS]
-        table.writerow([f"'{cell}" if cell.startswith(_FORMULAS) else cell for cell in cells])
+        table.writerow(cells(one.line()))
     sys.stdout.flush()

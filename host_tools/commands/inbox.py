@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import os
+import re
 import signal
-import sqlite3
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sipmote.agent.cms import mime
@@ -16,13 +18,18 @@ from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.inbox.app import Inbox, Options, serve
+from sipmote.inbox.app import Inbox, Options, Page, serve
+from sipmote.inbox.database import StoreError, trouble
+from sipmote.inbox.heartbeat import HEARTBEAT
 from sipmote.inbox.relay import POLICIES
+from sipmote.inbox.replies import Escalation
 from sipmote.inbox.screen import MARK, Screen
-from sipmote.inbox.store import Store, default_path, trouble
+from sipmote.inbox.sqlite import default_path
+from sipmote.inbox.store import Store
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
+from sipmote.sip.tls import Tls
 from sipmote.smime.guard import kept_reader
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
@@ -56,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="TYPE",
         help="content type to take, e.g. image/png or '*/*'; may be repeated (default: text/plain, alone or in "
-        "message/cpim, and what chat programs tell of delivery and typing)",
+        "message/cpim, and what chat programs tell of delivery and typing). The heartbeats of boards are taken always, "
+        "and not kept: with --json each is a line",
     )
     parser.add_argument(
         "--strict",
@@ -102,6 +110,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="who our messages are from without --register, e.g. sip:desk@192.0.2.9 (default: sip:NAME@this host, NAME "
         "being that of --user or the login name; who has written to a user at this host is answered by that user)",
     )
+    parser.add_argument(
+        "--webhook",
+        action="append",
+        metavar="URL",
+        help="post each message to URL as JSON, as --json shows it, at least once, again for 3 days until it is taken; "
+        "may be repeated. SIPMOTE_WEBHOOK_SECRET in the environment makes X-Sipmote-Signature: HMAC-SHA256 of the body",
+    )
+    _add_page(parser)
     group = parser.add_argument_group("S/MIME, RFC 8591")
     group.add_argument("--smime-key", metavar="FILE", help="our key and certificate, PEM, for what is encrypted to us")
     group.add_argument(
@@ -160,6 +176,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-clients", action="store_true", help="only clients with a certificate of --tls-ca")
 
 
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the page", "pip install 'sipmote[desk]'")
+    group.add_argument(
+        "--http",
+        metavar="HOST:PORT",
+        help="show boards and messages at http://HOST:PORT/, e.g. 127.0.0.1:8080, with an API for programs at /api/ "
+        "and /metrics. Who logs in, with a name of --users or with --http-token, can acknowledge and answer. At "
+        "another address than this computer's own it takes --tls-cert, and nobody reads without a login",
+    )
+    group.add_argument("--http-token", metavar="FILE", help="file with a token, 16 characters at least, to log in by")
+    group.add_argument(
+        "--http-user",
+        action="append",
+        metavar="NAME",
+        help="who of --users may log in at the page; may be repeated (default: all of them)",
+    )
+    group.add_argument(
+        "--http-name", action="append", metavar="HOST", help="by which the page is asked for, too; may be repeated"
+    )
+    group.add_argument("--http-login", action="store_true", help="nobody reads without a login, wherever the page is")
+    group.add_argument(
+        "--late", type=_seconds, metavar="TIME", help="a board without heartbeats is late after this (default: 15m)"
+    )
+    group.add_argument("--gone", type=_seconds, metavar="TIME", help="and gone after this (default: 1d)")
+    group.add_argument(
+        "--escalate",
+        action="append",
+        metavar="URI",
+        help="who is told of a message that nobody has acknowledged or answered at the page; may be repeated, the next "
+        "one after as long again",
+    )
+    group.add_argument("--escalate-after", type=_seconds, metavar="TIME", help="how long that is (default: 10m)")
+
+
+def _seconds(text: str) -> float:
+    """Read a time such as 90, 10m, 1.5h, 2d: the type of an argument, in seconds."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)([smhdw]?)", text.strip().lower())
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text}: a time such as 90, 10m, 1.5h or 2d was expected")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[found[2]]
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     for name in ("SIGHUP", "SIGUSR1"):  # which mean something as soon as all is read
@@ -186,7 +244,7 @@ def _identity(args: argparse.Namespace, options: Options, store: Store) -> bytes
         if args.identity is not None:
             store.be(None if args.identity == "-" else args.identity)
         kept = store.identity()
-    except sqlite3.Error as error:
+    except StoreError as error:
         raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     return options.aor or (None if kept is None else os.fsencode(kept))
 
@@ -243,14 +301,17 @@ def _account(args: argparse.Namespace) -> bytes | None:
 def _options(args: argparse.Namespace) -> Options:
     accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = _reader(args)
-    accept += () if reader is None else (mime.PKCS7, mime.MULTIPART)
+    accept += (HEARTBEAT,) if reader is None else (HEARTBEAT, mime.PKCS7, mime.MULTIPART)
     domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         args.zones = arguments.take_zones(args)
         proxy = arguments.uri("--proxy", args.proxy)
         aor = _account(args)
+        escalation = _escalation(args)
     except UsageError as error:
         raise ToolError(str(error)) from None
+    tls = arguments.tls(args, args.tls_clients)
+    secret = os.environ.get("SIPMOTE_WEBHOOK_SECRET")
     return Options(
         aor=aor,
         proxy=proxy,
@@ -261,7 +322,7 @@ def _options(args: argparse.Namespace) -> Options:
         credentials=arguments.credentials(args),
         realm=args.realm,
         users=args.users,
-        tls=arguments.tls(args, args.tls_clients),
+        tls=tls,
         dns=args.dns,
         reader=reader,
         require_signed=args.require_signed,
@@ -277,7 +338,66 @@ def _options(args: argparse.Namespace) -> Options:
         zones=args.zones,
         reads_stdin=args.interactive or sys.stdin.isatty(),
         prompts=_prompts(args),
+        webhooks=args.webhook or (),
+        webhook_secret=os.fsencode(secret) if secret else None,
+        page=_page(args, tls),
+        escalation=escalation,
     )
+
+
+def _page(args: argparse.Namespace, tls: Tls) -> "Callable[..., Page] | None":
+    """Return what makes the page, None without one; raises ToolError for one that would be open to strangers."""
+    if not args.http:
+        for option in ("http_token", "http_user", "http_name", "http_login", "late", "gone", "escalate"):
+            if getattr(args, option):
+                raise ToolError(f"--{option.replace('_', '-')} is about the page: add --http 127.0.0.1:8080")
+        return None
+    try:
+        from sipmote.desk.server import Page, PageOptions, is_loopback
+        from sipmote.desk.sessions import read_token
+        from sipmote.desk.views import Patience
+    except ImportError:
+        raise ToolError("--http needs aiohttp: pip install 'sipmote[desk]'") from None
+    host, port = _host_port(args.http)
+    is_ours = is_loopback(host)
+    if not is_ours and tls.server is None:
+        raise ToolError(f"--http {args.http} can be reached by others: add --tls-cert FILE, or take 127.0.0.1")
+    if (args.http_login or not is_ours) and not (args.users or args.http_token):
+        raise ToolError(f"--http {args.http} asks for a login: add --users FILE or --http-token FILE")
+    if args.http_user and not args.users:
+        raise ToolError("--http-user names users of a file: add --users FILE")
+    patience = Patience(args.late or 900.0, args.gone or 86400.0)
+    if patience.gone_s <= patience.late_s:
+        raise ToolError("--gone has to be longer than --late")
+    options = PageOptions(
+        host,
+        port,
+        None if is_ours and tls.server is None else tls.server,
+        read_token(args.http_token) if args.http_token else None,
+        tuple(args.http_user or ()),
+        tuple(args.http_name or ()),
+        args.http_login or not is_ours,
+        patience,
+    )
+    return partial(Page, options)
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    try:
+        host, port = parse_host_port(text.encode())
+    except ParseError:
+        host, port = b"", None
+    if not host or port is None:
+        raise ToolError(f"--http {text}: HOST:PORT was expected, such as 127.0.0.1:8080")
+    return host.decode(), port
+
+
+def _escalation(args: argparse.Namespace) -> Escalation | None:
+    for target in args.escalate or ():
+        arguments.uri("--escalate", target)
+    if args.escalate_after and not args.escalate:
+        raise ToolError("--escalate-after: to whom? Add --escalate URI")
+    return Escalation(tuple(args.escalate), args.escalate_after or 600.0) if args.escalate else None
 
 
 def _prompts(args: argparse.Namespace) -> bool:

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import os
 import signal
-import sqlite3
 import time
 import traceback
 from collections import Counter
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.cpim import imdn
@@ -29,6 +28,8 @@ from sipmote.agent.uri import Uri, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.addressees import Addressees
+from sipmote.inbox.boards import Boards
+from sipmote.inbox.database import StoreError, Unstorable, trouble
 from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
 from sipmote.inbox.login import Login
@@ -37,10 +38,12 @@ from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Parcel, Received, describe, pack
 from sipmote.inbox.relay import Relay
+from sipmote.inbox.replies import Escalation, Replies
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.showing import Showing
-from sipmote.inbox.store import Store, trouble
+from sipmote.inbox.store import Store
 from sipmote.inbox.text import inflate
+from sipmote.inbox.workers import Workers
 from sipmote.people import logins, user_name
 from sipmote.printer import Printer
 from sipmote.sip.clock import now_ms, wall_clock
@@ -92,6 +95,7 @@ class Options:
     that may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end
     here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names. ports: of boards whose
     messages are passed on (bridge.py). prompts: a person talks at a terminal, and not a program that writes lines.
+    webhooks: URLs, webhook_secret: what signs what goes there. page: makes one; escalation: of what nobody sees to.
     """
 
     aor: bytes | None
@@ -120,11 +124,28 @@ class Options:
     reads_stdin: bool = False
     prompts: bool = False
     ports: Sequence[str] = ()
+    webhooks: Sequence[str] = ()
+    webhook_secret: bytes | None = None
+    page: "Callable[[Store, Boards, Replies, Login | None, Callable[[str], None]], Page] | None" = None
+    escalation: Escalation | None = None
 
     @property
     def relays(self) -> bool:
         """Are messages passed on?"""
         return bool(self.relay_to or self.ports)
+
+
+class Page(Protocol):
+    """What shows the store in browsers."""
+
+    async def open(self) -> str:
+        """Listen; returns the URL. Raises ToolError."""
+
+    def changed(self) -> None:
+        """Something is in the store that wasn't."""
+
+    async def close(self) -> None:
+        """Let all browsers go."""
 
 
 async def serve(
@@ -146,7 +167,7 @@ async def serve(
         inbox = make(partial(_end, ended))
     except AgentError as error:
         raise ToolError(str(error)) from None
-    except sqlite3.Error as error:
+    except StoreError as error:
         raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
     try:
         if hasattr(signal, "SIGHUP"):  # not on Windows
@@ -198,7 +219,7 @@ class Inbox:
         self._store = store
         self._screen = screen
         self._loop = asyncio.get_running_loop()
-        self._runners = Runners(options.command, store, screen) if options.command else None
+        self._workers = self._make_workers()
         self._login = self._make_login(options.users) if options.users else None
         self._ua = _user_agent(options, self._login)
         self._heard = Heard(b"REGISTER")
@@ -207,12 +228,20 @@ class Inbox:
         self._owner = Addressees(options.aor, options.domains)  # of keys: what is protected was meant for somebody
         self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
         self._relay = self._make_relay() if options.relays else None
-        self._queues = [part.add for part in (self._runners, self._relay and self._relay.parcels) if part]
+        self._boards = Boards(store) if options.page else None
+        parts = (*self._workers, self._relay and self._relay.parcels, self._boards)
+        self._queues = [part.add for part in parts if part]
         login = options.credentials[0][1] if options.credentials else None
         self._guard = guard()
         self._told_ends = 0  # the day
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login, self._guard)
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
+        self._replies: Replies | None = None
+        self._page: Page | None = None
+        if options.page and self._boards:
+            ways = (self._ua, self._shell, outbox, store, self._boards, screen.warning)
+            self._replies = Replies(*ways, options.escalation)
+            self._page = options.page(store, self._boards, self._replies, self._login, screen.warning)
         self._keyboard = None
         if options.reads_stdin:
             self._keyboard = Keyboard(self._ua, self._shell, outbox, screen, self._show_earlier, quit)
@@ -223,6 +252,19 @@ class Inbox:
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
         self._dropped: Counter[str] = Counter()
+
+    def _make_workers(self) -> list[Workers]:
+        """Return what does something for each message."""
+        options = self._options
+        workers: list[Workers] = []
+        if options.command:
+            workers.append(Runners(options.command, self._store, self._screen))
+        if options.webhooks:
+            from sipmote.inbox.webhook import Webhook
+
+            secret = options.webhook_secret
+            workers += [Webhook(url, secret, self._store, self._screen) for url in options.webhooks]
+        return workers
 
     def _make_shell(self) -> Shell:
         options = self._options
@@ -269,11 +311,14 @@ class Inbox:
         if self._prompt:
             self._resume()
         try:
-            self._showing.start(self._runners is not None)
-        except sqlite3.Error as error:
+            self._showing.start(bool(self._workers))
+        except StoreError as error:
             raise ToolError(f"can't read the messages: {trouble(error)}") from error
-        if self._runners:
-            self._runners.start()
+        for worker in self._workers:
+            worker.start()
+        if self._replies and self._page:
+            self._replies.start()
+            self._screen.page(await self._page.open())
         if options.registers:
             server = options.proxy or self._ua.aor
             try:
@@ -298,8 +343,10 @@ class Inbox:
         for typed in (self._prompt, self._keyboard):
             if typed is not None:
                 await typed.close()
+        if self._page:
+            await self._page.close()
         await self._shell.close()
-        for part in (self._relay, self._runners, self._notifier):
+        for part in (self._relay, *self._workers, self._notifier, self._replies):
             if part is not None:
                 await part.close()
         self._showing.close()
@@ -320,8 +367,8 @@ class Inbox:
         """Reload now and then: nobody has to tell us of a certificate's successor, or that another inbox has ended."""
         self.reload()
         self._tell_ends()
-        if self._runners:
-            self._runners.more()
+        for worker in self._workers:
+            worker.more()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
 
     def _tell_ends(self) -> None:
@@ -384,7 +431,8 @@ class Inbox:
             return _UNSUPPORTED_SCHEME
         try:
             one = describe(event, received, parcel, self._options.reader)
-            notice = None if self._relay else one.notice()
+            heartbeat = one.heartbeat()
+            notice = None if self._relay or heartbeat is not None else one.notice()
         except ParseError as error:
             self._drop(error.detail)
             return error.status, b""
@@ -394,10 +442,27 @@ class Inbox:
         if not self._relay and (one.encrypted or one.verdict or one.cpim):
             addressees = self._owner if one.encrypted or one.verdict else self._addressees
             one.for_others = addressees.others(event.message.uri, one.to, one.cpim)
-        if notice:
+        if heartbeat is not None:
+            self._loop.call_soon(self._hear, one, heartbeat)
+        elif notice:
             self._loop.call_soon(self._screen.notice, notice)
-            return _OK
-        return one
+        else:
+            one.open = self._boards is not None and not one.expired
+            return one
+        return _OK
+
+    def _hear(self, one: Received, heartbeat: dict[str, Any]) -> None:
+        """A board lives: programs are told, and it gets what waits for it. Its heartbeat is never passed on."""
+        self._screen.heartbeat(one.heartbeat_line(heartbeat))
+        if self._boards and self._replies and self._page:
+            try:
+                self._boards.beat(one, heartbeat)
+            except StoreError as error:
+                self._screen.warning(f"a heartbeat was not noted: {trouble(error)}")
+            self._replies.more()
+            self._page.changed()
+        if self._relay:
+            self._relay.seen(one.sender)
 
     def _has_to_be_signed(self, one: Received) -> bool:
         """Is that the policy of `sipmote keys` for who it says it is from? Whoever can't know refuses."""
@@ -443,9 +508,10 @@ class Inbox:
         try:
             self._store.add(records, self._queues)
         except Exception as error:
-            if len(records) > 1 and not isinstance(error, sqlite3.OperationalError):  # perhaps it is only one of them
+            is_ours = isinstance(error, StoreError) and not isinstance(error, Unstorable)
+            if len(records) > 1 and not is_ours:  # perhaps it is only one of them
                 return [answer for one in records for answer in self._keep([one])]
-            if not isinstance(error, sqlite3.Error):
+            if not isinstance(error, StoreError):
                 self._warn(f"can't store a message: {_fault(error)}", call_id=records[0].call_id)
                 return [_SERVER_ERROR]
             if not self._store_failed:
@@ -466,9 +532,11 @@ class Inbox:
 
     def _show(self, batch: Sequence[tuple[MessageReceived, Received]]) -> None:
         """Show what is stored and answered, and set others to work on it."""
-        for part in (self._relay, self._runners):
+        for part in (self._relay, self._replies, *self._workers):
             if part:
                 part.more()
+        if self._page:
+            self._page.changed()
         self._showing.show([one for _, one in batch])
         for event, one in batch:
             try:
@@ -479,7 +547,7 @@ class Inbox:
     def _resume(self) -> None:
         """Show a person who comes back what was there, and have the prompt name who wrote last."""
         self._show_earlier(_EARLIER)
-        with contextlib.suppress(sqlite3.Error, ValueError, TypeError):  # which has been told
+        with contextlib.suppress(StoreError, ValueError, TypeError):  # which has been told
             for one in self._store.earlier(1):
                 if self._keyboard:
                     self._keyboard.wrote_last(one)
@@ -488,7 +556,7 @@ class Inbox:
         """Show a person the last messages that came before."""
         try:
             self._screen.earlier(self._store.earlier(count))
-        except (sqlite3.Error, ValueError, TypeError) as error:
+        except (StoreError, ValueError, TypeError) as error:
             self._screen.warning(f"can't show earlier messages: {error}")
 
     def _tell_peers(self, event: MessageReceived, one: Received) -> None:
@@ -508,7 +576,10 @@ class Inbox:
         """Tell who waits for it, or people."""
         kind = type(event)
         if kind is Outcome:
-            if not (self._notifier and self._notifier.finished(event)) and not (
+            if self._replies and self._replies.finished(event, trouble):
+                if self._page:
+                    self._page.changed()
+            elif not (self._notifier and self._notifier.finished(event)) and not (
                 self._relay and self._relay.finished(event)
             ):
                 self._screen.outcome(event, trouble)  # of a line that was typed

@@ -6,7 +6,6 @@ anybody else: from the network there is a way to our boards alone.
 """
 
 import contextlib
-import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import Uri, parse_uri
 from sipmote.errors import ToolError
 from sipmote.inbox.app import Inbox, Options
+from sipmote.inbox.database import StoreError
 from sipmote.inbox.parcels import Due
 from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.relay import Relay
@@ -133,14 +133,14 @@ class _BridgeRelay(Relay):
     def begin(self, store: Store, lines: Lines, to: str | None, drop: Callable[[str], None]) -> None:
         """Know the lines, and who gets what boards send to nobody in particular (a URI, None: nobody).
 
-        What earlier runs have learned is in the store. drop: tells people what was refused. Raises sqlite3.Error.
+        What earlier runs have learned is in the store. drop: tells people what was refused. Raises StoreError.
         """
         self._lines = lines
         self._to = to
         self._drop = drop
         self._waiting = Waiting(store)
         self._boards: dict[str, Uri] = {}  # the one that has greeted last stands last
-        for (sender,) in store.db.execute(_BOARDS):
+        for (sender,) in store.db.query(_BOARDS):
             with contextlib.suppress(ParseError):
                 self._boards[sender] = parse_uri(sender.encode())
         self._people: OrderedDict[str, tuple[Flow, float]] = OrderedDict()  # and when they have written last
@@ -185,7 +185,7 @@ class _BridgeRelay(Relay):
         if line.aor is not None:
             self._boards.pop(line.aor, None)
             self._boards[line.aor] = parse_uri(line.aor.encode())
-            with contextlib.suppress(sqlite3.Error):  # told by who works
+            with contextlib.suppress(StoreError):  # told by who works
                 self.parcels.hasten(_TO_BOARD + line.aor)
             self.more()
 
@@ -199,7 +199,7 @@ class _BridgeRelay(Relay):
     def _overflow(self, one: Received) -> Answer | None:
         """Return the answer to a message for a board that too many wait for, of its sender or in all."""
         assert one.parcel
-        with contextlib.suppress(sqlite3.Error):  # who stores it will tell
+        with contextlib.suppress(StoreError):  # who stores it will tell
             if one.parcel.user.startswith(_TO_BOARD) and not self._waiting.has_room(one.parcel.user, one):
                 self._drop("a message for a board that too many wait for")
                 return _TOO_MANY

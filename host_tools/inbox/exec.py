@@ -1,8 +1,8 @@
 """The command of --exec, run for each message.
 
-At least once, whatever ends us: what is to be run is in the store until it has ended. Commands that hang are stopped
-after a minute. A sender's hold up nobody but him, as long as fewer than _AT_ONCE hang; what waits then does so for a
-minute at most, and one more for each _AT_ONCE that became ready before it and hang, too.
+Commands that hang are stopped after a minute. A sender's hold up nobody but him, as long as fewer than 16 hang
+(workers.py); what waits then does so for a minute at most, and one more for each 16 that became ready before it and
+hang, too.
 """
 
 import asyncio
@@ -13,99 +13,38 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable
-from typing import TypeVar
 
 from sipmote.errors import ToolError
 from sipmote.inbox.processes import VARIABLE, end_marked
 from sipmote.inbox.received import Received
-from sipmote.inbox.runs import Runs
 from sipmote.inbox.screen import Screen
-from sipmote.inbox.store import Store, trouble
+from sipmote.inbox.store import Store
+from sipmote.inbox.workers import Workers
 from sipmote.sip.reasons import reason_of
 
-_AT_ONCE = 16  # commands, of all queues
 _RUN_S = 60.0  # what one may take
-_PAUSE_S = 2.0  # before what the system or the store couldn't do is tried again
+_PAUSE_S = 2.0  # before what the system couldn't do is tried again
 _LONGEST = 16384  # characters of a value in the environment, where the system has a limit: 128 KiB
-_T = TypeVar("_T")
 
 
-class Runners:
+class Runners(Workers):
     """Runs the command of --exec, a few at a time."""
 
     def __init__(self, command: str, store: Store, screen: Screen) -> None:
-        """Begin nothing yet; raises ToolError for what is no command, sqlite3.Error for a store that fails."""
+        """Begin nothing yet; raises ToolError for what is no command, StoreError for a store that fails."""
         try:
             self._command = shlex.split(command)
         except ValueError as error:
             raise ToolError(f"--exec {command!r}: {error}") from error
         if not self._command or not shutil.which(self._command[0]):
             raise ToolError(f"--exec {command!r}: no such command; name a program on the PATH or with its folder")
-        self._runs = Runs(store)
-        self.add = self._runs.add  # for the commit that stores a message
-        self._screen = screen
-        self._due = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
-        self._task: asyncio.Task[None] | None = None
+        super().__init__(store, "exec", screen, f"--exec {self._command[0]}")
 
-    def start(self) -> None:
-        """Begin with what the last inbox has left, within the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
-
-    def more(self) -> None:
-        """Something has been queued."""
-        self._due.set()
-
-    async def _work(self) -> None:
-        while True:
-            self._due.clear()
-            one = None
-            if len(self._running) < _AT_ONCE:
-                one = await self._stored(self._runs.begin)
-            if one is None:
-                await self._due.wait()
-                continue
-            task = asyncio.create_task(self._carry_out(one, self._runs.value(one.id)))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._due.set()
-
-    async def _stored(self, step: Callable[[], _T]) -> _T:
-        """Do a step in the store, again until it succeeds."""
-        told = False
-        while True:
-            try:
-                return step()
-            except Exception as error:
-                if not told:
-                    self._warn(f"the store fails, commands wait: {trouble(error)}")
-                told = True
-            await asyncio.sleep(_PAUSE_S)
-
-    async def _carry_out(self, one: Received, mark: bytes) -> None:
-        """Run the command for a message, and say what went wrong. Cancelled, it is left for the next start.
-
-        mark: what those it starts are known by.
-        """
+    async def _do(self, one: Received, tries: int) -> str:
         try:
-            problem = await self._run(one, mark)
+            return await self._run(one, self.runs.value(one.id))
         except TimeoutError:
-            problem = f"took more than {_RUN_S:.0f} s and was stopped"
-        except OSError as error:
-            problem = f"can't be started for this message: {reason_of(error)}"
-        except Exception as error:  # a fault of ours with one message is none of the others'
-            problem = f"{type(error).__name__}: {error}"
-        if problem:
-            self._warn(problem, one)
-        await self._stored(lambda: self._runs.end(one))
-
-    def _warn(self, problem: str, one: Received | None = None) -> None:
-        more = {} if one is None else {"call_id": one.call_id}
-        self._screen.warning(f"--exec {self._command[0]}: {problem}", **more)
+            return f"took more than {_RUN_S:.0f} s and was stopped"
 
     async def _run(self, one: Received, mark: bytes) -> str:
         """Run the command; returns what went wrong, or nothing."""
@@ -154,14 +93,6 @@ class Runners:
             with contextlib.suppress(OSError):
                 await _end(await spawning)
             raise
-
-    async def close(self) -> None:
-        """Stop what runs, children included; the store has it for the next start."""
-        tasks = [*self._running, *([self._task] if self._task else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._runs.close()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

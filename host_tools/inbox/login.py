@@ -1,11 +1,13 @@
 """Who may send to an inbox: the file of users, read again when it changes, and who guesses passwords is slowed down."""
 
+import hmac
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from sipmote.agent.auth.digest import secret
 from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.message import Message
 from sipmote.errors import ToolError
@@ -112,6 +114,19 @@ class Login(Authenticator):
             self._next_line_at = now + _LINES_S
             source, name = flow[1].decode(), user.decode(errors="backslashreplace")
             self._warn(f"wrong password from {source} for user {name!r}", source=source, user=name)
+
+    def is_password(self, user: str, password: str, source: str) -> bool | None:
+        """Is this a user's password? None for who has guessed too often and has to wait. source: an IP address."""
+        self.refresh()
+        name, flow = user.encode("utf-8", "replace"), (b"HTTP", source.encode(), 0)
+        if not self.may_try(name, flow):
+            return None
+        is_it = False
+        for algorithm, known in self._users.get(name, {}).items():
+            given = secret(algorithm, name, self.realm, password.encode("utf-8", "replace"))
+            is_it |= hmac.compare_digest(given, known)
+        self.tried(name, flow, is_it)
+        return is_it
 
     def unanswered(self, flow: tuple[Any, ...]) -> None:
         source = _keys(b"", flow)[0][0]

@@ -5,11 +5,11 @@ a killed one was.
 """
 
 import json
-import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sipmote.agent.cpim import imdn
 from sipmote.inbox.received import Parcel, Received
@@ -83,7 +83,12 @@ class Parcels:
         self._to_each = to_each
         self._sent: OrderedDict[int, float] = OrderedDict()  # id: when it was under way last, by the monotonic clock
 
-    def add(self, one: Received) -> None:
+    def add(self, batch: Sequence[Received]) -> None:
+        """Queue messages, within the commit that stores them."""
+        for one in batch:
+            self._add(one)
+
+    def _add(self, one: Received) -> None:
         """Queue a message, within the commit that stores it; a twin only if what came first was not, or has failed.
 
         A twin with another From tag and fewer hops left than the first, while that is under way or just was taken, is
@@ -92,9 +97,8 @@ class Parcels:
         if one.parcel is None:
             return
         number = one.id or one.twin
-        first = self._store.db.execute(_FIRST, (number,)).fetchone() if one.duplicate else None
-        if first is not None:
-            from_tag, hops, outcome, lane = first
+        first = self._store.db.query(_FIRST, (number,)) if one.duplicate else []
+        for from_tag, hops, outcome, _ in first:
             if outcome in (None, *_FULFILLED):
                 is_recent = time.monotonic() - self._sent.get(number, -_LOOP_S) < _LOOP_S
                 one.looped = is_recent and from_tag != one.from_tag and one.parcel.max_forwards < hops
@@ -102,13 +106,14 @@ class Parcels:
         parcel = one.parcel
         row = (parcel.date, parcel.expires, parcel.max_forwards, parcel.user, parcel.display, parcel.fields)
         self._store.db.execute(_INSERT, (number, *row, parcel.octets, one.received))
-        if first is not None and lane is not None:
-            self._renew(lane)  # that of a notice, which is none any more
+        for *_, lane in first:
+            if lane is not None:
+                self._renew(lane)  # that of a notice, which is none any more
 
     def _renew(self, lane: str, served: bool = False) -> None:
         """Write down since when a lane waits: since its first parcel is due, or since it was served."""
         db = self._store.db
-        found = db.execute("SELECT min(next_at) FROM parcel WHERE ended IS NULL AND lane = ?", (lane,)).fetchone()[0]
+        [(found,)] = db.query("SELECT min(next_at) FROM parcel WHERE ended IS NULL AND lane = ?", (lane,))
         if found is None:
             db.execute("DELETE FROM lane WHERE name = ?", (lane,))
         else:
@@ -118,7 +123,7 @@ class Parcels:
     def next(self, recipients: Collection[str], call_ids: Collection[str], notices: bool = True) -> Due | None:
         """Return what is due first, for none of these recipients and with none of these Call-IDs.
 
-        notices: those too? They come first, as there is a bound to how many are under way. Raises sqlite3.Error.
+        notices: those too? They come first, as there is a bound to how many are under way. Raises StoreError.
         """
         is_busy = not self._to_each and any(recipient.startswith(_MESSAGE) for recipient in recipients)
         for is_notice, may in ((True, notices), (False, not is_busy)):
@@ -131,18 +136,15 @@ class Parcels:
     def _first(self, is_notice: bool, recipients: Collection[str], call_ids: str) -> Due | None:
         """Return as next() does. Lanes in which all Call-IDs are under way elsewhere are passed over for a while."""
         now = time.time()
-        cursor = self._store.db.cursor()
-        cursor.row_factory = sqlite3.Row
         blocked = []
         query = (is_notice, now, json.dumps(list(recipients)), _MOST_BLOCKED)
-        for lane, recipient in self._store.db.execute(_LANES, query).fetchall():
-            row = cursor.execute(_DUE, (lane, now, call_ids)).fetchone()
-            if row is not None:
+        for lane, recipient in self._store.db.query(_LANES, query):
+            for row in self._store.db.rows(_DUE, (lane, now, call_ids)):
                 return _due(row, recipient, self._store.generation)
             blocked.append((now + _BLOCKED_S, lane))
         if blocked:
             with self._store.transaction() as db:
-                db.executemany("UPDATE lane SET next_at = ? WHERE name = ?", blocked)
+                db.many("UPDATE lane SET next_at = ? WHERE name = ?", blocked)
         return None
 
     def _note(self, due: Due) -> None:
@@ -152,19 +154,19 @@ class Parcels:
             self._sent.popitem(last=False)
 
     def postpone(self, due: Due, next_at: float) -> None:
-        """Count an attempt; the next one is due at next_at (Unix seconds). Raises sqlite3.Error."""
+        """Count an attempt; the next one is due at next_at (Unix seconds). Raises StoreError."""
         self._sent.pop(due.id, None)
         self._change(due, "tries = tries + 1, next_at = ?", next_at)
 
     def end(self, due: Due, outcome: str) -> None:
-        """Note what became of it in the end. Raises sqlite3.Error."""
+        """Note what became of it in the end. Raises StoreError."""
         self._note(due)
         self._change(due, "ended = ?", outcome)
 
     def fail(self, due: Due, outcome: str, notice: bytes, notice_id: str) -> None:
         """It has failed, and its sender is to be told: a message/cpim body, to be sent with a Call-ID of its own.
 
-        Raises sqlite3.Error.
+        Raises StoreError.
         """
         lane, now = NOTICE + due.sender, time.time()
         change = "outcome = ?, notice = ?, notice_id = ?, tries = 0, next_at = ?, lane = ?"
@@ -187,7 +189,7 @@ class Parcels:
     def hasten(self, user: str | None) -> None:
         """Let what waits for a user be due now, for everybody with None: an attempt that makes no later one rarer.
 
-        Raises sqlite3.Error.
+        Raises StoreError.
         """
         recipient, now = None if user is None else _MESSAGE + user, time.time()
         with self._store.transaction() as db:
@@ -200,7 +202,7 @@ class Parcels:
     def shift(self, seconds: int) -> None:
         """The clock was set forward by so many seconds, or back: what waits waits no longer for that.
 
-        What came without a Date has that of when it came. Raises sqlite3.Error.
+        What came without a Date has that of when it came. Raises StoreError.
         """
         with self._store.transaction() as db:
             db.execute(
@@ -212,7 +214,7 @@ class Parcels:
             db.execute("UPDATE lane SET next_at = ?", (time.time(),))
 
 
-def _due(row: sqlite3.Row, recipient: str, generation: int) -> Due:
+def _due(row: Mapping[str, Any], recipient: str, generation: int) -> Due:
     content_type, body = row["content_type"], row["body"]
     if row["cpim"] is not None:  # an older version has opened it
         content_type, body = imdn.CPIM.decode(), row["cpim"] + body

@@ -17,8 +17,9 @@ from sipmote.agent.headers.delta import parse_delta
 from sipmote.agent.headers.values import media_type
 from sipmote.agent.message import Message
 from sipmote.agent.uas import MessageReceived
-from sipmote.agent.uas.freshness import is_stale
+from sipmote.agent.uas.freshness import expiry, is_stale
 from sipmote.agent.uri import parse_uri
+from sipmote.inbox.heartbeat import HEARTBEAT, read_heartbeat
 from sipmote.inbox.text import decoded, is_multipart, text_of
 from sipmote.people import person
 from sipmote.sip.places import place
@@ -45,6 +46,7 @@ _CARRIED = (  # of the header fields that a relay passes on; all that begin with
 _OURS = (b"content-type", b"content-length")  # for which there are other places
 _EARLIEST = 1577836800  # 2020: an earlier Date is that of a clock which nobody has set
 
+_NOT_OF_A_HEARTBEAT = ("content_type", "body", "body_base64", "encoding_error", "duplicate")  # of a message's line
 _STATE = re.compile(rb"<(?:\w+:)?state>\s*(\w+)")  # of an isComposing document (RFC 3994)
 
 
@@ -99,6 +101,8 @@ class Received:
     twin: int = 0  # id of what it is the duplicate of
     looped: bool = False  # has it come back to the relay that passed it on?
     generation: int = 0  # Store.generation of that
+    valid_until: int | None = None  # Unix seconds: its Expires counted from its Date, or from when it came
+    open: bool = False  # is it to be acknowledged?
     again: bool = False  # may it have been shown, or its command have run, before we were stopped?
 
     @property
@@ -169,6 +173,23 @@ class Received:
         if encoding_error:
             line["encoding_error"] = True
         return line
+
+    def heartbeat(self) -> dict[str, Any] | None:
+        """Return what the heartbeat of a board says (read_heartbeat()), None for any other message.
+
+        Raises ParseError for one that says nothing; with 493 if it was encrypted.
+        """
+        if media_type(self.content_type.encode()) != HEARTBEAT:
+            return None
+        try:
+            return read_heartbeat(self.body)
+        except ParseError as error:
+            raise ParseError(error.detail, 493 if self.encrypted else error.status) from None
+
+    def heartbeat_line(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Return the event line of a heartbeat that says this: as a message's, without a text."""
+        line = {key: value for key, value in self.line().items() if key not in _NOT_OF_A_HEARTBEAT}
+        return {**line, "event": "heartbeat", **said}
 
     def notice(self) -> dict[str, Any] | None:
         """Return the event line of what a program tells, not a person: a notification, or that somebody is typing.
@@ -260,6 +281,7 @@ def _describe(
         unauthenticated=unauthenticated,
         verdict=verdict,
         from_tag=_after_uri(message.get(b"from") or b""),
+        valid_until=expiry(message, int(received)),
         challenged=_FIRST_USE in (message.get(b"authorization") or b""),
     )
 

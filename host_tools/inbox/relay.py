@@ -8,7 +8,6 @@ doesn't answer holds up nobody else's. A sender who has asked for it in message/
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from sipmote.agent.headers.values import media_type
 from sipmote.agent.uri import parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
+from sipmote.inbox.database import StoreError
 from sipmote.inbox.parcels import NOTICE, Due, Parcels
 from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.store import Store
@@ -117,7 +117,7 @@ class Relay:
     def seen(self, sender: str) -> None:
         """A request of this URI has come: what waits for him, if he is a recipient, need not wait any longer."""
         now = time.monotonic()
-        with contextlib.suppress(ParseError, sqlite3.Error):
+        with contextlib.suppress(ParseError, StoreError):
             user = self._recipient_of(sender)
             if self._user not in (None, user) or now - self._hastened.get(user, -_HASTENED_S) < _HASTENED_S:
                 return
@@ -134,7 +134,7 @@ class Relay:
 
     def hasten(self) -> None:
         """Let all that waits be due now."""
-        with contextlib.suppress(sqlite3.Error):  # told by who works
+        with contextlib.suppress(StoreError):  # told by who works
             self.parcels.hasten(None)
             self._due.set()
 
@@ -151,7 +151,7 @@ class Relay:
             due, pause_s = None, _LOOK_S
             try:
                 due = self._next()
-            except sqlite3.Error as error:
+            except StoreError as error:
                 self._tell("relay_waits", None, status=None, reason=str(error), retry_s=round(_FIRST_PAUSE_S))
                 pause_s = _FIRST_PAUSE_S
             if due is not None:
@@ -190,7 +190,7 @@ class Relay:
         while True:
             try:
                 return step()
-            except sqlite3.Error as error:
+            except StoreError as error:
                 if not told:
                     self._tell(
                         "relay_waits", due.call_id, status=None, reason=str(error), retry_s=round(_WRITE_AGAIN_S)

@@ -1,6 +1,6 @@
 """A message as a row of the store's table, and back."""
 
-import sqlite3
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -12,12 +12,12 @@ from sipmote.inbox.twins import same_key, twin_key
 
 _PLAIN = (  # columns named as what they hold of a Received, and holding it as it is
     *("call_id", "cseq", "sender", "subject", "content_type", "body", "date", "received", "transport", "source"),
-    *("user", "from_tag", "display_name", "priority"),
+    *("user", "from_tag", "display_name", "priority", "valid_until"),
 )
 _values = attrgetter(*_PLAIN, "expired", "stale", "encrypted", "unauthenticated", "to")
 COLUMNS = (
     *(*_PLAIN, "expired", "stale", "encrypted", "unauthenticated", "recipient", "for_others"),
-    *("cpim", "author", "message_id", "signature", "signer", "twin", "same"),
+    *("cpim", "author", "message_id", "signature", "signer", "open", "twin", "same"),
 )
 
 
@@ -31,10 +31,10 @@ def to_row(one: Received) -> tuple[Any, ...]:
     whose = one.call_id if one.parcel is None else f"{one.call_id} for {one.parcel.user}"  # one may write to several
     twin = twin_key(whose, one.sender, one.message_id, one.content_type, one.body, good)
     same = same_key(name, author, one.content_type, one.body, good)
-    return (*_values(one), "\n".join(one.for_others), cpim, author, name, state, signer, twin, same)
+    return (*_values(one), "\n".join(one.for_others), cpim, author, name, state, signer, int(one.open), twin, same)
 
 
-def from_row(row: sqlite3.Row, again: bool) -> Received:
+def from_row(row: Mapping[str, Any], again: bool) -> Received:
     """Return the message of a row that has COLUMNS and "id".
 
     again: may it have been shown, or its command have run? What a signature was worth was judged when it came.
@@ -46,6 +46,7 @@ def from_row(row: sqlite3.Row, again: bool) -> Received:
         stale=_flag(row["stale"]),
         encrypted=bool(row["encrypted"]),
         unauthenticated=bool(row["unauthenticated"]),
+        open=bool(row["open"]),
         for_others=listed(row["for_others"]),
         to=row["recipient"],
         cpim=cpim,

@@ -40,6 +40,10 @@ class Screen:
         kept = "nowhere" if file == ":memory:" else f"in {file}"
         self._output.say(None, (f"{f'you are {aor}; ' if aor else ''}messages are kept {kept}", "dim"))
 
+    def page(self, url: str) -> None:
+        """There is a page."""
+        self._output.say({"event": "page", "url": url}, (f"the page is at {url}", "dim"))
+
     def messages(self, batch: Sequence[Received]) -> None:
         """These have come, and are stored and answered."""
         self._show(batch, _event)
@@ -81,6 +85,10 @@ class Screen:
         """A peer's program has told something: what became of a message, or that somebody is typing."""
         told = f"{line['event']} of {line['message_id']}" if "message_id" in line else line["event"]
         self._output.say(line, (f"{_INDENT}{line['from']}: {told}: {line['status']}", "dim"))
+
+    def heartbeat(self, line: dict[str, Any]) -> None:
+        """A board lives, which no person wants to read every few minutes."""
+        self._output.say(line)
 
     def outcome(self, event: Outcome, trouble: str) -> None:
         """A message that was typed has its result. trouble: why its flow failed, "" when a peer or a timer spoke."""

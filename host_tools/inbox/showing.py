@@ -5,13 +5,13 @@ What an inbox has stored and not shown is its successor's to show: that may be m
 
 import asyncio
 import contextlib
-import sqlite3
 from collections import deque
 from collections.abc import Sequence
 
+from sipmote.inbox.database import StoreError, trouble
 from sipmote.inbox.received import Received
 from sipmote.inbox.screen import Screen
-from sipmote.inbox.store import Store, trouble
+from sipmote.inbox.store import Store
 from sipmote.printer import Printer
 
 _FLUSH_S = 1.0  # until it is on the disk what has been shown, if no message comes
@@ -37,7 +37,7 @@ class Showing:
         self._is_open = True
 
     def start(self, runs: bool) -> None:
-        """Begin with what was stored, answered and perhaps not shown when the last inbox ended. Raises sqlite3.Error.
+        """Begin with what was stored, answered and perhaps not shown when the last inbox ended. Raises StoreError.
 
         runs: and what was shown, but whose command is run again.
         """
@@ -57,7 +57,7 @@ class Showing:
         while self._printer.has_room(self._feed_from_thread):
             try:
                 one = self._store.backlog(self._fed)
-            except sqlite3.Error as error:
+            except StoreError as error:
                 self._wait_for_store(error)
                 return
             self._failed = False
@@ -74,7 +74,7 @@ class Showing:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._feed)
 
-    def _wait_for_store(self, error: sqlite3.Error) -> None:
+    def _wait_for_store(self, error: StoreError) -> None:
         if not self._failed:
             self._screen.warning(f"can't read earlier messages, they are shown later: {trouble(error)}")
         self._failed = True
@@ -95,7 +95,7 @@ class Showing:
     def _flush(self) -> None:
         self._note_shown()
         self._flushing = self._loop.call_later(_FLUSH_S, self._flush) if self._on_its_way else None
-        with contextlib.suppress(sqlite3.Error):  # told with the next message; until then more is shown again
+        with contextlib.suppress(StoreError):  # told with the next message; until then more is shown again
             self._store.flush()
 
     def close(self) -> None:

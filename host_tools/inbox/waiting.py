@@ -33,15 +33,15 @@ class Waiting:
         self._counts: dict[str, Counter[Hashable]] = {}  # by recipient: of the store and of the batch that is read now
 
     def has_room(self, recipient: str, one: Received) -> bool:
-        """May one more wait? Then it counts, although it is stored only with its batch. Raises sqlite3.Error."""
+        """May one more wait? Then it counts, although it is stored only with its batch. Raises StoreError."""
         counts = self._counts.get(recipient)
         if counts is None:
             asyncio.get_running_loop().call_soon(self._counts.clear)
-            rows = self._store.db.execute(_WAITING, (recipient,))
+            rows = self._store.db.query(_WAITING, (recipient,))
             counts = self._counts[recipient] = Counter(share for row in rows for share in _shares(*row))
         shares = _shares(one.user, one.transport, one.source, one.sender)
         if any(counts[share] >= most for share, most in shares.items()):
-            return self._store.db.execute(_IS_WAITING, (to_row(one)[COLUMNS.index("twin")],)).fetchone() is not None
+            return bool(self._store.db.query(_IS_WAITING, (to_row(one)[COLUMNS.index("twin")],)))
         counts.update(shares.keys())
         return True
 

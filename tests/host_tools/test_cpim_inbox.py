@@ -13,7 +13,8 @@ from sipmote.agent.cpim import imdn_reply as receipt
 from sipmote.agent.cpim.reader import Cpim, parse_cpim
 from sipmote.agent.cpim.writer import build_cpim
 from sipmote.agent.message import Message
-from sipmote.inbox.store import _STEPS, Store
+from sipmote.inbox.schema import STEPS
+from sipmote.inbox.store import Store
 from tests.sip_peer import DEADLINE_S, Peer
 from tests.tools import Line, Tool
 
@@ -88,7 +89,8 @@ def test_what_breaks_the_rules_is_refused_and_counted() -> None:
         response = peer.ask(port, imdn.CPIM, wrapped(inner=b"text/html"))
         assert (response.status, response.get(b"accept")) == (
             415,
-            b"text/plain, message/cpim, message/imdn+xml, application/im-iscomposing+xml",
+            b"text/plain, message/cpim, message/imdn+xml, application/im-iscomposing+xml, "
+            b"application/vnd.sipmote.heartbeat",
         )
         assert peer.ask(port, b"text/plain", b"fine").status == 200
         tool.wait_for(event="message", body="fine")
@@ -157,7 +159,7 @@ def test_a_message_can_be_passed_on_octet_for_octet(tmp_path: Path) -> None:
 def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     path = str(tmp_path / "inbox.db")
     old = sqlite3.connect(path)
-    old.executescript(_STEPS[0] + "PRAGMA user_version = 1;")
+    old.executescript(STEPS[0] + "PRAGMA user_version = 1;")
     old.execute(
         "INSERT INTO message (call_id, cseq, sender, recipient, content_type, body, received, transport, source) "
         "VALUES ('1', 1, 'sip:a@b', 'sip:c@d', 'text/plain', 'kept', 0.0, 'udp', 'x')"
@@ -170,7 +172,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
     assert ["up to date" in line for line in told] == [True, False]  # and that it was open to others
     new = sqlite3.connect(path)
     assert new.execute("SELECT body, message_id, user FROM message").fetchall() == [("kept", None, None)]
-    assert new.execute("PRAGMA user_version").fetchone() == (len(_STEPS),)
+    assert new.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
     new.close()
 
 

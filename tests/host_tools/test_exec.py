@@ -140,7 +140,7 @@ def test_a_message_that_no_environment_has_room_for_costs_its_own_run_alone(
         store.add([received(call_id=name, subject=subject) for name, subject in subjects.items()], [runners.add])
         runners.start()
         async with asyncio.timeout(20):
-            while store.db.execute("SELECT count(*) FROM run").fetchone()[0]:
+            while store.db.query("SELECT count(*) FROM run")[0][0]:
                 await asyncio.sleep(0.01)
         await runners.close()
 
@@ -187,7 +187,7 @@ def test_a_command_that_takes_too_long_is_stopped_and_said_so(
         store.add([received(call_id=f"{i}") for i in range(6)], [runners.add])
         runners.start()
         async with asyncio.timeout(20):
-            while store.db.execute("SELECT count(*) FROM run").fetchone()[0]:
+            while store.db.query("SELECT count(*) FROM run")[0][0]:
                 await asyncio.sleep(0.01)
         await runners.close()
 

@@ -16,7 +16,8 @@ import pytest
 
 from sipmote.inbox.parcels import Parcels
 from sipmote.inbox.received import Parcel, Received
-from sipmote.inbox.store import _STEPS, Store
+from sipmote.inbox.schema import STEPS
+from sipmote.inbox.store import Store
 from sipmote.smime.reader import Verdict
 from tests.host_tools.peers import Running, RunningInbox, header, inbox, message
 
@@ -135,9 +136,9 @@ def test_who_is_next_costs_the_same_however_many_wait() -> None:
             slow = [waiting("slow", number) for number in range(count)]
             kept.add([*slow, *(waiting(f"user{number}", number) for number in range(count))], [parcels.add])
             kept.add([waiting("last", 1, received=PAST + 1)], [parcels.add])
-            kept.db.set_progress_handler(partial(count_step, steps, count), 10)
+            kept.db.connection.set_progress_handler(partial(count_step, steps, count), 10)
             due = parcels.next(["to slow"], ["none"])
-            kept.db.set_progress_handler(None, 0)
+            kept.db.connection.set_progress_handler(None, 0)
             assert due and due.parcel.user == "user0"
         assert 0 < steps.count(5000) < 2 * steps.count(100)
 
@@ -236,7 +237,7 @@ def test_a_twin_is_queued_again_when_the_first_has_failed_and_not_else() -> None
 
 def old_store(path: Path, version: int) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
-    db.executescript("".join(_STEPS[:version]) + f"PRAGMA user_version = {version};")
+    db.executescript("".join(STEPS[:version]) + f"PRAGMA user_version = {version};")
     return db
 
 
@@ -263,7 +264,7 @@ def test_a_store_of_the_version_before_keeps_all_and_knows_twins(tmp_path: Path)
         assert found and found.sender == "sip:pump@x" and kept.backlog(found.id) is None
         due = Parcels(kept, True).next([], [])
         assert due and (due.id, due.call_id) == (2, "1@192.0.2.7")
-        rows = kept.db.execute("SELECT id, cseq, message_id FROM message ORDER BY id").fetchall()
+        rows = kept.db.query("SELECT id, cseq, message_id FROM message ORDER BY id")
         assert rows == [(1, 2, None), (2, 3, None), (3, 1, "id-1"), (4, 1, GOOD.digest), (5, 2, None)]
 
 

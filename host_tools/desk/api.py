@@ -1,0 +1,260 @@
+"""What the page and programs ask for, and do."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from importlib.metadata import version
+from typing import Any
+
+from aiohttp import web
+
+from sipmote.desk import views
+from sipmote.desk.metrics import metrics
+from sipmote.desk.openapi import document
+from sipmote.desk.server import STREAMS, Page, failure
+from sipmote.desk.sessions import COOKIE, Session, TooMany
+from sipmote.desk.views import Json, Search
+from sipmote.inbox.database import Database
+from sipmote.inbox.history import Query
+from sipmote.inbox.table import COLUMNS, cells
+
+_MOST = 500  # messages in an answer
+_LONGEST_EXPIRES_S = 28 * 86400
+_TABLE_CHUNK = 500
+
+
+def routes(page: Page) -> Sequence[web.RouteDef]:
+    """Return what is answered, and by whom."""
+    api = Api(page)
+    return [
+        web.get("/api/session", api.session),
+        web.post("/api/session", api.log_in),
+        web.delete("/api/session", api.log_out),
+        web.get("/api/boards", api.boards),
+        web.get("/api/boards/{aor}", api.board),
+        web.get("/api/boards/{aor}/series", api.series),
+        web.post("/api/boards/{aor}/messages", api.write),
+        web.get("/api/messages", api.messages),
+        web.get("/api/messages.csv", api.table),
+        web.get(r"/api/messages/{id:\d{1,15}}", api.message),
+        web.post(r"/api/messages/{id:\d{1,15}}/acknowledgement", api.acknowledge),
+        web.post(r"/api/messages/{id:\d{1,15}}/replies", api.reply),
+        web.get("/api/events", api.events),
+        web.get("/api/openapi.json", api.openapi),
+        web.get("/metrics", api.metrics),
+    ]
+
+
+class Api:
+    """The handlers."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._patience = page.options.patience
+
+    # Who is there
+
+    async def session(self, request: web.Request) -> web.Response:
+        return web.json_response(self._session(request, self._page.session(request)))
+
+    def _session(self, request: web.Request, session: Session | None) -> Json:
+        return {
+            "user": session and session.user,
+            "may_act": session is not None,
+            "may_read": session is not None or self._page.may_read(request),
+            "login": self._page.sessions.ways,
+            "csrf": session and session.csrf,
+            "version": version("sipmote"),
+        }
+
+    async def log_in(self, request: web.Request) -> web.Response:
+        given = await _body(request)
+        sessions, user = self._page.sessions, str(given.get("user", ""))
+        try:
+            if "token" in given:
+                user, is_known = "the token", sessions.by_token(str(given["token"]))
+            else:
+                is_known = sessions.by_password(user, str(given.get("password", "")), self._page.source(request))
+        except TooMany:
+            answer = {"error": "too many wrong passwords: wait a minute", "retry_s": 60}
+            return web.json_response(answer, status=429, headers={"Retry-After": "60"})
+        if not is_known:
+            raise failure(
+                web.HTTPUnauthorized, "that isn't the token" if "token" in given else "wrong name or password"
+            )
+        sessions.end(request.cookies.get(COOKIE))
+        cookie, session = sessions.begin(user)
+        response = web.json_response(self._session(request, session))
+        is_secure = self._page.options.tls is not None
+        response.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", secure=is_secure, path="/")
+        return response
+
+    async def log_out(self, request: web.Request) -> web.Response:
+        if self._page.session(request) is not None:
+            self._page.who_acts(request)
+        self._page.sessions.end(request.cookies.get(COOKIE))
+        response = web.json_response(self._session(request, None))
+        response.del_cookie(COOKIE, path="/")
+        return response
+
+    # What there is
+
+    async def boards(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._page.reading.ask(_boards, self._patience))
+
+    async def board(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._board(request))
+
+    async def _board(self, request: web.Request) -> Json:
+        aor = request.match_info["aor"]
+        found = await self._page.reading.ask(views.boards, self._patience, [aor])
+        if not found:
+            raise failure(web.HTTPNotFound, f"nothing was heard from {aor[:200]}")
+        return {**found[0], "replies": await self._page.reading.ask(views.replies, aor)}
+
+    async def series(self, request: web.Request) -> web.Response:
+        hours = min(max(_number(request, "hours", float) or 24.0, 0.1), 24.0 * 31)
+        return web.json_response(await self._page.reading.ask(views.series, request.match_info["aor"], hours))
+
+    async def messages(self, request: web.Request) -> web.Response:
+        limit = min(max(_number(request, "limit", int) or 50, 1), _MOST)
+        return web.json_response(await self._page.reading.ask(views.find, _search(request), limit))
+
+    async def message(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._message(int(request.match_info["id"])))
+
+    async def _message(self, number: int) -> Json:
+        found = await self._page.reading.ask(views.message, number)
+        if found is None:
+            raise failure(web.HTTPNotFound, f"there is no message {number}")
+        return found
+
+    async def table(self, request: web.Request) -> web.StreamResponse:
+        """Answer with comma-separated values (RFC 4180), as long as they are, a bit at a time."""
+        search = _search(request)
+        response = web.StreamResponse(headers={"Content-Disposition": 'attachment; filename="messages.csv"'})
+        response.content_type, response.charset = "text/csv", "utf-8"
+        self._page.add_headers(response)
+        await response.prepare(request)
+        await response.write(_lines([COLUMNS]))
+        at: int | None = search.before
+        while True:
+            step = Search(search.query, search.board, search.is_open, at, search.after)
+            found = await self._page.reading.ask(views.find, step, _TABLE_CHUNK)
+            await response.write(_lines([cells(line) for line in found["messages"]]))
+            if found["next"] is None:
+                return response
+            if search.after is None:
+                at = found["next"]
+            else:
+                search = Search(search.query, search.board, search.is_open, None, found["next"])
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Tell of changes until the browser goes."""
+        if self._page.streams >= STREAMS:
+            raise failure(web.HTTPServiceUnavailable, "too many browsers watch: close one")
+        response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
+        response.content_type, response.charset = "text/event-stream", "utf-8"
+        self._page.add_headers(response)
+        self._page.streams += 1
+        try:
+            await response.prepare(request)
+            async with aclosing(self._page.live.watch(request.headers.get("Last-Event-ID", ""))) as told:
+                async for text in told:
+                    await response.write(text.encode())
+        finally:
+            self._page.streams -= 1
+        return response
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        return web.json_response(document())
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        text = await self._page.reading.ask(metrics, self._patience)
+        return web.Response(text=text, content_type="text/plain", charset="utf-8")
+
+    # What people do
+
+    async def acknowledge(self, request: web.Request) -> web.Response:
+        who, given = self._page.who_acts(request), await _body(request)
+        number = int(request.match_info["id"])
+        found = await self._message(number)
+        self._page.boards.acknowledge(number, who)
+        if given.get("tell_board"):
+            self._page.replies.write(found["from"], "ack", who, 3600, number)
+        self._page.changed()
+        return web.json_response(await self._message(number))
+
+    async def reply(self, request: web.Request) -> web.Response:
+        who, given = self._page.who_acts(request), await _body(request)
+        found = await self._message(int(request.match_info["id"]))
+        return await self._written(found["from"], given, who, found["id"])
+
+    async def write(self, request: web.Request) -> web.Response:
+        who, given = self._page.who_acts(request), await _body(request)
+        board = await self._board(request)  # whom nobody has heard gets nothing from here
+        return await self._written(board["aor"], given, who, None)
+
+    async def _written(self, target: str, given: Json, who: str, message: int | None) -> web.Response:
+        expires_s = given.get("expires_s")
+        if expires_s is not None and (type(expires_s) is not int or not 0 < expires_s <= _LONGEST_EXPIRES_S):
+            raise failure(
+                web.HTTPBadRequest, f"expires_s: seconds from 1 to {_LONGEST_EXPIRES_S} were expected, or null"
+            )
+        number = self._page.replies.write(target, str(given.get("text", "")), who, expires_s, message)
+        self._page.changed()
+        [written] = await self._page.reading.ask(views.some_replies, [number])
+        return web.json_response(written, status=201)
+
+
+def _boards(db: Database, patience: views.Patience) -> Json:
+    found = views.boards(db, patience)
+    counts = {state: sum(board["state"] == state for board in found) for state in ("alive", "late", "gone")}
+    [(count,)] = db.query("SELECT count(*) FROM message WHERE open = 1")
+    return {"now": time.time(), "boards": found, "counts": {**counts, "open": count}}
+
+
+async def _body(request: web.Request) -> Json:
+    """Return the object in a request; only what says that it is JSON, which no form of another page can."""
+    if request.content_type != "application/json":
+        raise failure(web.HTTPUnsupportedMediaType, "Content-Type: application/json was expected")
+    try:
+        found = json.loads(await request.text() or "{}")
+    except (ValueError, UnicodeError):
+        found = None
+    if not isinstance(found, dict):
+        raise failure(web.HTTPBadRequest, "an object in JSON was expected")
+    return found
+
+
+def _search(request: web.Request) -> Search:
+    """Return what a query asks for; raises HTTPBadRequest."""
+    of = request.query
+    query = Query(
+        of.get("text", ""), of.get("from", ""), _number(request, "since", float), _number(request, "until", float)
+    )
+    is_open = of.get("open", "") not in ("", "0")
+    return Search(query, of.get("board", ""), is_open, _number(request, "before", int), _number(request, "after", int))
+
+
+def _number(request: web.Request, name: str, kind: Any) -> Any:
+    """Return a number of the query, None without it; raises HTTPBadRequest for what is none."""
+    text = request.query.get(name, "")
+    if not text:
+        return None
+    try:
+        value = kind(text)
+        if not -1e15 < value < 1e15:
+            raise ValueError
+    except ValueError:
+        raise failure(web.HTTPBadRequest, f"{name}: a number was expected") from None
+    return value
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,176 @@
+"""The description of the API for programs (OpenAPI 3.1)."""
+
+from importlib.metadata import version
+from typing import Any
+
+Json = dict[str, Any]
+
+_STRING, _NUMBER, _INTEGER, _FLAG = ({"type": kind} for kind in ("string", "number", "integer", "boolean"))
+_MAYBE_STRING, _MAYBE_NUMBER, _MAYBE_INTEGER = ({"type": [kind, "null"]} for kind in ("string", "number", "integer"))
+
+
+def _object(**fields: Json) -> Json:
+    return {"type": "object", "properties": fields}
+
+
+def _list(of: Json) -> Json:
+    return {"type": "array", "items": of}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_PROOF = _object(level={"enum": ["signed", "shared", "login", "none"]}, by=_MAYBE_STRING)
+_POINTS = _list({"type": "array", "prefixItems": [_NUMBER, _NUMBER]})
+_SCHEMAS: Json = {
+    "Message": _object(
+        **{"id": _INTEGER, "from": _STRING, "to": _STRING, "call_id": _STRING, "content_type": _STRING},
+        body=_MAYBE_STRING,
+        received=_STRING,
+        received_at=_NUMBER,
+        date=_MAYBE_STRING,
+        valid_until=_MAYBE_INTEGER,
+        expired={"type": ["boolean", "null"]},
+        open=_FLAG,
+        proof=_PROOF,
+        marks=_list(_STRING),
+        answers=_MAYBE_INTEGER,
+        replies=_list(_ref("Reply")),
+        acknowledged={"anyOf": [_object(by=_STRING, at=_NUMBER), {"type": "null"}]},
+        escalated=_list(_object(to=_STRING, at=_NUMBER, state=_STRING)),
+    ),
+    "Reply": _object(
+        id=_INTEGER,
+        message=_MAYBE_INTEGER,
+        to=_STRING,
+        text=_STRING,
+        by=_STRING,
+        at=_NUMBER,
+        expires_at=_MAYBE_INTEGER,
+        status=_MAYBE_INTEGER,
+        reason=_STRING,
+        tries=_INTEGER,
+        ended_at=_MAYBE_NUMBER,
+        next_at=_MAYBE_NUMBER,
+        answered=_MAYBE_INTEGER,
+        state={"enum": ["waiting", "sending", "delivered", "accepted", "failed", "expired"]},
+    ),
+    "Board": _object(
+        aor=_STRING,
+        heard=_NUMBER,
+        heard_by=_STRING,
+        every=_MAYBE_INTEGER,
+        late_at=_NUMBER,
+        gone_at=_NUMBER,
+        proof=_PROOF,
+        source=_STRING,
+        transport=_STRING,
+        free=_MAYBE_INTEGER,
+        rssi=_MAYBE_INTEGER,
+        clock=_MAYBE_STRING,
+        uptime=_MAYBE_INTEGER,
+        waiting=_MAYBE_INTEGER,
+        messages=_INTEGER,
+        open=_INTEGER,
+        last={"anyOf": [_ref("Message"), {"type": "null"}]},
+        state={"enum": ["alive", "late", "gone"]},
+    ),
+    "Session": _object(
+        user=_MAYBE_STRING,
+        may_act=_FLAG,
+        may_read=_FLAG,
+        login=_list(_STRING),
+        csrf=_MAYBE_STRING,
+        version=_STRING,
+    ),
+    "Error": _object(error=_STRING),
+    "Boards": _object(now=_NUMBER, boards=_list(_ref("Board")), counts=_object()),
+    "Messages": _object(messages=_list(_ref("Message")), next=_MAYBE_INTEGER, complete=_FLAG),
+    "Series": _object(
+        since=_NUMBER,
+        until=_NUMBER,
+        step=_NUMBER,
+        **dict.fromkeys(("free", "rssi", "delivery", "alerts"), _POINTS),
+    ),
+}
+_FILTERS = {
+    "text": _STRING,
+    "from": _STRING,
+    "board": _STRING,
+    "open": _STRING,
+    "since": _NUMBER,
+    "until": _NUMBER,
+    "before": _INTEGER,
+    "after": _INTEGER,
+}
+_TEXT = _object(text=_STRING, expires_s=_MAYBE_INTEGER)
+_GET: dict[str, tuple[str, str, Json]] = {  # path: what it is, schema of the answer or its content type, its query
+    "/api/session": ("Who you are, and whether you may act", "Session", {}),
+    "/api/boards": ("All boards, those heard last first", "Boards", {}),
+    "/api/boards/{aor}": ("A board, and what was written to it", "Board", {}),
+    "/api/boards/{aor}/series": ("The values of its charts", "Series", {"hours": _NUMBER}),
+    "/api/messages": (
+        "Messages, the newest first, with after the oldest first. next: what before, or after, is to be next; complete "
+        "false: the search stopped for its time limit",
+        "Messages",
+        {**_FILTERS, "limit": _INTEGER},
+    ),
+    "/api/messages.csv": ("The same as a table", "text/csv", _FILTERS),
+    "/api/messages/{id}": ("A message", "Message", {}),
+    "/api/events": ("message, board, reply, acknowledgement as they come; reset: load anew", "text/event-stream", {}),
+    "/metrics": ("For Prometheus", "text/plain", {}),
+}
+_POST: dict[str, tuple[str, int, str, Json]] = {  # path: what it does, status, schema of the answer, of the request
+    "/api/session": (
+        "Log in: with user and password, or with token. 429: wait",
+        200,
+        "Session",
+        _object(user=_STRING, password=_STRING, token=_STRING),
+    ),
+    "/api/messages/{id}/acknowledgement": ("Acknowledge a message", 200, "Message", _object(tell_board=_FLAG)),
+    "/api/messages/{id}/replies": ("Answer a message", 201, "Reply", _TEXT),
+    "/api/boards/{aor}/messages": ("Write to a board", 201, "Reply", _TEXT),
+}
+
+
+def document() -> Json:
+    """Return the document."""
+    paths: dict[str, Json] = {}
+    for path, (about, answer, query) in _GET.items():
+        operation = {"summary": about, "parameters": _parameters(path, query), "responses": _responses(200, answer)}
+        paths.setdefault(path, {})["get"] = operation
+    for path, (about, status, answer, asked) in _POST.items():
+        paths.setdefault(path, {})["post"] = {
+            "summary": about,
+            "parameters": _parameters(path, {}),
+            "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
+            "responses": _responses(status, answer),
+            "security": [] if path == "/api/session" else [{"token": []}, {"session": [], "csrf": []}],
+        }
+    paths["/api/session"]["delete"] = {"summary": "Log out", "responses": _responses(200, "Session")}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "sipmote inbox", "version": version("sipmote")},
+        "paths": paths,
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "sipmote"},
+                "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token"},
+            },
+        },
+    }
+
+
+def _parameters(path: str, query: Json) -> list[Json]:
+    named = [name for name in ("aor", "id") if f"{{{name}}}" in path]
+    found = [{"name": name, "in": "path", "required": True, "schema": _STRING} for name in named]
+    return [*found, *({"name": name, "in": "query", "schema": schema} for name, schema in query.items())]
+
+
+def _responses(status: int, answer: str) -> Json:
+    content = {answer: {}} if "/" in answer else {"application/json": {"schema": _ref(answer)}}
+    failed = {"description": "what was wrong", "content": {"application/json": {"schema": _ref("Error")}}}
+    return {str(status): {"description": "done", "content": content}, "4XX": failed}

@@ -1,0 +1,224 @@
+"""What is in the store, as the page and programs see it: objects for JSON. Times are Unix seconds, or RFC 3339."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sipmote.inbox.boards import proof_of
+from sipmote.inbox.database import Database
+from sipmote.inbox.history import Query
+from sipmote.inbox.rows import from_row
+from sipmote.inbox.screen import marks
+
+Json = dict[str, Any]
+
+_OWN_MARKS = ("expired", "stale", "duplicate", "again")  # which have a place of their own, or mean nothing here
+_CHUNK = 500  # messages that a search looks at between two looks at the clock
+_SEARCH_S = 0.5
+_POINTS = 300  # of a chart
+_REPLY = ("id", "message", "status", "reason", "at", "expires_at", "state", "ended_at", "tries", "next_at")
+_BOARD = ("aor", "heard", "heard_by", "every", "source", "transport", "free", "rssi", "clock", "waiting", "messages")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds after which a board that hasn't been heard is late, and gone, where its heartbeats don't say it."""
+
+    late_s: float = 900.0
+    gone_s: float = 86400.0
+
+    def limits(self, heard: float, every: int | None) -> tuple[float, float]:
+        """Return since when a board is late, and gone, in Unix seconds. every: seconds between its heartbeats."""
+        if every is None:
+            return heard + self.late_s, heard + self.gone_s
+        return heard + 2 * every + 30, heard + 10 * every + 30
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which messages are wanted, as Query; of one board's, of those that nobody has acknowledged, and from where on.
+
+    before, after: ids; with after the oldest first, else the newest.
+    """
+
+    query: Query
+    board: str = ""
+    is_open: bool = False
+    before: int | None = None
+    after: int | None = None
+
+
+def find(db: Database, search: Search, limit: int) -> Json:
+    """Return {"messages", "next", "complete"}: so many at most, within a time that others can wait for."""
+    found: list[Json] = []
+    at = search.after if search.after is not None else search.before
+    ends = time.monotonic() + _SEARCH_S
+    chunk = _CHUNK if search.query.text or search.query.sender else limit
+    while True:
+        rows = db.rows(*_select(search, at, chunk))
+        for row in rows:
+            at = row["id"]
+            if search.query.takes(from_row(row, False)):
+                found.append(row)
+                if len(found) == limit:
+                    return {"messages": _whole(db, found), "next": at, "complete": True}
+        if len(rows) < chunk or time.monotonic() > ends:
+            is_end = len(rows) < chunk
+            return {"messages": _whole(db, found), "next": None if is_end else at, "complete": is_end}
+
+
+def _select(search: Search, at: int | None, limit: int) -> tuple[str, list[object]]:
+    wheres: list[str] = []
+    values: list[object] = []
+    for where, value in (
+        ("id > ?" if search.after is not None else "id < ?", at),
+        ("sender = ?", search.board or None),
+        ("received >= ?", search.query.since),
+        ("received <= ?", search.query.until),
+    ):
+        if value is not None:
+            wheres.append(where)
+            values.append(value)
+    if search.is_open:
+        wheres.append("open = 1")
+    where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
+    order = "ASC" if search.after is not None else "DESC"
+    return f"SELECT * FROM message {where} ORDER BY id {order} LIMIT ?", [*values, limit]
+
+
+def messages(db: Database, ids: Sequence[int]) -> list[Json]:
+    """Return those messages with these ids that are there, in their order."""
+    if not ids:
+        return []
+    return _whole(db, db.rows(f"SELECT * FROM message WHERE id IN ({_places(ids)}) ORDER BY id", list(ids)))
+
+
+def message(db: Database, number: int) -> Json | None:
+    """Return the message with this id, None without it."""
+    return next(iter(messages(db, [number])), None)
+
+
+def _whole(db: Database, rows: Iterable[Json]) -> list[Json]:
+    """Return messages with what people have done about them."""
+    views = [_message(row) for row in rows]
+    ids = [view["id"] for view in views]
+    if not ids:
+        return views
+    known = db.rows(f"SELECT * FROM acknowledgement WHERE message IN ({_places(ids)})", ids)
+    seen = {row["message"]: {"by": row["who"], "at": row["at"]} for row in known}
+    written = db.rows(f"SELECT * FROM reply WHERE message IN ({_places(ids)}) ORDER BY id", ids)
+    for view in views:
+        own = [row for row in written if row["message"] == view["id"]]
+        view["acknowledged"] = seen.get(view["id"])
+        view["replies"] = [reply(row) for row in own if row["kind"] == "reply"]
+        view["escalated"] = [
+            {"to": row["target"], "at": row["at"], "state": row["state"]} for row in own if row["kind"] != "reply"
+        ]
+    return views
+
+
+def _message(row: Json) -> Json:
+    one = from_row(row, False)
+    level, by = proof_of(one)
+    view = one.line()
+    del view["event"]
+    if row["signature"] is not None:
+        view["signature"] = {"state": row["signature"], "signer": row["signer"]}
+    return {
+        **view,
+        "id": row["id"],
+        "received_at": row["received"],
+        "valid_until": row["valid_until"],
+        "open": bool(row["open"]),
+        "answers": row["answers"],
+        "proof": {"level": level, "by": by},
+        "marks": [mark for mark in marks(one) if mark not in _OWN_MARKS],
+    }
+
+
+def replies(db: Database, target: str, limit: int = 50) -> list[Json]:
+    """Return what was written to a board without answering a message, the newest first."""
+    query = "SELECT * FROM reply WHERE target = ? AND message IS NULL ORDER BY id DESC LIMIT ?"
+    return [reply(row) for row in db.rows(query, (target, limit))]
+
+
+def some_replies(db: Database, ids: Sequence[int]) -> list[Json]:
+    """Return those with these ids."""
+    return (
+        [reply(row) for row in db.rows(f"SELECT * FROM reply WHERE id IN ({_places(ids)})", list(ids))] if ids else []
+    )
+
+
+def reply(row: Json) -> Json:
+    """Return what somebody has written, as it stands."""
+    view = {name: row[name] for name in _REPLY}
+    return {**view, "to": row["target"], "text": row["words"], "by": row["who"], "answered": row["answered"]}
+
+
+def boards(db: Database, patience: Patience, aors: Sequence[str] | None = None) -> list[Json]:
+    """Return these boards, or all, those heard last first, each with its newest message."""
+    if aors is not None and not aors:
+        return []
+    where = "" if aors is None else f"WHERE aor IN ({_places(aors)})"
+    rows = db.rows(f"SELECT * FROM board {where} ORDER BY heard DESC", list(aors or ()))
+    last: dict[int, Json] = {}
+    ids = [row["last"] for row in rows if row["last"] is not None]
+    for start in range(0, len(ids), _CHUNK):
+        last.update({view["id"]: view for view in messages(db, ids[start : start + _CHUNK])})
+    return [_board(row, last.get(row["last"]), patience) for row in rows]
+
+
+def _board(row: Json, last: Json | None, patience: Patience) -> Json:
+    late_at, gone_at = patience.limits(row["heard"], row["every"])
+    now = time.time()
+    return {
+        **{name: row[name] for name in _BOARD},
+        "uptime": row["up"],
+        "open": row["open"],
+        "state": "gone" if now > gone_at else "late" if now > late_at else "alive",
+        "late_at": late_at,
+        "gone_at": gone_at,
+        "proof": {"level": row["proof"], "by": row["proof_by"]},
+        "last": last,
+    }
+
+
+def series(db: Database, aor: str, hours: float) -> Json:
+    """Return the values of a board's charts: lists of [Unix seconds, value]."""
+    until = time.time()
+    since = until - hours * 3600
+    step = hours * 3600 / _POINTS
+    beats = db.query("SELECT at, free, rssi FROM beat WHERE board = ? AND at > ? ORDER BY at", (aor, since))
+    came = db.query(
+        "SELECT received, date FROM message WHERE sender = ? AND received > ? ORDER BY id DESC LIMIT 20000",
+        (aor, since),
+    )
+    counts: dict[int, int] = {}
+    bar = max(step * 6, 60.0)
+    for received, _ in came:
+        counts[int((received - since) / bar)] = counts.get(int((received - since) / bar), 0) + 1
+    late = [(received, received - date) for received, date in reversed(came) if date is not None]
+    return {
+        "since": since,
+        "until": until,
+        "step": bar,
+        "free": _thinned([(at, free) for at, free, _ in beats], since, step),
+        "rssi": _thinned([(at, rssi) for at, _, rssi in beats], since, step),
+        "delivery": _thinned([(at, max(0.0, seconds)) for at, seconds in late], since, step),
+        "alerts": [[since + number * bar, count] for number, count in sorted(counts.items())],
+    }
+
+
+def _thinned(points: Iterable[tuple[float, float | None]], since: float, step: float) -> list[list[float]]:
+    """Return the mean of what falls into each step of time."""
+    sums: dict[int, tuple[float, int]] = {}
+    for at, value in points:
+        if value is not None:
+            total, count = sums.get(int((at - since) / step), (0.0, 0))
+            sums[int((at - since) / step)] = (total + value, count + 1)
+    return [[since + (number + 0.5) * step, total / count] for number, (total, count) in sorted(sums.items())]
+
+
+def _places(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,275 @@
+"""What people at a page write to boards: kept until it has reached them, or has expired.
+
+A board that sleeps or is away is tried now and then, and at once when it is heard. What goes out is the same at each
+attempt, Call-ID and body, so that a board knows what it has.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sipmote.agent.errors import AgentError
+from sipmote.agent.events import Outcome
+from sipmote.agent.uri import parse_uri
+from sipmote.agent.user_agent import UserAgent
+from sipmote.errors import ToolError
+from sipmote.inbox.boards import Boards
+from sipmote.inbox.database import StoreError, trouble
+from sipmote.inbox.outbox import Outbox
+from sipmote.inbox.parcels import flow_of
+from sipmote.inbox.store import Store
+from sipmote.inbox.text import text_of
+from sipmote.inbox.turn import Turn
+from sipmote.sip.places import Flow
+from sipmote.sip.reasons import reason_of
+from sipmote.sip.shell import Shell
+
+_TICK_S = 1.0  # between two looks at the store: another inbox may have queued something
+_AT_ONCE = 16
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 15.0, 600.0
+_AGAIN = (408, 480, 500, 503, 504)  # who answers so, or not at all, may be there later
+_LONGEST = 1000  # characters of a text
+_TAKEN = {"delivered": "delivered", "accepted": "accepted"}
+_INSERT = """
+INSERT INTO reply (kind, message, target, words, who, at, expires_at, call_id, state, next_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING id
+"""
+_DUE = """
+SELECT reply.*, board.source AS board_source, board.transport AS board_transport, message.recipient AS ours
+    FROM reply LEFT JOIN board ON board.aor = reply.target LEFT JOIN message ON message.id = board.last
+    WHERE next_at <= ? AND state = 'waiting' ORDER BY next_at, reply.id LIMIT ?
+"""
+_ENDED = """
+UPDATE reply SET state = ?, status = ?, reason = ?, tries = ?, next_at = ?, ended_at = ? WHERE id = ?
+"""
+
+Framed = tuple[bytes, dict[str, Any]]  # a body, and options of its request
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """Whom messages go to that nobody has acknowledged: URIs, one after the other, each so many seconds later."""
+
+    targets: tuple[str, ...]
+    after_s: float
+
+
+class Replies:
+    """Sends what is due, one inbox at a time of those that share a store."""
+
+    def __init__(
+        self,
+        ua: UserAgent,
+        shell: Shell,
+        outbox: Outbox,
+        store: Store,
+        boards: Boards,
+        warn: Callable[[str], None],
+        escalation: Escalation | None = None,
+    ) -> None:
+        """Send nothing yet, within the running loop."""
+        self._ua = ua
+        self._shell = shell
+        self._outbox = outbox
+        self._store = store
+        self._boards = boards
+        self._warn = warn
+        self._escalation = escalation
+        self._turn = Turn(store, "replies")
+        self._taken_up = -1
+        self._due = asyncio.Event()
+        self._pending: dict[bytes, dict[str, Any]] = {}  # Call-ID -> row, of what is under way
+        self._sending: set[asyncio.Task[None]] = set()
+        self._told = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin with what is due."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def more(self) -> None:
+        """Something has been queued, or somebody is there again."""
+        self._due.set()
+
+    def write(self, target: str, text: str, who: str, expires_s: int | None, message: int | None = None) -> int:
+        """Queue a text for a URI; returns its id. message: that it answers; it is acknowledged by that.
+
+        Raises ToolError for what can't be sent, StoreError.
+        """
+        text = text.strip()
+        if not text:
+            raise ToolError("there is no text to send")
+        if len(text) > _LONGEST:
+            raise ToolError(f"the text has {len(text)} characters: {_LONGEST} is the most")
+        try:
+            parse_uri(os.fsencode(target)).flow(b"UDP")
+        except AgentError as error:
+            raise ToolError(f"nothing can be sent to {target}: {error}") from None
+        now = time.time()
+        expires_at = None if expires_s is None else int(now) + expires_s
+        call_id = self._ua.new_call_id().decode()
+        with self._store.transaction() as db:
+            row = ("reply", message, target, text, who, now, expires_at, call_id, now)
+            [(number,)] = db.query(_INSERT, row)
+            self._boards.changed("reply", number)
+        if message is not None:
+            self._boards.acknowledge(message, who)
+        self.more()
+        return int(number)
+
+    # The queue
+
+    async def _work(self) -> None:
+        while True:
+            self._due.clear()
+            try:
+                self._look()
+                self._told = ""
+            except Exception as error:
+                if self._told != str(error):
+                    self._told = str(error)
+                    text = trouble(error) if isinstance(error, StoreError) else repr(error)
+                    self._warn(f"the store fails, what was written waits: {text}")
+            try:
+                await asyncio.wait_for(self._due.wait(), _TICK_S)
+            except TimeoutError:
+                continue
+
+    def _look(self) -> None:
+        """Send what is due, if that is our part."""
+        if not self._turn.is_ours():
+            self._taken_up = -1
+            return
+        if self._taken_up != self._store.generation:
+            self._take_up()
+        self._boards.tidy()
+        self._expire()
+        if self._escalation:
+            self._escalate(self._escalation)
+        room = _AT_ONCE - len(self._sending) - len(self._pending)
+        for row in self._store.db.rows(_DUE, (time.time(), room)) if room > 0 else ():
+            with self._store.transaction() as db:
+                db.execute("UPDATE reply SET state = 'sending', next_at = NULL WHERE id = ?", (row["id"],))
+                self._boards.changed("reply", row["id"])
+            task = asyncio.create_task(self._send(row))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    def _take_up(self) -> None:
+        """What another one was sending when it ended is sent again, as the same message."""
+        ours = {row["id"] for row in self._pending.values()}
+        with self._store.transaction() as db:
+            for (number,) in db.query("SELECT id FROM reply WHERE state = 'sending'"):
+                if number not in ours:
+                    db.execute("UPDATE reply SET state = 'waiting', next_at = ? WHERE id = ?", (time.time(), number))
+        self._taken_up = self._store.generation
+
+    def _expire(self) -> None:
+        now = time.time()
+        query = "SELECT * FROM reply WHERE state = 'waiting' AND next_at IS NOT NULL AND expires_at < ?"
+        for row in self._store.db.rows(query, (now,)):
+            self._end(row, "expired", row["status"], row["reason"] or "it was not heard in time")
+
+    def _escalate(self, escalation: Escalation) -> None:
+        """Tell the next one of what nobody has acknowledged: of each board in one message."""
+        now = time.time()
+        query = (
+            "SELECT id, sender, escalated, body, content_type, received FROM message"
+            " WHERE open = 1 AND escalated < ? AND received + ? * (escalated + 1) <= ?"
+            " AND (valid_until IS NULL OR valid_until > ?) ORDER BY id LIMIT 200"
+        )
+        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for row in self._store.db.rows(query, (len(escalation.targets), escalation.after_s, now, now)):
+            found.setdefault((row["sender"], row["escalated"]), []).append(row)
+        for (sender, level), rows in found.items():
+            self._tell(escalation.targets[level], sender, rows)
+
+    def _tell(self, target: str, sender: str, rows: list[dict[str, Any]]) -> None:
+        newest = rows[-1]
+        text = text_of(newest["content_type"], bytes(newest["body"]))[0] or newest["content_type"]
+        came = time.strftime("%H:%M", time.localtime(newest["received"]))
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        words = f"{sender} at {came}: {text[:300]}{more}; nobody has acknowledged it"
+        call_id, now = self._ua.new_call_id().decode(), time.time()
+        with self._store.transaction() as db:
+            row = ("escalation", newest["id"], target, words, "the inbox", now, int(now) + 86400, call_id, now)
+            [(number,)] = db.query(_INSERT, row)
+            for each in rows:
+                db.execute("UPDATE message SET escalated = escalated + 1 WHERE id = ?", (each["id"],))
+            self._boards.changed("reply", number)
+
+    # One of them
+
+    async def _send(self, row: dict[str, Any]) -> None:
+        target = os.fsencode(row["target"])
+        call_id = row["call_id"].encode()
+        try:
+            ours = os.fsencode(row["ours"] or "")
+            way = await self._outbox.way(target, flow=_flow(row), to=ours)
+            body, options = self._frozen(row, target, way.sender, call_id)
+            if row["expires_at"] is not None:
+                options |= {"expires": max(0, row["expires_at"] - int(time.time()))}
+            self._pending[call_id] = row
+            await self._shell.send(call_id, target, body, flow=way.flow, sender=way.sender, **options)
+        except (OSError, StoreError) as error:
+            self._pending.pop(call_id, None)
+            self._retry(row, None, reason_of(error) if isinstance(error, OSError) else str(error))
+        except (AgentError, ToolError) as error:
+            self._pending.pop(call_id, None)
+            self._end(row, "failed", None, str(error))
+
+    def _frozen(self, row: dict[str, Any], target: bytes, sender: bytes, call_id: bytes) -> Framed:
+        """Return body and options, those of the first attempt."""
+        if row["body"] is not None:
+            return bytes(row["body"]), {"content_type": row["content_type"].encode()}
+        body, options = self._outbox.protected(target, sender, call_id, b"text/plain", row["words"].encode())
+        kept = options["content_type"].decode()
+        with self._store.transaction() as db:
+            db.execute("UPDATE reply SET body = ?, content_type = ? WHERE id = ?", (body, kept, row["id"]))
+        return body, options
+
+    def finished(self, outcome: Outcome, trouble: str) -> bool:
+        """Take the outcome of one of ours; False for that of anything else."""
+        row = self._pending.pop(outcome.call_id, None)
+        if row is None:
+            return False
+        reason = trouble or outcome.reason.decode("utf-8", "backslashreplace")
+        state = _TAKEN.get(outcome.name)
+        if state is None and outcome.status in _AGAIN:
+            self._retry(row, outcome.status, reason)
+        else:
+            self._end(row, state or "failed", outcome.status, reason)
+        self.more()
+        return True
+
+    def _retry(self, row: dict[str, Any], status: int | None, reason: str) -> None:
+        pause = min(_FIRST_PAUSE_S * 2 ** min(row["tries"], 10), _LONGEST_PAUSE_S)
+        self._note(row, ("waiting", status, reason, row["tries"] + 1, time.time() + pause, None))
+
+    def _end(self, row: dict[str, Any], state: str, status: int | None, reason: str) -> None:
+        self._note(row, (state, status, reason, row["tries"] + 1, None, time.time()))
+
+    def _note(self, row: dict[str, Any], values: tuple[object, ...]) -> None:
+        try:
+            with self._store.transaction() as db:
+                db.execute(_ENDED, (*values, row["id"]))
+                self._boards.changed("reply", row["id"])
+        except StoreError as error:
+            self._taken_up = -1  # it is sent once more, as the same message
+            self._warn(f"what became of a reply could not be stored, it is sent again: {trouble(error)}")
+
+    async def close(self) -> None:
+        """Stop; what is under way is the next one's."""
+        tasks = [*self._sending, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._turn.close()
+
+
+def _flow(row: dict[str, Any]) -> Flow | None:
+    """Return the flow by which the receiver was heard last, None for who wasn't."""
+    return None if row["board_source"] is None else flow_of(row["board_transport"], row["board_source"])
