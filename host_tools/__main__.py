@@ -32,6 +32,7 @@ _COMMANDS = {  # name: (what it does, an example)
     "monitor": ("show a board's console and its log records", "sipmote monitor --port /dev/ttyUSB0"),
     "bridge": ("connect boards that have no network", "sipmote bridge --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
+    "operator": ("write files for who runs inboxes as a service", "sipmote operator /etc/kamailio"),
     "completion": ("print what lets a shell complete our commands", "sipmote completion bash"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
     "names": ("keep short names for URIs", "sipmote names add desk sip:desk@192.0.2.1"),
