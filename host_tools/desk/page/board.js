@@ -150,6 +150,7 @@ export class BoardView {
   }
 
   settle() {
+    this.list.settle();
     const { board } = this;
     const now = this.#desk.now();
     this.sent.replaceChildren(...this.#desk.sentTo(this.aor).map((reply) => replyItem(reply, now)));

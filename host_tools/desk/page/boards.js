@@ -158,6 +158,7 @@ export class BoardsView {
 
   /** Show what events have brought, all of a moment at once. */
   settle() {
+    this.open.settle();
     if (!this.#dirty.size && this.#rows.size) return;
     const now = this.#desk.now();
     for (const aor of this.#dirty) this.#update(this.#desk.boards.get(aor), now);

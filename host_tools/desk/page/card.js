@@ -93,6 +93,11 @@ export class Card {
     this.update(message);
   }
 
+  /** Is somebody writing here? */
+  get isInUse() {
+    return this.#writing !== null;
+  }
+
   update(message) {
     this.message = message;
     this.#showHead();

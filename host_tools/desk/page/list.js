@@ -16,6 +16,7 @@ export class MessageList {
   #cards = new Map(); // id -> card
   #missed = 0; // came while a search was on, which alone can say whether it wants them
   #loads = 0;
+  #coming = []; // messages that are to be shown
 
   /** query: board, text, since, until, open; nothing: what they are called when there are none. */
   constructor(desk, query, nothing) {
@@ -45,7 +46,7 @@ export class MessageList {
     const told = await this.#ask({});
     if (told === null || mine !== this.#loads) return;
     const kept = new Set(told.messages.map((message) => message.id));
-    for (const id of this.#cards.keys()) if (!kept.has(id)) this.#drop(id);
+    for (const [id, card] of this.#cards) if (!kept.has(id) && !card.isInUse) this.#drop(id);
     this.#missed = 0;
     this.#show(told);
   }
@@ -117,8 +118,9 @@ export class MessageList {
 
   /** Take an event of the desk. */
   take(kind, data) {
-    if (kind === "message") this.#takeMessage(data);
-    else if (kind !== "board") this.#cards.get(data.message)?.take(kind, data);
+    if (kind === "message") return this.#takeMessage(data);
+    if (this.#coming.some((message) => message.id === data.message)) this.settle();
+    return kind === "board" ? null : this.#cards.get(data.message)?.take(kind, data);
   }
 
   #takeMessage(message) {
@@ -127,7 +129,15 @@ export class MessageList {
     const oldest = this.#next === null ? 0 : (this.list.lastElementChild?.card.message.id ?? 0);
     if (message.id < oldest) return null;
     if (this.isSearch) this.#missed += message.id > newest ? 1 : 0;
-    else if (this.#wants(message)) this.#put(message);
+    else if (this.#wants(message)) this.#coming.push(message);
+    return null;
+  }
+
+  /** Show what has come, all of a moment at once; of a storm its end, as the desk has it. */
+  settle() {
+    const coming = this.#coming.splice(0);
+    if (coming.length > PAGE) return this.load();
+    for (const message of coming) this.#put(message);
     return this.#settle();
   }
 

@@ -104,7 +104,9 @@ export class MessagesView {
     this.list.take(kind, data);
   }
 
-  settle() {}
+  settle() {
+    this.list.settle();
+  }
 
   tick() {
     this.list.tick();
