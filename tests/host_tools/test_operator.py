@@ -92,3 +92,5 @@ def test_the_container_runs_as_nobody_s_root_and_is_asked_whether_it_lives() -> 
     assert names.count("COPY") == 1 and values["COPY"] == "sipmote-*.whl /tmp/"
     assert values["VOLUME"] == "/data" and values["STOPSIGNAL"] == "SIGTERM"
     assert json.loads(values["ENTRYPOINT"]) == ["sipmote", "inbox"]
+    check = json.loads(values["HEALTHCHECK"].partition("CMD ")[2])
+    assert check[:2] == ["sipmote", "doctor"] and f" {check[2]} " in _help("doctor")

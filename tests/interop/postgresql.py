@@ -95,7 +95,8 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+    """Not in a folder of pytest: each run that begins closes that to other users, while this one lasts."""
+    with tempfile.TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder:
         started = Cluster(Path(folder))
         try:
             yield started

@@ -1,16 +1,20 @@
 """The configuration that operators get: Kamailio before three inboxes with one store, and PostgreSQL, as they are."""
 
+import contextlib
+import json
 import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from tests.host_tools.peers import sipmote
 from tests.interop.front import DOMAIN, Boards, Front, inbox_at
 from tests.interop.peers import free_port, wait_until
-from tests.interop.postgresql import Cluster, cluster  # noqa: F401
+from tests.interop.postgresql import ENCODED, PASSWORD, Cluster, cluster  # noqa: F401
 
 _BOARDS = [f"board{number}" for number in range(6)]
 
@@ -116,3 +120,25 @@ def test_nothing_is_passed_on_for_strangers(front: Front) -> None:
     assert front.asked("MESSAGE", "desk", body="x" * 17000) == 513
     assert front.sent("board1", "desk", "hello", password="wrong") == (4, 407)
     assert front.sent("board1", "desk", "hello", sender="board2") == (4, 403)
+
+
+def test_doctor_looks_at_a_database_and_never_shows_its_password(cluster: Cluster) -> None:  # noqa: F811
+    """R0-P17"""
+    name = cluster.database()
+    assert _found(cluster.url(name))["database"] == "failed"  # no inbox has made its tables
+    with contextlib.closing(cluster.connect(name)) as db:
+        db.execute("CREATE TABLE message (id integer)")
+    wanted = {"database": "ok", "clock": "ok", "work": "failed", "disk": "not_tried"}
+    assert _found(cluster.url(name)) == wanted
+    with psycopg.connect(cluster.url(name), application_name="sipmote"):
+        assert _found(cluster.url(name)) == {**wanted, "work": "ok"}
+    for wrong in (cluster.url(name, password="wr0ng"), cluster.url(name, port=free_port()), cluster.url("nowhere")):
+        assert _found(wrong) == {"database": "failed"}
+
+
+def _found(url: str) -> dict[str, str]:
+    code, out, err = sipmote("doctor", "--db", url, "--json")
+    findings = {line["about"]: line["state"] for line in map(json.loads, out.splitlines())}
+    assert PASSWORD not in out + err and ENCODED not in out + err and "wr0ng" not in out + err, out + err
+    assert code == ("failed" in findings.values()), out + err
+    return findings
