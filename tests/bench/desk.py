@@ -77,10 +77,11 @@ def inboxes(store: str, count: int) -> Iterator[list[Inbox]]:
     """Run so many inboxes on one store. Raises ToolError where one doesn't start."""
     with contextlib.ExitStack() as ended:
         found = []
-        for _ in range(count):
+        for number in range(count):
             port, page = free_port(), free_port()
             command = [sys.executable, "-m", "sipmote", "inbox", "--json", "--db", store]
             command += ["--bind", f"udp:127.0.0.1:{port}", "--http", f"127.0.0.1:{page}"]
+            command += ["--name", f"inbox{number}"] if store.startswith("postgresql:") else []
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
             )
@@ -89,7 +90,7 @@ def inboxes(store: str, count: int) -> Iterator[list[Inbox]]:
             one = Inbox(process.pid, port, f"http://127.0.0.1:{page}")
             wait_until(lambda one=one, process=process: process.poll() is not None or one.is_up())
             if process.poll() is not None:
-                raise ToolError(f"an inbox with {store} has ended: {process.communicate()[1].strip()}")
+                raise ToolError(f"an inbox has ended: {process.communicate()[1].strip()}")
             found.append(one)
         yield found
 
@@ -182,10 +183,11 @@ def large() -> Iterator[tuple[str, float]]:
                 ("its list of boards", "/api/boards"),
                 ("the newest 50 messages", "/api/messages?limit=50"),
                 ("50 messages of a board", f"/api/messages?limit=50&board=sip:old{OWNERS // 2}%40192.0.2.1"),
-                ("a text that is in the oldest message alone", "/api/messages?limit=50&text=pump%201%20at"),
+                ("a text that is in the oldest message alone, once", "/api/messages?limit=50&text=pump%201%20at"),
                 ("the charts of a board", f"/api/boards/sip%3Aold{OWNERS // 2}%40192.0.2.1/series?hours=24"),
             ):
-                yield what, median(_timed(desk, path) for _ in range(_TRIES))
+                tries = 1 if "&text=" in path else _TRIES
+                yield what, median(_timed(desk, path) for _ in range(tries))
             (report,) = fleets([desk], 10, SECONDS)
             yield "an alert until the events have it, median", report["shown_s"]["p50"]
             yield "an alert until the events have it, the 95th of a hundred", report["shown_s"]["p95"]
