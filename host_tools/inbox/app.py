@@ -39,6 +39,7 @@ from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Parcel, Received, describe, pack
 from sipmote.inbox.relay import Relay
 from sipmote.inbox.replies import Escalation, Replies
+from sipmote.inbox.retention import FOR_EVER, Keep, Retention
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.showing import Showing
 from sipmote.inbox.store import Store
@@ -64,6 +65,7 @@ _KEEP = 32768  # transactions remembered, of 1 KiB on average. Beyond them the s
 _BINDING_S = 600
 _UNREGISTER_S = 2.0
 _DAY_S = 86400
+_FORGET_S = 0.05  # between two steps of it
 _WATCH_S = 10.0  # between two looks at the files of certificates
 _EARLIER = 10  # messages that a person sees at the start
 _DROPPED_S = 1.0  # between two lines about what led to nothing
@@ -94,7 +96,8 @@ class Options:
     for good signatures, require_authenticated for encryption that nobody can change, and late_bringers are addresses
     that may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end
     here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names. ports: of boards whose
-    messages are passed on (bridge.py). prompts: a person talks at a terminal, and not a program that writes lines.
+    messages are passed on (bridge.py). keep: how long. prompts: a person talks at a terminal, and not a
+    program that writes lines.
     webhooks: URLs, webhook_secret: what signs what goes there. page: makes one; escalation: of what nobody sees to.
     """
 
@@ -124,6 +127,7 @@ class Options:
     reads_stdin: bool = False
     prompts: bool = False
     ports: Sequence[str] = ()
+    keep: Keep = FOR_EVER
     webhooks: Sequence[str] = ()
     webhook_secret: bytes | None = None
     page: "Callable[[Store, Boards, Replies, Login | None, Callable[[str], None]], Page] | None" = None
@@ -251,6 +255,8 @@ class Inbox:
         self._unbound = asyncio.Event()
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
+        self._retention = Retention(store, options.keep)
         self._dropped: Counter[str] = Counter()
 
     def _make_workers(self) -> list[Workers]:
@@ -332,13 +338,17 @@ class Inbox:
         if self._prompt:
             self._prompt.start()
         self._watch()
+        if options.keep != FOR_EVER:
+            self._forget()
 
     async def close(self) -> None:
         """Answer what has come, then stop what was begun for messages and lines."""
         if self._registering:
             self._registering.cancel()
-        if self._watcher:
-            self._watcher.cancel()
+        for timer in (self._watcher, self._forgetting):
+            if timer:
+                timer.cancel()
+        self._retention.close()
         self._undeciphered.close()
         for typed in (self._prompt, self._keyboard):
             if typed is not None:
@@ -371,6 +381,13 @@ class Inbox:
         for worker in self._workers:
             worker.more()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
+
+    def _forget(self) -> None:
+        """Delete what is too old or too much, a little at a time."""
+        has_more = False
+        with contextlib.suppress(StoreError):  # told by who stores
+            has_more = self._retention.step()
+        self._forgetting = self._loop.call_later(_FORGET_S if has_more else _WATCH_S, self._forget)
 
     def _tell_ends(self) -> None:
         """Say once a day which certificates end soon."""
