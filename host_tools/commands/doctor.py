@@ -15,7 +15,7 @@ from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_uri
 from sipmote.board.config import Config
 from sipmote.board.diagnosis import BOTH_ENDS, STEPS, Examination
-from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell, say
+from sipmote.board.findings import FAILED, NOT_TRIED, OK, Finding, Tell, say, well
 from sipmote.board.self_test import recipients_of
 from sipmote.console import Output
 from sipmote.errors import ToolError
@@ -39,11 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_port(parser)
     parser.add_argument("--no-send", action="store_true", help="send no test messages")
+    desk = parser.add_argument_group("a desk, in place of a board")
+    desk.add_argument("--desk", metavar="URL", help="does this page answer, and until when is its certificate good?")
+    desk.add_argument(
+        "--db",
+        metavar="FILE|URL",
+        help="can this store be written to, is the clock of its server right, is an inbox at work?",
+    )
+    desk.add_argument("--sip", metavar="URI", help="does an inbox, or what is before it, answer OPTIONS there?")
 
 
 def run(args: argparse.Namespace) -> int:
     """Look at all of it."""
     output = Output(args.json)
+    if args.desk or args.db or args.sip:
+        return _look_at_desk(args, output)
     states = []
     device = args.port
 
@@ -68,6 +78,23 @@ def run(args: argparse.Namespace) -> int:
             if finding.about == about:
                 tell(finding)
     return 1 if FAILED in states else 0
+
+
+def _look_at_desk(args: argparse.Namespace, output: Output) -> int:
+    """Look at what was named of a desk."""
+    if args.port:
+        raise ToolError("--port is about a board: ask about the desk apart")
+    from sipmote.desk.checkup import check_database, check_page
+
+    findings: list[Finding] = []
+    for check, place in ((check_page, args.desk), (check_database, args.db)):
+        if place:
+            findings += check(place)
+    if args.sip:
+        _reach(args.sip, "udp", findings.append)
+    for finding in findings:
+        say(output, finding, None)
+    return 0 if well(findings) else 1
 
 
 def _host() -> Finding:
@@ -103,7 +130,7 @@ def _try_from_here(config: Config | None, tell: Tell, sends: bool) -> None:
             tell(Finding(about, NOT_TRIED, "a right configuration first", side="here"))
         return
     hops = [config["proxy"]] if config.get("proxy") else recipients_of(config)
-    reached = {hop: _reach(hop, config, tell) for hop in hops}
+    reached = {hop: _reach(hop, config.get("transport", "udp"), tell) for hop in hops}
     for to in recipients_of(config):
         if not sends:
             tell(Finding("message", NOT_TRIED, f"{to}: no message was to be sent (--no-send)", side="here"))
@@ -113,10 +140,10 @@ def _try_from_here(config: Config | None, tell: Tell, sends: bool) -> None:
             tell(Finding("message", NOT_TRIED, f"{to}: the server first", side="here"))
 
 
-def _reach(hop: str, config: Config, tell: Tell) -> bool:
-    """Look a URI up and ask who is there; returns whether anybody is."""
+def _reach(hop: str, transport: str, tell: Tell) -> bool:
+    """Look a URI up and ask who is there; returns whether anybody is. transport: where the URI names none."""
     try:
-        flows = asyncio.run(_flows(hop, config))
+        flows = asyncio.run(_flows(hop, transport))
     except (OSError, ParseError) as error:
         words = getattr(error, "detail", None) or str(error)
         remedy = "check how it is spelled, and this computer's DNS"
@@ -135,12 +162,16 @@ def _reach(hop: str, config: Config, tell: Tell) -> bool:
         remedy = "start the server, check host, port and transport, and what filters between"
         tell(Finding("server", FAILED, f"{address} port {port} ({transport}): {error}", remedy, side="here"))
         return False
-    tell(Finding("server", OK, f"{address} port {port} ({transport}) answers OPTIONS with {status}", side="here"))
+    text = f"{address} port {port} ({transport}) answers OPTIONS with {status}"
+    if status.startswith("5"):
+        tell(Finding("server", FAILED, text, "it lives and can't serve: look at what is behind it", side="here"))
+        return False
+    tell(Finding("server", OK, text, side="here"))
     return True
 
 
-async def _flows(hop: str, config: Config) -> list[Flow]:
-    resolver = Resolver(config.get("transport", "udp").upper().encode())
+async def _flows(hop: str, transport: str) -> list[Flow]:
+    resolver = Resolver(transport.upper().encode())
     return await resolver.flows(parse_uri(hop.encode()))
 
 

@@ -1,12 +1,17 @@
 """How long messages are kept: by their age, and by how much room they take. What is still to be done stays."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sipmote.inbox.database import StoreError
 from sipmote.inbox.store import Store
 
 _STEP = 200  # messages that go in one commit, so that no alert waits for long
+_PAUSE_S = 0.05  # between two of them
+_NEXT_S = 10.0  # until there may be more of them
 _LOOK_S = 60.0  # between two looks at the size
 _DAY_S = 86400
 _OLDEST = """
@@ -40,6 +45,7 @@ class Retention:
         self._keep = keep
         self._surplus = 0  # messages, as the last look at the size has found
         self._look_at = 0.0
+        self._next: asyncio.TimerHandle | None = None
 
     def step(self) -> bool:
         """Delete some; is there more to delete? Raises StoreError."""
@@ -68,6 +74,15 @@ class Retention:
                 if is_open:
                     db.execute("UPDATE board SET open = open - 1 WHERE aor = ? AND open > 0", (sender,))
 
+    def start(self) -> None:
+        """Delete from now on, a little at a time, within the running loop."""
+        has_more = False
+        with contextlib.suppress(StoreError):  # told by who stores
+            has_more = self.step()
+        self._next = asyncio.get_running_loop().call_later(_PAUSE_S if has_more else _NEXT_S, self.start)
+
     def close(self) -> None:
         """Let another program do it."""
+        if self._next is not None:
+            self._next.cancel()
         self._store.db.end_turn("keep")
