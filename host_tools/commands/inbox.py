@@ -25,9 +25,11 @@ from sipmote.inbox.desk import MakePage
 from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.heartbeat import HEARTBEAT
 from sipmote.inbox.relay import POLICIES
+from sipmote.inbox.retention import Keep
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.sqlite import default_path
 from sipmote.inbox.store import Store, is_url
+from sipmote.moments import whole
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
@@ -59,6 +61,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="sqlite file for the messages, or :memory: (default: inbox.db in the data folder); its owner alone can "
         "read it. Or postgresql://USER@HOST/DATABASE, which inboxes on several machines may share; the password in "
         "~/.pgpass. What has Call-ID, From and content of one of the last 7 days is its duplicate, and not kept again",
+    )
+    parser.add_argument(
+        "--keep",
+        type=whole(7),
+        metavar="DAYS",
+        help="delete messages that came earlier than that, and have been shown (default: none); 7 is the least, as "
+        "twins are known for so long",
+    )
+    parser.add_argument(
+        "--keep-size",
+        type=_octets,
+        metavar="SIZE",
+        help="delete the oldest while they take more room, such as 500M or 2G (default: none). A file doesn't shrink: "
+        "its room is used again",
     )
     parser.add_argument(
         "--name",
@@ -237,13 +253,23 @@ def run(args: argparse.Namespace) -> int:
     path = args.db or str(default_path())
     store = Store(path, screen.warning, (args.name or socket.gethostname()) if is_url(path) else "")
     try:
-        options = replace(options, aor=_identity(args, options, store))
+        keep = Keep(args.keep, args.keep_size)
+        options = replace(options, aor=_identity(args, options, store), keep=keep)
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(serve(lambda end: Inbox(options, store, screen, printer, end), screen, printer))
     finally:
         store.close()
         printer.close()
     return 0
+
+
+def _octets(text: str) -> int:
+    """Return a size such as 500M in octets."""
+    unit = "KMGT".find(text[-1:].upper()) + 1 if text else 0
+    number = text[:-1] if unit else text
+    if not number.isdecimal() or not int(number):
+        raise argparse.ArgumentTypeError("a size such as 500M or 2G was expected")
+    return int(number) << 10 * unit
 
 
 def _identity(args: argparse.Namespace, options: Options, store: Store) -> bytes | None:

@@ -47,7 +47,8 @@ class Live:
     async def _follow(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), _POLL_S)
+                async with asyncio.timeout(_POLL_S):  # wait_for() may swallow what close() says
+                    await self._more.wait()
             self._more.clear()
             if self._watchers:
                 with contextlib.suppress(StoreError):  # which the inbox tells; the next look is soon

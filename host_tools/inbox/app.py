@@ -39,6 +39,7 @@ from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Parcel, Received, describe, pack
 from sipmote.inbox.relay import Relay
+from sipmote.inbox.retention import FOR_EVER, Keep, Retention
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.showing import Showing
 from sipmote.inbox.store import Store
@@ -94,7 +95,8 @@ class Options:
     for good signatures, require_authenticated for encryption that nobody can change, and late_bringers are addresses
     that may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end
     here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names. ports: of boards whose
-    messages are passed on (bridge.py). prompts: a person talks at a terminal, and not a program that writes lines.
+    messages are passed on (bridge.py). keep: how long. prompts: a person talks at a terminal, and not a
+    program that writes lines.
     webhooks: URLs, webhook_secret: what signs what goes there. page: makes one; escalation: of what nobody sees to.
     """
 
@@ -124,6 +126,7 @@ class Options:
     reads_stdin: bool = False
     prompts: bool = False
     ports: Sequence[str] = ()
+    keep: Keep = FOR_EVER
     webhooks: Sequence[str] = ()
     webhook_secret: bytes | None = None
     page: MakePage | None = None
@@ -232,6 +235,7 @@ class Inbox:
         self._unbound = asyncio.Event()
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
+        self._retention = Retention(store, options.keep)
         self._dropped: Counter[str] = Counter()
 
     def _make_desk(self, page: MakePage, outbox: Outbox) -> Desk:
@@ -316,6 +320,8 @@ class Inbox:
         if self._prompt:
             self._prompt.start()
         self._watch()
+        if options.keep != FOR_EVER:
+            self._retention.start()
 
     async def close(self) -> None:
         """Answer what has come, then stop what was begun for messages and lines."""
@@ -323,6 +329,7 @@ class Inbox:
             self._registering.cancel()
         if self._watcher:
             self._watcher.cancel()
+        self._retention.close()
         self._undeciphered.close()
         for typed in (self._prompt, self._keyboard):
             if typed is not None:

@@ -78,5 +78,8 @@ class Database(Protocol):
     def end_turn(self, work: str) -> None:
         """Let another program have it."""
 
+    def octets(self) -> int:
+        """Return how much room messages take, about; what was deleted doesn't count."""
+
     def close(self) -> None:
         """Close it."""

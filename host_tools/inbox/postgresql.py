@@ -42,6 +42,10 @@ SELECT current_schema(), current_schema()::regnamespace::oid::bigint, current_se
 _FIRST_OF_NAME = """
 INSERT INTO progress (inbox, shown) SELECT ?, coalesce(max(id), 0) FROM message WHERE 1 = 1 ON CONFLICT DO NOTHING
 """
+_OCTETS = """
+SELECT coalesce((SELECT count(*) FROM message) *
+    (SELECT avg(pg_column_size(newest.*)) + 200 FROM (SELECT * FROM message ORDER BY id DESC LIMIT 1000) AS newest), 0)
+"""  # 200: of indexes
 _NEWER = ("it was made by a newer sipmote", "update this one or name another with --db")
 _SEARCH_S = 120.0
 _BUSY = "another program keeps it busy: see pg_stat_activity"
@@ -269,6 +273,10 @@ class Postgresql:
             return Postgresql(self._url, None, lambda text: None)
         except ToolError as error:
             raise StoreError(str(error)) from None
+
+    def octets(self) -> int:
+        """Return how much room messages take, by what the newest do: what vacuum hasn't seen counts for nothing."""
+        return int(self.query(_OCTETS)[0][0])
 
     def close(self) -> None:
         """Leave."""

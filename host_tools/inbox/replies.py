@@ -5,6 +5,7 @@ attempt, Call-ID and body, so that a board knows what it has.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -124,10 +125,9 @@ class Replies:
                     self._told = str(error)
                     text = trouble(error) if isinstance(error, StoreError) else repr(error)
                     self._warn(f"the store fails, what was written waits: {text}")
-            try:
-                await asyncio.wait_for(self._due.wait(), _TICK_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):  # wait_for() may swallow what close() says
+                    await self._due.wait()
 
     def _look(self) -> None:
         """Send what is due, if that is our part."""

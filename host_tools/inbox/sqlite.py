@@ -273,6 +273,11 @@ class Sqlite:
             raise _failure(error) from error
         return other
 
+    def octets(self) -> int:
+        """Return how much of the file is in use. It doesn't shrink: the room of what was deleted is used again."""
+        facts = [self.query(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size")]
+        return int((facts[0] - facts[1]) * facts[2])
+
     def close(self) -> None:
         """Close the file."""
         self.connection.close()

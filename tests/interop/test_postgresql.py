@@ -14,6 +14,8 @@ import pytest
 
 from sipmote.errors import ToolError
 from sipmote.inbox import postgresql
+from sipmote.inbox.retention import Keep, Retention
+from sipmote.inbox.runs import Runs
 from sipmote.inbox.schema import STEPS
 from sipmote.inbox.store import Store
 from tests.host_tools.peers import RunningInbox, inbox, message, sipmote
@@ -126,6 +128,23 @@ def test_what_is_wrong_is_said_with_its_remedy_and_never_the_password(
         server.execute("UPDATE sipmote SET version = %s", (len(STEPS),))
     code, out, errors = sipmote("history", "82", "--db", url)
     assert (code, errors) == (0, "") and "82 C" in out and "81 C" not in out
+
+
+def test_the_oldest_go_while_they_take_too_much_room(cluster: Cluster) -> None:
+    """R0-P13: by what rows take, as the server's files don't shrink at once"""
+    with stores(cluster.url(cluster.database()), "a") as (one,):
+        batch = [received(call_id=f"{number}", body=b"x" * 1000) for number in range(500)]
+        one.add(batch, [Runs(one, "exec").add])
+        one.shown(batch[-1].id)
+        one.flush()
+        one.db.execute("DELETE FROM run WHERE id > ?", (batch[9].id,))
+        most = one.db.octets() // 2
+        retention = Retention(one, Keep(octets=most))
+        while retention.step():
+            pass
+        left = [row[0] for row in one.db.query("SELECT call_id FROM message ORDER BY id")]
+        assert left[:10] == [f"{number}" for number in range(10)] and 200 < len(left) < 300 and left[-1] == "499"
+        assert one.db.octets() < 1.1 * most
 
 
 class Load:
