@@ -63,7 +63,7 @@ soak: $(READY) $(VMS)  ## inbox, relay, board, bridge, deploy, killed again and 
 	$(PY) -m tests.soak_board $(or $(KILLS),1000)
 	$(PY) -m tests.soak_bridge $(or $(KILLS),1000)
 	$(PY) -m tests.soak_deploy $(or $(KILLS),1000)
-	$(PY) -m tests.soak_operator $(or $(KILLS),1000)
+	$(PY) -m tests.soak_operator $(or $(KILLS),200)
 
 clean:  ## take .cache away: the Python environment, the VMs
 	rm -rf .cache
