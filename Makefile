@@ -57,12 +57,13 @@ mutants: $(READY)  ## which small faults in the core no portable test notices: A
 conformance: $(READY) $(VMS)  ## which test covers which rule, and how it went
 	$(PY) -m tests.conformance.table
 
-soak: $(READY) $(VMS)  ## inbox, relay, board, bridge, deploy, killed again and again under load: KILLS=1000
+soak: $(READY) $(VMS)  ## inbox, relay, board, bridge, deploy, inbox under a fleet, killed again and again under load: KILLS=1000
 	$(PY) -m tests.soak $(or $(KILLS),1000)
 	$(PY) -m tests.soak_relay $(or $(KILLS),1000)
 	$(PY) -m tests.soak_board $(or $(KILLS),1000)
 	$(PY) -m tests.soak_bridge $(or $(KILLS),1000)
 	$(PY) -m tests.soak_deploy $(or $(KILLS),1000)
+	$(PY) -m tests.soak_fleet $(or $(KILLS),1000)
 	$(PY) -m tests.soak_operator $(or $(KILLS),200)
 
 clean:  ## take .cache away: the Python environment, the VMs

@@ -33,6 +33,10 @@ _COMMANDS = {  # name: (what it does, an example)
     "bridge": ("connect boards that have no network", "sipmote bridge --port /dev/ttyUSB0"),
     "inbox": ("receive, store and show messages", "sipmote inbox --bind udp:0.0.0.0:5060 --bind tcp:0.0.0.0:5060"),
     "operator": ("write files for who runs inboxes as a service", "sipmote operator /etc/kamailio"),
+    "fleet": (
+        "run many boards that raise alerts, as a load for a desk",
+        "sipmote fleet --boards 1000 --to sip:desk@127.0.0.1 --desk http://127.0.0.1:8080",
+    ),
     "completion": ("print what lets a shell complete our commands", "sipmote completion bash"),
     "history": ("show what an inbox has stored", 'sipmote history "boiler" --since 7d'),
     "names": ("keep short names for URIs", "sipmote names add desk sip:desk@192.0.2.1"),

@@ -36,6 +36,7 @@ _DEVICE = {  # modules of MicroPython's ports, and the two packages on a board
 _PYPI = {
     "argparse_manpage",
     "sipmote",
+    "aiohttp",
     "cbor2",
     "dns",
     "littlefs",

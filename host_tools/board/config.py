@@ -168,6 +168,8 @@ def _check_serial(config: Config) -> None:
     for key in ("register", "ntp"):
         if config.get(key):
             raise ToolError(f"{key} needs a network, and transport is serial: add --set {key}= (the bridge does it)")
+    if config.get("heartbeat"):
+        raise ToolError("heartbeat needs a network, and transport is serial: a bridge passes none on; --set heartbeat=")
     if config.get("commanders"):
         raise ToolError(
             "over serial it is the bridge that asks for passwords: sipmote bridge --users FILE, and allow or to for "
@@ -310,6 +312,10 @@ def _seconds(value: Any) -> str | None:
     return None if type(value) is int and 0 <= value <= 86400 else "a number of seconds, 0 to 86400"
 
 
+def _heartbeat(value: Any) -> str | None:
+    return None if type(value) is int and (value == 0 or 10 <= value <= 86400) else "0, or 10 to 86400 seconds"
+
+
 def _rate(value: Any) -> str | None:
     return None if type(value) is int and 0 <= value <= 600 else "a number of alerts a minute, 1 to 600, or 0 for any"
 
@@ -371,6 +377,8 @@ _CHECKS: dict[str, _Check] = {
     "outbox": _outbox,
     "escalate_s": _seconds,
     "per_minute": _rate,
+    "heartbeat": _heartbeat,
+    "heartbeat_to": _uri,
     "watchdog": _watchdog,
     "protect": _one_of(*PROTECTIONS),
     "clear": _truth,

@@ -36,6 +36,7 @@ _ONLY_WITH: dict[str, _Condition] = {
     "mote.net.serial": lambda config: config.get("transport") == "serial" or bool(config.get("fallback")),
     "mote.net.fallback": lambda config: bool(config.get("fallback")),
     "mote.net.ntp": lambda config: bool(config.get("ntp")),
+    "mote.heartbeat": lambda config: bool(config.get("heartbeat")),
     "mote.safe": lambda config: bool(config.get("watchdog")),
     "mote.watchdog": lambda config: bool(config.get("watchdog")),
     "mote.outbox": lambda config: config.get("outbox", True) is not False,

@@ -93,6 +93,12 @@ _TEXTS = {
     "pm": ("how Wi-Fi saves power: `none` (quick answers), `performance`, `powersave` (a battery)", "the port's"),
     "ntp": ("a time server, name or address, with a port if it isn't 123", "none"),
     "dns": ("a DNS server, `192.0.2.53`, `[2001:db8::53]` or with a port, in place of the network's", "the network's"),
+    "heartbeat": (
+        "seconds between two messages that tell a `sipmote inbox` that the board lives, 10 to 86400; before "
+        "`mote.sleep` there is one, too; 0: none",
+        "`0`",
+    ),
+    "heartbeat_to": ("who gets the heartbeats, a URI", "who gets alerts first"),
     "watchdog": (
         "seconds that your program may hold everything up for before the board starts anew, 5 at least; 0: "
         "for ever. It switches safe mode on, too",
@@ -139,6 +145,8 @@ ALIASES = {  # what people write for a key, and which that is
     "nameserver": "dns",
     "fingerprint": "tls_fingerprint",
     "escalate": "escalate_s",
+    "beat": "heartbeat",
+    "alive": "heartbeat",
     "wdt": "watchdog",
 }
 

@@ -16,7 +16,7 @@ from sipmote.inbox.app import Options, serve
 from sipmote.inbox.bridge import Bridge
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.sqlite import default_path
-from sipmote.inbox.store import Store
+from sipmote.inbox.store import Store, is_url
 from sipmote.link.bridge import Line, check_ports
 from sipmote.link.port import find_port
 from sipmote.printer import Printer
@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     """Pass on until SIGINT, SIGTERM or SIGHUP."""
     if hasattr(signal, "SIGUSR1"):  # it means something as soon as all is read
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if is_url(args.db or ""):
+        raise ToolError("a bridge keeps what it passes on in a file: name one with --db")
     ports = args.port or [find_port()]
     check_ports(ports)
     arguments.check_users(args)

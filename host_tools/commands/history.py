@@ -10,7 +10,7 @@ from datetime import datetime
 from sipmote.agent.uri import parse_uri
 from sipmote.console import Output, Part
 from sipmote.errors import ToolError
-from sipmote.inbox.history import Query, Stored, find
+from sipmote.inbox.history import Query, Stored, find, shown
 from sipmote.inbox.screen import content_of, sender_of
 from sipmote.inbox.sqlite import default_path
 from sipmote.inbox.table import COLUMNS, cells
@@ -39,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--csv", action="store_true", help="as a table, with ' before what a spreadsheet would take for a formula"
     )
-    parser.add_argument("--db", metavar="FILE", help="the inbox's file (default: inbox.db in the data folder)")
+    parser.add_argument(
+        "--db",
+        metavar="FILE|URL",
+        help="the inbox's file (default: inbox.db in the data folder), or its postgresql://USER@HOST/DATABASE",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     check_order(args.since, args.until)
     query = Query(args.text, _sender(args.sender), args.since, args.until, args.limit)
     path = args.db or str(default_path())
-    found = find(path, query)
+    found, path = find(path, query), shown(path)
     if args.csv:
         _write_table(found, output)
         return 0

@@ -5,11 +5,12 @@ import asyncio
 import os
 import re
 import signal
+import socket
+import ssl
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipmote.agent.cms import mime
 from sipmote.agent.cpim import imdn
@@ -18,18 +19,18 @@ from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.inbox.app import Inbox, Options, Page, serve
+from sipmote.inbox.app import Inbox, Options, serve
 from sipmote.inbox.database import StoreError, trouble
+from sipmote.inbox.desk import MakePage
+from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.heartbeat import HEARTBEAT
 from sipmote.inbox.relay import POLICIES
-from sipmote.inbox.replies import Escalation
 from sipmote.inbox.screen import MARK, Screen
 from sipmote.inbox.sqlite import default_path
-from sipmote.inbox.store import Store
+from sipmote.inbox.store import Store, is_url
 from sipmote.printer import Printer
 from sipmote.sip import arguments
 from sipmote.sip.places import normal_host
-from sipmote.sip.tls import Tls
 from sipmote.smime.guard import kept_reader
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
@@ -54,9 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--db",
-        metavar="FILE",
+        metavar="FILE|URL",
         help="sqlite file for the messages, or :memory: (default: inbox.db in the data folder); its owner alone can "
-        "read it. What has Call-ID, From and content of one of the last 7 days is its duplicate, and not kept again",
+        "read it. Or postgresql://USER@HOST/DATABASE, which inboxes on several machines may share; the password in "
+        "~/.pgpass. What has Call-ID, From and content of one of the last 7 days is its duplicate, and not kept again",
+    )
+    parser.add_argument(
+        "--name",
+        help="what this inbox is called among those that share a database, the same at each start (default: the name "
+        "of this computer)",
     )
     parser.add_argument(
         "--accept",
@@ -227,7 +234,8 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     printer = Printer()
     screen = Screen(Output(args.json, printer, MARK), args.verbose)
-    store = Store(args.db or str(default_path()), screen.warning)
+    path = args.db or str(default_path())
+    store = Store(path, screen.warning, (args.name or socket.gethostname()) if is_url(path) else "")
     try:
         options = replace(options, aor=_identity(args, options, store))
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -260,6 +268,10 @@ def _check(args: argparse.Namespace) -> None:
     arguments.check_users(args)
     if args.relay_to and (args.smime_key or args.smime_trust):
         raise ToolError("--relay-to passes messages on as they are: leave --smime-key and --smime-trust to their end")
+    if args.relay_to and is_url(args.db or ""):
+        raise ToolError("--relay-to keeps what it passes on in a file: name one with --db")
+    if args.name is not None and not is_url(args.db or ""):
+        raise ToolError("--name tells inboxes apart that share a database: add --db postgresql://...")
     if args.gateway and not (args.relay_to and args.users):
         raise ToolError("--gateway names a user whose messages are passed on: add --relay-to URI and --users FILE")
     if args.require_signed and not args.smime_trust:
@@ -298,27 +310,29 @@ def _account(args: argparse.Namespace) -> bytes | None:
     return arguments.account(args) or arguments.uri("--aor", args.aor) or arguments.uri("--as", identity)
 
 
+def _accept(args: argparse.Namespace, has_smime: bool) -> tuple[bytes, ...]:
+    """Return the content types to take."""
+    asked = tuple(kind.lower().encode() for kind in args.accept or ())
+    always = (HEARTBEAT, mime.PKCS7, mime.MULTIPART) if has_smime else (HEARTBEAT,)
+    return (asked or (_EVERYTHING if args.relay_to else _ACCEPT)) + always
+
+
 def _options(args: argparse.Namespace) -> Options:
-    accept = tuple(kind.lower().encode() for kind in args.accept or ()) or (_EVERYTHING if args.relay_to else _ACCEPT)
     reader = _reader(args)
-    accept += (HEARTBEAT,) if reader is None else (HEARTBEAT, mime.PKCS7, mime.MULTIPART)
-    domains = tuple(_domain(domain) for domain in args.domain or ())
     try:
         args.zones = arguments.take_zones(args)
         proxy = arguments.uri("--proxy", args.proxy)
         aor = _account(args)
-        escalation = _escalation(args)
     except UsageError as error:
         raise ToolError(str(error)) from None
     tls = arguments.tls(args, args.tls_clients)
-    secret = os.environ.get("SIPMOTE_WEBHOOK_SECRET")
     return Options(
         aor=aor,
         proxy=proxy,
         binds=args.bind or [arguments.bind(place) for place in _PLACES],
-        accept=accept,
+        accept=_accept(args, reader is not None),
         strict=args.strict,
-        domains=domains,
+        domains=tuple(_domain(domain) for domain in args.domain or ()),
         credentials=arguments.credentials(args),
         realm=args.realm,
         users=args.users,
@@ -338,29 +352,32 @@ def _options(args: argparse.Namespace) -> Options:
         zones=args.zones,
         reads_stdin=args.interactive or sys.stdin.isatty(),
         prompts=_prompts(args),
-        webhooks=args.webhook or (),
-        webhook_secret=os.fsencode(secret) if secret else None,
-        page=_page(args, tls),
-        escalation=escalation,
+        **_desk(args, tls.server),
     )
 
 
-def _page(args: argparse.Namespace, tls: Tls) -> "Callable[..., Page] | None":
+def _needs_page(args: argparse.Namespace) -> None:
+    """Raise ToolError for an option of the page without one."""
+    for option in ("http_token", "http_user", "http_name", "http_login", "late", "gone", "escalate"):
+        if getattr(args, option):
+            raise ToolError(f"--{option.replace('_', '-')} is about the page: add --http 127.0.0.1:8080")
+
+
+def _page(args: argparse.Namespace, tls: ssl.SSLContext | None) -> MakePage | None:
     """Return what makes the page, None without one; raises ToolError for one that would be open to strangers."""
     if not args.http:
-        for option in ("http_token", "http_user", "http_name", "http_login", "late", "gone", "escalate"):
-            if getattr(args, option):
-                raise ToolError(f"--{option.replace('_', '-')} is about the page: add --http 127.0.0.1:8080")
+        _needs_page(args)
         return None
     try:
-        from sipmote.desk.server import Page, PageOptions, is_loopback
+        from sipmote.desk.guard import PageOptions, is_loopback
+        from sipmote.desk.server import Page
         from sipmote.desk.sessions import read_token
         from sipmote.desk.views import Patience
     except ImportError:
         raise ToolError("--http needs aiohttp: pip install 'sipmote[desk]'") from None
     host, port = _host_port(args.http)
     is_ours = is_loopback(host)
-    if not is_ours and tls.server is None:
+    if not is_ours and tls is None:
         raise ToolError(f"--http {args.http} can be reached by others: add --tls-cert FILE, or take 127.0.0.1")
     if (args.http_login or not is_ours) and not (args.users or args.http_token):
         raise ToolError(f"--http {args.http} asks for a login: add --users FILE or --http-token FILE")
@@ -372,7 +389,7 @@ def _page(args: argparse.Namespace, tls: Tls) -> "Callable[..., Page] | None":
     options = PageOptions(
         host,
         port,
-        None if is_ours and tls.server is None else tls.server,
+        tls,
         read_token(args.http_token) if args.http_token else None,
         tuple(args.http_user or ()),
         tuple(args.http_name or ()),
@@ -392,9 +409,22 @@ def _host_port(text: str) -> tuple[str, int]:
     return host.decode(), port
 
 
+def _desk(args: argparse.Namespace, tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """Return the options of what programs and browsers are told."""
+    return {
+        "webhooks": args.webhook or (),
+        "webhook_secret": os.environb.get(b"SIPMOTE_WEBHOOK_SECRET"),
+        "page": _page(args, tls),
+        "escalation": _escalation(args),
+    }
+
+
 def _escalation(args: argparse.Namespace) -> Escalation | None:
     for target in args.escalate or ():
-        arguments.uri("--escalate", target)
+        try:
+            arguments.uri("--escalate", target)
+        except UsageError as error:
+            raise ToolError(str(error)) from None
     if args.escalate_after and not args.escalate:
         raise ToolError("--escalate-after: to whom? Add --escalate URI")
     return Escalation(tuple(args.escalate), args.escalate_after or 600.0) if args.escalate else None

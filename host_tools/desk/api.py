@@ -12,72 +12,80 @@ from typing import Any
 from aiohttp import web
 
 from sipmote.desk import views
+from sipmote.desk.guard import Guard, failure
+from sipmote.desk.live import Live
 from sipmote.desk.metrics import metrics
 from sipmote.desk.openapi import document
-from sipmote.desk.server import STREAMS, Page, failure
+from sipmote.desk.reading import Reading
 from sipmote.desk.sessions import COOKIE, Session, TooMany
 from sipmote.desk.views import Json, Search
+from sipmote.inbox.boards import Boards
 from sipmote.inbox.database import Database
 from sipmote.inbox.history import Query
+from sipmote.inbox.replies import Replies
 from sipmote.inbox.table import COLUMNS, cells
 
 _MOST = 500  # messages in an answer
+_STREAMS = 200  # browsers that watch at once
 _LONGEST_EXPIRES_S = 28 * 86400
 _TABLE_CHUNK = 500
-
-
-def routes(page: Page) -> Sequence[web.RouteDef]:
-    """Return what is answered, and by whom."""
-    api = Api(page)
-    return [
-        web.get("/api/session", api.session),
-        web.post("/api/session", api.log_in),
-        web.delete("/api/session", api.log_out),
-        web.get("/api/boards", api.boards),
-        web.get("/api/boards/{aor}", api.board),
-        web.get("/api/boards/{aor}/series", api.series),
-        web.post("/api/boards/{aor}/messages", api.write),
-        web.get("/api/messages", api.messages),
-        web.get("/api/messages.csv", api.table),
-        web.get(r"/api/messages/{id:\d{1,15}}", api.message),
-        web.post(r"/api/messages/{id:\d{1,15}}/acknowledgement", api.acknowledge),
-        web.post(r"/api/messages/{id:\d{1,15}}/replies", api.reply),
-        web.get("/api/events", api.events),
-        web.get("/api/openapi.json", api.openapi),
-        web.get("/metrics", api.metrics),
-    ]
 
 
 class Api:
     """The handlers."""
 
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._patience = page.options.patience
+    def __init__(self, guard: Guard, reading: Reading, live: Live, boards: Boards, replies: Replies) -> None:
+        self._guard = guard
+        self._reading = reading
+        self._live = live
+        self._boards = boards
+        self._replies = replies
+        self._patience = guard.options.patience
+        self._streams = 0
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """Return what is answered, and by whom."""
+        return [
+            web.get("/api/session", self.session),
+            web.post("/api/session", self.log_in),
+            web.delete("/api/session", self.log_out),
+            web.get("/api/boards", self.boards),
+            web.get("/api/boards/{aor}", self.board),
+            web.get("/api/boards/{aor}/series", self.series),
+            web.post("/api/boards/{aor}/messages", self.write),
+            web.get("/api/messages", self.messages),
+            web.get("/api/messages.csv", self.table),
+            web.get(r"/api/messages/{id:\d{1,15}}", self.message),
+            web.post(r"/api/messages/{id:\d{1,15}}/acknowledgement", self.acknowledge),
+            web.post(r"/api/messages/{id:\d{1,15}}/replies", self.reply),
+            web.get("/api/events", self.events),
+            web.get("/api/openapi.json", self.openapi),
+            web.get("/metrics", self.metrics),
+        ]
 
     # Who is there
 
     async def session(self, request: web.Request) -> web.Response:
-        return web.json_response(self._session(request, self._page.session(request)))
+        return web.json_response(self._session(request, self._guard.session(request)))
 
     def _session(self, request: web.Request, session: Session | None) -> Json:
         return {
             "user": session and session.user,
             "may_act": session is not None,
-            "may_read": session is not None or self._page.may_read(request),
-            "login": self._page.sessions.ways,
+            "may_read": session is not None or self._guard.may_read(request),
+            "login": self._guard.sessions.ways,
             "csrf": session and session.csrf,
             "version": version("sipmote"),
         }
 
     async def log_in(self, request: web.Request) -> web.Response:
         given = await _body(request)
-        sessions, user = self._page.sessions, str(given.get("user", ""))
+        sessions, user = self._guard.sessions, str(given.get("user", ""))
         try:
             if "token" in given:
                 user, is_known = "the token", sessions.by_token(str(given["token"]))
             else:
-                is_known = sessions.by_password(user, str(given.get("password", "")), self._page.source(request))
+                is_known = sessions.by_password(user, str(given.get("password", "")), self._guard.source(request))
         except TooMany:
             answer = {"error": "too many wrong passwords: wait a minute", "retry_s": 60}
             return web.json_response(answer, status=429, headers={"Retry-After": "60"})
@@ -88,14 +96,14 @@ class Api:
         sessions.end(request.cookies.get(COOKIE))
         cookie, session = sessions.begin(user)
         response = web.json_response(self._session(request, session))
-        is_secure = self._page.options.tls is not None
+        is_secure = self._guard.options.tls is not None
         response.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", secure=is_secure, path="/")
         return response
 
     async def log_out(self, request: web.Request) -> web.Response:
-        if self._page.session(request) is not None:
-            self._page.who_acts(request)
-        self._page.sessions.end(request.cookies.get(COOKIE))
+        if self._guard.session(request) is not None:
+            self._guard.who_acts(request)
+        self._guard.sessions.end(request.cookies.get(COOKIE))
         response = web.json_response(self._session(request, None))
         response.del_cookie(COOKIE, path="/")
         return response
@@ -103,31 +111,31 @@ class Api:
     # What there is
 
     async def boards(self, request: web.Request) -> web.Response:
-        return web.json_response(await self._page.reading.ask(_boards, self._patience))
+        return web.json_response(await self._reading.ask(_all_boards, self._patience))
 
     async def board(self, request: web.Request) -> web.Response:
         return web.json_response(await self._board(request))
 
     async def _board(self, request: web.Request) -> Json:
         aor = request.match_info["aor"]
-        found = await self._page.reading.ask(views.boards, self._patience, [aor])
+        found = await self._reading.ask(views.boards, self._patience, [aor])
         if not found:
             raise failure(web.HTTPNotFound, f"nothing was heard from {aor[:200]}")
-        return {**found[0], "replies": await self._page.reading.ask(views.replies, aor)}
+        return {**found[0], "replies": await self._reading.ask(views.replies, aor)}
 
     async def series(self, request: web.Request) -> web.Response:
         hours = min(max(_number(request, "hours", float) or 24.0, 0.1), 24.0 * 31)
-        return web.json_response(await self._page.reading.ask(views.series, request.match_info["aor"], hours))
+        return web.json_response(await self._reading.ask(views.series, request.match_info["aor"], hours))
 
     async def messages(self, request: web.Request) -> web.Response:
         limit = min(max(_number(request, "limit", int) or 50, 1), _MOST)
-        return web.json_response(await self._page.reading.ask(views.find, _search(request), limit))
+        return web.json_response(await self._reading.ask(views.find, _search(request), limit))
 
     async def message(self, request: web.Request) -> web.Response:
         return web.json_response(await self._message(int(request.match_info["id"])))
 
     async def _message(self, number: int) -> Json:
-        found = await self._page.reading.ask(views.message, number)
+        found = await self._reading.ask(views.message, number)
         if found is None:
             raise failure(web.HTTPNotFound, f"there is no message {number}")
         return found
@@ -137,13 +145,13 @@ class Api:
         search = _search(request)
         response = web.StreamResponse(headers={"Content-Disposition": 'attachment; filename="messages.csv"'})
         response.content_type, response.charset = "text/csv", "utf-8"
-        self._page.add_headers(response)
+        self._guard.add_headers(response)
         await response.prepare(request)
         await response.write(_lines([COLUMNS]))
         at: int | None = search.before
         while True:
             step = Search(search.query, search.board, search.is_open, at, search.after)
-            found = await self._page.reading.ask(views.find, step, _TABLE_CHUNK)
+            found = await self._reading.ask(views.find, step, _TABLE_CHUNK)
             await response.write(_lines([cells(line) for line in found["messages"]]))
             if found["next"] is None:
                 return response
@@ -154,47 +162,47 @@ class Api:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Tell of changes until the browser goes."""
-        if self._page.streams >= STREAMS:
+        if self._streams >= _STREAMS:
             raise failure(web.HTTPServiceUnavailable, "too many browsers watch: close one")
         response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
         response.content_type, response.charset = "text/event-stream", "utf-8"
-        self._page.add_headers(response)
-        self._page.streams += 1
+        self._guard.add_headers(response)
+        self._streams += 1
         try:
             await response.prepare(request)
-            async with aclosing(self._page.live.watch(request.headers.get("Last-Event-ID", ""))) as told:
+            async with aclosing(self._live.watch(request.headers.get("Last-Event-ID", ""))) as told:
                 async for text in told:
                     await response.write(text.encode())
         finally:
-            self._page.streams -= 1
+            self._streams -= 1
         return response
 
     async def openapi(self, request: web.Request) -> web.Response:
         return web.json_response(document())
 
     async def metrics(self, request: web.Request) -> web.Response:
-        text = await self._page.reading.ask(metrics, self._patience)
+        text = await self._reading.ask(metrics, self._patience)
         return web.Response(text=text, content_type="text/plain", charset="utf-8")
 
     # What people do
 
     async def acknowledge(self, request: web.Request) -> web.Response:
-        who, given = self._page.who_acts(request), await _body(request)
+        who, given = self._guard.who_acts(request), await _body(request)
         number = int(request.match_info["id"])
         found = await self._message(number)
-        self._page.boards.acknowledge(number, who)
+        self._boards.acknowledge(number, who)
         if given.get("tell_board"):
-            self._page.replies.write(found["from"], "ack", who, 3600, number)
-        self._page.changed()
+            self._replies.write(found["from"], "ack", who, 3600, number)
+        self._live.poke()
         return web.json_response(await self._message(number))
 
     async def reply(self, request: web.Request) -> web.Response:
-        who, given = self._page.who_acts(request), await _body(request)
+        who, given = self._guard.who_acts(request), await _body(request)
         found = await self._message(int(request.match_info["id"]))
         return await self._written(found["from"], given, who, found["id"])
 
     async def write(self, request: web.Request) -> web.Response:
-        who, given = self._page.who_acts(request), await _body(request)
+        who, given = self._guard.who_acts(request), await _body(request)
         board = await self._board(request)  # whom nobody has heard gets nothing from here
         return await self._written(board["aor"], given, who, None)
 
@@ -204,13 +212,13 @@ class Api:
             raise failure(
                 web.HTTPBadRequest, f"expires_s: seconds from 1 to {_LONGEST_EXPIRES_S} were expected, or null"
             )
-        number = self._page.replies.write(target, str(given.get("text", "")), who, expires_s, message)
-        self._page.changed()
-        [written] = await self._page.reading.ask(views.some_replies, [number])
+        number = self._replies.write(target, str(given.get("text", "")), who, expires_s, message)
+        self._live.poke()
+        [written] = await self._reading.ask(views.some_replies, [number])
         return web.json_response(written, status=201)
 
 
-def _boards(db: Database, patience: views.Patience) -> Json:
+def _all_boards(db: Database, patience: views.Patience) -> Json:
     found = views.boards(db, patience)
     counts = {state: sum(board["state"] == state for board in found) for state in ("alive", "late", "gone")}
     [(count,)] = db.query("SELECT count(*) FROM message WHERE open = 1")
@@ -223,7 +231,7 @@ async def _body(request: web.Request) -> Json:
         raise failure(web.HTTPUnsupportedMediaType, "Content-Type: application/json was expected")
     try:
         found = json.loads(await request.text() or "{}")
-    except (ValueError, UnicodeError):
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise failure(web.HTTPBadRequest, "an object in JSON was expected")

@@ -73,9 +73,11 @@ class Live:
             if self._cursor is None:
                 await self._look()
             number = self._resume(last_id)
+            yield "retry: 2000\n\n"
             if number is None:
                 number = self._number
-                yield "retry: 2000\nevent: reset\ndata: {}\n\n" if last_id else "retry: 2000\n\n"
+                if last_id:
+                    yield "event: reset\ndata: {}\n\n"
             while not self._is_closed:
                 ready = [event for event in self._events if event[0] > number]
                 if ready and ready[0][0] > number + 1:

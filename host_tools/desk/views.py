@@ -17,7 +17,7 @@ _OWN_MARKS = ("expired", "stale", "duplicate", "again")  # which have a place of
 _CHUNK = 500  # messages that a search looks at between two looks at the clock
 _SEARCH_S = 0.5
 _POINTS = 300  # of a chart
-_REPLY = ("id", "message", "status", "reason", "at", "expires_at", "state", "ended_at", "tries", "next_at")
+_REPLY = ("id", "kind", "message", "status", "reason", "at", "expires_at", "state", "ended_at", "tries", "next_at")
 _BOARD = ("aor", "heard", "heard_by", "every", "source", "transport", "free", "rssi", "clock", "waiting", "messages")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sipmote.agent.auth.server import Authenticator
 from sipmote.agent.cpim import imdn
@@ -28,8 +28,9 @@ from sipmote.agent.uri import Uri, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.addressees import Addressees
-from sipmote.inbox.boards import Boards
 from sipmote.inbox.database import StoreError, Unstorable, trouble
+from sipmote.inbox.desk import Desk, MakePage
+from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
 from sipmote.inbox.login import Login
@@ -38,7 +39,6 @@ from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Parcel, Received, describe, pack
 from sipmote.inbox.relay import Relay
-from sipmote.inbox.replies import Escalation, Replies
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.showing import Showing
 from sipmote.inbox.store import Store
@@ -126,26 +126,13 @@ class Options:
     ports: Sequence[str] = ()
     webhooks: Sequence[str] = ()
     webhook_secret: bytes | None = None
-    page: "Callable[[Store, Boards, Replies, Login | None, Callable[[str], None]], Page] | None" = None
+    page: MakePage | None = None
     escalation: Escalation | None = None
 
     @property
     def relays(self) -> bool:
         """Are messages passed on?"""
         return bool(self.relay_to or self.ports)
-
-
-class Page(Protocol):
-    """What shows the store in browsers."""
-
-    async def open(self) -> str:
-        """Listen; returns the URL. Raises ToolError."""
-
-    def changed(self) -> None:
-        """Something is in the store that wasn't."""
-
-    async def close(self) -> None:
-        """Let all browsers go."""
 
 
 async def serve(
@@ -228,20 +215,14 @@ class Inbox:
         self._owner = Addressees(options.aor, options.domains)  # of keys: what is protected was meant for somebody
         self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
         self._relay = self._make_relay() if options.relays else None
-        self._boards = Boards(store) if options.page else None
-        parts = (*self._workers, self._relay and self._relay.parcels, self._boards)
-        self._queues = [part.add for part in parts if part]
         login = options.credentials[0][1] if options.credentials else None
         self._guard = guard()
         self._told_ends = 0  # the day
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login, self._guard)
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
-        self._replies: Replies | None = None
-        self._page: Page | None = None
-        if options.page and self._boards:
-            ways = (self._ua, self._shell, outbox, store, self._boards, screen.warning)
-            self._replies = Replies(*ways, options.escalation)
-            self._page = options.page(store, self._boards, self._replies, self._login, screen.warning)
+        self._desk = self._make_desk(options.page, outbox) if options.page else None
+        parts = (*self._workers, self._relay and self._relay.parcels, self._desk)
+        self._queues = [part.add for part in parts if part]
         self._keyboard = None
         if options.reads_stdin:
             self._keyboard = Keyboard(self._ua, self._shell, outbox, screen, self._show_earlier, quit)
@@ -252,6 +233,10 @@ class Inbox:
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
         self._dropped: Counter[str] = Counter()
+
+    def _make_desk(self, page: MakePage, outbox: Outbox) -> Desk:
+        ways = (self._ua, self._shell, outbox)
+        return Desk(page, self._options.escalation, self._store, ways, self._login, self._screen.warning)
 
     def _make_workers(self) -> list[Workers]:
         """Return what does something for each message."""
@@ -306,6 +291,8 @@ class Inbox:
         options = self._options
         bound = await self._shell.open(options.binds)
         self._screen.ready([str(bind) for bind in bound], self._store.path, (options.aor or b"").decode())
+        if self._desk:
+            self._screen.page(await self._desk.open())
         if options.relay_to and options.credentials and not self._login:
             self._screen.warning("whoever reaches us sends with the password of --user: --users FILE keeps others out")
         if self._prompt:
@@ -316,9 +303,6 @@ class Inbox:
             raise ToolError(f"can't read the messages: {trouble(error)}") from error
         for worker in self._workers:
             worker.start()
-        if self._replies and self._page:
-            self._replies.start()
-            self._screen.page(await self._page.open())
         if options.registers:
             server = options.proxy or self._ua.aor
             try:
@@ -343,10 +327,10 @@ class Inbox:
         for typed in (self._prompt, self._keyboard):
             if typed is not None:
                 await typed.close()
-        if self._page:
-            await self._page.close()
+        if self._desk:
+            await self._desk.close()
         await self._shell.close()
-        for part in (self._relay, *self._workers, self._notifier, self._replies):
+        for part in (self._relay, *self._workers, self._notifier):
             if part is not None:
                 await part.close()
         self._showing.close()
@@ -367,6 +351,7 @@ class Inbox:
         """Reload now and then: nobody has to tell us of a certificate's successor, or that another inbox has ended."""
         self.reload()
         self._tell_ends()
+        self._showing.look()
         for worker in self._workers:
             worker.more()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)
@@ -447,20 +432,15 @@ class Inbox:
         elif notice:
             self._loop.call_soon(self._screen.notice, notice)
         else:
-            one.open = self._boards is not None and not one.expired
+            one.open = self._desk is not None and not one.expired
             return one
         return _OK
 
     def _hear(self, one: Received, heartbeat: dict[str, Any]) -> None:
         """A board lives: programs are told, and it gets what waits for it. Its heartbeat is never passed on."""
         self._screen.heartbeat(one.heartbeat_line(heartbeat))
-        if self._boards and self._replies and self._page:
-            try:
-                self._boards.beat(one, heartbeat)
-            except StoreError as error:
-                self._screen.warning(f"a heartbeat was not noted: {trouble(error)}")
-            self._replies.more()
-            self._page.changed()
+        if self._desk:
+            self._desk.beat(one, heartbeat)
         if self._relay:
             self._relay.seen(one.sender)
 
@@ -532,11 +512,9 @@ class Inbox:
 
     def _show(self, batch: Sequence[tuple[MessageReceived, Received]]) -> None:
         """Show what is stored and answered, and set others to work on it."""
-        for part in (self._relay, self._replies, *self._workers):
+        for part in (self._relay, self._desk, *self._workers):
             if part:
                 part.more()
-        if self._page:
-            self._page.changed()
         self._showing.show([one for _, one in batch])
         for event, one in batch:
             try:
@@ -576,12 +554,9 @@ class Inbox:
         """Tell who waits for it, or people."""
         kind = type(event)
         if kind is Outcome:
-            if self._replies and self._replies.finished(event, trouble):
-                if self._page:
-                    self._page.changed()
-            elif not (self._notifier and self._notifier.finished(event)) and not (
-                self._relay and self._relay.finished(event)
-            ):
+            parts = (self._notifier, self._relay)
+            is_of_desk = self._desk is not None and self._desk.finished(event, trouble)
+            if not is_of_desk and not any(part and part.finished(event) for part in parts):
                 self._screen.outcome(event, trouble)  # of a line that was typed
         elif kind is Provisional:
             self._heard.told(event)

@@ -25,6 +25,10 @@ class Unstorable(StoreError):
     """It is not the store that is in trouble: it can't have what was to be kept."""
 
 
+class Lost(StoreError):
+    """The connection is lost: what was under way may have been committed, or not. Nobody waits for the next one."""
+
+
 def trouble(error: Exception) -> str:
     """Return what is wrong with the store, and what a person can do about it."""
     remedy = error.remedy if isinstance(error, StoreError) else ""
@@ -35,7 +39,10 @@ class Database(Protocol):
     """A connection. All that it does raises StoreError."""
 
     place: str  # what people know it by: the path of a file, or a URL without its password
-    generation: int  # of what is open: no lock, and no id of a row, outlives it
+    mark: str  # what it is the same by, from wherever it is named
+    name: str  # of this inbox among those that share it, "" where nobody shares it
+    generation: int  # of what is open: no lock outlives it
+    edition: int  # of what is stored: the ids of its rows mean nothing in another
 
     def execute(self, sql: str, values: Values = ()) -> None:
         """Do what has no result."""
@@ -47,7 +54,7 @@ class Database(Protocol):
         """Return the rows with the names of their columns."""
 
     def many(self, sql: str, values: Iterable[Values]) -> list[Row | None]:
-        """Do the same with these in turn; returns the first row of each, None where there is none."""
+        """Do the same, with RETURNING, with these in turn; returns the first row of each, None where there is none."""
 
     def transaction(self) -> AbstractContextManager["Database"]:
         """Commit what is done within, or nothing of it. One program at a time writes; others wait for their turn."""
@@ -64,6 +71,12 @@ class Database(Protocol):
 
     def reader(self) -> "Database":
         """Return a connection of its own to read by, for another thread."""
+
+    def has_turn(self, work: str) -> bool:
+        """Is a kind of work ours? One program at a time has it, until it ends, or gives it back."""
+
+    def end_turn(self, work: str) -> None:
+        """Let another program have it."""
 
     def close(self) -> None:
         """Close it."""

@@ -12,12 +12,16 @@ from sipmote.agent.cpim import imdn
 from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.errors import ParseError
 from sipmote.errors import ToolError
+from sipmote.inbox.database import StoreError, trouble
 from sipmote.inbox.received import Received
 from sipmote.inbox.rows import listed
+from sipmote.inbox.store import is_url, open_reader
 
 _OLDEST = {"user": None, "encrypted": None, "author": None, "cpim": None}  # columns that the first version lacks
 _MAGIC = b"SQLite format 3\0"
 _FLAGS = ("expired", "stale")
+_WHEN = "SELECT * FROM message WHERE received BETWEEN ? AND ?"
+_PAGE = 500  # messages
 _KEPT = tuple(field.name for field in fields(Received) if field.name not in ("cpim", "verdict", "parcel"))
 
 
@@ -63,8 +67,12 @@ class Stored:
 def find(path: str, query: Query) -> Iterator[Stored | str]:
     """Yield the messages in a file that are wanted, the oldest first; for one that can't be read what is wrong with it.
 
-    Raises ToolError for a file that isn't there or is no inbox's.
+    path: of a file, or the URL of a server. Raises ToolError for one that isn't there or is no inbox's.
     """
+    if is_url(path):
+        found = _search(_rows_of_server(path, query), query)
+        yield from reversed(list(found)) if query.limit else found
+        return
     _check(path)
     # Nobody has it open where there is no log of changes beside it: then sqlite needn't make one.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
@@ -74,7 +82,7 @@ def find(path: str, query: Query) -> Iterator[Stored | str]:
         try:
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'message'").fetchall():
                 raise _no_inbox(path)
-            found = _search(db, query)
+            found = _search(_rows_of_file(db, query), query)
             yield from reversed(list(found)) if query.limit else found
         finally:
             db.close()
@@ -102,16 +110,47 @@ def _no_inbox(path: str) -> ToolError:
     return ToolError(f"{path} is no inbox's file: name one with --db")
 
 
-def _search(db: sqlite3.Connection, query: Query) -> Iterator[Stored | str]:
-    """Yield what is wanted, the newest first if there is a limit."""
-    since = float("-inf") if query.since is None else query.since
-    until = float("inf") if query.until is None else query.until
+def shown(path: str) -> str:
+    """Return what a person may read of where messages are kept: a URL without its password. Raises ToolError."""
+    if not is_url(path):
+        return path
+    from sipmote.inbox.postgresql import settings
+
+    return settings(path)[1]
+
+
+def _rows_of_file(db: sqlite3.Connection, query: Query) -> Iterator[dict[str, Any]]:
     order = "DESC" if query.limit else "ASC"
-    rows = db.execute(f"SELECT * FROM message WHERE received BETWEEN ? AND ? ORDER BY id {order}", (since, until))
+    return map(dict, db.execute(f"{_WHEN} ORDER BY id {order}", _span(query)))
+
+
+def _rows_of_server(url: str, query: Query) -> Iterator[dict[str, Any]]:
+    """Yield as much at a time as fits into memory. Raises ToolError."""
+    place = shown(url)
+    db = open_reader(url)
+    order, more = ("DESC", "id < ?") if query.limit else ("ASC", "id > ?")
+    last = 2**62 if query.limit else 0
+    try:
+        while page := db.rows(f"{_WHEN} AND {more} ORDER BY id {order} LIMIT {_PAGE}", (*_span(query), last)):
+            yield from page
+            last = page[-1]["id"]
+    except StoreError as error:
+        raise ToolError(f"can't read messages from {place}: {trouble(error)}") from None
+    finally:
+        db.close()
+
+
+def _span(query: Query) -> tuple[float, float]:
+    since = float("-inf") if query.since is None else query.since
+    return since, float("inf") if query.until is None else query.until
+
+
+def _search(rows: Iterator[dict[str, Any]], query: Query) -> Iterator[Stored | str]:
+    """Yield what is wanted, the newest first if there is a limit."""
     count = 0
     for row in rows:
         try:
-            one = _stored(dict(row))
+            one = _stored(row)
             if not query.takes(one.message):
                 continue
             one.line()  # what can't be told can't be read

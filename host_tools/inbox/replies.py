@@ -8,7 +8,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from sipmote.agent.errors import AgentError
@@ -18,10 +17,10 @@ from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.boards import Boards
 from sipmote.inbox.database import StoreError, trouble
+from sipmote.inbox.escalation import Escalation, Escalator
 from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.parcels import flow_of
 from sipmote.inbox.store import Store
-from sipmote.inbox.text import text_of
 from sipmote.inbox.turn import Turn
 from sipmote.sip.places import Flow
 from sipmote.sip.reasons import reason_of
@@ -49,14 +48,6 @@ UPDATE reply SET state = ?, status = ?, reason = ?, tries = ?, next_at = ?, ende
 Framed = tuple[bytes, dict[str, Any]]  # a body, and options of its request
 
 
-@dataclass(frozen=True)
-class Escalation:
-    """Whom messages go to that nobody has acknowledged: URIs, one after the other, each so many seconds later."""
-
-    targets: tuple[str, ...]
-    after_s: float
-
-
 class Replies:
     """Sends what is due, one inbox at a time of those that share a store."""
 
@@ -70,14 +61,14 @@ class Replies:
         warn: Callable[[str], None],
         escalation: Escalation | None = None,
     ) -> None:
-        """Send nothing yet, within the running loop."""
+        """Send nothing yet, within the running loop. escalation: of what nobody sees to, None for none."""
         self._ua = ua
         self._shell = shell
         self._outbox = outbox
         self._store = store
         self._boards = boards
         self._warn = warn
-        self._escalation = escalation
+        self._escalator = Escalator(store, escalation) if escalation else None
         self._turn = Turn(store, "replies")
         self._taken_up = -1
         self._due = asyncio.Event()
@@ -147,8 +138,7 @@ class Replies:
             self._take_up()
         self._boards.tidy()
         self._expire()
-        if self._escalation:
-            self._escalate(self._escalation)
+        self._escalate()
         room = _AT_ONCE - len(self._sending) - len(self._pending)
         for row in self._store.db.rows(_DUE, (time.time(), room)) if room > 0 else ():
             with self._store.transaction() as db:
@@ -173,32 +163,17 @@ class Replies:
         for row in self._store.db.rows(query, (now,)):
             self._end(row, "expired", row["status"], row["reason"] or "it was not heard in time")
 
-    def _escalate(self, escalation: Escalation) -> None:
-        """Tell the next one of what nobody has acknowledged: of each board in one message."""
-        now = time.time()
-        query = (
-            "SELECT id, sender, escalated, body, content_type, received FROM message"
-            " WHERE open = 1 AND escalated < ? AND received + ? * (escalated + 1) <= ?"
-            " AND (valid_until IS NULL OR valid_until > ?) ORDER BY id LIMIT 200"
-        )
-        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        for row in self._store.db.rows(query, (len(escalation.targets), escalation.after_s, now, now)):
-            found.setdefault((row["sender"], row["escalated"]), []).append(row)
-        for (sender, level), rows in found.items():
-            self._tell(escalation.targets[level], sender, rows)
-
-    def _tell(self, target: str, sender: str, rows: list[dict[str, Any]]) -> None:
-        newest = rows[-1]
-        text = text_of(newest["content_type"], bytes(newest["body"]))[0] or newest["content_type"]
-        came = time.strftime("%H:%M", time.localtime(newest["received"]))
-        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        words = f"{sender} at {came}: {text[:300]}{more}; nobody has acknowledged it"
-        call_id, now = self._ua.new_call_id().decode(), time.time()
+    def _escalate(self) -> None:
+        """Queue what tells somebody of what nobody has acknowledged."""
+        due = self._escalator.due() if self._escalator else None
+        if due is None:
+            return
         with self._store.transaction() as db:
-            row = ("escalation", newest["id"], target, words, "the inbox", now, int(now) + 86400, call_id, now)
+            now, call_id = time.time(), self._ua.new_call_id().decode()
+            row = ("escalation", due.message, due.target, due.text, "the inbox", now, int(now) + 86400, call_id, now)
             [(number,)] = db.query(_INSERT, row)
-            for each in rows:
-                db.execute("UPDATE message SET escalated = escalated + 1 WHERE id = ?", (each["id"],))
+            due.note()
+            self._boards.changed("acknowledgement", due.message)
             self._boards.changed("reply", number)
 
     # One of them

@@ -16,6 +16,7 @@ from sipmote.inbox.store import Store
 from sipmote.inbox.turn import Turn
 
 PLACES = 4
+_LOOK_S = 1.0
 _INSERT = """
 INSERT INTO run (id, task, queue, ready_at) VALUES (?, ?, ?,
     CASE WHEN (SELECT count(*) FROM run WHERE task = ? AND queue = ? AND ready_at IS NOT NULL) < ? THEN ? END)
@@ -82,15 +83,12 @@ class Runs:
         one.generation = self._store.generation
         return one, row["tries"]
 
-    def wait_s(self) -> float | None:
-        """Return the seconds until the next of them is due, None where none is put off, or another does them.
-
-        Raises StoreError.
-        """
+    def wait_s(self) -> float:
+        """Return the seconds until one may be due: put off, or queued or left by another inbox. Raises StoreError."""
         if self._taken_up == -1:
-            return None
+            return _LOOK_S
         [(at,)] = self._store.db.query("SELECT min(ready_at) FROM run WHERE task = ? AND ready_at >= 0", (self._task,))
-        return None if at is None else max(0.0, at - time.time())
+        return _LOOK_S if at is None else min(max(0.0, at - time.time()), _LOOK_S)
 
     def put_off(self, one: Received, seconds: float) -> None:
         """Have it done so much later; it keeps its place. Raises StoreError."""
@@ -104,7 +102,7 @@ class Runs:
 
     def _take_up(self) -> None:
         """Begin with what was left when the last inbox with this store ended; what it was running then runs no more."""
-        self._name = f"{self._store.instance()} ".encode() + os.fsencode(os.path.realpath(self._store.path))
+        self._name = f"{self._store.number().urn} ".encode() + os.fsencode(self._store.db.mark)
         started = self._store.db.query("SELECT id FROM run WHERE task = ? AND started = 1", (self._task,))
         end_marked([self.value(number) for (number,) in started])
         with self._store.transaction() as db:

@@ -28,11 +28,12 @@ class Showing:
         self._screen = screen
         self._printer = printer
         self._loop = asyncio.get_running_loop()
-        # Taken by the printer; the last message, in which generation of the store; is it of the backlog?
+        # Taken by the printer; the last message, in which edition of the store; is it of the backlog?
         self._on_its_way: deque[tuple[int, int, int, bool]] = deque()
         self._flushing: asyncio.TimerHandle | None = None
         self._fed = 0  # the backlog to the message with this id is on its way
-        self._generation = store.generation  # whose backlog that is
+        self._edition = store.edition  # whose backlog that is
+        self._generation = store.generation  # at whose beginning there may be more of it
         self._failed = False
         self._is_open = True
 
@@ -44,6 +45,14 @@ class Showing:
         self._store.set_aside(runs)
         self._feed()
 
+    def look(self) -> None:
+        """Show what was stored although we were told that it was not: the connection had been lost meanwhile."""
+        with contextlib.suppress(StoreError):  # told by who stores
+            self._store.refresh()
+            if self._generation != self._store.generation:
+                self._generation = self._store.generation
+                self._feed()
+
     def show(self, batch: Sequence[Received]) -> None:
         """Show what has come; duplicates have no id."""
         self._screen.messages(batch)
@@ -51,7 +60,7 @@ class Showing:
 
     def _feed(self) -> None:
         """Show more of the backlog, and go on when there is room for it."""
-        if not self._is_open or self._generation != self._store.generation:
+        if not self._is_open or self._edition != self._store.edition:
             return  # it is for the next start, with that file
         until = self._loop.time() + _TURN_S
         while self._printer.has_room(self._feed_from_thread):
@@ -81,15 +90,15 @@ class Showing:
         self._loop.call_later(_PAUSE_S, self._feed)
 
     def _note(self, last: int, of_backlog: bool = False) -> None:
-        self._on_its_way.append((self._printer.taken, last, self._store.generation, of_backlog))
+        self._on_its_way.append((self._printer.taken, last, self._store.edition, of_backlog))
         self._flushing = self._flushing or self._loop.call_later(_FLUSH_S, self._flush)
 
     def _note_shown(self) -> None:
         """Tell the store what has left the printer; nothing more once a line was lost, so that it is shown again."""
         reached = min(self._printer.written, self._printer.whole)
         while self._on_its_way and self._on_its_way[0][0] <= reached:
-            _, last, generation, of_backlog = self._on_its_way.popleft()
-            if generation == self._store.generation:
+            _, last, edition, of_backlog = self._on_its_way.popleft()
+            if edition == self._store.edition:
                 self._store.shown(last, of_backlog)
 
     def _flush(self) -> None:

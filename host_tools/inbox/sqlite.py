@@ -35,6 +35,51 @@ def default_path() -> Path:
     return data_folder() / "inbox.db"
 
 
+class _Lock:
+    """The operating system's lock on a file beside ours, so that it outlives nobody."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    def is_ours(self) -> bool:
+        """Do we have it? Another program may have been first."""
+        if self._lock is not None and self._file == self._identity():
+            return True
+        self.close()  # somebody has deleted it, and another one may be locked by now
+        with contextlib.suppress(OSError):
+            os.close(os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600))
+        before = self._identity()
+        lock = sqlite3.connect(self._path, timeout=0, isolation_level=None)
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error:
+            lock.close()
+            return False
+        if before is None or before != self._identity():  # who had it has taken the file away: the next look is soon
+            lock.close()
+            return False
+        self._lock, self._file = lock, before
+        return True
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def close(self) -> None:
+        """Let another program have it. The file goes while it is locked: nobody else can have it then."""
+        if self._lock is not None:
+            if self._file == self._identity():
+                with contextlib.suppress(OSError):  # on Windows it stays
+                    os.unlink(self._path)
+            self._lock.close()
+            self._lock = None
+
+
 class Sqlite:
     """The file. What a transaction has committed is on the disk, a power cut included."""
 
@@ -44,11 +89,14 @@ class Sqlite:
         tell: called with what a person should know about the file.
         """
         self.place = path
-        self.generation = 0
+        self.mark = os.path.realpath(path)
+        self.name = ""
+        self.generation = self.edition = 0
         self._watched: tuple[str, ...] = ("",)
         self._tell = tell
         self._files: dict[str, tuple[int, int]] = {}  # suffix of a name -> device and inode of what we opened
         self._busy_ms = _BUSY_MS
+        self._locks: dict[str, _Lock] = {}  # by the name of the work
         try:
             self._open()
         except (sqlite3.Error, OSError) as error:
@@ -138,6 +186,7 @@ class Sqlite:
                     os.unlink(self.place + suffix)
         self._files = {}  # until we have opened another
         self.generation += 1
+        self.edition += 1
         self._busy_ms = _BUSY_MS
         self.connection.close()
         try:
@@ -198,6 +247,17 @@ class Sqlite:
         if ms != self._busy_ms:
             self.query(f"PRAGMA busy_timeout = {ms}")
             self._busy_ms = ms
+
+    def has_turn(self, work: str) -> bool:
+        """Is a kind of work ours, from now on?"""
+        if self.is_private:
+            return True
+        return self._locks.setdefault(work, _Lock(f"{self.place}-{work}")).is_ours()
+
+    def end_turn(self, work: str) -> None:
+        """Let another program have it."""
+        if work in self._locks:
+            self._locks.pop(work).close()
 
     @property
     def is_private(self) -> bool:

@@ -63,7 +63,8 @@ class Workers:
                     wait_s = await self._stored(self.runs.wait_s)
             if found is None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._due.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):  # wait_for() may swallow what close() says
+                        await self._due.wait()
                 continue
             task = asyncio.create_task(self._carry_out(*found))
             self._running.add(task)

@@ -1,11 +1,8 @@
 """What a board answers to words that its program doesn't define. Loaded by the first of them."""
 
-import gc
-
 from agent.compat import const
 from mote.limits import has_credit, lost
 
-_QUALITIES = ("none", "learned", "rtc", "host", "ntp")
 _COST_MS = const(60000)  # a list a minute for each sender
 _CREDIT_MS = const(120000)  # and three at once
 _WORDS = {"ack", "help", "interval", "sleep", "status"}
@@ -32,18 +29,7 @@ def builtin(mote: object, word: str, event: object, sender: bytes) -> tuple:
 
 
 def _status(mote: object) -> str:
-    gc.collect()
-    clock = mote.agent.clock
-    quality = _QUALITIES[0 if clock is None else clock.quality]
-    told = (mote.uptime(), quality, gc.mem_free(), _waiting(mote))
-    status = "up %d s, clock: %s, %d octets free, %d alerts waiting" % told
+    from mote.vitals import vitals
+
+    status = "up %d s, clock: %s, %d octets free, %d alerts waiting" % vitals(mote)
     return status + ", commands that a restart interrupted: %d" % lost if lost else status
-
-
-def _waiting(mote: object) -> int:
-    """Return how many alerts have no outcome yet."""
-    outbox = mote.outbox
-    if outbox is None or outbox.lanes is None:
-        return len(mote._alerts) + (0 if outbox is None else len(outbox.queues))
-    in_ram = [1 for alert in mote._alerts.values() if alert.outbox is None]
-    return len(in_ram) + outbox.lanes.waiting() + len(outbox.queues)

@@ -22,14 +22,7 @@ def further(settings: dict, more: dict, mote: object) -> None:
 
         more["accept"] = ACCEPT
         more["inflate"] = unpacker()
-    if given("protect"):
-        from mote.protect import guarded
-
-        mote.submit = guarded(mote)
-        if given("protect") == "sign":  # with what is encrypted, too, no certificate fits
-            from mote import protect, showing
-
-            protect.show = showing.show
+    _around(given, mote)
     if given("protect") or given("require"):
         from agent.cms.mime import MULTIPART, PKCS7
 
@@ -42,3 +35,19 @@ def further(settings: dict, more: dict, mote: object) -> None:
         from mote.clock import clock
 
         more["clock"] = clock()
+
+
+def _around(given: object, mote: object) -> None:
+    """Put around a mote.Mote what settings ask for. given: settings.get."""
+    if given("protect"):
+        from mote.protect import guarded
+
+        mote.submit = guarded(mote)
+        if given("protect") == "sign":  # with what is encrypted, too, no certificate fits
+            from mote import protect, showing
+
+            protect.show = showing.show
+    if given("heartbeat"):
+        from mote.heartbeat import Heartbeat
+
+        Heartbeat(mote)

@@ -31,6 +31,7 @@ async def _sleep(mote: object, ms: int) -> None:
     if not has_slept() and mote.uptime() < _AWAKE_S:
         await asyncio.sleep(_AWAKE_S - mote.uptime())
     waited = calm = 0
+    beats = mote.settings.get("heartbeat")
     while calm < 2:  # twice in a row: between two parts of a text none is under way
         await asyncio.sleep_ms(_POLL_MS)  # before a look, so that nothing comes behind the last one
         waited += _POLL_MS
@@ -40,6 +41,9 @@ async def _sleep(mote: object, ms: int) -> None:
         else:
             is_ready = is_idle(mote) and not _commands(mote)
         calm = calm + 1 if is_ready else 0
+        if calm == 2 and beats and is_idle(mote):
+            beats = calm = 0
+            await mote.heartbeat.last(ms)
     mote.log(INFO, "sleep", ms=ms)
     if mote.settings.get("watchdog"):
         from mote.safe import good

@@ -23,6 +23,8 @@ def begin(mote: object) -> None:
         if alert is not None:
             alert.waiting = None  # else its end would wake tasks of then
     _begin_alerts(mote)
+    if mote.settings.get("heartbeat"):
+        mote.heartbeat.begin()
     if mote.shell._others is not None:
         others = mote.shell._others
         mote.shell._others = None

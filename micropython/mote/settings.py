@@ -10,7 +10,7 @@ from agent.compat import const
 from agent.user_agent import UserAgent
 from mote.place import sent_by
 
-_OTHERS = const("proxy transport notify password commanders ntp protect require")
+_OTHERS = const("proxy transport notify password commanders ntp protect require heartbeat")
 
 
 def load(path: str = "/mote.json") -> dict:

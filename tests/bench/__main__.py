@@ -314,6 +314,34 @@ def bridge(table: Table, _: Code) -> None:
             table.row("of the line's rate, one direction at a time", share, "%", "of the rows above")
 
 
+def desk(table: Table, _: Code) -> None:
+    """What a desk carries of a fleet of boards."""
+    from tests.bench.desk import MESSAGES, OWNERS, SECONDS, STORES, carried, idle, large
+
+    first = None
+    for store, make in STORES.items():
+        for count in (1, 3):
+            what = f"alerts, board core to API: {store}, {count} inbox{'es' if count > 1 else ''}"
+            try:
+                with make() as place:
+                    one = carried(place, count)
+            except ToolError as error:
+                table.row(what, None, "a second", str(error))
+                continue
+            first = first or one.rate
+            ratio = f"; {one.rate / first:.2f} of the first row" if one.rate and first else ""
+            how = f"all shown in time, {SECONDS} s, load average {os.getloadavg()[0]:.1f}; {one.wrong} lost or doubled"
+            table.row(what, one.rate and round(one.rate), "a second", how + ratio)
+            table.row("of it: raised to shown, median", round(1000 * one.shown_s[0]), "ms", "at that rate")
+            table.row("of it: raised to shown, 95th of a hundred", round(1000 * one.shown_s[1]), "ms", "at that rate")
+    for what, seconds in large():
+        how = f"{OWNERS:,} boards, {MESSAGES:,} messages, sqlite, load average {os.getloadavg()[0]:.1f}"
+        table.row(what, round(1000 * seconds, 1), "ms", how)
+    for boards, octets, answered in idle():
+        how = f"resident memory, {answered:,} heartbeats answered"
+        table.row(f"memory of the inbox for each of {boards:,} idle boards", round(octets), "octets", how)
+
+
 _PARTS = {
     "wire": wire,
     "heap": heap,
@@ -329,6 +357,7 @@ _PARTS = {
     "amplification": amplification,
     "strangers": strangers,
     "monitor": monitor,
+    "desk": desk,
 }
 
 

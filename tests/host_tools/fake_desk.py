@@ -75,7 +75,7 @@ def message(number: int, sender: str, body: str | None, ago_s: float = 60, **mor
         "escalated": [],
         "replies": [],
     }
-    return {**made, **more}
+    return {"open": not more.get("acknowledged"), "answers": None, **made, **more}
 
 
 class FakeDesk:
@@ -190,7 +190,9 @@ class FakeDesk:
         return _answer(self.session)
 
     async def _board(self, request: web.Request) -> web.Response:
-        return _answer(self.boards.get(request.match_info["aor"]))
+        found = self.boards.get(request.match_info["aor"])
+        replies = [thing for kind, thing in self.events if kind == "reply" and thing["message"] is None]
+        return _answer(found and {**found, "replies": replies})
 
     async def _message(self, request: web.Request) -> web.Response:
         return _answer(self.messages.get(int(request.match_info["id"])))
@@ -228,7 +230,7 @@ class FakeDesk:
         asked = request.query
         found = sorted(self.messages.values(), key=lambda one: -one["id"])
         found = [one for one in found if asked.get("board") in (None, one["from"])]
-        found = [one for one in found if "open" not in asked or not one["acknowledged"]]
+        found = [one for one in found if "open" not in asked or one["open"]]
         found = [one for one in found if one["id"] < int(asked.get("before", 10**9))]
         text = asked.get("text", "").lower()
         found = [one for one in found if text in (one["body"] or "").lower()]
@@ -241,6 +243,7 @@ class FakeDesk:
 
     async def _acknowledge(self, request: web.Request) -> web.Response:
         one = self.messages[int(request.match_info["id"])]
+        one["open"] = False
         one["acknowledged"] = {"by": self.session["user"], "at": time.time()}
         await self._tell("acknowledgement", {"message": one["id"], **one["acknowledged"]})
         return web.json_response(one)
@@ -277,6 +280,7 @@ def reply(number: int, to: str, text: str, of: int | None, **more: Any) -> Thing
     """Return a Reply that waits; more: what is otherwise."""
     made = {
         "id": number,
+        "kind": "reply",
         "message": of,
         "to": to,
         "text": text,
@@ -287,6 +291,7 @@ def reply(number: int, to: str, text: str, of: int | None, **more: Any) -> Thing
         "status": None,
         "reason": "",
         "ended_at": None,
+        "answered": None,
         "tries": 0,
         "next_at": None,
     }

@@ -77,7 +77,7 @@ def fill(db: Path) -> list[str]:
 def left(db: Path) -> set[str]:
     """Return what the file has as not shown yet."""
     with contextlib.closing(sqlite3.connect(db)) as opened:
-        query = "SELECT call_id FROM message WHERE id IN backlog OR id > (SELECT shown FROM progress)"
+        query = "SELECT call_id FROM message WHERE id IN (SELECT id FROM backlog) OR id > (SELECT shown FROM progress)"
         return {call_id for (call_id,) in opened.execute(query)}
 
 

@@ -95,7 +95,7 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """Not in pytest's own folder: each run that begins closes that to other users, while this one lasts."""
+    """Not in a folder of pytest: each run that begins closes that to other users, while this one lasts."""
     with tempfile.TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder:
         started = Cluster(Path(folder))
         try:

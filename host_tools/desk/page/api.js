@@ -47,6 +47,7 @@ export class Stream {
   #failures = 0;
   #knowsWhere = false; // has an event had an id to go on from?
   #waiting = null; // events while everything is read anew
+  #isAskedAgain = false; // did more come than the desk tells one by one, meanwhile?
 
   /** owner: has load(), taken(kind, data), connected() and disconnected(isRefused). */
   constructor(owner) {
@@ -77,9 +78,15 @@ export class Stream {
   }
 
   async #loadAnew(source) {
-    this.#waiting ??= [];
+    this.#isAskedAgain = this.#waiting !== null;
+    if (this.#isAskedAgain) return;
+    this.#waiting = [];
     try {
-      await this.#owner.load();
+      do {
+        this.#waiting = [];
+        this.#isAskedAgain = false;
+        await this.#owner.load();
+      } while (this.#isAskedAgain && source === this.#source);
     } catch {
       if (source === this.#source) this.#failed(source, true);
       return;
@@ -96,6 +103,9 @@ export class Stream {
     this.#owner.disconnected();
     if (!isOver) return; // the browser tries again, and says from where
     this.close();
-    this.#timer = setTimeout(() => this.#owner.reopen(), 1000 * PAUSES_S[Math.min(this.#failures++, PAUSES_S.length - 1)]);
+    this.#timer = setTimeout(
+      () => this.#owner.reopen(),
+      1000 * PAUSES_S[Math.min(this.#failures++, PAUSES_S.length - 1)],
+    );
   }
 }

@@ -9,14 +9,21 @@ import { MessageList } from "./list.js";
 import { ago, clock, name, octets, signal, span, stateOf, threshold } from "./words.js";
 import { Writing } from "./writing.js";
 
-const HOURS = [[1, "1 hour"], [24, "24 hours"], [168, "7 days"]];
+const HOURS = [
+  [1, "1 hour"],
+  [24, "24 hours"],
+  [168, "7 days"],
+];
+const REDRAW_S = 60; // between two drawings of the charts of a board that goes on telling
 const BY = { heartbeat: "a heartbeat", message: "a message", registration: "its registration", log: "its log" };
-const seconds = (value) => (value < 1 ? `${Math.round(value * 1000)} ms` : `${value < 100 ? Number(value.toFixed(1)) : Math.round(value)} s`);
+const seconds = (value) =>
+  value < 1 ? `${Math.round(value * 1000)} ms` : `${value < 100 ? Number(value.toFixed(1)) : Math.round(value)} s`;
 
 export class BoardView {
   #desk;
   #loads = 0;
   #hours = 24;
+  #drawnAt = 0;
 
   constructor(desk, { aor }) {
     this.#desk = desk;
@@ -28,23 +35,55 @@ export class BoardView {
     this.threshold = h("p", { class: "threshold" });
     this.facts = h("dl", { class: "tiles" });
     this.charts = h("div", { class: "charts" });
-    this.hours = h("select", { "aria-label": "Time that charts cover", onchange: () => this.#choose() },
-      HOURS.map(([hours, words]) => h("option", { value: hours, selected: hours === this.#hours }, words)));
+    this.hours = h(
+      "select",
+      { "aria-label": "Time that charts cover", onchange: () => this.#choose() },
+      HOURS.map(([hours, words]) => h("option", { value: hours, selected: hours === this.#hours }, words)),
+    );
     this.error = h("p", { class: "error", role: "alert" });
     this.list = new MessageList(desk, { board: aor }, "No message of this board is stored.");
-    this.writing = new Writing(desk, boardPath(aor, "/messages"), `Write to ${user}`, (reply) => desk.taken("reply", reply));
+    this.writing = new Writing(desk, boardPath(aor, "/messages"), `Write to ${user}`, (reply) =>
+      desk.taken("reply", reply),
+    );
     this.login = h("p", { class: "hint" });
     this.sent = h("ul", { class: "replies" });
-    this.element = h("div", { class: "board-view" },
+    this.element = h(
+      "div",
+      { class: "board-view" },
       h("a", { class: "back", href: "#/boards" }, "← Boards"),
-      h("div", { class: "board-head" },
-        h("h1", {}, said(user), said(rest, "rest")), this.state, this.proof, this.threshold, this.error),
-      h("div", { class: "columns" },
-        h("div", {}, this.facts,
-          h("section", { "aria-label": "Charts" }, h("div", { class: "section-head" }, h("h2", {}, "How it has been"), this.hours), this.charts)),
-        h("div", {},
-          h("section", { class: "write", "aria-label": "Write to this board" }, this.writing.element, this.login, this.sent),
-          h("section", { "aria-label": "Messages" }, h("h2", {}, "Messages"), this.list.element))));
+      h(
+        "div",
+        { class: "board-head" },
+        h("h1", {}, said(user), said(rest, "rest")),
+        this.state,
+        this.proof,
+        this.threshold,
+        this.error,
+      ),
+      h(
+        "div",
+        { class: "columns" },
+        this.facts,
+        h(
+          "section",
+          { class: "past", "aria-label": "Charts" },
+          h("div", { class: "section-head" }, h("h2", {}, "How it has been"), this.hours),
+          this.charts,
+        ),
+        h(
+          "div",
+          { class: "talk" },
+          h(
+            "section",
+            { class: "write", "aria-label": "Write to this board" },
+            this.writing.element,
+            this.login,
+            this.sent,
+          ),
+          h("section", { "aria-label": "Messages" }, h("h2", {}, "Messages"), this.list.element),
+        ),
+      ),
+    );
     this.permit();
   }
 
@@ -58,11 +97,18 @@ export class BoardView {
   }
 
   async #loadBoard() {
-    if (this.board) return;
     try {
-      this.#desk.taken("board", await ask("GET", boardPath(this.aor)));
+      const { replies, ...board } = await ask("GET", boardPath(this.aor));
+      for (const reply of replies) this.#desk.taken("reply", reply);
+      if (!this.board) this.#desk.taken("board", board);
     } catch (error) {
-      rename(this.error, error.status === 404 ? "Nothing was ever heard of a board by this name." : `Can't read this board: ${error.message}`);
+      if (error.status === undefined) throw error;
+      rename(
+        this.error,
+        error.status === 404
+          ? "Nothing was ever heard of a board by this name."
+          : `Can't read this board: ${error.message}`,
+      );
     }
   }
 
@@ -83,12 +129,20 @@ export class BoardView {
   }
 
   #draw(series) {
+    this.#drawnAt = this.#desk.now();
     const chart = (title, how, points) => new Chart(title, how, points, series, this.#desk.now()).element;
     this.charts.replaceChildren(
       chart("Heap free", { kind: "line", show: octets }, series.free),
-      ...(series.rssi.length || this.board?.rssi ? [chart("Signal", { kind: "line", show: (v) => `${Math.round(v)} dBm` }, series.rssi)] : []),
+      ...(series.rssi.length || this.board?.rssi
+        ? [chart("Signal", { kind: "line", show: (v) => `${Math.round(v)} dBm` }, series.rssi)]
+        : []),
       chart("Delivery time", { kind: "dots", show: seconds, zero: true }, series.delivery),
-      chart(`Messages in ${span(series.step)}`, { kind: "columns", show: (v) => String(Math.round(v * 10) / 10), zero: true }, series.alerts));
+      chart(
+        `Messages in ${span(series.step)}`,
+        { kind: "columns", show: (v) => String(Math.round(v * 10) / 10), zero: true },
+        series.alerts,
+      ),
+    );
   }
 
   take(kind, data) {
@@ -104,7 +158,9 @@ export class BoardView {
     this.shown = stateOf(board, now);
     this.state.replaceChildren(stateBadge(this.shown));
     this.proof.replaceChildren(proofBadge(board.proof));
-    this.facts.replaceChildren(...this.#facts(board, now).map(([key, ...value]) => h("div", {}, h("dt", {}, key), h("dd", {}, ...value))));
+    this.facts.replaceChildren(
+      ...this.#facts(board, now).map(([key, ...value]) => h("div", {}, h("dt", {}, key), h("dd", {}, ...value))),
+    );
     this.tick(now);
   }
 
@@ -114,12 +170,21 @@ export class BoardView {
     return [
       ["Heard", this.age, h("small", {}, `by ${BY[board.heard_by] ?? board.heard_by}`)],
       ["Heap free", unknown(board.free, octets)],
-      ["Signal", board.rssi === null ? unknown(null) : bars(board.rssi), board.rssi === null ? "" : `${board.rssi} dBm`, board.rssi === null ? "" : h("small", {}, signal(board.rssi)[0])],
+      [
+        "Signal",
+        board.rssi === null ? unknown(null) : bars(board.rssi),
+        board.rssi === null ? "" : `${board.rssi} dBm`,
+        board.rssi === null ? "" : h("small", {}, signal(board.rssi)[0]),
+      ],
       ["Clock", unknown(board.clock, clock)],
       ["Up for", unknown(board.uptime, span)],
       ["On the board", unknown(board.waiting, (n) => `${n} waiting`), h("small", {}, "messages without an outcome")],
       ["Here", `${board.messages.toLocaleString("en")} stored`, h("small", {}, `${board.open} open`)],
-      ["From", h("span", { class: "from" }, said(board.source ?? "unknown")), h("small", {}, said(board.transport ?? ""))],
+      [
+        "From",
+        h("span", { class: "from" }, said(board.source ?? "unknown")),
+        h("small", {}, said(board.transport ?? "")),
+      ],
     ];
   }
 
@@ -129,6 +194,8 @@ export class BoardView {
     rename(this.threshold, threshold(this.board, now));
     if (this.age) rename(this.age, ago(now - this.board.heard));
     if (stateOf(this.board, now) !== this.shown) this.settle();
+    const isBehind = this.#drawnAt && now - this.#drawnAt > REDRAW_S && this.board.heard > this.#drawnAt;
+    if (isBehind && !this.charts.querySelector("details[open]")) this.#loadCharts();
   }
 
   permit() {

@@ -7,7 +7,13 @@ import { ago, clock, count, name, octets, proofInShort, signal, stateOf, thresho
 
 const MOST = 1000; // rows that are made unless somebody asks for more
 const RANKS = { gone: 1, late: 2, alive: 3 };
-const FILTERS = [["all", "All"], ["open", "Open"], ["gone", "Gone"], ["late", "Late"], ["alive", "Alive"]];
+const FILTERS = [
+  ["all", "All"],
+  ["open", "Open"],
+  ["gone", "Gone"],
+  ["late", "Late"],
+  ["alive", "Alive"],
+];
 
 /** Return the state of a board: a shape, a colour and a word. */
 export const stateBadge = (state) => h("span", { class: `state ${state}` }, icon(state), h("span", {}, state));
@@ -15,7 +21,8 @@ export const stateBadge = (state) => h("span", { class: `state ${state}` }, icon
 /** Return a drawing of how well a board is heard. */
 export function bars(dbm) {
   const [, full] = signal(dbm);
-  const bar = (n) => s("rect", { x: n * 4, y: 9 - n * 3, width: 2.6, height: 4 + n * 3, rx: 0.8, class: n < full ? "on" : "off" });
+  const bar = (n) =>
+    s("rect", { x: n * 4, y: 9 - n * 3, width: 2.6, height: 4 + n * 3, rx: 0.8, class: n < full ? "on" : "off" });
   return s("svg", { class: "bars", viewBox: "0 0 15 13", "aria-hidden": "true" }, ...[0, 1, 2, 3].map(bar));
 }
 
@@ -45,7 +52,8 @@ class Row {
     this.facts.replaceChildren(
       fact("heap free", board.free === null ? null : octets(board.free)),
       fact("signal", board.rssi === null ? null : `${board.rssi} dBm`, board.rssi === null ? null : bars(board.rssi)),
-      fact("clock", board.clock === null ? null : clock(board.clock)));
+      fact("clock", board.clock === null ? null : clock(board.clock)),
+    );
     this.age = h("span", {});
     this.limit = h("span", { class: "limit" });
     this.heard.replaceChildren(this.age, this.limit);
@@ -71,8 +79,13 @@ class Row {
 }
 
 function fact(label, value, drawing = null) {
-  return h("span", { class: value === null ? "fact missing" : "fact" },
-    h("span", { class: "label" }, label), drawing, value ?? "unknown");
+  return h(
+    "span",
+    { class: value === null ? "fact missing" : "fact" },
+    h("span", { class: "label" }, label),
+    drawing,
+    said(value ?? "unknown"),
+  );
 }
 
 export class BoardsView {
@@ -85,20 +98,51 @@ export class BoardsView {
   constructor(desk, { filter = "all", q = "" }) {
     this.#desk = desk;
     this.filter = filter;
-    this.search = h("input", { type: "search", id: "search", placeholder: "Find a board", "aria-label": "Find a board", value: q, oninput: () => this.#render() });
+    this.search = h("input", {
+      type: "search",
+      id: "search",
+      placeholder: "Find a board",
+      "aria-label": "Find a board",
+      value: q,
+      oninput: () => this.#render(),
+    });
     this.filters = FILTERS.map(([kind, label]) =>
-      h("button", { type: "button", class: `filter ${kind}`, onclick: () => this.#choose(kind) },
-        kind in RANKS ? icon(kind) : "", `${label} `, h("span", { class: "n" })));
+      h(
+        "button",
+        { type: "button", class: `filter ${kind}`, onclick: () => this.#choose(kind) },
+        kind in RANKS ? icon(kind) : "",
+        `${label} `,
+        h("span", { class: "n" }),
+      ),
+    );
     this.list = h("ul", { class: "boards", "data-items": true });
     this.empty = h("p", { class: "empty", hidden: true });
     this.all = h("button", { type: "button", hidden: true, onclick: () => ((this.#most = Infinity), this.#render()) });
     this.open = new MessageList(desk, { open: 1 }, "No message waits for anybody. Good.");
-    this.element = h("div", { class: "desk-view" },
-      h("section", { "aria-labelledby": "boards-title" },
+    this.element = h(
+      "div",
+      { class: "desk-view" },
+      h(
+        "section",
+        { "aria-labelledby": "boards-title" },
         h("h1", { id: "boards-title" }, "Boards"),
-        h("div", { class: "toolbar" }, this.search, h("div", { class: "filters", role: "group", "aria-label": "Which boards" }, this.filters)),
-        this.list, this.empty, h("div", { class: "foot" }, this.all)),
-      h("aside", { "aria-labelledby": "open-title" }, h("h2", { id: "open-title" }, "Open messages"), this.open.element));
+        h(
+          "div",
+          { class: "toolbar" },
+          this.search,
+          h("div", { class: "filters", role: "group", "aria-label": "Which boards" }, this.filters),
+        ),
+        this.list,
+        this.empty,
+        h("div", { class: "foot" }, this.all),
+      ),
+      h(
+        "aside",
+        { "aria-labelledby": "open-title" },
+        h("h2", { id: "open-title" }, "Open messages"),
+        this.open.element,
+      ),
+    );
   }
 
   async load() {
@@ -161,9 +205,12 @@ export class BoardsView {
 
   #tell(found) {
     this.empty.hidden = found > 0;
-    rename(this.empty, this.#rows.size
-      ? "No board is like that."
-      : "No board was heard yet. A board appears here with its first message, heartbeat or registration.");
+    rename(
+      this.empty,
+      this.#rows.size
+        ? "No board is like that."
+        : "No board was heard yet. A board appears here with its first message, heartbeat or registration.",
+    );
   }
 
   #count() {

@@ -36,10 +36,13 @@ export class Chart {
     this.#now = now;
     this.readout = h("span", { class: "readout" });
     this.plot = h("div", { class: "plot" });
-    this.element = h("figure", { class: "chart" },
+    this.element = h(
+      "figure",
+      { class: "chart" },
       h("figcaption", {}, h("h3", {}, title), this.readout),
       points.length ? this.plot : h("p", { class: "empty" }, "Nothing told yet in this time."),
-      points.length ? this.#table() : "");
+      points.length ? this.#table() : "",
+    );
     rename(this.readout, this.#latest());
     this.title = title;
     if (points.length) new ResizeObserver(() => this.#draw()).observe(this.plot);
@@ -58,13 +61,23 @@ export class Chart {
 
   #table() {
     const table = h("table", {});
-    const details = h("details", { ontoggle: () => table.rows.length || this.#fill(table) }, h("summary", {}, "Figures"), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures" }, table));
+    const details = h(
+      "details",
+      { ontoggle: () => table.rows.length || this.#fill(table) },
+      h("summary", {}, "Figures"),
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures" }, table),
+    );
     return details;
   }
 
   #fill(table) {
-    const rows = [...this.#points].reverse().map(([at, value]) => h("tr", {}, h("td", {}, moment(at, this.#now)), h("td", {}, this.show(value))));
-    table.append(h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), h("th", { scope: "col" }, "Value"))), h("tbody", {}, rows));
+    const rows = [...this.#points]
+      .reverse()
+      .map(([at, value]) => h("tr", {}, h("td", {}, moment(at, this.#now)), h("td", {}, this.show(value))));
+    table.append(
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), h("th", { scope: "col" }, "Value"))),
+      h("tbody", {}, rows),
+    );
   }
 
   #range() {
@@ -84,8 +97,14 @@ export class Chart {
     this.x = (at) => LEFT + ((at - this.#since) / (this.#until - this.#since)) * (width - LEFT - 8);
     this.y = (value) => 8 + (1 - (value - low) / (high - low)) * (HEIGHT - BELOW - 8);
     this.marker = s("line", { class: "marker", y1: 8, y2: HEIGHT - BELOW, visibility: "hidden" });
-    const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": this.#summary() },
-      ...this.#levels(low, high, width), ...this.#times(width), ...this.#shapes(low), this.marker);
+    const svg = s(
+      "svg",
+      { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": this.#summary() },
+      ...this.#levels(low, high, width),
+      ...this.#times(width),
+      ...this.#shapes(low),
+      this.marker,
+    );
     svg.addEventListener("pointermove", (event) => this.#point(event.offsetX));
     svg.addEventListener("pointerleave", () => this.#point(null));
     this.plot.replaceChildren(svg);
@@ -94,8 +113,10 @@ export class Chart {
   #levels(low, high, width) {
     return ticks(low, high).flatMap((value) => {
       const y = this.y(value);
-      return [s("line", { class: "grid", x1: LEFT, x2: width - 8, y1: y, y2: y }),
-        s("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, this.short(value))];
+      return [
+        s("line", { class: "grid", x1: LEFT, x2: width - 8, y1: y, y2: y }),
+        s("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, this.short(value)),
+      ];
     });
   }
 
@@ -110,36 +131,63 @@ export class Chart {
       const x = this.x(at);
       const words = step < 86400 ? moment(at, at).slice(0, 5) : moment(at, 0).replace(/ \d{4},.*|,.*/, "");
       if (x > width - 24) break;
-      found.push(s("line", { class: "tick", x1: x, x2: x, y1: HEIGHT - BELOW, y2: HEIGHT - BELOW + 4 }),
-        s("text", { x, y: HEIGHT - 5, "text-anchor": "middle" }, words));
+      found.push(
+        s("line", { class: "tick", x1: x, x2: x, y1: HEIGHT - BELOW, y2: HEIGHT - BELOW + 4 }),
+        s("text", { x, y: HEIGHT - 5, "text-anchor": "middle" }, words),
+      );
     }
     return found;
   }
 
   #shapes(low) {
-    if (this.kind === "dots") return this.#points.map(([at, value]) => s("circle", { class: "dot", cx: this.x(at), cy: this.y(value), r: 2.2 }));
-    if (this.kind === "columns") return this.#points.filter(([, value]) => value).map((point) => this.#column(point, low));
-    return [s("path", { class: "line", d: this.#line() })];
+    if (this.kind === "dots") return this.#points.map((point) => this.#dot(point));
+    if (this.kind === "columns")
+      return this.#points.filter(([, value]) => value).map((point) => this.#column(point, low));
+    const most = this.#gap();
+    const isFar = (one, other) => !other || Math.abs(other[0] - one[0]) > most;
+    const alone = this.#points.filter(
+      (point, n) => isFar(point, this.#points[n - 1]) && isFar(point, this.#points[n + 1]),
+    );
+    return [s("path", { class: "line", d: this.#line(most) }), ...alone.map((point) => this.#dot(point))];
+  }
+
+  #dot([at, value]) {
+    return s("circle", { class: "dot", cx: this.x(at), cy: this.y(value), r: 2.2 });
+  }
+
+  /** Return for how many seconds nothing may be told before the line is broken. */
+  #gap() {
+    const gaps = this.#points
+      .slice(1)
+      .map(([at], n) => at - this.#points[n][0])
+      .sort((a, b) => a - b);
+    return 4 * (gaps[gaps.length >> 1] ?? 0);
   }
 
   #column([at, value], low) {
     const width = Math.max(2, this.x(at + this.#step) - this.x(at) - 1);
-    return s("rect", { class: "column", x: this.x(at), y: this.y(value), width, height: Math.max(0, this.y(low) - this.y(value)) });
+    return s("rect", {
+      class: "column",
+      x: this.x(at),
+      y: this.y(value),
+      width,
+      height: Math.max(0, this.y(low) - this.y(value)),
+    });
   }
 
   /** Return the path of the line, broken where nothing was told for long. */
-  #line() {
-    const gaps = this.#points.slice(1).map(([at], n) => at - this.#points[n][0]).sort((a, b) => a - b);
-    const most = 4 * Math.max(gaps[gaps.length >> 1] ?? 0, this.#step);
-    return this.#points.map(([at, value], n) => {
-      const isFirst = n === 0 || at - this.#points[n - 1][0] > most;
-      const isAlone = isFirst && !(this.#points[n + 1]?.[0] - at <= most);
-      return `${isFirst ? "M" : "L"}${this.x(at).toFixed(1)} ${this.y(value).toFixed(1)}${isAlone ? "h0.1" : ""}`;
-    }).join("");
+  #line(most) {
+    return this.#points
+      .map(([at, value], n) => {
+        const isFirst = n === 0 || at - this.#points[n - 1][0] > most;
+        return `${isFirst ? "M" : "L"}${this.x(at).toFixed(1)} ${this.y(value).toFixed(1)}`;
+      })
+      .join("");
   }
 
   #point(offset) {
-    const near = (best, point) => (Math.abs(this.x(point[0]) - offset) < Math.abs(this.x(best[0]) - offset) ? point : best);
+    const near = (best, point) =>
+      Math.abs(this.x(point[0]) - offset) < Math.abs(this.x(best[0]) - offset) ? point : best;
     const [at, value] = offset === null ? [0, 0] : this.#points.reduce(near);
     rename(this.readout, offset === null ? this.#latest() : `${this.show(value)} at ${moment(at, this.#now)}`);
     this.marker.setAttribute("visibility", offset === null ? "hidden" : "visible");

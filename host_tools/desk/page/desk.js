@@ -33,7 +33,10 @@ class Desk {
     showTheme(localStorage.getItem("theme") ?? "auto");
     at("theme").onclick = nextTheme;
     at("help").onclick = () => this.help();
-    at("skip").onclick = (event) => { event.preventDefault(); at("main").focus(); };
+    at("skip").onclick = (event) => {
+      event.preventDefault();
+      at("main").focus();
+    };
     addEventListener("hashchange", () => this.#route());
     addEventListener("keydown", (event) => this.#key(event));
     setInterval(() => this.#tick(), 1000);
@@ -69,14 +72,24 @@ class Desk {
   #whoWeAre() {
     const { user, login, may_act } = this.session;
     const button = (words, run) => h("button", { type: "button", onclick: run }, words);
-    if (user || may_act) return [h("span", { class: "user" }, user ?? "may act"), login.length ? button("Log out", () => this.logout()) : ""];
-    return login.length ? [h("span", { class: "user" }, "read only"), button("Log in", () => this.login())] : [h("span", { class: "user" }, "read only")];
+    if (user || may_act)
+      return [
+        h("span", { class: "user" }, user ?? "may act"),
+        login.length ? button("Log out", () => this.logout()) : "",
+      ];
+    return login.length
+      ? [h("span", { class: "user" }, "read only"), button("Log in", () => this.login())]
+      : [h("span", { class: "user" }, "read only")];
   }
 
   /** Return why somebody can't do a thing here, and what helps. to: what it is that they can't. */
   whyNot(to) {
     return this.session.login.length
-      ? [`${to}, `, h("button", { type: "button", class: "plain", onclick: () => this.login() }, "log in"), ": who isn't logged in may look, not act."]
+      ? [
+          `${to}, `,
+          h("button", { type: "button", class: "plain", onclick: () => this.login() }, "log in"),
+          ": who isn't logged in may look, not act.",
+        ]
       : [`${to}, have whoever runs this desk give it users or a token: without any it is read only.`];
   }
 
@@ -92,7 +105,14 @@ class Desk {
   #closed() {
     this.#stream.close();
     this.view = null;
-    at("main").replaceChildren(h("div", { class: "wall" }, h("h1", {}, "This desk is for those it knows"), h("p", { class: "empty" }, this.whyNot("To look at it"))));
+    at("main").replaceChildren(
+      h(
+        "div",
+        { class: "wall" },
+        h("h1", {}, "This desk is for those it knows"),
+        h("p", { class: "empty" }, this.whyNot("To look at it")),
+      ),
+    );
     this.#showConnection();
   }
 
@@ -108,7 +128,8 @@ class Desk {
 
   /** Read everything anew. Raises Refused. */
   async load() {
-    const told = await ask("GET", "/api/boards");
+    // A desk that was away has forgotten who had logged in.
+    const [told] = await Promise.all([ask("GET", "/api/boards"), this.askSession()]);
     this.#ahead = told.now - Date.now() / 1000;
     this.boards = new Map(told.boards.map((board) => [board.aor, board]));
     this.#newest = Math.max(this.#newest, ...told.boards.map((board) => board.last?.id ?? 0));
@@ -134,7 +155,10 @@ class Desk {
     this.view?.settle();
     this.#count();
     const fresh = this.#fresh.splice(0);
-    if (fresh.length === 1) this.announce(`New message of ${spoken(fresh[0].from)}: ${fresh[0].subject ?? fresh[0].body ?? ""}`.slice(0, 200));
+    if (fresh.length === 1)
+      this.announce(
+        `New message of ${spoken(fresh[0].from)}: ${fresh[0].subject ?? fresh[0].body ?? ""}`.slice(0, 200),
+      );
     else if (fresh.length) this.announce(`${fresh.length} new messages`);
   }
 
@@ -181,9 +205,17 @@ class Desk {
     const state = this.#isLive ? "live" : lost < STALE_S ? "reconnecting" : "stale";
     const since = moment(this.#lostAt + this.#ahead, this.now());
     at("connection").dataset.state = this.session.may_read ? state : "closed";
-    rename(at("connection").lastElementChild, { live: "live", reconnecting: "reconnecting", stale: `stale since ${since}` }[state]);
+    rename(
+      at("connection").lastElementChild,
+      { live: "live", reconnecting: "reconnecting", stale: `stale since ${since}` }[state],
+    );
     at("notice").hidden = state !== "stale" || !this.session.may_read;
-    rename(at("notice"), state === "stale" ? `Nothing here is newer than ${since}: the desk doesn't answer. The page goes on by itself when it does.` : "");
+    rename(
+      at("notice"),
+      state === "stale"
+        ? `Nothing here is newer than ${since}: the desk doesn't answer. The page goes on by itself when it does.`
+        : "",
+    );
   }
 
   #tick() {
@@ -202,9 +234,11 @@ class Desk {
     const asked = Object.fromEntries(new URLSearchParams(query));
     const before = this.view;
     if (!this.session.may_read) return;
-    if (room === "boards") this.view = what ? new BoardView(this, { aor: decodeURIComponent(what) }) : new BoardsView(this, asked);
+    if (room === "boards")
+      this.view = what ? new BoardView(this, { aor: decodeURIComponent(what) }) : new BoardsView(this, asked);
     else this.view = what ? new MessageView(this, { id: what }) : new MessagesView(this, asked);
-    for (const one of ["boards", "messages"]) at(`nav-${one}`).setAttribute("aria-current", one === room ? "page" : "false");
+    for (const one of ["boards", "messages"])
+      at(`nav-${one}`).setAttribute("aria-current", one === room ? "page" : "false");
     at("main").replaceChildren(this.view.element);
     scrollTo(0, 0);
     if (before) at("main").focus();
@@ -220,7 +254,10 @@ class Desk {
   }
 
   help() {
-    const keys = { on: localStorage.getItem("keys") !== "off", set: (on) => localStorage.setItem("keys", on ? "on" : "off") };
+    const keys = {
+      on: localStorage.getItem("keys") !== "off",
+      set: (on) => localStorage.setItem("keys", on ? "on" : "off"),
+    };
     showHelp(keys, this.session.version);
   }
 
@@ -260,13 +297,15 @@ class Desk {
     const card = event.target.closest(".card")?.card;
     if (event.target.closest(".writing") && card) card.reply(false);
     else if (event.target.closest("input, textarea, select")) event.target.blur();
-    else if (this.view instanceof BoardView || this.view instanceof MessageView) location.hash = this.view instanceof BoardView ? "#/boards" : "#/messages";
+    else if (this.view instanceof BoardView || this.view instanceof MessageView)
+      location.hash = this.view instanceof BoardView ? "#/boards" : "#/messages";
   }
 }
 
 /** Move the focus to the next of the items that it is among, of the first list that has any otherwise. */
 function step(by) {
-  const list = document.activeElement.closest("[data-items]") ?? document.querySelector("[data-items]:has([data-item])");
+  const list =
+    document.activeElement.closest("[data-items]") ?? document.querySelector("[data-items]:has([data-item])");
   const items = [...(list?.querySelectorAll("[data-item]") ?? [])];
   const here = items.findIndex((item) => item.contains(document.activeElement));
   const next = items[here < 0 ? 0 : Math.min(Math.max(here + by, 0), items.length - 1)];

@@ -2,7 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-const ICONS = { // paths on a field of 16 by 16, drawn as lines
+const ICONS = {
+  // paths on a field of 16 by 16, drawn as lines
   alive: "M8 2a6 6 0 1 0 0 12A6 6 0 1 0 8 2z M5.2 8.2l2 2 3.6-4",
   late: "M8 2.2L14.4 13.5H1.6z M8 6.5v3 M8 11.4v.1",
   gone: "M2.5 2.5h11v11h-11z M5.5 5.5l5 5 M10.5 5.5l-5 5",
@@ -17,7 +18,7 @@ const ICONS = { // paths on a field of 16 by 16, drawn as lines
   reply: "M6.5 3.5L2.5 7.5l4 4 M2.5 7.5h6c3 0 5 1.6 5 5",
   up: "M8 13V3.5 M4 7.5l4-4 4 4",
   bell: "M4 11.5V7a4 4 0 0 1 8 0v4.5l1 1H3z M6.8 14.2h2.4",
-  sun: "M8 5a3 3 0 1 0 0 6 3 3 0 1 0 0-6z M8 1v1.5 M8 13.5V15 M1 8h1.5 M13.5 8H15 M3 3l1.1 1.1 M11.9 11.9L13 13 M3 13l1.1-1.1 M11.9 4.1L13 3",
+  sun: "M8 5a3 3 0 1 0 0 6 3 3 0 1 0 0-6z M8 1v1.5 M8 13.5V15 M1 8h1.5 M13.5 8H15 M3.3 3.3l.8.8 M11.9 11.9l.8.8",
   moon: "M13 9.8A5.7 5.7 0 0 1 6.2 3 5.7 5.7 0 1 0 13 9.8z",
   half: "M8 2a6 6 0 1 0 0 12A6 6 0 1 0 8 2z M8 2v12 M8 5h4.3 M8 8h5.5 M8 11h4.3",
 };
@@ -46,7 +47,11 @@ export function s(tag, attributes = {}, ...children) {
 
 /** Return a drawing that says nothing by itself: words stand beside it. */
 export function icon(name) {
-  return s("svg", { class: `icon icon-${name}`, viewBox: "0 0 16 16", "aria-hidden": "true" }, s("path", { d: ICONS[name] }));
+  return s(
+    "svg",
+    { class: `icon icon-${name}`, viewBox: "0 0 16 16", "aria-hidden": "true" },
+    s("path", { d: ICONS[name] }),
+  );
 }
 
 /** Return a stranger's words on a line: they end where the element ends, whatever is in them. */

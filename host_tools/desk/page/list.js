@@ -6,7 +6,7 @@ import { h, rename } from "./dom.js";
 import { count } from "./words.js";
 
 const PAGE = 50;
-const MOST = 400; // messages at a time: what a storm pushes out at the end is had again by the button
+const MOST = 200; // messages at a time: what a storm pushes out at the end is had again by the button
 const SEEN_S = 15; // that a message which is done stays in a list of open ones, so that a person sees who did it
 
 export class MessageList {
@@ -28,8 +28,15 @@ export class MessageList {
     this.error = h("p", { class: "error", role: "alert" });
     this.end = h("p", { class: "hint end", role: "status" });
     this.older = h("button", { type: "button", hidden: true, onclick: () => this.#more() }, "Older messages");
-    this.element = h("div", { class: "message-list" },
-      this.fresh, this.error, this.list, this.nothing, h("div", { class: "foot" }, this.end, this.older));
+    this.element = h(
+      "div",
+      { class: "message-list" },
+      this.fresh,
+      this.error,
+      this.list,
+      this.nothing,
+      h("div", { class: "foot" }, this.end, this.older),
+    );
   }
 
   /** Read it anew; what is open stays open. Raises nothing: the list itself says what is wrong. */
@@ -117,7 +124,7 @@ export class MessageList {
   #takeMessage(message) {
     if (this.#cards.has(message.id)) return this.#put(message);
     const newest = this.list.firstElementChild?.card.message.id ?? 0;
-    const oldest = this.#next === null ? 0 : this.list.lastElementChild?.card.message.id ?? 0;
+    const oldest = this.#next === null ? 0 : (this.list.lastElementChild?.card.message.id ?? 0);
     if (message.id < oldest) return null;
     if (this.isSearch) this.#missed += message.id > newest ? 1 : 0;
     else if (this.#wants(message)) this.#put(message);
@@ -125,7 +132,7 @@ export class MessageList {
   }
 
   #wants(message) {
-    return (!this.#query.board || this.#query.board === message.from) && !(this.#query.open && message.acknowledged);
+    return (!this.#query.board || this.#query.board === message.from) && !(this.#query.open && !message.open);
   }
 
   tick() {
@@ -135,8 +142,10 @@ export class MessageList {
 
   /** Of what is open, show no longer what was done before that moment, unless somebody is at it. */
   #tidy(moment) {
-    const done = [...this.#cards].filter(([, { message, element }]) =>
-      message.acknowledged && message.acknowledged.at < moment && !element.contains(document.activeElement));
+    const done = [...this.#cards].filter(
+      ([, { message, element }]) =>
+        message.acknowledged && message.acknowledged.at < moment && !element.contains(document.activeElement),
+    );
     for (const [id] of done) this.#drop(id);
     if (done.length) this.#settle();
   }

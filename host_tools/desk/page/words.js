@@ -1,8 +1,12 @@
 // Puts what the desk knows into words. Times are Unix seconds, spans are seconds.
 
-const UNITS = [[86400 * 2, 86400, "days"], [3600 * 2, 3600, "h"], [60 * 2, 60, "min"], [0, 1, "s"]];
+const UNITS = [
+  [86400 * 2, 86400, "days"],
+  [3600 * 2, 3600, "h"],
+  [60 * 2, 60, "min"],
+  [0, 1, "s"],
+];
 const CLOCKS = { ntp: "by NTP", learned: "learned", rtc: "by battery", host: "by a computer", none: "not set" };
-const MARKS = { expired: "expired before it came", stale: "sent long before it came", again: "may have been shown before" };
 
 const two = (number) => String(number).padStart(2, "0");
 
@@ -27,7 +31,7 @@ export const iso = (unix) => new Date(unix * 1000).toISOString();
 
 /** Return octets: "812 B", "43.2 kB", "1.2 MB". */
 export function octets(count) {
-  if (count < 1000) return `${count} B`;
+  if (count < 1000) return `${Math.round(count)} B`;
   return count < 1e6 ? `${(count / 1000).toFixed(count < 1e5 ? 1 : 0)} kB` : `${(count / 1e6).toFixed(1)} MB`;
 }
 
@@ -47,8 +51,12 @@ export function stateOf(board, now) {
 export function threshold(board, now) {
   const state = stateOf(board, now);
   const silence = now - board.heard;
-  const expected = board.every ? `expected every ${span(board.every)}` : `late after ${span(board.late_at - board.heard)}`;
-  return state === "alive" ? `alive: heard ${ago(silence)}, ${expected}` : `${state}: nothing for ${span(silence)}, ${expected}`;
+  const expected = board.every
+    ? `expected every ${span(board.every)}`
+    : `late after ${span(board.late_at - board.heard)}`;
+  return state === "alive"
+    ? `alive: heard ${ago(silence)}, ${expected}`
+    : `${state}: nothing for ${span(silence)}, ${expected}`;
 }
 
 /** Return who vouches for a name, a sentence each, so that nobody mistakes one for another. */
@@ -72,11 +80,16 @@ export function signal(dbm) {
 
 /** Return what to beware of in a message at this moment. */
 export function marks(message, now) {
-  const found = message.marks.map((mark) => MARKS[mark] ?? mark);
   const isOver = message.valid_until !== null && now >= message.valid_until;
-  return isOver && !message.marks.includes("expired")
-    ? [`expired at ${moment(message.valid_until, now)}: no longer valid`, ...found]
-    : found;
+  return [
+    message.expired
+      ? "expired before it came"
+      : isOver
+        ? `expired at ${moment(message.valid_until, now)}: no longer valid`
+        : "",
+    message.stale ? "stale: sent long before it came" : "",
+    ...message.marks,
+  ].filter(Boolean);
 }
 
 /** Return what became of a reply: [the words, "good", "bad" or "waits"]. */
@@ -85,12 +98,18 @@ export function outcome(reply, now) {
   const until = reply.expires_at ? ` at the longest until ${moment(reply.expires_at, now)}` : "";
   const why = [reply.status, reply.reason].filter(Boolean).join(" ");
   switch (reply.state) {
-    case "delivered": return [`reached the board${end}`, "good"];
-    case "accepted": return [`taken by a server${end}, which passes it on: whether the board has it is not known`, "good"];
-    case "failed": return [`failed${end}${why ? `: ${why}` : ""}`, "bad"];
-    case "expired": return [`expired${end}: the board was not reached in time`, "bad"];
-    case "sending": return ["on its way", "waits"];
-    default: return [`waits for the board,${until || " as long as it takes"}${tries(reply, now, why)}`, "waits"];
+    case "delivered":
+      return [`reached the board${end}`, "good"];
+    case "accepted":
+      return [`taken by a server${end}, which passes it on: whether the board has it is not known`, "good"];
+    case "failed":
+      return [`failed${end}${why ? `: ${why}` : ""}`, "bad"];
+    case "expired":
+      return [`expired${end}: the board was not reached in time`, "bad"];
+    case "sending":
+      return ["on its way", "waits"];
+    default:
+      return [`waits for the board,${until || " as long as it takes"}${tries(reply, now, why)}`, "waits"];
   }
 }
 

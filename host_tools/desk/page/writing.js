@@ -3,10 +3,16 @@
 import { ask } from "./api.js";
 import { h, field, icon, rename } from "./dom.js";
 
-const EXPIRES = [[300, "5 minutes"], [3600, "1 hour"], [28800, "8 hours"], [86400, "1 day"], [259200, "3 days"]];
+const EXPIRES = [
+  [300, "5 minutes"],
+  [3600, "1 hour"],
+  [28800, "8 hours"],
+  [86400, "1 day"],
+  [259200, "3 days"],
+];
 const drafts = new Map(); // path -> what was typed there and not sent
 
-/** A button for one action. A second click while the first is under way does nothing; what went wrong stays beside it. */
+/** A button for one action. A second click while the first is under way does nothing; a refusal stays beside it. */
 export class Action {
   #desk;
   #isBusy = false;
@@ -45,22 +51,36 @@ export class Action {
   }
 }
 
-/** A form for words to a board. They stay until the desk has taken them, also when the form is closed or the line is. */
+/** A form for words to a board. They stay until the desk has taken them, also when the form is closed. */
 export class Writing {
   #path;
-  #expires = h("select", {}, EXPIRES.map(([s, words]) => h("option", { value: s, selected: s === 3600 }, words)));
+  #expires = h(
+    "select",
+    {},
+    EXPIRES.map(([s, words]) => h("option", { value: s, selected: s === 3600 }, words)),
+  );
 
   /** path: where the words are posted; taken: called with the Reply that the desk makes of them. */
   constructor(desk, path, label, taken) {
     this.#path = path;
-    this.text = h("textarea", { rows: 2, oninput: () => drafts.set(path, this.text.value), onkeydown: (e) => this.#key(e) });
+    this.text = h("textarea", {
+      rows: 2,
+      oninput: () => drafts.set(path, this.text.value),
+      onkeydown: (e) => this.#key(e),
+    });
     this.text.value = drafts.get(path) ?? "";
     this.action = new Action(desk, "primary", "reply", "Send", async () => taken(await this.#send(desk)));
     this.element = h(
-      "div", { class: "writing" },
+      "div",
+      { class: "writing" },
       field(label, this.text),
-      h("div", { class: "row" },
-        h("label", { class: "inline" }, "Valid for ", this.#expires), this.action.button, this.action.error),
+      h(
+        "div",
+        { class: "row" },
+        h("label", { class: "inline" }, "Valid for ", this.#expires),
+        this.action.button,
+        this.action.error,
+      ),
       h("p", { class: "hint" }, "It is kept for a board that sleeps, and dropped once it is no longer valid."),
     );
   }

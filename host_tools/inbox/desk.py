@@ -1,0 +1,88 @@
+"""What an inbox with a page has beside others: boards, what people write to them, and the page that shows it."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from sipmote.agent.events import Outcome
+from sipmote.agent.user_agent import UserAgent
+from sipmote.inbox.boards import Boards
+from sipmote.inbox.database import StoreError, trouble
+from sipmote.inbox.escalation import Escalation
+from sipmote.inbox.login import Login
+from sipmote.inbox.outbox import Outbox
+from sipmote.inbox.received import Received
+from sipmote.inbox.replies import Replies
+from sipmote.inbox.store import Store
+from sipmote.sip.shell import Shell
+
+Warn = Callable[[str], None]
+
+
+class Page(Protocol):
+    """What shows the store in browsers."""
+
+    async def open(self) -> str:
+        """Listen; returns the URL. Raises ToolError."""
+
+    def changed(self) -> None:
+        """Something is in the store that wasn't."""
+
+    async def close(self) -> None:
+        """Let all browsers go."""
+
+
+MakePage = Callable[[Store, Boards, Replies, Login | None, Warn], Page]
+
+
+class Desk:
+    """Boards, replies and their page."""
+
+    def __init__(
+        self,
+        make_page: MakePage,
+        escalation: Escalation | None,
+        store: Store,
+        ways: tuple[UserAgent, Shell, Outbox],
+        login: Login | None,
+        warn: Warn,
+    ) -> None:
+        """Begin nothing yet, within the running loop. escalation: None for none. login: who may act, None for nobody.
+
+        Raises StoreError.
+        """
+        self._warn = warn
+        self._boards = Boards(store)
+        self._replies = Replies(*ways, store, self._boards, warn, escalation)
+        self._page = make_page(store, self._boards, self._replies, login, warn)
+        self.add = self._boards.add  # for the commit that stores messages
+
+    async def open(self) -> str:
+        """Show the page, and send what waits; returns the URL. Raises ToolError."""
+        url = await self._page.open()
+        self._replies.start()
+        return url
+
+    def more(self) -> None:
+        """Messages have been stored."""
+        self._replies.more()
+        self._page.changed()
+
+    def beat(self, one: Received, told: Mapping[str, int | str]) -> None:
+        """A heartbeat has come, that tells this."""
+        try:
+            self._boards.beat(one, told)
+        except StoreError as error:
+            self._warn(f"a heartbeat was not noted: {trouble(error)}")
+        self.more()
+
+    def finished(self, outcome: Outcome, trouble: str) -> bool:
+        """Take the outcome of what somebody has written; False for that of anything else."""
+        is_ours = self._replies.finished(outcome, trouble)
+        if is_ours:
+            self._page.changed()
+        return is_ours
+
+    async def close(self) -> None:
+        """End."""
+        await self._page.close()
+        await self._replies.close()
