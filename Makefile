@@ -64,6 +64,7 @@ soak: $(READY) $(VMS)  ## inbox, relay, board, bridge, deploy, inbox under a fle
 	$(PY) -m tests.soak_bridge $(or $(KILLS),1000)
 	$(PY) -m tests.soak_deploy $(or $(KILLS),1000)
 	$(PY) -m tests.soak_fleet $(or $(KILLS),1000)
+	$(PY) -m tests.soak_operator $(or $(KILLS),200)
 
 clean:  ## take .cache away: the Python environment, the VMs
 	rm -rf .cache
