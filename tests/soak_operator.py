@@ -6,13 +6,14 @@ each twentieth time all inboxes are away. What boards were told is taken must be
 
 import random
 import signal
-import sqlite3
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import psycopg
 
 from tests.interop.front import Boards, Front, inbox_at
 from tests.interop.peers import free_port
@@ -45,8 +46,9 @@ def soak(kills: int) -> Figures:
         at.chmod(0o755)  # PostgreSQL may run as another user
         data.mkdir()
         cluster = Cluster(data)
+        url = cluster.url(cluster.database())
         ports = [free_port() for _ in range(3)]
-        front = Front(at, cluster, [inbox_at(at, port, "--db", str(at / "inbox.db")) for port in ports], ports)
+        front = Front(at, cluster, [inbox_at(at, port, "--db", url, "--name", f"inbox{port}") for port in ports], ports)
         front.make_tables("desk", *_BOARDS)
         boards = Boards(front, _BOARDS)
         try:
@@ -55,7 +57,7 @@ def soak(kills: int) -> Figures:
                     boards.run(random.uniform(0.0, 0.5))
                     _kill(front, boards, number)
                 boards.drain()
-            with sqlite3.connect(at / "inbox.db") as db:
+            with psycopg.connect(url) as db:
                 stored = Counter(call_id for (call_id,) in db.execute("SELECT call_id FROM message"))
         finally:
             boards.close()

@@ -121,6 +121,7 @@ def test_a_mistake_is_one_line_that_names_the_thing_and_the_remedy(
     line: str, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert main(line.split()) in (1, 2)
     said = capsys.readouterr()
     assert said.err.startswith("sipmote: ") and words in said.err and said.err.count("\n") == 1 and said.out == ""

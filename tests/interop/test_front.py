@@ -3,10 +3,8 @@
 import contextlib
 import json
 import signal
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -22,25 +20,27 @@ _BOARDS = [f"board{number}" for number in range(6)]
 class Store:
     """What the inboxes have stored."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def times(self) -> Counter[str]:
         """Return how often each Call-ID is there."""
-        with sqlite3.connect(self.path) as db:
+        with psycopg.connect(self.url) as db:
             return Counter(call_id for (call_id,) in db.execute("SELECT call_id FROM message"))
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(tmp_path_factory.mktemp("store") / "inbox.db")
+def store(cluster: Cluster) -> Store:  # noqa: F811
+    return Store(cluster.url(cluster.database()))
 
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster, store: Store) -> Iterator[Front]:  # noqa: F811
     folder = tmp_path_factory.mktemp("front")
     ports = [free_port() for _ in range(3)]
-    front = Front(folder, cluster, [inbox_at(folder, port, "--db", str(store.path)) for port in ports], ports)
+    options = [("--db", store.url, "--name", f"inbox{port}") for port in ports]
+    inboxes = [inbox_at(folder, port, *each) for port, each in zip(ports, options, strict=True)]
+    front = Front(folder, cluster, inboxes, ports)
     front.make_tables("desk", *_BOARDS)
     with front.running():
         yield front

@@ -15,6 +15,8 @@ const FILTERS = [
   ["alive", "Alive"],
 ];
 
+const order = new Intl.Collator("en", { numeric: true }); // board2 before board10
+
 /** Return the state of a board: a shape, a colour and a word. */
 export const stateBadge = (state) => h("span", { class: `state ${state}` }, icon(state), h("span", {}, state));
 
@@ -185,7 +187,7 @@ export class BoardsView {
   #render() {
     const words = this.search.value.trim().toLowerCase();
     const wanted = [...this.#rows.values()].filter((row) => this.#wants(row, words));
-    wanted.sort((a, b) => (a.key < b.key ? -1 : 1));
+    wanted.sort((a, b) => order.compare(a.key, b.key));
     this.#arrange(wanted.slice(0, this.#most).map((row) => row.element));
     this.all.hidden = wanted.length <= this.#most;
     rename(this.all, `Show all ${count(wanted.length, "board")}`);
