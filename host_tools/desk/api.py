@@ -34,9 +34,13 @@ _TABLE_CHUNK = 500
 class Api:
     """The handlers."""
 
-    def __init__(self, guard: Guard, reading: Reading, live: Live, boards: Boards, replies: Replies) -> None:
+    def __init__(
+        self, guard: Guard, reading: Reading, searching: Reading, live: Live, boards: Boards, replies: Replies
+    ) -> None:
+        """searching: for what may take a while, behind which nothing else has to wait."""
         self._guard = guard
         self._reading = reading
+        self._searching = searching
         self._live = live
         self._boards = boards
         self._replies = replies
@@ -129,7 +133,9 @@ class Api:
 
     async def messages(self, request: web.Request) -> web.Response:
         limit = min(max(_number(request, "limit", int) or 50, 1), _MOST)
-        return web.json_response(await self._reading.ask(views.find, _search(request), limit))
+        search = _search(request)
+        reading = self._searching if search.query.text or search.query.sender else self._reading
+        return web.json_response(await reading.ask(views.find, search, limit))
 
     async def message(self, request: web.Request) -> web.Response:
         return web.json_response(await self._message(int(request.match_info["id"])))
@@ -151,7 +157,7 @@ class Api:
         at: int | None = search.before
         while True:
             step = Search(search.query, search.board, search.is_open, at, search.after)
-            found = await self._reading.ask(views.find, step, _TABLE_CHUNK)
+            found = await self._searching.ask(views.find, step, _TABLE_CHUNK)
             await response.write(_lines([cells(line) for line in found["messages"]]))
             if found["next"] is None:
                 return response

@@ -38,7 +38,8 @@ class Page:
         self._reading = Reading(store)
         self._live = Live(self._reading, options.patience)
         self._guard = Guard(options, Sessions(options.token, login, options.users), warn)
-        self._api = Api(self._guard, self._reading, self._live, boards, replies)
+        self._searching = Reading(store)
+        self._api = Api(self._guard, self._reading, self._searching, self._live, boards, replies)
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> str:
@@ -69,6 +70,7 @@ class Page:
         if self._runner:
             await self._runner.cleanup()
         await self._reading.close()
+        await self._searching.close()
 
 
 def _file(name: str) -> Handler:

@@ -53,10 +53,11 @@ def find(db: Database, search: Search, limit: int) -> Json:
     """Return {"messages", "next", "complete"}: so many at most, within a time that others can wait for."""
     found: list[Json] = []
     at = search.after if search.after is not None else search.before
+    first, last = _bounds(db, search.query)
     ends = time.monotonic() + _SEARCH_S
     chunk = _CHUNK if search.query.text or search.query.sender else limit
     while True:
-        rows = db.rows(*_select(search, at, chunk))
+        rows = db.rows(*_select(search, at, chunk, first, last))
         for row in rows:
             at = row["id"]
             if search.query.takes(from_row(row, False)):
@@ -68,11 +69,27 @@ def find(db: Database, search: Search, limit: int) -> Json:
             return {"messages": _whole(db, found), "next": None if is_end else at, "complete": is_end}
 
 
-def _select(search: Search, at: int | None, limit: int) -> tuple[str, list[object]]:
+def _bounds(db: Database, query: Query) -> tuple[int | None, int | None]:
+    """Return between which ids messages of the time in question are: ids grow as time does, but for set clocks."""
+    first = last = None
+    if query.since is not None:
+        rows = db.query("SELECT id FROM message WHERE received >= ? ORDER BY received LIMIT 1", (query.since,))
+        first = rows[0][0] if rows else 2**62
+    if query.until is not None:
+        rows = db.query("SELECT id FROM message WHERE received <= ? ORDER BY received DESC LIMIT 1", (query.until,))
+        last = rows[0][0] if rows else 0
+    return first, last
+
+
+def _select(
+    search: Search, at: int | None, limit: int, first: int | None, last: int | None
+) -> tuple[str, list[object]]:
     wheres: list[str] = []
     values: list[object] = []
     for where, value in (
         ("id > ?" if search.after is not None else "id < ?", at),
+        ("id >= ?", first),
+        ("id <= ?", last),
         ("sender = ?", search.board or None),
         ("received >= ?", search.query.since),
         ("received <= ?", search.query.until),

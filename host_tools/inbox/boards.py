@@ -1,6 +1,7 @@
 """What is known of who writes to us: when it was heard, how it is, what nobody has acknowledged yet.
 
-Anybody can write a name into From: what a board's row says is as good as its proof, of what was heard last.
+Anybody can write a name into From: what a board's row says is as good as its proof, of what was heard last. Where
+answers go is not up to him: what nothing proves doesn't change that for a board which has proved who it is.
 """
 
 import time
@@ -18,10 +19,15 @@ _BETWEEN_BEATS_S = 5.0  # in the charts
 _ANSWER_S = 60.0  # within which what a board sends is taken for its answer
 
 _HEARD = """
-INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by, messages, open, last)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by, source = excluded.source,
-        transport = excluded.transport, proof = excluded.proof, proof_by = excluded.proof_by,
+INSERT INTO board (aor, heard, heard_by, source, transport, way_proof, proof, proof_by, messages, open, last)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by,
+        source = CASE WHEN excluded.proof = 'none' AND board.way_proof <> 'none' THEN board.source
+            ELSE excluded.source END,
+        transport = CASE WHEN excluded.proof = 'none' AND board.way_proof <> 'none' THEN board.transport
+            ELSE excluded.transport END,
+        way_proof = CASE WHEN excluded.proof = 'none' THEN board.way_proof ELSE excluded.proof END,
+        proof = excluded.proof, proof_by = excluded.proof_by,
         messages = board.messages + excluded.messages, open = board.open + excluded.open,
         last = coalesce(excluded.last, board.last)
     RETURNING aor
@@ -34,16 +40,17 @@ INSERT INTO beat (board, at, free, rssi, waiting) SELECT ?, ?, ?, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM beat WHERE board = ? AND at > ?) RETURNING board
 """
 _ASKED = """
-SELECT target, min(id) FROM reply WHERE kind = 'reply' AND answered IS NULL
-    AND (state = 'sending' OR (state IN ('delivered', 'accepted') AND ended_at > ?)) GROUP BY target
+SELECT target, id FROM reply WHERE state = 'sending' AND kind = 'reply' AND answered IS NULL
+UNION ALL SELECT target, id FROM reply WHERE ended_at > ? AND state IN ('delivered', 'accepted') AND kind = 'reply'
+    AND answered IS NULL ORDER BY id DESC
 """
 _SURPLUS = """
 DELETE FROM board WHERE proof = 'none' AND open = 0 AND heard < (SELECT heard FROM board ORDER BY heard DESC LIMIT 1
     OFFSET ?)
 """
 _KNOWN_BEFORE = """
-INSERT INTO board (aor, heard, heard_by, source, transport, proof, messages, last)
-    SELECT message.sender, received, 'message', source, transport, 'none', found.messages, found.newest
+INSERT INTO board (aor, heard, heard_by, source, transport, way_proof, proof, messages, last)
+    SELECT message.sender, received, 'message', source, transport, 'none', 'none', found.messages, found.newest
     FROM (SELECT max(id) AS newest, count(*) AS messages FROM message GROUP BY sender) AS found
     JOIN message ON message.id = found.newest ORDER BY found.newest DESC LIMIT ?
 """
@@ -80,15 +87,14 @@ class Boards:
                 new = not one.duplicate
                 before = heard.get(one.sender, (0, 0, None))
                 counts = (before[-3] + new, before[-2] + (new and one.open), one.id if new else before[-1])
-                origin = (one.received, "message", one.source, one.transport, *proof_of(one))
-                heard[one.sender] = [one.sender, *origin, *counts]
+                heard[one.sender] = [*_origin(one, "message"), *counts]
         self._store.db.many(_HEARD, list(heard.values()))
         self._awake(heard)
 
     def _match_answers(self, batch: Sequence[Received]) -> None:
         """Mark what comes from whom we have just written to as the answer to that."""
         db = self._store.db
-        asked: dict[str, int] = {row[0]: row[1] for row in db.query(_ASKED, (time.time() - _ANSWER_S,))}
+        asked = {row[0]: row[1] for row in db.query(_ASKED, (time.time() - _ANSWER_S,))}
         for one in batch if asked else ():
             number = None if one.duplicate else asked.pop(one.sender, None)
             if number is not None:
@@ -100,9 +106,8 @@ class Boards:
     def beat(self, one: Received, told: Mapping[str, int | str]) -> None:
         """A heartbeat has come, that tells this. One that nobody can write in another's name gives way to no other."""
         values = tuple(told.get(name) for name in ("every", "up", "free", "rssi", "clock", "waiting"))
-        origin = (one.received, "heartbeat", one.source, one.transport, *proof_of(one))
         with self._store.transaction() as db:
-            db.many(_HEARD, [(one.sender, *origin, 0, 0, None)])
+            db.many(_HEARD, [(*_origin(one, "heartbeat"), 0, 0, None)])
             db.many(_BEAT, [(*values, one.sender)])
             point = (one.sender, one.received, told.get("free"), told.get("rssi"), told.get("waiting"))
             db.many(_CHART, [(*point, one.sender, one.received - _BETWEEN_BEATS_S)])
@@ -152,4 +157,10 @@ class Boards:
         with self._store.transaction() as db:
             db.execute("DELETE FROM beat WHERE at < ?", (now - _KEEP_BEATS_S,))
             db.execute("DELETE FROM change WHERE id <= (SELECT max(id) FROM change) - ?", (_CHANGES,))
-            db.execute(_SURPLUS, (_MOST,))
+            db.execute(_SURPLUS, (_MOST - 1,))
+
+
+def _origin(one: Received, what: str) -> tuple[Any, ...]:
+    """Return the first values of _HEARD."""
+    level, by = proof_of(one)
+    return (one.sender, one.received, what, one.source, one.transport, level, level, by)

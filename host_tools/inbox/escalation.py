@@ -17,9 +17,8 @@ _PAUSE_S = 30.0  # between two to the same one
 _MOST = 500  # messages told of at once
 _SHOWN = 300  # characters of the newest
 _UNSEEN = """
-SELECT id, sender, body, content_type, received FROM message
-    WHERE open = 1 AND escalated = ? AND received <= ? AND (valid_until IS NULL OR valid_until > ?)
-    ORDER BY id DESC LIMIT ?
+SELECT id, sender, body, content_type, received, valid_until FROM message
+    WHERE open = 1 AND escalated = ? AND received <= ? ORDER BY received LIMIT ?
 """
 
 
@@ -56,20 +55,24 @@ class Escalator:
             if time.monotonic() - self._told_at.get(target, -_PAUSE_S) < _PAUSE_S:
                 continue
             since = now - self._escalation.after_s * (level + 1)
-            rows = self._store.db.rows(_UNSEEN, (level, since, now, _MOST))
-            if rows:
-                return Due(target, _text(rows), rows[0]["id"], partial(self._note, target, rows))
+            rows = self._store.db.rows(_UNSEEN, (level, since, _MOST))
+            valid = [row for row in rows if row["valid_until"] is None or row["valid_until"] > now]
+            if valid:
+                return Due(target, _text(valid), valid[-1]["id"], partial(self._note, rows, target))
+            if rows:  # nobody wants to know any more
+                with self._store.transaction():
+                    self._note(rows)
         return None
 
-    def _note(self, target: str, rows: list[dict[str, Any]]) -> None:
-        """Write it down, within the transaction that queues it."""
+    def _note(self, rows: list[dict[str, Any]], target: str = "") -> None:
+        """Write it down, within a transaction: that which queues it, if it is told."""
         self._told_at[target] = time.monotonic()
         update = "UPDATE message SET escalated = escalated + 1 WHERE id = ? RETURNING id"
         self._store.db.many(update, [(row["id"],) for row in rows])
 
 
 def _text(rows: list[dict[str, Any]]) -> str:
-    newest = rows[0]
+    newest = rows[-1]
     said = text_of(newest["content_type"], bytes(newest["body"]))[0] or newest["content_type"]
     came = time.strftime("%H:%M", time.localtime(newest["received"]))
     others = len({row["sender"] for row in rows}) - 1

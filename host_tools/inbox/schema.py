@@ -156,14 +156,16 @@ ALTER TABLE message ADD COLUMN open INTEGER NOT NULL DEFAULT 0;  -- 1: nobody ha
 ALTER TABLE message ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;  -- to how many it was sent on for that
 ALTER TABLE message ADD COLUMN answers INTEGER;      -- the reply that it answers
 CREATE INDEX message_sender ON message (sender, id);
-CREATE INDEX message_open ON message (id) WHERE open = 1;
+CREATE INDEX message_open ON message (escalated, received) WHERE open = 1;
+CREATE INDEX message_received ON message (received);
 CREATE TABLE board (         -- who has written, and what is known of it; host_tools/inbox/boards.py
     aor TEXT PRIMARY KEY,
     heard REAL NOT NULL,     -- Unix seconds
     heard_by TEXT NOT NULL,  -- what it was: message, heartbeat
     source TEXT NOT NULL,
     transport TEXT NOT NULL,
-    proof TEXT NOT NULL,     -- that it is by this board: signed, shared, login, none
+    way_proof TEXT NOT NULL, -- proof of what source and transport are of
+    proof TEXT NOT NULL,     -- that what was heard is by this board: signed, shared, login, none
     proof_by TEXT,
     every INTEGER,           -- seconds from one heartbeat to the next, as the last one said; and what else it said:
     up INTEGER,              -- seconds since its program began
@@ -213,6 +215,8 @@ CREATE TABLE reply (         -- what people at the page wrote, and what was esca
 CREATE INDEX reply_next ON reply (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX reply_target ON reply (target, id);
 CREATE INDEX reply_message ON reply (message);
+CREATE INDEX reply_under_way ON reply (target) WHERE state = 'sending';
+CREATE INDEX reply_ended ON reply (ended_at) WHERE ended_at IS NOT NULL;
 CREATE TABLE change (        -- what has changed beside messages that came, for who watches; the newest few thousand
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,      -- board, reply, acknowledgement

@@ -272,7 +272,7 @@ def test_reading_asks_for_a_login_where_it_is_to(tmp_path: Path) -> None:
 
 
 def test_the_description_for_programs_has_every_path() -> None:
-    routes = Api(*[MagicMock()] * 5).routes()
+    routes = Api(*[MagicMock()] * 6).routes()
     found = {(route.method.lower(), re.sub(r":\\d\{1,15\}", "", route.path)) for route in routes}
     told = {(method, path) for path, methods in document()["paths"].items() for method in methods}
     assert found - {("get", "/api/openapi.json")} == told
