@@ -24,6 +24,7 @@ from sipmote.inbox.database import StoreError, trouble
 from sipmote.inbox.desk import MakePage
 from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.heartbeat import HEARTBEAT
+from sipmote.inbox.registrar import check as check_registrar
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.retention import Keep
 from sipmote.inbox.screen import MARK, Screen
@@ -232,6 +233,12 @@ def _add_page(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--escalate-after", type=_seconds, metavar="TIME", help="how long that is (default: 10m)")
 
+    group.add_argument(
+        "--registrar",
+        metavar="URL",
+        help="postgresql://... of the Kamailio that boards register at: who does so lives; takes --domain",
+    )
+
 
 def _seconds(text: str) -> float:
     """Read a time such as 90, 10m, 1.5h, 2d: the type of an argument, in seconds."""
@@ -384,7 +391,7 @@ def _options(args: argparse.Namespace) -> Options:
 
 def _needs_page(args: argparse.Namespace) -> None:
     """Raise ToolError for an option of the page without one."""
-    for option in ("http_token", "http_user", "http_name", "http_login", "late", "gone", "escalate"):
+    for option in ("http_token", "http_user", "http_name", "http_login", "late", "gone", "escalate", "registrar"):
         if getattr(args, option):
             raise ToolError(f"--{option.replace('_', '-')} is about the page: add --http 127.0.0.1:8080")
 
@@ -402,6 +409,8 @@ def _page(args: argparse.Namespace, tls: ssl.SSLContext | None) -> MakePage | No
     except ImportError:
         raise ToolError("--http needs aiohttp: pip install 'sipmote[desk]'") from None
     host, port = _host_port(args.http)
+    if args.registrar:
+        check_registrar(args.registrar, (args.domain or [""])[0])
     is_ours = is_loopback(host)
     if not is_ours and tls is None:
         raise ToolError(f"--http {args.http} can be reached by others: add --tls-cert FILE, or take 127.0.0.1")
@@ -442,6 +451,7 @@ def _desk(args: argparse.Namespace, tls: ssl.SSLContext | None) -> dict[str, Any
         "webhook_secret": os.environb.get(b"SIPMOTE_WEBHOOK_SECRET"),
         "page": _page(args, tls),
         "escalation": _escalation(args),
+        "registrar": args.registrar,
     }
 
 

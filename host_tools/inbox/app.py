@@ -97,7 +97,8 @@ class Options:
     here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names. ports: of boards whose
     messages are passed on (bridge.py). keep: how long. prompts: a person talks at a terminal, and not a
     program that writes lines.
-    webhooks: URLs, webhook_secret: what signs what goes there. page: makes one; escalation: of what nobody sees to.
+    webhooks: URLs, webhook_secret: what signs what goes there. page: makes one; escalation: of what nobody sees to;
+    registrar: the URL of a Kamailio's database of bindings.
     """
 
     aor: bytes | None
@@ -131,6 +132,7 @@ class Options:
     webhook_secret: bytes | None = None
     page: MakePage | None = None
     escalation: Escalation | None = None
+    registrar: str | None = None
 
     @property
     def relays(self) -> bool:
@@ -240,7 +242,9 @@ class Inbox:
 
     def _make_desk(self, page: MakePage, outbox: Outbox) -> Desk:
         ways = (self._ua, self._shell, outbox)
-        return Desk(page, self._options.escalation, self._store, ways, self._login, self._screen.warning)
+        options = self._options
+        registrar = (options.registrar, options.domains[0].decode()) if options.registrar else None
+        return Desk(page, options.escalation, registrar, self._store, ways, self._login, self._screen.warning)
 
     def _make_workers(self) -> list[Workers]:
         """Return what does something for each message."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from sipmote.errors import ToolError
 from sipmote.inbox.received import Received
+from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
 
 _MOST = 20_000  # boards; beyond that go those which nothing proves, heard longest ago
@@ -32,6 +33,7 @@ INSERT INTO board (aor, heard, heard_by, source, transport, way_proof, proof, pr
         last = coalesce(excluded.last, board.last)
     RETURNING aor
 """
+_REGISTERED = _HEARD.replace("RETURNING", "WHERE board.heard < excluded.heard RETURNING")
 _BEAT = """
 UPDATE board SET every = ?, up = ?, free = ?, rssi = ?, clock = ?, waiting = ? WHERE aor = ? RETURNING aor
 """
@@ -113,6 +115,18 @@ class Boards:
             db.many(_CHART, [(*point, one.sender, one.received - _BETWEEN_BEATS_S)])
             self.changed("board", one.sender)
             self._awake([one.sender])
+
+    def registered(self, bindings: Sequence[Binding]) -> None:
+        """These have registered, with a password. Where something else was heard since, that counts."""
+        with self._store.transaction() as db:
+            rows = [
+                (aor, at, "registration", source, transport, "login", "login", user, 0, 0, None)
+                for aor, at, user, source, transport in bindings
+            ]
+            for found in db.many(_REGISTERED, rows):
+                if found is not None:
+                    self.changed("board", found[0])
+            self._awake([one.aor for one in bindings])
 
     def _awake(self, senders: object) -> None:
         """Let what waits for these go out now: they are there."""

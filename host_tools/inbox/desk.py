@@ -11,6 +11,7 @@ from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.login import Login
 from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.received import Received
+from sipmote.inbox.registrar import Binding, Registrar
 from sipmote.inbox.replies import Replies
 from sipmote.inbox.store import Store
 from sipmote.sip.shell import Shell
@@ -41,6 +42,7 @@ class Desk:
         self,
         make_page: MakePage,
         escalation: Escalation | None,
+        registrar: tuple[str, str] | None,
         store: Store,
         ways: tuple[UserAgent, Shell, Outbox],
         login: Login | None,
@@ -48,11 +50,12 @@ class Desk:
     ) -> None:
         """Begin nothing yet, within the running loop. escalation: None for none. login: who may act, None for nobody.
 
-        Raises StoreError.
+        registrar: the URL of Kamailio's database, and the domain of its users. Raises StoreError, ToolError.
         """
         self._warn = warn
         self._boards = Boards(store)
         self._replies = Replies(*ways, store, self._boards, warn, escalation)
+        self._registrar = Registrar(*registrar, self._registered, warn) if registrar else None
         self._page = make_page(store, self._boards, self._replies, login, warn)
         self.add = self._boards.add  # for the commit that stores messages
 
@@ -60,6 +63,8 @@ class Desk:
         """Show the page, and send what waits; returns the URL. Raises ToolError."""
         url = await self._page.open()
         self._replies.start()
+        if self._registrar:
+            self._registrar.start()
         return url
 
     def more(self) -> None:
@@ -75,6 +80,10 @@ class Desk:
             self._warn(f"a heartbeat was not noted: {trouble(error)}")
         self.more()
 
+    def _registered(self, bindings: list[Binding]) -> None:
+        self._boards.registered(bindings)
+        self.more()
+
     def finished(self, outcome: Outcome, trouble: str) -> bool:
         """Take the outcome of what somebody has written; False for that of anything else."""
         is_ours = self._replies.finished(outcome, trouble)
@@ -84,5 +93,7 @@ class Desk:
 
     async def close(self) -> None:
         """End."""
+        if self._registrar:
+            await self._registrar.close()
         await self._page.close()
         await self._replies.close()

@@ -5,12 +5,14 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.host_tools.desks import desk
 from tests.host_tools.peers import sipmote
-from tests.interop.front import DOMAIN, Boards, Front, inbox_at
+from tests.interop.front import DOMAIN, Boards, Front, inbox_at, password_of
 from tests.interop.peers import free_port, wait_until
 from tests.interop.postgresql import ENCODED, PASSWORD, Cluster, cluster  # noqa: F401
 
@@ -103,6 +105,26 @@ def test_a_board_over_udp_keeps_its_flow(front: Front) -> None:
         board.wait_for(event="registered")
         assert front.sent("desk", "board0", "limit 75") == (0, 200), front.said()
         assert board.wait_for(event="message")["body"] == "limit 75"
+
+
+def test_a_board_that_registers_is_known_to_the_desk(front: Front, tmp_path: Path) -> None:
+    """And what waits for it goes out, through Kamailio, by where it has registered"""
+    url = f"postgresql://kamailio:secret@127.0.0.1:{front.cluster.port}/kamailio"
+    proxy = f"sip:127.0.0.1:{front.port}"
+    account = ["--aor", f"sip:desk@{DOMAIN}", "--proxy", proxy, "--user", "desk"]
+    environment = {"SIPMOTE_PASSWORD": password_of("desk")}
+    aor = f"sip:board3@{DOMAIN}"
+    with front.user("board3", "--proxy", proxy) as board:
+        board.wait_for(event="registered")
+        options = ("--domain", DOMAIN, "--registrar", url, *account)
+        with desk(tmp_path, *options, environment=environment) as running:
+            known = running.until("/api/boards", lambda found: found["boards"])["boards"][0]
+            assert known["aor"] == aor and known["heard_by"] == "registration"
+            assert known["proof"] == {"level": "login", "by": "board3"} and known["state"] == "alive"
+            running.act(f"/api/boards/{aor}/messages", {"text": "limit 75"})
+            assert board.wait_for(event="message")["body"] == "limit 75"
+            found = running.until(f"/api/boards/{aor}", lambda found: found["replies"][0]["ended_at"])
+            assert found["replies"][0]["state"] == "delivered"
 
 
 def test_nothing_is_passed_on_for_strangers(front: Front) -> None:
