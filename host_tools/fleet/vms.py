@@ -76,6 +76,8 @@ note("ready")
 mote.run()
 """
 
+_SHORTEST_S = 10  # between two heartbeats of a real board
+
 
 class Relay:
     """Carries the datagrams of one board to the first hop and back, while it is light."""
@@ -141,9 +143,11 @@ class RealBoard:
     def _config(self) -> dict[str, Any]:
         way = self._fleet.way
         config: dict[str, Any] = {"aor": way.aor(self._number).decode(), "to": way.target.decode()}
-        config["proxy"] = self._relay.uri
+        config |= {"proxy": self._relay.uri, "bind": "127.0.0.1:0"}  # a port of its own
         if way.per_minute is not None:
             config["per_minute"] = way.per_minute
+        if self._fleet.profile.heartbeat_s is not None:
+            config["heartbeat"] = max(_SHORTEST_S, int(self._fleet.profile.heartbeat_s))
         for _, user, password in way.credentials:
             config |= {"user": user.decode(), "password": password.decode()}
         return config

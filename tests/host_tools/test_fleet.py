@@ -134,8 +134,16 @@ def test_each_alert_of_a_fleet_is_stored_and_shown_once_over_udp_and_tcp(
             assert 15 <= report["raised"] == report["delivered"] == report["shown"]
             assert report["delivery_s"]["p50"] > 0 and report["shown_s"]["p50"] > 0
             assert (report["lost"], report["doubled"], report["expired_shown_as_valid"]) == (0, 0, 0)
-            come = [line for line in inbox.lines if line["event"] == "message" and line["transport"] == transport]
-            assert len({line["body"] for line in come}) == report["raised"]
+            deadline = time.monotonic() + 20  # for what is still to be read of its lines
+            while len(_told(inbox, transport)) < report["raised"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert len(_told(inbox, transport)) == report["raised"]
+
+
+def _told(inbox: Tool, transport: str) -> set[str]:
+    messages = [line for line in inbox.lines if line["event"] == "message"]
+    return {line["body"] for line in messages if line["transport"] == transport}
 
 
 def test_real_boards_raise_alerts_beside_the_others_and_are_cut_off_in_a_blackout(
@@ -144,7 +152,7 @@ def test_real_boards_raise_alerts_beside_the_others_and_are_cut_off_in_a_blackou
     command(32)  # or there is no VM
     with Tool("inbox", "--bind", "udp:127.0.0.1:0", "--db", ":memory:") as inbox:
         place = inbox.wait_for(event="ready")["bind"][0].removeprefix("udp:")
-        arguments = ["--to", f"sip:desk@{place}", "--boards", "2", "--real", "1", "--rate", "4", "--duration", "4.5"]
+        arguments = ["--to", f"sip:desk@{place}", "--boards", "3", "--real", "2", "--rate", "6", "--duration", "4.5"]
         assert main(["fleet", *arguments, "--profile", "blackout", "--drain", "20", "--json"]) == 0
         report = json.loads(capsys.readouterr().out.splitlines()[-1])
         assert 12 <= report["raised"] == report["delivered"] and report["retransmissions"] > 0
