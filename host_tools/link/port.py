@@ -91,10 +91,22 @@ def virtual_ports() -> list[str]:
     for folder in sorted(Path(tempfile.gettempdir()).glob("sipmote-board-*")):
         with contextlib.suppress(OSError, ValueError):  # one that ends just now
             if _is_ours_alone(folder):
-                pid, port = (folder / "port").read_text().split()
-                os.kill(int(pid), 0)
-                found.append(port)
+                port = (folder / "port").read_text()
+                if port and _is_locked(folder / "port"):
+                    found.append(port)
     return found
+
+
+def _is_locked(path: Path) -> bool:
+    """Has somebody locked a file, who must be alive therefore?"""
+    import fcntl  # there are no virtual boards on Windows
+
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _is_ours_alone(folder: Path) -> bool:

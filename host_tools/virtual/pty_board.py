@@ -6,6 +6,7 @@ What is written while nobody has the port open is lost, as on a wire, and so is 
 """
 
 import contextlib
+import fcntl
 import os
 import pty
 import select
@@ -74,8 +75,11 @@ def virtual_board(
         board = VirtualBoard(command, environment, flash)
         cleanup.callback(board.close)
         board.switch_on()
-        (work / "port").write_text(f"{os.getpid()} {board.port}")  # for `sipmote ports`
-        yield board
+        with (work / "port").open("w") as note:  # for `sipmote ports`; whoever finds it locked knows that we live
+            fcntl.flock(note, fcntl.LOCK_EX)
+            note.write(board.port)
+            note.flush()
+            yield board
 
 
 def _partition(flash: Path, octets: int) -> Path:

@@ -25,6 +25,7 @@ _ALL = {
     "watchdog": 20,
     "fallback": "serial",
     "protect": "sign",
+    "heartbeat": 300,
 }
 
 

@@ -1,6 +1,7 @@
 """Listing ports: what a person reads and what a program does."""
 
 import contextlib
+import fcntl
 import json
 import os
 import tempfile
@@ -84,13 +85,20 @@ def test_a_virtual_board_that_runs_is_listed(
 def test_a_note_that_another_user_could_have_written_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """deploy would send a program, its passwords included, to whatever is behind the port that it names."""
+    """deploy would send a program, its passwords included, to whatever is behind the port that it names.
+
+    What a board has left that was killed is none either: nobody has it locked.
+    """
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name, mode in (("ours", 0o700), ("open", 0o777), ("group", 0o770), ("theirs", 0o700)):
+    notes = []
+    for name, mode in (("ours", 0o700), ("open", 0o777), ("group", 0o770), ("theirs", 0o700), ("killed", 0o700)):
         folder = tmp_path / f"sipmote-board-{name}"
         folder.mkdir()
-        (folder / "port").write_text(f"{os.getpid()} /dev/pts/{name}")
+        (folder / "port").write_text(f"/dev/pts/{name}")
         folder.chmod(mode)
+        if name != "killed":
+            notes.append((folder / "port").open())
+            fcntl.flock(notes[-1], fcntl.LOCK_EX)
     (tmp_path / "sipmote-board-link").symlink_to(tmp_path / "sipmote-board-ours")
     theirs = tmp_path / "sipmote-board-theirs"
     with contextlib.suppress(PermissionError):
@@ -99,3 +107,5 @@ def test_a_note_that_another_user_could_have_written_is_not_believed(
     assert virtual_ports() == ["/dev/pts/ours", *foreign]
     monkeypatch.setattr(os, "getuid", lambda: 4711)
     assert virtual_ports() == []
+    for note in notes:
+        note.close()

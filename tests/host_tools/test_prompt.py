@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from sipmote.inbox.schema import STEPS
 from sipmote.inbox.store import Store
+from sipmote.inbox.twins import same_key, twin_key
 from sipmote.people import write_name
 from tests.host_tools.peers import until
 from tests.host_tools.test_store import received
@@ -284,9 +286,10 @@ def test_who_we_can_t_be_is_refused_and_not_remembered(options: str, words: str,
 
 def test_a_file_of_before_is_brought_up_to_date_and_knows_nobody(tmp_path: Path) -> None:
     db = str(tmp_path / "db")
-    Store(db).close()
-    with contextlib.closing(sqlite3.connect(db)) as raw:
-        raw.executescript("DROP TABLE identity; PRAGMA user_version = 11")
+    with contextlib.closing(sqlite3.connect(db)) as raw:  # as it was when there was no --as
+        raw.create_function("twin_key", 6, twin_key)
+        raw.create_function("same_key", 5, same_key)
+        raw.executescript("".join(STEPS[:11]) + "PRAGMA user_version = 11")
     with contextlib.closing(Store(db)) as store:
         assert store.identity() is None
         store.be("sip:day@192.0.2.1")
