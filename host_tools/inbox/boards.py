@@ -5,7 +5,6 @@ Anybody can write a name into From: what a board's row says is as good as its pr
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sipmote.errors import ToolError
 from sipmote.inbox.received import Received
@@ -15,16 +14,17 @@ _MOST = 20_000  # boards; beyond that go those which nothing proves, heard longe
 _CHANGES = 10_000  # that are kept for who watches
 _KEEP_BEATS_S = 7 * 86400
 _BETWEEN_BEATS_S = 5.0  # in the charts
+_PROVED_S = 86400.0  # after what proves who it is by is nothing without proof by that board, as far as we know
 _ANSWER_S = 60.0  # within which what a board sends is taken for its answer
 
 _HEARD = """
-INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by, messages, open, last)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by, source = excluded.source,
-        transport = excluded.transport, proof = excluded.proof, proof_by = excluded.proof_by,
-        messages = board.messages + excluded.messages, open = board.open + excluded.open,
-        last = coalesce(excluded.last, board.last)
+        transport = excluded.transport, proof = excluded.proof, proof_by = excluded.proof_by
     RETURNING aor
+"""
+_COUNTED = """
+UPDATE board SET messages = messages + 1, open = open + ?, last = ? WHERE aor = ? RETURNING aor
 """
 _BEAT = """
 UPDATE board SET every = ?, up = ?, free = ?, rssi = ?, clock = ?, waiting = ? WHERE aor = ? RETURNING aor
@@ -33,6 +33,8 @@ _CHART = """
 INSERT INTO beat (board, at, free, rssi, waiting) SELECT ?, ?, ?, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM beat WHERE board = ? AND at > ?) RETURNING board
 """
+_PROVED = "SELECT aor FROM board WHERE proof <> 'none' AND heard > ? AND aor IN"
+_CHANGED = "INSERT INTO change (kind, ref) VALUES (?, ?) RETURNING id"
 _ASKED = """
 SELECT target, min(id) FROM reply WHERE kind = 'reply' AND answered IS NULL
     AND (state = 'sending' OR (state IN ('delivered', 'accepted') AND ended_at > ?)) GROUP BY target
@@ -74,16 +76,30 @@ class Boards:
     def add(self, batch: Sequence[Received]) -> None:
         """Note who has written, within the commit that stores it. What is a board's answer to us needs no other."""
         self._match_answers(batch)
-        heard: dict[str, list[Any]] = {}
-        for one in batch:
-            if one.answerable:
-                new = not one.duplicate
-                before = heard.get(one.sender, (0, 0, None))
-                counts = (before[-3] + new, before[-2] + (new and one.open), one.id if new else before[-1])
-                origin = (one.received, "message", one.source, one.transport, *proof_of(one))
-                heard[one.sender] = [one.sender, *origin, *counts]
-        self._store.db.many(_HEARD, list(heard.values()))
+        new = [one for one in batch if one.answerable and not one.duplicate]  # a duplicate may be somebody's replay
+        heard = self._hear(new, "message")
+        self._store.db.many(_COUNTED, [(one.open, one.id, one.sender) for one in new])
         self._awake(heard)
+
+    def _hear(self, batch: Sequence[Received], how: str) -> dict[str, Received]:
+        """Note when and where these were heard; returns what was heard last of each.
+
+        Of whom we had proof lately nothing without proof is heard: else anybody could make a dead board look alive, and
+        have what is written to it sent to himself.
+        """
+        proofs = [proof_of(one) for one in batch]
+        proved = {one.sender for one, (level, _) in zip(batch, proofs, strict=True) if level != "none"}
+        unproved = {one.sender for one in batch} - proved
+        if unproved:
+            query = f"{_PROVED} ({', '.join('?' * len(unproved))})"
+            proved |= {aor for (aor,) in self._store.db.query(query, (time.time() - _PROVED_S, *unproved))}
+        rows, heard = {}, {}
+        for one, proof in zip(batch, proofs, strict=True):
+            if proof[0] != "none" or one.sender not in proved:
+                rows[one.sender] = (one.sender, one.received, how, one.source, one.transport, *proof)
+                heard[one.sender] = one
+        self._store.db.many(_HEARD, list(rows.values()))
+        return heard
 
     def _match_answers(self, batch: Sequence[Received]) -> None:
         """Mark what comes from whom we have just written to as the answer to that."""
@@ -97,17 +113,21 @@ class Boards:
                 db.execute("UPDATE reply SET answered = ? WHERE id = ?", (one.id, number))
                 self.changed("reply", number)
 
-    def beat(self, one: Received, told: Mapping[str, int | str]) -> None:
-        """A heartbeat has come, that tells this. One that nobody can write in another's name gives way to no other."""
-        values = tuple(told.get(name) for name in ("every", "up", "free", "rssi", "clock", "waiting"))
-        origin = (one.received, "heartbeat", one.source, one.transport, *proof_of(one))
+    def beat(self, batch: Sequence[tuple[Received, Mapping[str, int | str]]]) -> None:
+        """Heartbeats have come, that tell this."""
+        said = {id(one): told for one, told in batch}
         with self._store.transaction() as db:
-            db.many(_HEARD, [(one.sender, *origin, 0, 0, None)])
-            db.many(_BEAT, [(*values, one.sender)])
-            point = (one.sender, one.received, told.get("free"), told.get("rssi"), told.get("waiting"))
-            db.many(_CHART, [(*point, one.sender, one.received - _BETWEEN_BEATS_S)])
-            self.changed("board", one.sender)
-            self._awake([one.sender])
+            heard = self._hear([one for one, _ in batch], "heartbeat")
+            beats, points = [], []
+            for aor, one in heard.items():
+                told = said[id(one)]
+                beats.append((*(told.get(name) for name in ("every", "up", "free", "rssi", "clock", "waiting")), aor))
+                point = (aor, one.received, told.get("free"), told.get("rssi"), told.get("waiting"))
+                points.append((*point, aor, one.received - _BETWEEN_BEATS_S))
+            db.many(_BEAT, beats)
+            db.many(_CHART, points)
+            db.many(_CHANGED, [("board", aor) for aor in heard])
+            self._awake(heard)
 
     def _awake(self, senders: object) -> None:
         """Let what waits for these go out now: they are there."""
@@ -139,7 +159,7 @@ class Boards:
 
     def changed(self, kind: str, ref: object) -> None:
         """Note for who watches that something is different now, within a transaction."""
-        self._store.db.query("INSERT INTO change (kind, ref) VALUES (?, ?) RETURNING id", (kind, str(ref)))
+        self._store.db.query(_CHANGED, (kind, str(ref)))
 
     # Housekeeping
 
