@@ -10,10 +10,11 @@ DEADLINE_S = 20
 class Peer:
     """A UDP socket with somebody's name, for SIP said word by word."""
 
-    def __init__(self, name: bytes = b"sip:alice@example.org", host: str = "127.0.0.1") -> None:
+    def __init__(self, name: bytes = b"sip:alice@example.org", host: str = "127.0.0.1", port: int = 0) -> None:
+        """port: 0 for any free one."""
         self._name = name
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((host, 0))
+        self._socket.bind((host, port))
         self._socket.settimeout(DEADLINE_S)
         self.port: int = self._socket.getsockname()[1]
         self.from_port = 0

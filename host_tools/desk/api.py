@@ -84,10 +84,10 @@ class Api:
 
     async def log_in(self, request: web.Request) -> web.Response:
         given = await _body(request)
-        sessions, user = self._guard.sessions, str(given.get("user", ""))
+        sessions, user = self._guard.sessions, None if "token" in given else str(given.get("user", ""))
         try:
-            if "token" in given:
-                user, is_known = "the token", sessions.by_token(str(given["token"]))
+            if user is None:
+                is_known = sessions.by_token(str(given["token"]))
             else:
                 is_known = sessions.by_password(user, str(given.get("password", "")), self._guard.source(request))
         except TooMany:
@@ -196,9 +196,9 @@ class Api:
         who, given = self._guard.who_acts(request), await _body(request)
         number = int(request.match_info["id"])
         found = await self._message(number)
-        self._boards.acknowledge(number, who)
         if given.get("tell_board"):
-            self._replies.write(found["from"], "ack", who, 3600, number)
+            self._replies.write(found["from"], "ack", who, 3600, number)  # which may not be possible: then nothing is
+        self._boards.acknowledge(number, who)
         self._live.poke()
         return web.json_response(await self._message(number))
 
@@ -218,7 +218,10 @@ class Api:
             raise failure(
                 web.HTTPBadRequest, f"expires_s: seconds from 1 to {_LONGEST_EXPIRES_S} were expected, or null"
             )
-        number = self._replies.write(target, str(given.get("text", "")), who, expires_s, message)
+        text = given.get("text", "")
+        if not isinstance(text, str) or any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise failure(web.HTTPBadRequest, "text: characters were expected")
+        number = self._replies.write(target, text, who, expires_s, message)
         self._live.poke()
         [written] = await self._reading.ask(views.some_replies, [number])
         return web.json_response(written, status=201)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from sipmote.desk.sessions import COOKIE, Session, Sessions
+from sipmote.desk.sessions import COOKIE, THE_TOKEN, Session, Sessions
 from sipmote.desk.views import Patience
 from sipmote.errors import ToolError
 from sipmote.inbox.database import StoreError, trouble
@@ -67,7 +67,7 @@ class Guard:
         """Return who does what a request asks for; raises HTTPException for who may not."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.sessions.by_token(token.strip()):
-            return "the token"
+            return THE_TOKEN
         session = self.session(request)
         if session is None:
             how = (
@@ -122,6 +122,10 @@ class Guard:
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
             raise failure(web.HTTPForbidden, "a page of another origin can't ask here")
+        if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and request.path != "/":
+            raise failure(
+                web.HTTPForbidden, "a page of another origin can't ask here"
+            )  # by what sends no Origin: <img>
         is_open = request.path in _OPEN_TO_ALL or request.path.startswith("/page/")
         if not is_open and not self.may_read(request):
             raise failure(web.HTTPUnauthorized, "log in first")

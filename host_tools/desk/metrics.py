@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from sipmote.desk.views import Patience, boards
 from sipmote.inbox.database import Database
@@ -29,8 +30,11 @@ def metrics(db: Database, patience: Patience) -> str:
     )
     lines += _family("messages_stored_total", "counter", "Messages stored so far", [({}, newest)])
     lines += _family("messages_open", "gauge", "Messages that nobody has acknowledged", [({}, is_open)])
-    queued = db.query("SELECT task, count(*) FROM run GROUP BY task")
-    lines += _family("queue_length", "gauge", "Messages that a task is still to be done for", _labelled("task", queued))
+    queued: Counter[str] = Counter()
+    for task, count in db.query("SELECT task, count(*) FROM run GROUP BY task"):
+        queued[_without_secrets(task)] += count
+    told = _labelled("task", queued.items())
+    lines += _family("queue_length", "gauge", "Messages that a task is still to be done for", told)
     written = db.query("SELECT state, count(*) FROM reply GROUP BY state")
     lines += _family("replies", "gauge", "What people have written, by state", _labelled("state", written))
     for name, (metric, about) in _OF_A_BOARD.items():
@@ -38,6 +42,12 @@ def metrics(db: Database, patience: Patience) -> str:
         found = [({"board": board["aor"]}, board[name]) for board in known if board[name] is not None]
         lines += _family(f"board_{metric}", kind, about, found)
     return "\n".join(lines) + "\n"
+
+
+def _without_secrets(task: str) -> str:
+    """Return exec, or where a webhook leads: the rest of its URL may be a password."""
+    found = urlsplit(task)
+    return f"{found.scheme}://{found.hostname}" if found.hostname else task
 
 
 def _labelled(name: str, rows: Iterable[tuple[object, ...]]) -> list[tuple[dict[str, str], float]]:

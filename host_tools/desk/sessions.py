@@ -4,6 +4,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sipmote.errors import ToolError
 from sipmote.inbox.login import Login
 
 COOKIE = "sipmote"
+THE_TOKEN = "the token"  # who it was, where nobody said his name
 _LASTS_S = 12 * 3600.0
 _MOST = 1000
 _SHORTEST_TOKEN = 16  # characters
@@ -22,11 +24,15 @@ class TooMany(Exception):
 
 @dataclass(frozen=True)
 class Session:
-    """user: who it is. csrf: what its actions have to show, so that no other page can act in its name."""
+    """user: who it is. csrf: what its actions have to show, so that no other page can act in its name.
+
+    secrets: of the user when he logged in, None with the token.
+    """
 
     user: str
     csrf: str
     ends_at: float
+    secrets: Mapping[bytes, bytes] | None
 
 
 class Sessions:
@@ -45,13 +51,18 @@ class Sessions:
         return [way for way, given in (("password", self._login), ("token", self._token)) if given is not None]
 
     def find(self, cookie: str | None) -> Session | None:
-        """Return the session of a cookie, None without one that lasts."""
+        """Return the session of a cookie, None without one. It ends with the password that began it."""
         found = self._known.get(cookie or "")
-        return found if found is not None and found.ends_at > time.time() else None
+        if found is None or found.ends_at < time.time():
+            return None
+        if found.secrets is not None and (self._login is None or found.secrets != self._login.secrets(found.user)):
+            return None
+        return found
 
     def by_token(self, token: str) -> bool:
         """Is this the token? It is too long to be guessed, however often somebody tries."""
-        return self._token is not None and hmac.compare_digest(token.encode(), self._token.encode())
+        given = token.encode("utf-8", "surrogatepass")
+        return self._token is not None and hmac.compare_digest(given, self._token.encode())
 
     def by_password(self, user: str, password: str, source: str) -> bool:
         """Is this the password of somebody who may act? Raises TooMany."""
@@ -60,10 +71,11 @@ class Sessions:
             raise TooMany
         return found and (not self._users or user in self._users)
 
-    def begin(self, user: str) -> tuple[str, Session]:
-        """Return the cookie of a new session, and the session."""
-        cookie = secrets.token_urlsafe(32)
-        self._known[cookie] = session = Session(user, secrets.token_urlsafe(32), time.time() + _LASTS_S)
+    def begin(self, user: str | None) -> tuple[str, Session]:
+        """Return the cookie of a new session, and the session. user: None for who has the token."""
+        cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        known = None if user is None or self._login is None else self._login.secrets(user)
+        self._known[cookie] = session = Session(user or THE_TOKEN, csrf, time.time() + _LASTS_S, known)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
         return cookie, session

@@ -1,12 +1,10 @@
 """What is known of who writes to us: when it was heard, how it is, what nobody has acknowledged yet.
 
-Anybody can write a name into From: what a board's row says is as good as its proof, of what was heard last. Where
-answers go is not up to him: what nothing proves doesn't change that for a board which has proved who it is.
+Anybody can write a name into From: what a board's row says is as good as its proof, of what was heard last.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sipmote.errors import ToolError
 from sipmote.inbox.received import Received
@@ -17,23 +15,19 @@ _MOST = 20_000  # boards; beyond that go those which nothing proves, heard longe
 _CHANGES = 10_000  # that are kept for who watches
 _KEEP_BEATS_S = 7 * 86400
 _BETWEEN_BEATS_S = 5.0  # in the charts
+_PROVED_S = 86400.0  # after what proves who it is by is nothing without proof by that board, as far as we know
 _ANSWER_S = 60.0  # within which what a board sends is taken for its answer
 
 _HEARD = """
-INSERT INTO board (aor, heard, heard_by, source, transport, way_proof, proof, proof_by, messages, open, last)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by,
-        source = CASE WHEN excluded.proof = 'none' AND board.way_proof <> 'none' THEN board.source
-            ELSE excluded.source END,
-        transport = CASE WHEN excluded.proof = 'none' AND board.way_proof <> 'none' THEN board.transport
-            ELSE excluded.transport END,
-        way_proof = CASE WHEN excluded.proof = 'none' THEN board.way_proof ELSE excluded.proof END,
-        proof = excluded.proof, proof_by = excluded.proof_by,
-        messages = board.messages + excluded.messages, open = board.open + excluded.open,
-        last = coalesce(excluded.last, board.last)
+INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by, source = excluded.source,
+        transport = excluded.transport, proof = excluded.proof, proof_by = excluded.proof_by
     RETURNING aor
 """
 _REGISTERED = _HEARD.replace("RETURNING", "WHERE board.heard < excluded.heard RETURNING")
+_COUNTED = """
+UPDATE board SET messages = messages + 1, open = open + ?, last = ? WHERE aor = ? RETURNING aor
+"""
 _BEAT = """
 UPDATE board SET every = ?, up = ?, free = ?, rssi = ?, clock = ?, waiting = ? WHERE aor = ? RETURNING aor
 """
@@ -41,6 +35,8 @@ _CHART = """
 INSERT INTO beat (board, at, free, rssi, waiting) SELECT ?, ?, ?, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM beat WHERE board = ? AND at > ?) RETURNING board
 """
+_PROVED = "SELECT aor FROM board WHERE proof <> 'none' AND heard > ? AND aor IN"
+_CHANGED = "INSERT INTO change (kind, ref) VALUES (?, ?) RETURNING id"
 _ASKED = """
 SELECT target, id FROM reply WHERE state = 'sending' AND kind = 'reply' AND answered IS NULL
 UNION ALL SELECT target, id FROM reply WHERE ended_at > ? AND state IN ('delivered', 'accepted') AND kind = 'reply'
@@ -51,8 +47,8 @@ DELETE FROM board WHERE proof = 'none' AND open = 0 AND heard < (SELECT heard FR
     OFFSET ?)
 """
 _KNOWN_BEFORE = """
-INSERT INTO board (aor, heard, heard_by, source, transport, way_proof, proof, messages, last)
-    SELECT message.sender, received, 'message', source, transport, 'none', 'none', found.messages, found.newest
+INSERT INTO board (aor, heard, heard_by, source, transport, proof, messages, last)
+    SELECT message.sender, received, 'message', source, transport, 'none', found.messages, found.newest
     FROM (SELECT max(id) AS newest, count(*) AS messages FROM message GROUP BY sender) AS found
     JOIN message ON message.id = found.newest ORDER BY found.newest DESC LIMIT ?
 """
@@ -83,20 +79,35 @@ class Boards:
     def add(self, batch: Sequence[Received]) -> None:
         """Note who has written, within the commit that stores it. What is a board's answer to us needs no other."""
         self._match_answers(batch)
-        heard: dict[str, list[Any]] = {}
-        for one in batch:
-            if one.answerable:
-                new = not one.duplicate
-                before = heard.get(one.sender, (0, 0, None))
-                counts = (before[-3] + new, before[-2] + (new and one.open), one.id if new else before[-1])
-                heard[one.sender] = [*_origin(one, "message"), *counts]
-        self._store.db.many(_HEARD, list(heard.values()))
+        new = [one for one in batch if one.answerable and not one.duplicate]  # a duplicate may be somebody's replay
+        heard = self._hear(new, "message")
+        self._store.db.many(_COUNTED, [(one.open, one.id, one.sender) for one in new])
         self._awake(heard)
+
+    def _hear(self, batch: Sequence[Received], how: str) -> dict[str, Received]:
+        """Note when and where these were heard; returns what was heard last of each.
+
+        Of whom we had proof lately nothing without proof is heard: else anybody could make a dead board look alive, and
+        have what is written to it sent to himself.
+        """
+        proofs = [proof_of(one) for one in batch]
+        proved = {one.sender for one, (level, _) in zip(batch, proofs, strict=True) if level != "none"}
+        unproved = {one.sender for one in batch} - proved
+        if unproved:
+            query = f"{_PROVED} ({', '.join('?' * len(unproved))})"
+            proved |= {aor for (aor,) in self._store.db.query(query, (time.time() - _PROVED_S, *unproved))}
+        rows, heard = {}, {}
+        for one, proof in zip(batch, proofs, strict=True):
+            if proof[0] != "none" or one.sender not in proved:
+                rows[one.sender] = (one.sender, one.received, how, one.source, one.transport, *proof)
+                heard[one.sender] = one
+        self._store.db.many(_HEARD, list(rows.values()))
+        return heard
 
     def _match_answers(self, batch: Sequence[Received]) -> None:
         """Mark what comes from whom we have just written to as the answer to that."""
         db = self._store.db
-        asked = {row[0]: row[1] for row in db.query(_ASKED, (time.time() - _ANSWER_S,))}
+        asked: dict[str, int] = {row[0]: row[1] for row in db.query(_ASKED, (time.time() - _ANSWER_S,))}
         for one in batch if asked else ():
             number = None if one.duplicate else asked.pop(one.sender, None)
             if number is not None:
@@ -105,27 +116,31 @@ class Boards:
                 db.execute("UPDATE reply SET answered = ? WHERE id = ?", (one.id, number))
                 self.changed("reply", number)
 
-    def beat(self, one: Received, told: Mapping[str, int | str]) -> None:
-        """A heartbeat has come, that tells this. One that nobody can write in another's name gives way to no other."""
-        values = tuple(told.get(name) for name in ("every", "up", "free", "rssi", "clock", "waiting"))
+    def beat(self, batch: Sequence[tuple[Received, Mapping[str, int | str]]]) -> None:
+        """Heartbeats have come, that tell this."""
+        said = {id(one): told for one, told in batch}
         with self._store.transaction() as db:
-            db.many(_HEARD, [(*_origin(one, "heartbeat"), 0, 0, None)])
-            db.many(_BEAT, [(*values, one.sender)])
-            point = (one.sender, one.received, told.get("free"), told.get("rssi"), told.get("waiting"))
-            db.many(_CHART, [(*point, one.sender, one.received - _BETWEEN_BEATS_S)])
-            self.changed("board", one.sender)
-            self._awake([one.sender])
+            heard = self._hear([one for one, _ in batch], "heartbeat")
+            beats, points = [], []
+            for aor, one in heard.items():
+                told = said[id(one)]
+                beats.append((*(told.get(name) for name in ("every", "up", "free", "rssi", "clock", "waiting")), aor))
+                point = (aor, one.received, told.get("free"), told.get("rssi"), told.get("waiting"))
+                points.append((*point, aor, one.received - _BETWEEN_BEATS_S))
+            db.many(_BEAT, beats)
+            db.many(_CHART, points)
+            db.many(_CHANGED, [("board", aor) for aor in heard])
+            self._awake(heard)
 
     def registered(self, bindings: Sequence[Binding]) -> None:
-        """These have registered, with a password. Where something else was heard since, that counts."""
+        """These have registered. Where something else was heard since, that counts.
+
+        Who has shown a password to a registrar proves nothing by that in what he sends.
+        """
         with self._store.transaction() as db:
-            rows = [
-                (aor, at, "registration", source, transport, "login", "login", user, 0, 0, None)
-                for aor, at, user, source, transport in bindings
-            ]
-            for found in db.many(_REGISTERED, rows):
-                if found is not None:
-                    self.changed("board", found[0])
+            rows = [(one.aor, one.at, "registration", one.source, one.transport, "none", None) for one in bindings]
+            heard = [row[0] for row in db.many(_REGISTERED, rows) if row is not None]
+            db.many(_CHANGED, [("board", aor) for aor in heard])
             self._awake([one.aor for one in bindings])
 
     def _awake(self, senders: object) -> None:
@@ -158,7 +173,7 @@ class Boards:
 
     def changed(self, kind: str, ref: object) -> None:
         """Note for who watches that something is different now, within a transaction."""
-        self._store.db.query("INSERT INTO change (kind, ref) VALUES (?, ?) RETURNING id", (kind, str(ref)))
+        self._store.db.query(_CHANGED, (kind, str(ref)))
 
     # Housekeeping
 
@@ -172,9 +187,3 @@ class Boards:
             db.execute("DELETE FROM beat WHERE at < ?", (now - _KEEP_BEATS_S,))
             db.execute("DELETE FROM change WHERE id <= (SELECT max(id) FROM change) - ?", (_CHANGES,))
             db.execute(_SURPLUS, (_MOST - 1,))
-
-
-def _origin(one: Received, what: str) -> tuple[Any, ...]:
-    """Return the first values of _HEARD."""
-    level, by = proof_of(one)
-    return (one.sender, one.received, what, one.source, one.transport, level, level, by)

@@ -1,5 +1,6 @@
 """What an inbox with a page has beside others: boards, what people write to them, and the page that shows it."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -54,6 +55,7 @@ class Desk:
         """
         self._warn = warn
         self._boards = Boards(store)
+        self._beats: list[tuple[Received, Mapping[str, int | str]]] = []
         self._replies = Replies(*ways, store, self._boards, warn, escalation)
         self._registrar = Registrar(*registrar, self._registered, warn) if registrar else None
         self._page = make_page(store, self._boards, self._replies, login, warn)
@@ -73,11 +75,17 @@ class Desk:
         self._page.changed()
 
     def beat(self, one: Received, told: Mapping[str, int | str]) -> None:
-        """A heartbeat has come, that tells this."""
+        """A heartbeat has come, that tells this. All that come together are one commit, so that alerts needn't wait."""
+        self._beats.append((one, told))
+        if len(self._beats) == 1:
+            asyncio.get_running_loop().call_soon(self._note_beats)
+
+    def _note_beats(self) -> None:
+        beats, self._beats = self._beats, []
         try:
-            self._boards.beat(one, told)
+            self._boards.beat(beats)
         except StoreError as error:
-            self._warn(f"a heartbeat was not noted: {trouble(error)}")
+            self._warn(f"heartbeats were not noted: {trouble(error)}")
         self.more()
 
     def _registered(self, bindings: list[Binding]) -> None:

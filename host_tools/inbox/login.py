@@ -4,7 +4,7 @@ import hmac
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sipmote.agent.auth.digest import secret
@@ -115,14 +115,19 @@ class Login(Authenticator):
             source, name = flow[1].decode(), user.decode(errors="backslashreplace")
             self._warn(f"wrong password from {source} for user {name!r}", source=source, user=name)
 
+    def secrets(self, user: str) -> Mapping[bytes, bytes]:
+        """Return what is known of a user's password, as the file has it now: algorithm -> secret; nothing for none."""
+        self.refresh()
+        return self._users.get(user.encode("utf-8", "replace"), {})
+
     def is_password(self, user: str, password: str, source: str) -> bool | None:
         """Is this a user's password? None for who has guessed too often and has to wait. source: an IP address."""
-        self.refresh()
+        secrets = self.secrets(user)
         name, flow = user.encode("utf-8", "replace"), (b"HTTP", source.encode(), 0)
         if not self.may_try(name, flow):
             return None
         is_it = False
-        for algorithm, known in self._users.get(name, {}).items():
+        for algorithm, known in secrets.items():
             given = secret(algorithm, name, self.realm, password.encode("utf-8", "replace"))
             is_it |= hmac.compare_digest(given, known)
         self.tried(name, flow, is_it)

@@ -25,11 +25,10 @@ SELECT username, domain, coalesce(received, ''), contact, last_modified FROM loc
 
 
 class Binding(NamedTuple):
-    """aor: a URI. at: Unix seconds when it was renewed. user: whose password it took. source, transport: its place."""
+    """aor: a URI. at: Unix seconds when it was renewed. source, transport: where it is."""
 
     aor: str
     at: float
-    user: str
     source: str
     transport: str
 
@@ -89,7 +88,7 @@ class Registrar:
             uri = parse_uri(os.fsencode(received or contact))
             transport = (uri.param(b"transport") or b"udp").decode().lower()
             source = place(uri.host.decode(), uri.port or 5060)
-            return Binding(f"sip:{user}@{domain or self._domain}", at.timestamp(), user, source, transport)
+            return Binding(f"sip:{user}@{domain or self._domain}", at.timestamp(), source, transport)
         return None
 
     async def close(self) -> None:

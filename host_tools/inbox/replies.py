@@ -37,10 +37,18 @@ _INSERT = """
 INSERT INTO reply (kind, message, target, words, who, at, expires_at, call_id, state, next_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING id
 """
+# What goes to a board goes in the order in which it was written: "off" is never overtaken by "on". An escalation goes
+# where its URI alone leads: anybody can write that into his From, and who is heard so would keep everybody asleep.
 _DUE = """
 SELECT reply.*, board.source AS board_source, board.transport AS board_transport, message.recipient AS ours
-    FROM reply LEFT JOIN board ON board.aor = reply.target LEFT JOIN message ON message.id = board.last
-    WHERE next_at <= ? AND state = 'waiting' ORDER BY next_at, reply.id LIMIT ?
+    FROM reply LEFT JOIN board ON board.aor = reply.target AND reply.kind = 'reply'
+    LEFT JOIN message ON message.id = board.last
+    WHERE next_at <= ? AND state = 'waiting' AND NOT EXISTS (SELECT 1 FROM reply AS earlier WHERE earlier.id < reply.id
+        AND earlier.target = reply.target AND earlier.kind = reply.kind AND earlier.state IN ('waiting', 'sending'))
+    ORDER BY next_at, reply.id LIMIT ?
+"""
+_AT_ONCE_FOR = """
+UPDATE reply SET next_at = ? WHERE target = ? AND kind = 'reply' AND state = 'waiting' AND next_at IS NOT NULL
 """
 _ENDED = """
 UPDATE reply SET state = ?, status = ?, reason = ?, tries = ?, next_at = ?, ended_at = ? WHERE id = ?
@@ -104,6 +112,7 @@ class Replies:
         expires_at = None if expires_s is None else int(now) + expires_s
         call_id = self._ua.new_call_id().decode()
         with self._store.transaction() as db:
+            db.execute(_AT_ONCE_FOR, (now, target))  # for it waits behind that
             row = ("reply", message, target, text, who, now, expires_at, call_id, now)
             [(number,)] = db.query(_INSERT, row)
             self._boards.changed("reply", number)

@@ -164,7 +164,6 @@ CREATE TABLE board (         -- who has written, and what is known of it; host_t
     heard_by TEXT NOT NULL,  -- what it was: message, heartbeat
     source TEXT NOT NULL,
     transport TEXT NOT NULL,
-    way_proof TEXT NOT NULL, -- proof of what source and transport are of
     proof TEXT NOT NULL,     -- that what was heard is by this board: signed, shared, login, none
     proof_by TEXT,
     every INTEGER,           -- seconds from one heartbeat to the next, as the last one said; and what else it said:

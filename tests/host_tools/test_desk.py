@@ -209,6 +209,8 @@ def test_what_waits_to_be_acknowledged_expires_for_the_page_when_its_time_is_ove
         ({"Cookie": "sipmote=guess"}, 401),
         ({"Authorization": f"Bearer {TOKEN}", "Origin": "http://evil.example"}, 403),
         ({"Authorization": f"Bearer {TOKEN}", "Host": "evil.example"}, 421),
+        ({"Authorization": f"Bearer {TOKEN}", "Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Authorization": "Bearer \xff"}, 401),
         ({"Authorization": f"Bearer {TOKEN}", "Content_Type": "text/plain"}, 415),
     ],
 )
@@ -230,6 +232,38 @@ def test_a_password_makes_a_session_whose_actions_show_where_they_come_from(open
     assert open_desk.ask("POST", path, {}, Cookie=key, X_CSRF_Token=session["csrf"])[0] == 404
     assert open_desk.ask("DELETE", "/api/session", Cookie=key, X_CSRF_Token=session["csrf"])[0] == 200
     assert open_desk.ask("POST", path, {}, Cookie=key, X_CSRF_Token=session["csrf"])[0] == 401
+
+
+def test_a_session_ends_with_the_password_that_began_it(tmp_path: Path) -> None:
+    users = str(tmp_path / "users")
+    write_user(users, "alice", "r", "first", [b"SHA-256"])
+    with desk(tmp_path, "--users", users) as running:
+        _, session, headers = running.ask("POST", "/api/session", {"user": "alice", "password": "first"})
+        fields = {"Cookie": headers["Set-Cookie"].partition(";")[0], "X_CSRF_Token": session["csrf"]}
+        path = "/api/messages/99/acknowledgement"
+        assert running.ask("POST", path, {}, **fields)[0] == 404
+        write_user(users, "alice", "r", "second", [b"SHA-256"])
+        assert running.ask("POST", path, {}, **fields)[0] == 401
+
+
+def test_metrics_have_nothing_of_a_webhook_but_where_it_leads(tmp_path: Path) -> None:
+    """For what follows is a password, with some"""
+    with Peer(BOILER.encode()) as boiler, desk(tmp_path, "--webhook", "http://u:secret@127.0.0.1:9/secret") as running:
+        alert(running, boiler)
+        metrics = running.get("/metrics")
+    assert 'sipmote_queue_length{task="http://127.0.0.1"} 1\n' in metrics and "secret" not in metrics
+
+
+def test_what_is_no_text_is_not_sent_and_who_cannot_be_told_is_not_acknowledged(one_desk: Desk) -> None:
+    with Peer(b"tel:+491234") as phone:
+        path = f"/api/messages/{alert(one_desk, phone)['id']}"
+    bearer = f"Bearer {TOKEN}"
+    for text in (b"null", b"[1]", b'"\\ud800"'):
+        code, said, _ = one_desk.ask("POST", f"{path}/replies", b'{"text": %s}' % text, Authorization=bearer)
+        assert code == 400 and said["error"] == "text: characters were expected"
+    code, said, _ = one_desk.ask("POST", f"{path}/acknowledgement", {"tell_board": True}, Authorization=bearer)
+    assert code == 400 and "tel:+491234" in said["error"] and one_desk.get(path)["open"]
+    assert one_desk.ask("POST", "/api/session", b'{"token": "\\ud800"}')[0] == 401
 
 
 def test_who_guesses_has_to_wait_and_a_user_who_may_not_is_not_let_in(open_desk: Desk) -> None:

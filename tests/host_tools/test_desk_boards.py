@@ -24,17 +24,19 @@ def store() -> Iterator[Store]:
 def test_what_nothing_proves_does_not_move_a_board_that_has_proved_who_it_is(store: Store) -> None:
     """Else a stranger would get what a person writes to it; that it was heard by him is told"""
     boards = Boards(store)
-    way = ("192.0.2.7:5060", "tcp", "login")
-    query = "SELECT source, transport, way_proof FROM board"
-    store.add([received(sender=BOILER, source=way[0], transport=way[1], user="boiler")], [boards.add])
+    now = time.time()
+    way = ("192.0.2.7:5060", "tcp", "login", None)
+    query = "SELECT source, transport, proof, every FROM board"
+    first = received(sender=BOILER, source=way[0], transport=way[1], user="boiler", received=now)
+    store.add([first], [boards.add])
     assert store.db.query(query) == [way]
-    stranger = received(sender=BOILER, call_id="b", source="203.0.113.5:5060", transport="udp")
+    stranger = received(sender=BOILER, call_id="b", source="203.0.113.5:5060", transport="udp", received=now)
     store.add([stranger], [boards.add])
-    boards.beat(stranger, {"every": 60})
-    assert store.db.query(query) == [way] and store.db.query("SELECT proof FROM board") == [("none",)]
-    moved = received(sender=BOILER, call_id="c", source="192.0.2.8:5060", transport="udp", user="boiler")
-    store.add([moved], [boards.add])
-    assert store.db.query(query) == [("192.0.2.8:5060", "udp", "login")]
+    boards.beat([(stranger, {"every": 60})])
+    assert store.db.query(query) == [way]
+    moved = received(sender=BOILER, call_id="c", source="192.0.2.8:5060", transport="udp", user="boiler", received=now)
+    boards.beat([(moved, {"every": 60})])
+    assert store.db.query(query) == [("192.0.2.8:5060", "udp", "login", 60)]
 
 
 def test_a_batch_and_its_twins_are_counted_right(store: Store) -> None:

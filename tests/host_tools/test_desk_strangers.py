@@ -1,0 +1,88 @@
+"""What somebody can't do to boards and to people by writing another's name into From; the order of what is written."""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from sipmote.inbox.boards import Boards
+from sipmote.inbox.received import Received
+from sipmote.inbox.store import Store
+from tests.host_tools.desks import BEAT, desk
+from tests.host_tools.test_desk import BOILER, alert, answered
+from tests.interop.peers import wait_until
+from tests.sip_peer import Peer
+
+
+def test_an_escalation_goes_where_its_uri_leads_whoever_is_heard_by_that_name(tmp_path: Path) -> None:
+    night = "sip:night@desk.invalid"
+    options = ("--escalate", night, "--escalate-after", "1")
+    with Peer(night.encode()) as stranger, Peer(BOILER.encode()) as boiler, desk(tmp_path, *options) as running:
+        stranger.ask(running.running.ports["udp"], BEAT, b"every=60")
+        running.until("/api/boards", lambda found: found["boards"])
+        path = f"/api/messages/{alert(running, boiler)['id']}"
+        assert running.until(path, lambda found: found["escalated"])["escalated"][0]["to"] == night
+        with closing(sqlite3.connect(tmp_path / "inbox.db")) as db:
+            tried = "SELECT reason FROM reply WHERE tries = 1 AND state = 'waiting'"
+            wait_until(lambda: db.execute(tried).fetchall())
+        assert stranger.silent()
+
+
+def test_what_is_written_to_a_board_reaches_it_in_that_order(tmp_path: Path) -> None:
+    """Though the board was away when the first was written, and is there again, unheard, for the second"""
+    with desk(tmp_path) as running:
+        udp = running.running.ports["udp"]
+        with Peer(BOILER.encode()) as boiler:
+            alert(running, boiler)
+            port = boiler.port
+        path = f"/api/boards/{BOILER}"
+        running.act(f"{path}/messages", {"text": "relay on"})
+        running.until(path, lambda found: found["replies"][0]["tries"])
+        with Peer(BOILER.encode(), port=port) as boiler:
+            running.act(f"{path}/messages", {"text": "relay off"})
+            for text in (b"relay on", b"relay off"):
+                request = boiler.receive()[0]
+                assert request.body == text
+                boiler.put(answered(request), udp)
+            running.until(path, lambda found: all(one["state"] == "delivered" for one in found["replies"]))
+
+
+def received(nth: int, source: str, user: str | None) -> Received:
+    one = Received(
+        call_id=f"c{nth}",
+        cseq=1,
+        sender=BOILER,
+        to="sip:desk@127.0.0.1",
+        subject=None,
+        content_type="text/plain",
+        body=b"too hot",
+        date=None,
+        received=time.time(),
+        expired=False,
+        stale=False,
+        transport="udp",
+        source=source,
+        user=user,
+    )
+    one.open = True
+    return one
+
+
+def test_where_a_board_is_nobody_says_in_its_name_who_proves_less_or_repeats_it() -> None:
+    """Nor that it lives; what he wrote is counted as what may be an alert"""
+    store = Store(":memory:")
+    boards = Boards(store)
+    proved = received(1, "192.0.2.1:5060", "boiler")
+    replayed = received(1, "192.0.2.66:5060", "boiler")
+    forged = received(2, "192.0.2.66:5060", None)
+    for batch in ([proved], [replayed], [forged]):
+        store.add(batch, [boards.add])
+    boards.beat([(forged, {"every": 2_000_000_000})])
+    boards.beat([(proved, {"every": 60}), (forged, {"every": 2_000_000_000})])
+    [row] = store.db.rows("SELECT * FROM board")
+    assert replayed.duplicate and row["last"] == forged.id and row["messages"] == row["open"] == 2
+    assert (row["source"], row["proof"], row["every"], row["heard"]) == (proved.source, "login", 60, proved.received)
+    store.db.execute("UPDATE board SET heard = heard - 90000")
+    boards.beat([(forged, {})])
+    assert store.db.query("SELECT source, proof FROM board") == [(forged.source, "none")]
+    store.close()
