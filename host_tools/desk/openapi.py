@@ -54,6 +54,7 @@ _SCHEMAS: Json = {
         ended_at=_MAYBE_NUMBER,
         next_at=_MAYBE_NUMBER,
         answered=_MAYBE_INTEGER,
+        kind={"enum": ["reply", "escalation"]},
         state={"enum": ["waiting", "sending", "delivered", "accepted", "failed", "expired"]},
     ),
     "Board": _object(
