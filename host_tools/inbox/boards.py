@@ -105,11 +105,15 @@ class Boards:
         return heard
 
     def _match_answers(self, batch: Sequence[Received]) -> None:
-        """Mark what comes from whom we have just written to as the answer to that."""
+        """Mark what comes from whom we have just written to as the answer to that.
+
+        Boards give no answer an Expires, a priority or a subject: what has one is an alert, that a person has to see.
+        """
         db = self._store.db
         asked: dict[str, int] = {row[0]: row[1] for row in db.query(_ASKED, (time.time() - _ANSWER_S,))}
         for one in batch if asked else ():
-            number = None if one.duplicate else asked.pop(one.sender, None)
+            is_alert = one.valid_until is not None or one.priority is not None or one.subject is not None
+            number = None if one.duplicate or is_alert else asked.pop(one.sender, None)
             if number is not None:
                 one.open = False
                 db.execute("UPDATE message SET open = 0, answers = ? WHERE id = ?", (number, one.id))

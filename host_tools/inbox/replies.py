@@ -235,6 +235,8 @@ class Replies:
 
     def _end(self, row: dict[str, Any], state: str, status: int | None, reason: str) -> None:
         self._note(row, (state, status, reason, row["tries"] + 1, None, time.time()))
+        if row["kind"] == "escalation" and state in ("failed", "expired"):
+            self._warn(f"--escalate {row['target']}: can't be told of what nobody has acknowledged: {reason}")
 
     def _note(self, row: dict[str, Any], values: tuple[object, ...]) -> None:
         try:

@@ -96,6 +96,8 @@ def test_a_reply_to_a_board_that_sleeps_waits_until_it_is_heard(one_desk: Desk) 
         boiler.put(answered(request), udp)
         done = one_desk.until(path, lambda found: found["replies"][0]["ended_at"])["replies"][0]
         assert done["state"] == "delivered" and done["status"] == 200 and done["id"] == reply["id"]
+        urgent = alert(one_desk, boiler, b"too hot", b"Expires: 600\r\n")
+        assert urgent["open"] and not urgent["answers"]  # no answer has that
         answer = alert(one_desk, boiler, b"ok, up 3 s")
         assert answer["answers"] == reply["id"] and not answer["open"]
         assert alert(one_desk, boiler, b"too cold")["open"]

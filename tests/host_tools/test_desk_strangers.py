@@ -28,6 +28,17 @@ def test_an_escalation_goes_where_its_uri_leads_whoever_is_heard_by_that_name(tm
         assert stranger.silent()
 
 
+def test_an_escalation_that_nobody_takes_is_told(tmp_path: Path) -> None:
+    with Peer(b"sip:night@127.0.0.1") as night, Peer(BOILER.encode()) as boiler:
+        target = f"sip:night@127.0.0.1:{night.port}"
+        with desk(tmp_path, "--escalate", target, "--escalate-after", "1") as running:
+            alert(running, boiler)
+            running.running.event("message")
+            night.answer(404)
+            said = running.running.event("warning")["text"]
+            assert said.startswith(f"--escalate {target}: can't be told of what nobody has acknowledged: ")
+
+
 def test_what_is_written_to_a_board_reaches_it_in_that_order(tmp_path: Path) -> None:
     """Though the board was away when the first was written, and is there again, unheard, for the second"""
     with desk(tmp_path) as running:
