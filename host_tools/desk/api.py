@@ -1,5 +1,6 @@
 """What the page and programs ask for, and do."""
 
+import asyncio
 import csv
 import io
 import json
@@ -27,6 +28,8 @@ from sipmote.inbox.table import COLUMNS, cells
 
 _MOST = 500  # messages in an answer
 _STREAMS = 200  # browsers that watch at once
+_SEARCHES = 8  # that wait for their turn, or have it
+_BODY_S = 10.0  # that a request may take to come
 _LONGEST_EXPIRES_S = 28 * 86400
 _TABLE_CHUNK = 500
 
@@ -45,7 +48,7 @@ class Api:
         self._boards = boards
         self._replies = replies
         self._patience = guard.options.patience
-        self._streams = 0
+        self._streams = self._searches = 0
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what is answered, and by whom."""
@@ -134,8 +137,15 @@ class Api:
     async def messages(self, request: web.Request) -> web.Response:
         limit = min(max(_number(request, "limit", int) or 50, 1), _MOST)
         search = _search(request)
-        reading = self._searching if search.query.text or search.query.sender else self._reading
-        return web.json_response(await reading.ask(views.find, search, limit))
+        if not (search.query.text or search.query.sender):
+            return web.json_response(await self._reading.ask(views.find, search, limit))
+        if self._searches >= _SEARCHES:
+            raise failure(web.HTTPServiceUnavailable, "others search as well: try again in a few seconds")
+        self._searches += 1
+        try:
+            return web.json_response(await self._searching.ask(views.find, search, limit))
+        finally:
+            self._searches -= 1
 
     async def message(self, request: web.Request) -> web.Response:
         return web.json_response(await self._message(int(request.match_info["id"])))
@@ -239,9 +249,12 @@ async def _body(request: web.Request) -> Json:
     if request.content_type != "application/json":
         raise failure(web.HTTPUnsupportedMediaType, "Content-Type: application/json was expected")
     try:
-        found = json.loads(await request.text() or "{}")
+        async with asyncio.timeout(_BODY_S):
+            found = json.loads(await request.text() or "{}")
     except (ValueError, RecursionError):
         found = None
+    except TimeoutError:
+        raise failure(web.HTTPRequestTimeout, "the request took too long to come") from None
     if not isinstance(found, dict):
         raise failure(web.HTTPBadRequest, "an object in JSON was expected")
     return found

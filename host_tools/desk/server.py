@@ -6,6 +6,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from sipmote.desk.api import Api
+from sipmote.desk.doors import Doors
 from sipmote.desk.guard import Guard, Handler, PageOptions, failure
 from sipmote.desk.live import Live
 from sipmote.desk.reading import Reading
@@ -41,21 +42,22 @@ class Page:
         self._searching = Reading(store)
         self._api = Api(self._guard, self._reading, self._searching, self._live, boards, replies)
         self._runner: web.AppRunner | None = None
+        self._doors: Doors | None = None
 
     async def open(self) -> str:
         """Listen; returns the URL. Raises ToolError."""
         options = self._options
-        app = web.Application(middlewares=[self._guard.middleware], client_max_size=_LARGEST)
+        self._doors = doors = Doors()
+        app = web.Application(middlewares=[doors.middleware, self._guard.middleware], client_max_size=_LARGEST)
         app.add_routes([web.get("/", _file("index.html")), web.get("/page/{name}", _asset), *self._api.routes()])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
-        place = web.TCPSite(self._runner, options.host, options.port, ssl_context=options.tls)
+        assert self._runner.server
         try:
-            await place.start()
+            port = await doors.open(self._runner.server, options.host, options.port, options.tls)
         except OSError as error:
             where = f"--http {options.host}:{options.port}"
             raise ToolError(f"{where}: can't listen there: {reason_of(error)}; port 0 takes a free one") from error
-        port = self._runner.addresses[0][1]
         host = f"[{options.host}]" if ":" in options.host else options.host
         self._live.start()
         return f"{'https' if options.tls else 'http'}://{host}:{port}/"
@@ -67,6 +69,8 @@ class Page:
     async def close(self) -> None:
         """Let all browsers go."""
         await self._live.close()
+        if self._doors:
+            self._doors.close()
         if self._runner:
             await self._runner.cleanup()
         await self._reading.close()

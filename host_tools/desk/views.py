@@ -17,6 +17,7 @@ _OWN_MARKS = ("expired", "stale", "duplicate", "again")  # which have a place of
 _CHUNK = 500  # messages that a search looks at between two looks at the clock
 _SEARCH_S = 0.5
 _POINTS = 300  # of a chart
+_SHOWN = 300  # characters of a board's newest message
 _REPLY = ("id", "kind", "message", "status", "reason", "at", "expires_at", "state", "ended_at", "tries", "next_at")
 _BOARD = ("aor", "heard", "heard_by", "every", "source", "transport", "free", "rssi", "clock", "waiting", "messages")
 
@@ -60,13 +61,22 @@ def find(db: Database, search: Search, limit: int) -> Json:
         rows = db.rows(*_select(search, at, chunk, first, last))
         for row in rows:
             at = row["id"]
-            if search.query.takes(from_row(row, False)):
+            if _takes(search.query, row):
                 found.append(row)
                 if len(found) == limit:
                     return {"messages": _whole(db, found), "next": at, "complete": True}
         if len(rows) < chunk or time.monotonic() > ends:
             is_end = len(rows) < chunk
             return {"messages": _whole(db, found), "next": None if is_end else at, "complete": is_end}
+
+
+def _takes(query: Query, row: Json) -> bool:
+    """Is this message wanted? Most are plain text, of which that is seen without reading all of it."""
+    is_plain = row["content_type"] == "text/plain" and row["cpim"] is None and not query.sender
+    if not is_plain or not query.text:
+        return query.takes(from_row(row, False))
+    words = query.text.casefold()
+    return words in bytes(row["body"]).decode(errors="replace").casefold() or words in (row["subject"] or "").casefold()
 
 
 def _bounds(db: Database, query: Query) -> tuple[int | None, int | None]:
@@ -183,6 +193,9 @@ def boards(db: Database, patience: Patience, aors: Sequence[str] | None = None) 
     ids = [row["last"] for row in rows if row["last"] is not None]
     for start in range(0, len(ids), _CHUNK):
         last.update({view["id"]: view for view in messages(db, ids[start : start + _CHUNK])})
+    for view in last.values():  # a list of boards has no room for more
+        view["body"] = view["body"] and view["body"][:_SHOWN]
+        view.pop("body_base64", None)
     return [_board(row, last.get(row["last"]), patience) for row in rows]
 
 

@@ -29,7 +29,7 @@ from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.addressees import Addressees
 from sipmote.inbox.database import StoreError, Unstorable, trouble
-from sipmote.inbox.desk import Desk, MakePage
+from sipmote.inbox.desk import Desk, MakePage, may_have_page
 from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
@@ -225,7 +225,7 @@ class Inbox:
         self._told_ends = 0  # the day
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login, self._guard)
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
-        self._desk = self._make_desk(options.page, outbox) if options.page else None
+        self._desk = self._make_desk(outbox)
         parts = (*self._workers, self._relay and self._relay.parcels, self._desk)
         self._queues = [part.add for part in parts if part]
         self._keyboard = None
@@ -240,11 +240,14 @@ class Inbox:
         self._retention = Retention(store, options.keep)
         self._dropped: Counter[str] = Counter()
 
-    def _make_desk(self, page: MakePage, outbox: Outbox) -> Desk:
-        ways = (self._ua, self._shell, outbox)
+    def _make_desk(self, outbox: Outbox) -> Desk | None:
+        """Return what keeps account of boards, None where nobody will ever ask."""
         options = self._options
+        if options.page is None and (options.relays or not may_have_page(self._store)):
+            return None
+        ways = (self._ua, self._shell, outbox)
         registrar = (options.registrar, options.domains[0].decode()) if options.registrar else None
-        return Desk(page, options.escalation, registrar, self._store, ways, self._login, self._screen.warning)
+        return Desk(options.page, options.escalation, registrar, self._store, ways, self._login, self._screen.warning)
 
     def _make_workers(self) -> list[Workers]:
         """Return what does something for each message."""
@@ -300,7 +303,9 @@ class Inbox:
         bound = await self._shell.open(options.binds)
         self._screen.ready([str(bind) for bind in bound], self._store.path, (options.aor or b"").decode())
         if self._desk:
-            self._screen.page(await self._desk.open())
+            url = await self._desk.open()
+            if url:
+                self._screen.page(url)
         if options.relay_to and options.credentials and not self._login:
             self._screen.warning("whoever reaches us sends with the password of --user: --users FILE keeps others out")
         if self._prompt:

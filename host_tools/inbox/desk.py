@@ -1,4 +1,7 @@
-"""What an inbox with a page has beside others: boards, what people write to them, and the page that shows it."""
+"""Boards, what people write to them, and the page that shows it.
+
+An inbox without a page keeps account of boards all the same where another one with the same store may have one.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -41,7 +44,7 @@ class Desk:
 
     def __init__(
         self,
-        make_page: MakePage,
+        make_page: MakePage | None,
         escalation: Escalation | None,
         registrar: tuple[str, str] | None,
         store: Store,
@@ -49,20 +52,25 @@ class Desk:
         login: Login | None,
         warn: Warn,
     ) -> None:
-        """Begin nothing yet, within the running loop. escalation: None for none. login: who may act, None for nobody.
+        """Begin nothing yet, within the running loop.
 
-        registrar: the URL of Kamailio's database, and the domain of its users. Raises StoreError, ToolError.
+        make_page: None for no page. escalation: None for none. registrar: the URL of Kamailio's database, and the
+        domain of its users. login: who may act, None for nobody. Raises StoreError, ToolError.
         """
         self._warn = warn
         self._boards = Boards(store)
         self._beats: list[tuple[Received, Mapping[str, int | str]]] = []
-        self._replies = Replies(*ways, store, self._boards, warn, escalation)
+        self._replies = self._page = None
+        if make_page is not None:
+            self._replies = Replies(*ways, store, self._boards, warn, escalation)
+            self._page = make_page(store, self._boards, self._replies, login, warn)
         self._registrar = Registrar(*registrar, self._registered, warn) if registrar else None
-        self._page = make_page(store, self._boards, self._replies, login, warn)
         self.add = self._boards.add  # for the commit that stores messages
 
-    async def open(self) -> str:
-        """Show the page, and send what waits; returns the URL. Raises ToolError."""
+    async def open(self) -> str | None:
+        """Show the page, and send what waits; returns the URL, None without a page. Raises ToolError."""
+        if self._page is None or self._replies is None:
+            return None
         url = await self._page.open()
         self._replies.start()
         if self._registrar:
@@ -71,8 +79,9 @@ class Desk:
 
     def more(self) -> None:
         """Messages have been stored."""
-        self._replies.more()
-        self._page.changed()
+        if self._replies and self._page:
+            self._replies.more()
+            self._page.changed()
 
     def beat(self, one: Received, told: Mapping[str, int | str]) -> None:
         """A heartbeat has come, that tells this. All that come together are one commit, so that alerts needn't wait."""
@@ -94,8 +103,8 @@ class Desk:
 
     def finished(self, outcome: Outcome, trouble: str) -> bool:
         """Take the outcome of what somebody has written; False for that of anything else."""
-        is_ours = self._replies.finished(outcome, trouble)
-        if is_ours:
+        is_ours = self._replies is not None and self._replies.finished(outcome, trouble)
+        if is_ours and self._page:
             self._page.changed()
         return is_ours
 
@@ -103,5 +112,11 @@ class Desk:
         """End."""
         if self._registrar:
             await self._registrar.close()
-        await self._page.close()
-        await self._replies.close()
+        for part in (self._page, self._replies):
+            if part is not None:
+                await part.close()
+
+
+def may_have_page(store: Store) -> bool:
+    """May another inbox show this store, or this one have done so before? Raises StoreError."""
+    return bool(store.db.name or store.db.query("SELECT 1 FROM board LIMIT 1"))

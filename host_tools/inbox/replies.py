@@ -51,7 +51,8 @@ _AT_ONCE_FOR = """
 UPDATE reply SET next_at = ? WHERE target = ? AND kind = 'reply' AND state = 'waiting' AND next_at IS NOT NULL
 """
 _ENDED = """
-UPDATE reply SET state = ?, status = ?, reason = ?, tries = ?, next_at = ?, ended_at = ? WHERE id = ?
+UPDATE reply SET state = ?, status = ?, reason = ?, tries = ?, next_at = ?, ended_at = ?
+    WHERE id = ? AND state IN ('waiting', 'sending')
 """
 
 Framed = tuple[bytes, dict[str, Any]]  # a body, and options of its request
@@ -190,13 +191,13 @@ class Replies:
     async def _send(self, row: dict[str, Any]) -> None:
         target = os.fsencode(row["target"])
         call_id = row["call_id"].encode()
+        self._pending[call_id] = row
         try:
             ours = os.fsencode(row["ours"] or "")
             way = await self._outbox.way(target, flow=_flow(row), to=ours)
             body, options = self._frozen(row, target, way.sender, call_id)
             if row["expires_at"] is not None:
                 options |= {"expires": max(0, row["expires_at"] - int(time.time()))}
-            self._pending[call_id] = row
             await self._shell.send(call_id, target, body, flow=way.flow, sender=way.sender, **options)
         except (OSError, StoreError) as error:
             self._pending.pop(call_id, None)
@@ -204,6 +205,10 @@ class Replies:
         except (AgentError, ToolError) as error:
             self._pending.pop(call_id, None)
             self._end(row, "failed", None, str(error))
+        except Exception as error:  # a fault of ours: it may be none with the next attempt
+            self._pending.pop(call_id, None)
+            self._warn(f"not sent to {row['target']}: {error!r}; please report it")
+            self._retry(row, None, repr(error))
 
     def _frozen(self, row: dict[str, Any], target: bytes, sender: bytes, call_id: bytes) -> Framed:
         """Return body and options, those of the first attempt."""

@@ -9,6 +9,7 @@ from sipmote.inbox.boards import Boards
 from sipmote.inbox.received import Received
 from sipmote.inbox.store import Store
 from tests.host_tools.desks import BEAT, desk
+from tests.host_tools.peers import inbox
 from tests.host_tools.test_desk import BOILER, alert, answered
 from tests.interop.peers import wait_until
 from tests.sip_peer import Peer
@@ -97,3 +98,16 @@ def test_where_a_board_is_nobody_says_in_its_name_who_proves_less_or_repeats_it(
     boards.beat([(forged, {})])
     assert store.db.query("SELECT source, proof FROM board") == [(forged.source, "none")]
     store.close()
+
+
+def test_an_inbox_without_a_page_keeps_account_for_one_that_has_it(tmp_path: Path) -> None:
+    """Else its alarms would be nobody's to acknowledge, and its boards unknown"""
+    db = str(tmp_path / "inbox.db")
+    with Peer(BOILER.encode()) as boiler:
+        with desk(tmp_path, db=db) as running:
+            alert(running, boiler)
+        with inbox(db=db) as plain, Peer(b"sip:door@127.0.0.1") as door:
+            assert door.ask(plain.ports["udp"], b"text/plain", b"fire").status == 200
+        with desk(tmp_path, db=db) as running:
+            assert running.board("sip:door@127.0.0.1")["open"] == 1
+            assert running.get("/api/messages?open=1")["messages"][0]["body"] == "fire"
