@@ -32,7 +32,6 @@ _AT_ONCE = 16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 15.0, 600.0
 _AGAIN = (408, 480, 500, 503, 504)  # who answers so, or not at all, may be there later
 _LONGEST = 1000  # characters of a text
-_TAKEN = {"delivered": "delivered", "accepted": "accepted"}
 _INSERT = """
 INSERT INTO reply (kind, message, target, words, who, at, expires_at, call_id, state, next_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING id
@@ -149,7 +148,7 @@ class Replies:
         self._boards.tidy()
         self._expire()
         self._escalate()
-        room = _AT_ONCE - len(self._sending) - len(self._pending)
+        room = _AT_ONCE - len(self._pending)
         for row in self._store.db.rows(_DUE, (time.time(), room)) if room > 0 else ():
             with self._store.transaction() as db:
                 db.execute("UPDATE reply SET state = 'sending', next_at = NULL WHERE id = ?", (row["id"],))
@@ -226,11 +225,11 @@ class Replies:
         if row is None:
             return False
         reason = trouble or outcome.reason.decode("utf-8", "backslashreplace")
-        state = _TAKEN.get(outcome.name)
-        if state is None and outcome.status in _AGAIN:
+        is_taken = outcome.name in ("delivered", "accepted")
+        if not is_taken and outcome.status in _AGAIN:
             self._retry(row, outcome.status, reason)
         else:
-            self._end(row, state or "failed", outcome.status, reason)
+            self._end(row, outcome.name if is_taken else "failed", outcome.status, reason)
         self.more()
         return True
 
