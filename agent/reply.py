@@ -1,9 +1,11 @@
 """Answers to those who have sent us a message. Loaded by the first one."""
 
+from .compat import const
 from .request import Request
 from .target import read_target
 
 _LANE = b"reply:"  # what the queues of replies begin with, as agent.more has it: no URI does
+_LONGEST = const(64)  # octets of a Call-ID
 
 
 def reply(
@@ -20,6 +22,7 @@ def reply(
     Replies have queues of their own: anybody can write another's URI as From, and an answer that nobody takes must
     not hold up what is for that one. So beside one message, one reply may be pending for a URI (RFC 3428 section 8
     wants one in all): what a stranger triggers never waits in front of what we have to tell.
+    It names what it answers, so that nobody has to guess: in_reply_to().
     compact: with short header names. options: content_type. Raises UsageError as send() does.
     """
     if compact:
@@ -29,9 +32,19 @@ def reply(
         request = uac.request(call_id, received.sender, body, options)
     else:
         request, lane = _back(uac, received, call_id, body, options)
+    request.content_line = in_reply_to(received) + request.content_line
     request.lane = lane
     request.key = lane + request.key
     return uac.send(request, now)  # type: ignore[no-any-return]
+
+
+def in_reply_to(received: "MessageReceived") -> bytes:  # type: ignore[name-defined]  # noqa: F821
+    """Return the line by which a reply names a MessageReceived (RFC 3261 section 20.21), b"" for none.
+
+    A Call-ID of over 64 octets would take the room of the text.
+    """
+    call_id = received.call_id
+    return b"" if len(call_id) > _LONGEST else b"In-Reply-To: %s\r\n" % call_id
 
 
 def _back(uac: "Uac", received: "MessageReceived", call_id: bytes, body: bytes, options: dict) -> tuple:  # type: ignore[name-defined]  # noqa: F821

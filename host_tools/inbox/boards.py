@@ -16,7 +16,6 @@ _CHANGES = 10_000  # that are kept for who watches
 _KEEP_BEATS_S = 7 * 86400
 _BETWEEN_BEATS_S = 5.0  # in the charts
 _PROVED_S = 86400.0  # after what proves who it is by is nothing without proof by that board, as far as we know
-_ANSWER_S = 60.0  # within which what a board sends is taken for its answer
 
 _HEARD = """
 INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -38,9 +37,7 @@ INSERT INTO beat (board, at, free, rssi, waiting) SELECT ?, ?, ?, ?, ?
 _PROVED = "SELECT aor FROM board WHERE proof <> 'none' AND heard > ? AND aor IN"
 _CHANGED = "INSERT INTO change (kind, ref) VALUES (?, ?) RETURNING id"
 _ASKED = """
-SELECT target, id FROM reply WHERE state = 'sending' AND kind = 'reply' AND answered IS NULL
-UNION ALL SELECT target, id FROM reply WHERE ended_at > ? AND state IN ('delivered', 'accepted') AND kind = 'reply'
-    AND answered IS NULL ORDER BY id DESC
+SELECT id, call_id, answered FROM reply WHERE target = ? AND kind = 'reply' ORDER BY id DESC LIMIT 100
 """
 _SURPLUS = """
 DELETE FROM board WHERE proof = 'none' AND open = 0 AND heard < (SELECT heard FROM board ORDER BY heard DESC LIMIT 1
@@ -105,20 +102,19 @@ class Boards:
         return heard
 
     def _match_answers(self, batch: Sequence[Received]) -> None:
-        """Mark what comes from whom we have just written to as the answer to that.
+        """Mark what says that it answers what was written to its sender: nobody has to acknowledge that.
 
-        Boards give no answer an Expires, a priority or a subject: what has one is an alert, that a person has to see.
+        Where an answer comes in parts, the first of them is the answer.
         """
         db = self._store.db
-        asked: dict[str, int] = {row[0]: row[1] for row in db.query(_ASKED, (time.time() - _ANSWER_S,))}
-        for one in batch if asked else ():
-            is_alert = one.valid_until is not None or one.priority is not None or one.subject is not None
-            number = None if one.duplicate or is_alert else asked.pop(one.sender, None)
-            if number is not None:
+        for one in batch:
+            named = () if one.duplicate or not one.in_reply_to else db.query(_ASKED, (one.sender,))
+            for number, _, answered in [row for row in named if row[1] in one.in_reply_to]:
                 one.open = False
                 db.execute("UPDATE message SET open = 0, answers = ? WHERE id = ?", (number, one.id))
-                db.execute("UPDATE reply SET answered = ? WHERE id = ?", (one.id, number))
-                self.changed("reply", number)
+                if answered is None:
+                    db.execute("UPDATE reply SET answered = ? WHERE id = ?", (one.id, number))
+                    self.changed("reply", number)
 
     def beat(self, batch: Sequence[tuple[Received, Mapping[str, int | str]]]) -> None:
         """Heartbeats have come, that tell this."""

@@ -101,6 +101,7 @@ class Received:
     twin: int = 0  # id of what it is the duplicate of
     looped: bool = False  # has it come back to the relay that passed it on?
     generation: int = 0  # Store.generation of that
+    in_reply_to: tuple[str, ...] = ()  # Call-IDs of what it says it answers
     valid_until: int | None = None  # Unix seconds: its Expires counted from its Date, or from when it came
     open: bool = False  # is it to be acknowledged?
     again: bool = False  # may it have been shown, or its command have run, before we were stopped?
@@ -281,6 +282,7 @@ def _describe(
         unauthenticated=unauthenticated,
         verdict=verdict,
         from_tag=_after_uri(message.get(b"from") or b""),
+        in_reply_to=_in_reply_to(message) if message.get(b"in-reply-to") else (),
         valid_until=expiry(message, int(received)),
         challenged=_FIRST_USE in (message.get(b"authorization") or b""),
     )
@@ -288,6 +290,11 @@ def _describe(
 
 def _signed_long_ago(verdict: "Verdict | None", received: float) -> bool:
     return verdict is not None and verdict.signed_at is not None and is_stale(verdict.signed_at, received)
+
+
+def _in_reply_to(message: Message) -> tuple[str, ...]:
+    """Return the Call-IDs that a message says it answers (RFC 3261 section 20.21)."""
+    return tuple(_readable(name.strip()) for value in message.all(b"in-reply-to") for name in value.split(b","))
 
 
 def _claims(message: Message) -> dict[str, Any]:

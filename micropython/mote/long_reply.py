@@ -4,6 +4,7 @@ One that is protected, too.
 """
 
 from agent.errors import UsageError
+from agent.reply import in_reply_to
 from mote.log import ERROR
 from mote.net.sockets import now
 
@@ -33,7 +34,9 @@ def reply_fitted(mote: object, event: object, body: bytes, parts: list) -> None:
 def _fitted(mote: object, event: object, body: bytes) -> list:
     """Return (octets, are names compact?) of each part."""
     agent = mote.agent
-    way = {} if agent.uac.is_guided else {"flow": event.flow}
+    way = {"fields": in_reply_to(event)}
+    if not agent.uac.is_guided:
+        way["flow"] = event.flow
     try:
         if mote.settings.get("protect"):
             from mote.beside import fit

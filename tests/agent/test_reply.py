@@ -3,6 +3,7 @@
 from agent.errors import UsageError
 from agent.events import Outcome, Transmit
 from agent.message import Message
+from agent.reply import in_reply_to
 from tests.helpers import MESSAGE, NOW, TCP, UDP, changed, desk, only, raises
 
 
@@ -107,6 +108,28 @@ def test_reply_may_have_short_names():
         event = received(ua, UDP)
         sent = only(ua.reply(event, ua.new_call_id(), b"on", NOW, True))
         assert sent.data.find(b"\r\nf:<") > 0 and Message(sent.data).body == b"on"
+
+
+def test_a_reply_names_what_it_answers():
+    """R3428-T1.35: also by a proxy and with other content; not where the Call-ID would take the room of the text"""
+    for settings in ({}, {"proxy": b"sip:192.0.2.99"}):
+        for call_id, named in ((b"a84b4c76", b"a84b4c76"), (b"x" * 64, b"x" * 64), (b"x" * 65, None)):
+            ua = desk(**settings)
+            event = received(ua, UDP, changed(MESSAGE, b"asd88asd77a@1.2.3.4", call_id))
+            for kind in (b"text/plain", b"message/cpim"):
+                options = {} if kind == b"text/plain" else {"content_type": kind}
+                sent = Message(ua.reply(event, ua.new_call_id(), b"on", NOW, **options)[0].data)
+                assert sent.get(b"in-reply-to") == named and sent.get(b"content-type") == kind
+                ua = desk(**settings)
+
+
+def test_text_that_fits_leaves_room_for_what_it_answers():
+    """R3428-8.2"""
+    ua = desk()
+    event = received(ua, UDP)
+    (body,), compact = ua.fit(event.sender, b"z" * 1200, "truncate", flow=UDP, fields=in_reply_to(event))
+    sent = only(ua.reply(event, ua.new_call_id(), body, NOW, compact))
+    assert len(sent.data) == 1300
 
 
 def respond_to(request, status, fields):

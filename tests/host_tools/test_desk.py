@@ -79,7 +79,7 @@ def test_of_two_who_acknowledge_the_first_is_who_did(one_desk: Desk) -> None:
 
 
 def test_a_reply_to_a_board_that_sleeps_waits_until_it_is_heard(one_desk: Desk) -> None:
-    """And what the board sends then is its answer, that nobody has to acknowledge"""
+    """And what the board sends in reply to it, that nobody has to acknowledge"""
     udp = one_desk.running.ports["udp"]
     with Peer(BOILER.encode()) as boiler:
         number = alert(one_desk, boiler)["id"]
@@ -96,11 +96,14 @@ def test_a_reply_to_a_board_that_sleeps_waits_until_it_is_heard(one_desk: Desk) 
         boiler.put(answered(request), udp)
         done = one_desk.until(path, lambda found: found["replies"][0]["ended_at"])["replies"][0]
         assert done["state"] == "delivered" and done["status"] == 200 and done["id"] == reply["id"]
-        urgent = alert(one_desk, boiler, b"too hot", b"Expires: 600\r\n")
-        assert urgent["open"] and not urgent["answers"]  # no answer has that
-        answer = alert(one_desk, boiler, b"ok, up 3 s")
-        assert answer["answers"] == reply["id"] and not answer["open"]
-        assert alert(one_desk, boiler, b"too cold")["open"]
+        urgent = alert(one_desk, boiler, b"too hot")
+        assert urgent["open"] and not urgent["answers"]
+        named = b"In-Reply-To: 1@192.0.2.1,\r\n " + (request.get(b"call-id") or b"") + b"\r\n"
+        answer, rest = (alert(one_desk, boiler, text, named) for text in (b"(1/2) ok,", b"(2/2) up 3 s"))
+        assert [one["answers"] for one in (answer, rest)] == [reply["id"]] * 2
+        assert not answer["open"] and not rest["open"]
+        with Peer(b"sip:mallory@example.org") as mallory:  # to whom nobody has written
+            assert alert(one_desk, mallory, b"too cold", named)["open"]
     assert one_desk.get(path)["replies"][0]["answered"] == answer["id"]
 
 

@@ -88,9 +88,12 @@ class Bench:
         return self.desk.ask(self.port, content_type, body, fields, BOARD).status
 
     def ask(self, text: str) -> str:
-        """Send a command and return what the board says to it."""
-        assert self.status(text.encode()) == 200
-        return self.desk.answer(200).body.decode()
+        """Send a command and return what the board says to it, by its name."""
+        response = self.desk.ask(self.port, TEXT, text.encode(), b"", BOARD)
+        assert response.status == 200
+        reply = self.desk.answer(200)
+        assert reply.get(b"in-reply-to") == response.get(b"call-id")
+        return reply.body.decode()
 
     def ignored(self, reason: str, sender: bytes = DESK) -> None:
         """Wait for the record of a message that was ignored for this reason."""
