@@ -20,8 +20,9 @@ from sipmote.console import Output
 from sipmote.fleet.boards import Fleet, Way
 from sipmote.fleet.profile import Profile
 from sipmote.fleet.report import Tally
-from sipmote.inbox.app import Inbox, Options
+from sipmote.inbox.app import Inbox
 from sipmote.inbox.heartbeat import HEARTBEAT
+from sipmote.inbox.options import Options
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.store import Store
 from sipmote.printer import Printer

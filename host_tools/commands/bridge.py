@@ -12,9 +12,10 @@ from sipmote.board.compile import day_of
 from sipmote.board.files import packages
 from sipmote.console import Output, PortOutput
 from sipmote.errors import ToolError
-from sipmote.inbox.app import Options, serve
 from sipmote.inbox.bridge import Bridge
+from sipmote.inbox.options import Options
 from sipmote.inbox.screen import MARK, Screen
+from sipmote.inbox.serving import serve
 from sipmote.inbox.sqlite import default_path
 from sipmote.inbox.store import Store, is_url
 from sipmote.link.bridge import Line, check_ports

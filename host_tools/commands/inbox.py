@@ -19,15 +19,17 @@ from sipmote.agent.resolve.search import is_address
 from sipmote.agent.uri import parse_host_port
 from sipmote.console import Output
 from sipmote.errors import ToolError
-from sipmote.inbox.app import Inbox, Options, serve
+from sipmote.inbox.app import Inbox
 from sipmote.inbox.database import StoreError, trouble
 from sipmote.inbox.desk import MakePage
 from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.heartbeat import HEARTBEAT
+from sipmote.inbox.options import Options
 from sipmote.inbox.registrar import check as check_registrar
 from sipmote.inbox.relay import POLICIES
 from sipmote.inbox.retention import Keep
 from sipmote.inbox.screen import MARK, Screen
+from sipmote.inbox.serving import serve
 from sipmote.inbox.sqlite import default_path
 from sipmote.inbox.store import Store, is_url
 from sipmote.moments import whole

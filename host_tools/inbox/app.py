@@ -4,22 +4,14 @@ import asyncio
 import contextlib
 import itertools
 import os
-import signal
 import time
-import traceback
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmote.agent.auth.server import Authenticator
-from sipmote.agent.cpim import imdn
-from sipmote.agent.cpim.reader import parse_cpim
 from sipmote.agent.errors import AgentError, ParseError
 from sipmote.agent.events import Outcome
-from sipmote.agent.headers.values import media_type, takes
 from sipmote.agent.notices import Dropped, Provisional
 from sipmote.agent.registration import Registered, RegistrationLost
 from sipmote.agent.registration.failure import pause_s
@@ -29,37 +21,36 @@ from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.addressees import Addressees
 from sipmote.inbox.database import StoreError, Unstorable, trouble
-from sipmote.inbox.desk import Desk, MakePage, may_have_page
-from sipmote.inbox.escalation import Escalation
+from sipmote.inbox.desk import Desk, may_have_page
 from sipmote.inbox.exec import Runners
 from sipmote.inbox.keyboard import Keyboard
 from sipmote.inbox.login import Login
 from sipmote.inbox.notifier import Notifier, wanted
+from sipmote.inbox.options import Options
 from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Parcel, Received, describe, pack
+from sipmote.inbox.refusals import UNDECIPHERABLE, Refusals
 from sipmote.inbox.relay import Relay
-from sipmote.inbox.retention import FOR_EVER, Keep, Retention
+from sipmote.inbox.retention import FOR_EVER, Retention
 from sipmote.inbox.screen import Screen
 from sipmote.inbox.showing import Showing
 from sipmote.inbox.store import Store
 from sipmote.inbox.text import inflate
 from sipmote.inbox.workers import Workers
-from sipmote.people import logins, user_name
+from sipmote.people import user_name
 from sipmote.printer import Printer
 from sipmote.sip.clock import now_ms, wall_clock
 from sipmote.sip.heard import Heard
-from sipmote.sip.places import Bind, Flow, Hosts, Wire, Zones
+from sipmote.sip.places import Flow, Hosts
 from sipmote.sip.reader import Message
-from sipmote.sip.reasons import reason_of
+from sipmote.sip.reasons import fault, reason_of
 from sipmote.sip.resolver import Resolver
 from sipmote.sip.shell import Answer, Carrier, Event, Shell
-from sipmote.sip.tls import Tls
 from sipmote.smime.guard import guard
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME, or talks
     from sipmote.inbox.prompt import Prompt
-    from sipmote.smime.reader import Reader
 
 _KEEP = 32768  # transactions remembered, of 1 KiB on average. Beyond them the store knows the twins
 _BINDING_S = 600
@@ -67,134 +58,13 @@ _UNREGISTER_S = 2.0
 _DAY_S = 86400
 _WATCH_S = 10.0  # between two looks at the files of certificates
 _EARLIER = 10  # messages that a person sees at the start
-_DROPPED_S = 1.0  # between two lines about what led to nothing
-_NAMED = 8  # senders in such a line
-_LONGEST_NAMED = 80  # characters of one
 _OK: Answer = (200, b"")
 _ACCEPTED: Answer = (202, b"")
-_INCORRECT_DATE: Answer = (400, b"Incorrect Date or Time")
-_NO_SENDER: Answer = (400, b"A URI In From Was Expected")  # it can't be sent on
-_NOT_HIS_NAME: Answer = (403, b"From Is Not Who Logged In")
-_UNSIGNED: Answer = (403, b"A Good Signature Is Needed")
-_UNSUPPORTED_MEDIA_TYPE: Answer = (415, b"")
 _UNSUPPORTED_SCHEME: Answer = (416, b"")
 _LOOP_DETECTED: Answer = (482, b"")
 _TOO_MANY_HOPS: Answer = (483, b"")
-_UNDECIPHERABLE: Answer = (493, b"")
 _SERVER_ERROR: Answer = (500, b"")  # a fault of ours, with this message alone
 _SERVICE_UNAVAILABLE: Answer = (503, b"")  # "come back later"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What an inbox is to be.
-
-    aor, proxy: URIs, None without. accept: content types. strict: refuse flaws that nothing depends on. domains: hosts
-    that messages have to be for, none for any. users: the file of those who may send, None for everybody; realm: which
-    of them, None for those of the only one. reader: for S/MIME, None to leave it as it is; with it, require_signed asks
-    for good signatures, require_authenticated for encryption that nobody can change, and late_bringers are addresses
-    that may bring signed messages late. command: to run for each message. relay_to: a URI, None where messages end
-    here; relay_expired: of relay.POLICIES; gateways: users who may send in others' names. ports: of boards whose
-    messages are passed on (bridge.py). keep: how long. prompts: a person talks at a terminal, and not a
-    program that writes lines.
-    webhooks: URLs, webhook_secret: what signs what goes there. page: makes one; escalation: of what nobody sees to;
-    registrar: the URL of a Kamailio's database of bindings.
-    """
-
-    aor: bytes | None
-    proxy: bytes | None
-    binds: Sequence[Bind]
-    accept: tuple[bytes, ...]
-    strict: bool = False
-    domains: tuple[bytes, ...] = ()
-    credentials: tuple[tuple[bytes, bytes, bytes], ...]
-    realm: str | None = None
-    users: str | None = None
-    tls: Tls
-    dns: tuple[str, int] | None
-    reader: "Reader | None" = None
-    require_signed: bool = False
-    require_authenticated: bool = False
-    late_bringers: tuple[str, ...] = ()
-    command: str | None = None
-    relay_to: str | None = None
-    relay_expired: str = "drop"
-    gateways: Sequence[str] = ()
-    notifies: bool = False
-    registers: bool
-    wires: Sequence[Wire]
-    zones: Zones
-    reads_stdin: bool = False
-    prompts: bool = False
-    ports: Sequence[str] = ()
-    keep: Keep = FOR_EVER
-    webhooks: Sequence[str] = ()
-    webhook_secret: bytes | None = None
-    page: MakePage | None = None
-    escalation: Escalation | None = None
-    registrar: str | None = None
-
-    @property
-    def relays(self) -> bool:
-        """Are messages passed on?"""
-        return bool(self.relay_to or self.ports)
-
-
-async def serve(
-    make: "Callable[[Callable[..., None]], Inbox]", screen: Screen, printer: Printer, reloads: bool = True
-) -> None:
-    """Be an inbox until SIGINT or SIGTERM, or until nobody reads our stdout any more, as any program in a pipe.
-
-    reloads: SIGHUP has its files read again; else that ends it, too, unless it is ignored (nohup).
-    """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _end, ended)
-    if not reloads and hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, _end, ended)
-    loop.set_exception_handler(lambda loop, context: _on_exception(context, screen))
-    printer.on_broken(lambda error: _end_from_thread(loop, ended, error))
-    try:
-        inbox = make(partial(_end, ended))
-    except AgentError as error:
-        raise ToolError(str(error)) from None
-    except StoreError as error:
-        raise ToolError(f"can't use the file of messages: {trouble(error)}") from None
-    try:
-        if hasattr(signal, "SIGHUP"):  # not on Windows
-            if reloads:
-                loop.add_signal_handler(signal.SIGHUP, inbox.reload)
-            loop.add_signal_handler(signal.SIGUSR1, inbox.hasten)
-        await inbox.open()
-        await ended
-        await inbox.unregister()
-    finally:
-        await inbox.close()
-
-
-def _end(ended: asyncio.Future[None], error: BaseException | None = None) -> None:
-    if not ended.done():
-        ended.set_result(None) if error is None else ended.set_exception(error)
-
-
-def _end_from_thread(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None], error: BaseException) -> None:
-    with contextlib.suppress(RuntimeError):  # it has ended already
-        loop.call_soon_threadsafe(_end, ended, error)
-
-
-def _on_exception(context: dict[str, Any], screen: Screen) -> None:
-    """Tell of what nobody has caught, and go on."""
-    error = context.get("exception")
-    what = reason_of(error) if isinstance(error, OSError) else _fault(error) if error else "nothing more is known"
-    screen.warning(f"{context['message']}: {what}")
-
-
-def _fault(error: BaseException) -> str:
-    """Return what an error that nobody expected is, and where in our program it comes from: it wants to be reported."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}: {error}; a fault of sipmote, please report it"
 
 
 class Inbox:
@@ -211,6 +81,8 @@ class Inbox:
         self._store = store
         self._screen = screen
         self._loop = asyncio.get_running_loop()
+        self._guard = guard()
+        self._refusals = Refusals(options, self._guard, screen)
         self._workers = self._make_workers()
         self._login = self._make_login(options.users) if options.users else None
         self._ua = _user_agent(options, self._login)
@@ -218,10 +90,9 @@ class Inbox:
         self._shell = self._make_shell()
         self._addressees = Addressees(options.aor if options.registers else None, options.domains)
         self._owner = Addressees(options.aor, options.domains)  # of keys: what is protected was meant for somebody
-        self._undeciphered = Postponed(lambda event: self._shell.answer(event, _UNDECIPHERABLE))
+        self._undeciphered = Postponed(lambda event: self._shell.answer(event, UNDECIPHERABLE))
         self._relay = self._make_relay() if options.relays else None
         login = options.credentials[0][1] if options.credentials else None
-        self._guard = guard()
         self._told_ends = 0  # the day
         outbox = Outbox(self._shell, options.aor, options.domains, options.proxy, login, self._guard)
         self._notifier = Notifier(self._ua, self._shell, outbox, screen.warning) if options.notifies else None
@@ -238,7 +109,6 @@ class Inbox:
         self._registering: asyncio.Task[None] | None = None
         self._watcher: asyncio.TimerHandle | None = None
         self._retention = Retention(store, options.keep)
-        self._dropped: Counter[str] = Counter()
 
     def _make_desk(self, outbox: Outbox) -> Desk | None:
         """Return what keeps account of boards, None where nobody will ever ask."""
@@ -406,7 +276,7 @@ class Inbox:
 
     def _unless_hidden(self, event: MessageReceived, answer: Answer, came_at: float) -> Answer | None:
         """Return an answer, None for the one to all that is wrong inside of encryption: that leaves later."""
-        if answer != _UNDECIPHERABLE:
+        if answer != UNDECIPHERABLE:
             return answer
         self._undeciphered.add(event, came_at)
         return None
@@ -416,7 +286,7 @@ class Inbox:
         try:
             return self._take(event, received)
         except Exception as error:
-            self._warn(f"can't read a message: {_fault(error)}", call_id=event.call_id.decode(errors="replace"))
+            self._warn(f"can't read a message: {fault(error)}", call_id=event.call_id.decode(errors="replace"))
             return _SERVER_ERROR
 
     def _take(self, event: MessageReceived, received: float) -> Received | Answer:
@@ -435,11 +305,11 @@ class Inbox:
             heartbeat = one.heartbeat()
             notice = None if self._relay or heartbeat is not None else one.notice()
         except ParseError as error:
-            self._drop(error.detail)
+            self._refusals.drop(error.detail)
             return error.status, b""
-        refusal = self._refusal(event, one) or (self._relay.refusal(one) if self._relay else None)
+        refusal = self._refusals.of(event, one) or (self._relay.refusal(one) if self._relay else None)
         if refusal is not None:
-            return _UNDECIPHERABLE if one.encrypted else refusal  # a status would tell what is inside
+            return UNDECIPHERABLE if one.encrypted else refusal  # a status would tell what is inside
         if not self._relay and (one.encrypted or one.verdict or one.cpim):
             addressees = self._owner if one.encrypted or one.verdict else self._addressees
             one.for_others = addressees.others(event.message.uri, one.to, one.cpim)
@@ -460,45 +330,6 @@ class Inbox:
         if self._relay:
             self._relay.seen(one.sender)
 
-    def _has_to_be_signed(self, one: Received) -> bool:
-        """Is that the policy of `sipmote keys` for who it says it is from? Whoever can't know refuses."""
-        if one.parcel is not None or self._guard is None:
-            return False
-        try:
-            return self._guard.has_to_sign(one.sender, one.author)
-        except ToolError as error:
-            self._screen.warning(str(error))
-            return True
-
-    def _refusal(self, event: MessageReceived, one: Received) -> Answer | None:
-        """Return the answer to a message that we don't take for what is inside, None for one that we do."""
-        options = self._options
-        if not one.is_by_sender and (options.require_signed or self._has_to_be_signed(one)):
-            self._drop(self._why_unsigned(one))
-            return _UNSIGNED
-        if options.require_authenticated and one.unauthenticated:
-            self._drop("a message whose encryption others can change")
-            return _UNDECIPHERABLE
-        if one.verdict is not None and one.stale and event.flow[1].decode() not in options.late_bringers:
-            self._drop("a signed message of another time")
-            return _INCORRECT_DATE
-        if one.parcel is not None and not one.answerable:
-            return _NO_SENDER
-        if one.parcel is not None and one.user not in (None, *options.gateways) and not _is_by(one.user, one):
-            self._drop("a message in another's name than that of who logged in (--gateway NAME lets him)")
-            return _NOT_HIS_NAME  # its recipient would see nothing but From
-        is_inside = one.cpim is not None or one.encrypted or one.verdict is not None
-        if is_inside and not takes(list(options.accept), media_type(one.content_type.encode())):
-            return _UNSUPPORTED_MEDIA_TYPE
-        return None
-
-    def _why_unsigned(self, one: Received) -> str:
-        """Return what is told of a message without a good signature; of many in a second not who each is from."""
-        if len(self._dropped) >= _NAMED:
-            return "a message without a good signature by who it is from"
-        why = "unsigned" if one.verdict is None else one.verdict.reason or "signed by another than From names"
-        return f"a message from {one.sender[:_LONGEST_NAMED]} without a good signature by him ({why})"
-
     def _keep(self, records: Sequence[Received]) -> Sequence[Answer]:
         """Store these; returns what to answer to each. If it can't be done, that is told once, and once that it can."""
         try:
@@ -508,7 +339,7 @@ class Inbox:
             if len(records) > 1 and not is_ours:  # perhaps it is only one of them
                 return [answer for one in records for answer in self._keep([one])]
             if not isinstance(error, StoreError):
-                self._warn(f"can't store a message: {_fault(error)}", call_id=records[0].call_id)
+                self._warn(f"can't store a message: {fault(error)}", call_id=records[0].call_id)
                 return [_SERVER_ERROR]
             if not self._store_failed:
                 self._warn(f"can't store messages, senders are asked to come back later: {trouble(error)}")
@@ -536,7 +367,7 @@ class Inbox:
             try:
                 self._tell_peers(event, one)
             except Exception as error:
-                self._screen.warning(f"no notification of a message: {_fault(error)}", call_id=one.call_id)
+                self._screen.warning(f"no notification of a message: {fault(error)}", call_id=one.call_id)
 
     def _resume(self) -> None:
         """Show a person who comes back what was there, and have the prompt name who wrote last."""
@@ -578,7 +409,7 @@ class Inbox:
             self._heard.told(event)
         elif kind is Dropped:
             self._heard.told(event)
-            self._drop(event.reason)
+            self._refusals.drop(event.reason)
         elif kind is Registered:
             if not event.expires:
                 self._unbound.set()
@@ -587,16 +418,6 @@ class Inbox:
         elif kind is RegistrationLost:
             self._screen.registration_lost(event, trouble, self._heard, bool(self._options.credentials))
             self._heard.begin_anew()
-
-    def _drop(self, reason: str) -> None:
-        """Count what led to nothing; said once a second at most."""
-        if not self._dropped:
-            self._loop.call_later(_DROPPED_S, self._show_dropped)
-        self._dropped[reason] += 1
-
-    def _show_dropped(self) -> None:
-        self._screen.dropped(self._dropped)
-        self._dropped = Counter()
 
     # Registration
 
@@ -628,16 +449,6 @@ def _prompt(keyboard: Keyboard, quit: Callable[[], None], printer: Printer) -> "
     from sipmote.inbox.prompt import Prompt  # a sixth of a second, for who talks
 
     return Prompt(keyboard.aim, keyboard.take, quit, printer)
-
-
-def _is_by(user: str | None, one: Received) -> bool:
-    """Has who logged in by this name written it, by all that its recipient sees of that?"""
-    names = [one.sender]
-    if media_type(one.content_type.encode()) == imdn.CPIM:
-        with contextlib.suppress(ParseError):
-            author = parse_cpim(one.body, (imdn.NAMESPACE,)).address(b"From")
-            names += [author.decode("utf-8", "replace")] if author else []
-    return all(user in logins(name) for name in names)
 
 
 def _as_it_is(packed: bytes, encoding: bytes) -> bytes:

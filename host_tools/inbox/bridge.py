@@ -16,8 +16,9 @@ from sipmote.agent.escapes import unescape
 from sipmote.agent.uas import MessageReceived
 from sipmote.agent.uri import Uri, parse_uri
 from sipmote.errors import ToolError
-from sipmote.inbox.app import Inbox, Options
+from sipmote.inbox.app import Inbox
 from sipmote.inbox.database import StoreError
+from sipmote.inbox.options import Options
 from sipmote.inbox.parcels import Due
 from sipmote.inbox.received import Parcel, Received
 from sipmote.inbox.relay import Relay
@@ -71,7 +72,7 @@ class Bridge(Inbox):
 
     def _make_relay(self) -> Relay:
         self._ways = _BridgeRelay(self._ua, self._shell, self._store, _PLACE, "drop", self._screen.relay)
-        self._ways.begin(self._store, self._lines, self._options.relay_to, self._drop)
+        self._ways.begin(self._store, self._lines, self._options.relay_to, self._refusals.drop)
         return self._ways
 
     def _pack(self, event: MessageReceived, received: float) -> Parcel | None:

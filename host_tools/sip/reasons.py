@@ -1,6 +1,8 @@
 """Why a connection failed, in the operating system's words or better ones, and what a person can do about it."""
 
 import ssl
+import traceback
+from pathlib import Path
 
 _DATES = (9, 10)  # of openssl/x509_vfy.h: X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 _DATE_REMEDY = "renew it at the server, or set this computer's clock"
@@ -23,6 +25,13 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, ConnectionAbortedError) and error.errno is None:  # asyncio's, not the system's
         return "no TLS handshake in time: is TLS spoken at that port?"
     return getattr(error, "strerror", None) or str(error)
+
+
+def fault(error: BaseException) -> str:
+    """Return what an error that nobody expected is, and where in our program it comes from: it wants to be reported."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}: {error}; a fault of sipmote, please report it"
 
 
 def _tls_reason(error: ssl.SSLError) -> str:
