@@ -1,6 +1,7 @@
 """Inboxes that share a PostgreSQL: the same tables as in a file, one copy of each message, one of them at work."""
 
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from sipmote.errors import ToolError
-from sipmote.inbox import postgresql
+from sipmote.inbox import postgresql, schema
+from sipmote.inbox.database import Lost, StoreError
 from sipmote.inbox.retention import Keep, Retention
 from sipmote.inbox.runs import Runs
 from sipmote.inbox.schema import STEPS
@@ -25,6 +27,8 @@ from tests.interop.postgresql import PASSWORD, Cluster, cluster
 
 __all__ = ["cluster"]
 _COUNT = 120
+_COLUMNS = "call_id, cseq, sender, recipient, content_type, body, received, transport, source, twin, nth"
+_ROW = "'untold', 1, 's', 'r', 'text/plain', 'x', 1, 'udp', 's:1', 1, 0"
 
 
 @contextlib.contextmanager
@@ -37,9 +41,23 @@ def stores(url: str, *names: str) -> Iterator[list[Store]]:
             each.close()
 
 
-def test_tables_and_columns_are_those_of_a_file(cluster: Cluster) -> None:
+@pytest.mark.parametrize("version", [0, 12, len(STEPS) - 1])
+def test_tables_and_columns_are_those_of_a_file(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """R0-P1: also where an older sipmote has made them, with all that it has kept"""
     name = cluster.database()
-    with stores(cluster.url(name), "a"), contextlib.closing(cluster.connect(name)) as server:
+    with contextlib.closing(cluster.connect(name)) as server:
+        if version:
+            monkeypatch.setattr(schema, "STEPS", STEPS[:version])
+            server.execute(schema.postgresql_steps(0).encode())
+            monkeypatch.undo()
+            server.execute(f"UPDATE sipmote SET version = {version}; INSERT INTO message ({_COLUMNS}) VALUES ({_ROW})")
+        with stores(cluster.url(name), "a") as (one,):
+            assert one.db.query("SELECT call_id FROM message") == [("untold",)] * bool(version)
+            twin = received(call_id="next")
+            one.add([twin])
+            assert twin.id == 1 + bool(version)
         query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
         found = {(table, column) for table, column in server.execute(query)}
     with contextlib.closing(Store(":memory:")) as store:
@@ -78,9 +96,7 @@ def test_one_inbox_has_a_turn_until_its_connection_is_lost(cluster: Cluster) -> 
     with stores(cluster.url(name), "a", "b") as (one, other), contextlib.closing(cluster.connect(name)) as server:
         assert one.db.has_turn("exec") and one.db.has_turn("exec") and not other.db.has_turn("exec")
         one.add([received()])
-        values = "call_id, cseq, sender, recipient, content_type, body, received, transport, source, twin, nth, inbox"
-        row = "'untold', 1, 's', 'r', 'text/plain', 'x', 1, 'udp', 's:1', 1, 0, 'a'"
-        server.execute(f"INSERT INTO message ({values}) VALUES ({row})")
+        server.execute(f"INSERT INTO message ({_COLUMNS}, inbox) VALUES ({_ROW}, 'a')")
         before = one.generation
         server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
@@ -91,6 +107,32 @@ def test_one_inbox_has_a_turn_until_its_connection_is_lost(cluster: Cluster) -> 
         assert one.generation == before + 1 and one.edition == other.edition and not one.db.has_turn("exec")
         found = one.backlog(0)
         assert found and found.call_id == "untold" and one.backlog(found.id) is None
+
+
+def test_a_server_that_says_nothing_any_more_is_left_and_tried_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R0-P1: whoever waits for an answer is asked to come back, and everybody else is not held up for long"""
+    monkeypatch.setattr(postgresql, "_ANSWER_S", 0.3)
+    with stores(cluster.url(cluster.database()), "a") as (one,):
+        [(number,)] = one.db.query("SELECT pg_backend_pid()")
+        os.kill(number, signal.SIGSTOP)
+        try:
+            with pytest.raises(Lost, match="doesn't answer"):
+                one.db.query("SELECT 1")
+            with pytest.raises(StoreError):
+                one.add([received()])
+        finally:
+            os.kill(number, signal.SIGCONT)
+
+        def is_stored() -> bool:
+            with contextlib.suppress(StoreError):
+                one.add([received()])
+                return True
+            return False
+
+        wait_until(is_stored, lambda: "it isn't used any more")
+        assert one.db.query("SELECT call_id, nth FROM message WHERE same IS NULL") == [("1@192.0.2.7", 0)]
 
 
 def test_what_is_wrong_is_said_with_its_remedy_and_never_the_password(
