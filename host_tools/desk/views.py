@@ -14,6 +14,7 @@ from sipmote.inbox.screen import marks
 Json = dict[str, Any]
 
 _OWN_MARKS = ("expired", "stale", "duplicate", "again")  # which have a place of their own, or mean nothing here
+_LOOKED_AT = "id, sender, author, display_name, content_type, body, subject"
 _CHUNK = 500  # messages that a search looks at between two looks at the clock
 _SEARCH_S = 0.5
 _POINTS = 300  # of a chart
@@ -58,25 +59,38 @@ def find(db: Database, search: Search, limit: int) -> Json:
     ends = time.monotonic() + _SEARCH_S
     chunk = _CHUNK if search.query.text or search.query.sender else limit
     while True:
-        rows = db.rows(*_select(search, at, chunk, first, last))
-        for row in rows:
-            at = row["id"]
-            if _takes(search.query, row):
-                found.append(row)
-                if len(found) == limit:
-                    return {"messages": _whole(db, found), "next": at, "complete": True}
-        if len(rows) < chunk or time.monotonic() > ends:
-            is_end = len(rows) < chunk
+        looked_at = db.query(*_select(search, at, chunk, first, last))
+        ids = [row[0] for row in looked_at if _may_be(search.query, *row[1:])]
+        for start in range(0, len(ids), limit):
+            for row in _rows(db, ids[start : start + limit]):
+                if search.query.takes(from_row(row, False)):
+                    found.append(row)
+                    if len(found) == limit:
+                        return {"messages": _whole(db, found), "next": row["id"], "complete": True}
+        at = looked_at[-1][0] if looked_at else at
+        if len(looked_at) < chunk or time.monotonic() > ends:
+            is_end = len(looked_at) < chunk
             return {"messages": _whole(db, found), "next": None if is_end else at, "complete": is_end}
 
 
-def _takes(query: Query, row: Json) -> bool:
-    """Is this message wanted? Most are plain text, of which that is seen without reading all of it."""
-    is_plain = row["content_type"] == "text/plain" and row["cpim"] is None and not query.sender
-    if not is_plain or not query.text:
-        return query.takes(from_row(row, False))
+def _may_be(
+    query: Query, sender: str, author: str | None, display: str | None, kind: str, body: bytes, subject: str | None
+) -> bool:
+    """May this message be wanted? Most are not, or are plain text: that is seen without reading all of them."""
+    names = query.sender.casefold()
+    if names and not any(names in (name or "").casefold() for name in (sender, author, display)):
+        return False
+    if not query.text or kind != "text/plain":
+        return True
     words = query.text.casefold()
-    return words in bytes(row["body"]).decode(errors="replace").casefold() or words in (row["subject"] or "").casefold()
+    return words in bytes(body).decode(errors="replace").casefold() or words in (subject or "").casefold()
+
+
+def _rows(db: Database, ids: Sequence[int]) -> list[Json]:
+    """Return the messages with these ids, in their order."""
+    query = f"SELECT * FROM message WHERE id IN ({_places(ids)})"
+    found = {row["id"]: row for row in db.rows(query, list(ids))} if ids else {}
+    return [found[number] for number in ids if number in found]
 
 
 def _bounds(db: Database, query: Query) -> tuple[int | None, int | None]:
@@ -111,14 +125,12 @@ def _select(
         wheres.append("open = 1")
     where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
     order = "ASC" if search.after is not None else "DESC"
-    return f"SELECT * FROM message {where} ORDER BY id {order} LIMIT ?", [*values, limit]
+    return f"SELECT {_LOOKED_AT} FROM message {where} ORDER BY id {order} LIMIT ?", [*values, limit]
 
 
 def messages(db: Database, ids: Sequence[int]) -> list[Json]:
     """Return those messages with these ids that are there, in their order."""
-    if not ids:
-        return []
-    return _whole(db, db.rows(f"SELECT * FROM message WHERE id IN ({_places(ids)}) ORDER BY id", list(ids)))
+    return _whole(db, _rows(db, sorted(ids)))
 
 
 def message(db: Database, number: int) -> Json | None:

@@ -22,7 +22,7 @@ import pytest
 from sipmote.errors import ToolError
 from tests.interop.peers import free_port, wait_until
 
-RATES = (50, 100, 200, 300, 400, 600, 800, 1200)  # alerts a second that are offered
+RATES = (100, 200, 400, 800, 1200, 1600, 2000, 2500, 3000)  # alerts a second that are offered
 SECONDS = 5  # of each
 TRIES = 2  # at a rate: what else the machine does may spoil one
 BOARDS = 300  # that raise them
