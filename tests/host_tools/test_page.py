@@ -501,10 +501,12 @@ def test_alert_is_answered_from_the_page_and_nothing_is_lost_when_the_inbox_is_k
         _button(visitor.card(1), "Reply").click()
         page.get_by_label("Reply to boiler@example.org").fill("valve off")
         _button(visitor.card(1), "Send").click()
-        assert board.answer(200).body == b"valve off"
+        asked = board.answer(200)
+        assert asked.body == b"valve off"
         expect(visitor.card(1).locator(".reply")).to_contain_text("reached the board at ")
         expect(visitor.card(1)).to_contain_text("acknowledged by the token")
-        board.ask(port, b"text/plain", b"Pressure falls")
+        named = b"In-Reply-To: %s\r\n" % (asked.get(b"call-id") or b"")
+        board.ask(port, b"text/plain", b"Pressure falls", named)
         expect(visitor.card(2)).to_contain_text("an answer to what was written from here")
 
         os.kill(inbox.pid, signal.SIGKILL)
