@@ -46,6 +46,7 @@ PROFILES = (
     Profile("one alert, digest", desk="strict", settings=(_PASSWORD,)),
     Profile("one alert, registered, digest, TCP", True, "strict", _TCP, (_REGISTER, _PASSWORD)),
     Profile("one alert that asks for a notification", settings=(("notify", 1),)),
+    Profile("one alert and a heartbeat", True, settings=(("heartbeat", 300),), program=("heartbeat",)),
     Profile("alerts and a command answered", True, "asking", program=("command",)),
     Profile(
         "alerts and a command answered that is signed and encrypted",
