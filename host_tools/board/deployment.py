@@ -1,7 +1,6 @@
 """What one `sipmote deploy` wants on a board, made ready before any is touched, and how it gets onto each."""
 
 import json
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -175,10 +174,7 @@ class Deployment:
         Transfer(make_plan(without_packages(wanted), survey), output, self.verbose).carry_out(board, survey)
 
     def _listen(self, board: Board, output: Output) -> int:
-        try:
-            reason = reason_of_end(board.port, _LISTEN_S)
-        except KeyboardInterrupt:  # all is done, and nothing has to be completed
-            return 128 + signal.SIGINT
+        reason = reason_of_end(board.port, _LISTEN_S)
         if reason is None:
             return 0
         output.warn(f"the program has ended: {reason}", {"event": "ended", "error": reason})

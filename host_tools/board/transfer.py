@@ -49,6 +49,7 @@ def swap(do,paths):
 swap(lambda p:os.rename(p+'.new',p),%r)
 swap(os.remove,%r)
 """
+_INTERRUPTED = "interrupted; the board starts with what it had, or with all that is new: say it again to complete"
 _FINISHES = "# completes a deploy that was cut off\n"
 _LAST = """
 os.rename('/main.py.new','/main.py')
@@ -103,12 +104,11 @@ def stopped_board(device: str, tell: Callable[[str], None]) -> Iterator[Board]:
         board.stop(tell)
         board.run(_FINISH % (len(_FINISHES), _FINISHES), _TIDIES_S)
         yield board
-    except KeyboardInterrupt:
-        tell("interrupted; the board starts with what it had, or with all that is new: say it again to complete")
-        board.abandon()
-        raise
-    except BaseException:
-        board.abandon()
+    except BaseException as error:
+        if not board.is_given_back:
+            if isinstance(error, KeyboardInterrupt):
+                tell(_INTERRUPTED)
+            board.abandon()
         raise
     finally:
         board.close()

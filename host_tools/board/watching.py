@@ -1,10 +1,8 @@
 """Waiting for somebody to save a file."""
 
-import _thread
 import contextlib
 import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 _POLL_S = 0.3
@@ -26,14 +24,13 @@ def seen(paths: Iterable[Path]) -> Seen:
 
 
 @contextlib.contextmanager
-def interrupted_by_change(before: Seen) -> Iterator[None]:
-    """End what goes on until Ctrl-C, as that does, once a file changes. A person's Ctrl-C is a KeyboardInterrupt."""
-    ended, changed = threading.Event(), threading.Event()
+def told_of_change(before: Seen, tell: Callable[[], None]) -> Iterator[None]:
+    """Have a function called, in a thread, once a file changes while this lasts."""
+    ended = threading.Event()
 
     def wait() -> None:
         if wait_for_change(before, ended):
-            changed.set()
-            _thread.interrupt_main()
+            tell()
 
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
@@ -42,18 +39,15 @@ def interrupted_by_change(before: Seen) -> Iterator[None]:
     finally:
         ended.set()
         waiter.join()
-    if not changed.is_set():
-        raise KeyboardInterrupt
 
 
-def wait_for_change(before: Seen, ended: threading.Event | None = None) -> bool:
+def wait_for_change(before: Seen, ended: threading.Event) -> bool:
     """Return True once a file is another than before, and all are left alone for a moment; False when ended."""
     while (now := seen(before)) == before:
-        if ended is not None and ended.is_set():
+        if ended.wait(_POLL_S):
             return False
-        time.sleep(_POLL_S)
-    while True:
-        time.sleep(_SETTLED_S)
+    while not ended.wait(_SETTLED_S):
         before, now = now, seen(before)
         if before == now and None not in now.values():
             return True
+    return False

@@ -1,8 +1,10 @@
 """`sipmote deploy`: put the program and its configuration onto a board, and only what changed."""
 
 import argparse
+import contextlib
 import math
 import os
+import threading
 from pathlib import Path
 
 from sipmote.board.arguments import add_passwords, changes
@@ -15,7 +17,7 @@ from sipmote.board.mip import fetch
 from sipmote.board.needed import needed
 from sipmote.board.program import load_program
 from sipmote.board.several import onto_all
-from sipmote.board.watching import Seen, interrupted_by_change, seen, wait_for_change
+from sipmote.board.watching import Seen, seen, told_of_change, wait_for_change
 from sipmote.console import Output
 from sipmote.errors import ToolError
 from sipmote.link.monitor import Monitor
@@ -153,15 +155,26 @@ def _next(args: argparse.Namespace, changed: Changes, before: Seen, device: str,
     while True:
         output.say({"event": "watching", "files": [str(path) for path in before]}, f"watching {args.main.name}")
         if args.monitor:
-            with interrupted_by_change(before):
-                Monitor([device], Teller(output)).watch(math.inf, reset=True)
+            _monitor_until_change(before, device, output)
         else:
-            wait_for_change(before)
+            wait_for_change(before, threading.Event())
+        before = seen(before)  # what changes while it is read counts as a change
         try:
             return _deployment(args, changed)
         except ToolError as error:
             output.warn(str(error), {"event": "failed", "error": str(error)})
-            before = seen(before)
+
+
+class _Changed(Exception):
+    """A file has changed."""
+
+
+def _monitor_until_change(before: Seen, device: str, output: Output) -> None:
+    """Listen to the board until a file changes. What a person ends raises KeyboardInterrupt."""
+    monitor = Monitor([device], Teller(output))
+    with contextlib.suppress(_Changed), told_of_change(before, lambda: monitor.stop(_Changed())):
+        monitor.watch(math.inf, reset=True)
+        raise KeyboardInterrupt
 
 
 def _deployment(args: argparse.Namespace, changed: Changes) -> Deployment:

@@ -103,7 +103,7 @@ class _Transport(SerialTransport):  # type: ignore[misc]
 class Board:
     """A board stopped in its raw REPL, to run scripts on. restart() gives it back.
 
-    boot_is_slow: a reset had to interrupt boot.py.
+    boot_is_slow: a reset had to interrupt boot.py. is_given_back: restart() was the last thing done to it.
     """
 
     def __init__(self, port: serial.Serial) -> None:
@@ -111,6 +111,7 @@ class Board:
         self._transport = _Transport(port)
         self._dog_ms = 0
         self.boot_is_slow = False
+        self.is_given_back = False
 
     @property
     def port(self) -> serial.Serial:
@@ -122,6 +123,7 @@ class Board:
 
         tell: called with what a person can do meanwhile. Raises ToolError.
         """
+        self.is_given_back = False
         self._interrupt(tell)
         try:
             self._calm()
@@ -246,6 +248,7 @@ class Board:
             self._port.write(RESTART)
             if not self._transport.read_until(1, b"soft reboot", timeout_overall=WRITE_S).endswith(b"soft reboot"):
                 raise ToolError(f"the board on {self._port.port} did not restart: press its reset button")
+        self.is_given_back = True
 
     def abandon(self) -> None:
         """Ask for a restart and wait for nothing: the board, or the port, may be gone."""
