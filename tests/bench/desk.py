@@ -6,6 +6,7 @@ Boards are those of `sipmote fleet`, in processes of their own on the same machi
 import contextlib
 import json
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -21,6 +23,7 @@ import pytest
 
 from sipmote.errors import ToolError
 from tests.interop.peers import free_port, wait_until
+from tests.sip_peer import Peer
 
 RATES = (100, 200, 400, 800, 1200, 1600, 2000, 2500, 3000)  # alerts a second that are offered
 SECONDS = 5  # of each
@@ -29,6 +32,7 @@ BOARDS = 300  # that raise them
 LATE_S = 1.0  # a desk that shows one of twenty later than that doesn't carry the rate
 MESSAGES, OWNERS = 1_000_000, 1000
 IDLE = (1000, 10_000)
+STORM = 200  # alerts a second beside those that a browser is asked about
 _BEAT_S = 20  # period of the heartbeats of idle boards
 _TRIES = 15
 _PATIENCE_S = 60.0
@@ -188,9 +192,46 @@ def large() -> Iterator[tuple[str, float]]:
             ):
                 tries = 1 if "&text=" in path else _TRIES
                 yield what, median(_timed(desk, path) for _ in range(tries))
+            yield from in_browser(desk)
             (report,) = fleets([desk], 10, SECONDS)
             yield "an alert until the events have it, median", report["shown_s"]["p50"]
             yield "an alert until the events have it, the 95th of a hundred", report["shown_s"]["p95"]
+
+
+def in_browser(desk: Inbox) -> Iterator[tuple[str, float]]:
+    """Give (what, seconds) of the page in a headless Chromium, from a click or an alert to what a person sees."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return
+    with sync_playwright() as playwright, Peer(b"sip:boiler@127.0.0.1") as boiler:
+        page = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page()
+
+        def until_shown(what: str) -> float:
+            begun = time.perf_counter()
+            boiler.ask(desk.port, b"text/plain", what.encode())
+            page.get_by_text(what).first.wait_for(timeout=1000 * _PATIENCE_S)
+            return time.perf_counter() - begun
+
+        begun = time.perf_counter()
+        page.goto(desk.url)
+        page.locator(".board").first.wait_for()
+        yield "the page in a browser, from its address to its boards", time.perf_counter() - begun
+        boiler.ask(desk.port, b"text/plain", b"here")
+        page.goto(f"{desk.url}/#/boards/sip%3Aboiler%40127.0.0.1")  # on the list of all, a storm soon has others
+        until_shown("the first")
+        yield "an alert until a browser shows it, median", median(until_shown(f"alert {n}.") for n in range(_TRIES))
+        with ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(fleets, [desk], STORM, 2 * SECONDS)
+            time.sleep(2)  # it starts; what is measured is no time of ours
+            shown = [until_shown(f"amidst {n}.") for n in range(_TRIES)]
+            (report,) = under_way.result()
+        assert report["lost"] == report["doubled"] == 0, report
+        yield f"the same while {STORM} others come each second, median", median(shown)
+        yield f"the same while {STORM} others come each second, the slowest of {_TRIES}", max(shown)
 
 
 def _timed(desk: Inbox, path: str) -> float:
