@@ -65,6 +65,7 @@ class Api:
             web.get(r"/api/messages/{id:\d{1,15}}", self.message),
             web.post(r"/api/messages/{id:\d{1,15}}/acknowledgement", self.acknowledge),
             web.post(r"/api/messages/{id:\d{1,15}}/replies", self.reply),
+            web.post("/api/acknowledgements", self.acknowledge_all),
             web.get("/api/events", self.events),
             web.get("/api/openapi.json", self.openapi),
             web.get("/metrics", self.metrics),
@@ -208,9 +209,20 @@ class Api:
         found = await self._message(number)
         if given.get("tell_board"):
             self._replies.write(found["from"], "ack", who, 3600, number)  # which may not be possible: then nothing is
-        self._boards.acknowledge(number, who)
+        self._boards.acknowledge([number], who)
         self._live.poke()
         return web.json_response(await self._message(number))
+
+    async def acknowledge_all(self, request: web.Request) -> web.Response:
+        who, given = self._guard.who_acts(request), await _body(request)
+        numbers = given.get("messages")
+        if type(numbers) is not list or not 0 < len(numbers) <= _MOST:
+            raise failure(web.HTTPBadRequest, f"messages: a list of 1 to {_MOST} ids was expected")
+        if not all(type(number) is int and 0 < number < 2**53 for number in numbers):
+            raise failure(web.HTTPBadRequest, "messages: ids of messages were expected")
+        done = self._boards.acknowledge(numbers, who)
+        self._live.poke()
+        return web.json_response({"acknowledged": done})
 
     async def reply(self, request: web.Request) -> web.Response:
         who, given = self._guard.who_acts(request), await _body(request)

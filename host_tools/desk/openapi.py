@@ -86,6 +86,7 @@ _SCHEMAS: Json = {
         version=_STRING,
     ),
     "Error": _object(error=_STRING),
+    "Acknowledged": _object(acknowledged=_list(_INTEGER)),
     "Boards": _object(now=_NUMBER, boards=_list(_ref("Board")), counts=_object()),
     "Messages": _object(messages=_list(_ref("Message")), next=_MAYBE_INTEGER, complete=_FLAG),
     "Series": _object(
@@ -130,6 +131,12 @@ _POST: dict[str, tuple[str, int, str, Json]] = {  # path: what it does, status, 
         _object(user=_STRING, password=_STRING, token=_STRING),
     ),
     "/api/messages/{id}/acknowledgement": ("Acknowledge a message", 200, "Message", _object(tell_board=_FLAG)),
+    "/api/acknowledgements": (
+        "Acknowledge many. The answer names those of which nobody had, and leaves out what has been deleted",
+        200,
+        "Acknowledged",
+        _object(messages={"type": "array", "items": _INTEGER, "minItems": 1, "maxItems": 500}),
+    ),
     "/api/messages/{id}/replies": ("Answer a message", 201, "Reply", _TEXT),
     "/api/boards/{aor}/messages": ("Write to a board", 201, "Reply", _TEXT),
 }

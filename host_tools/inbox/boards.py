@@ -4,9 +4,9 @@ Anybody can write a name into From: what a board's row says is as good as its pr
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sipmote.errors import ToolError
 from sipmote.inbox.received import Received
 from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
@@ -27,6 +27,8 @@ _REGISTERED = _HEARD.replace("RETURNING", "WHERE board.heard < excluded.heard RE
 _COUNTED = """
 UPDATE board SET messages = messages + 1, open = open + ?, last = ? WHERE aor = ? RETURNING aor
 """
+_ACKNOWLEDGED = "INSERT INTO acknowledgement (message, who, at) SELECT id, ?, ? FROM message WHERE"
+_FEWER_OPEN = "UPDATE board SET open = CASE WHEN open > ? THEN open - ? ELSE 0 END WHERE aor = ? RETURNING aor"
 _BEAT = """
 UPDATE board SET every = ?, up = ?, free = ?, rssi = ?, clock = ?, waiting = ? WHERE aor = ? RETURNING aor
 """
@@ -152,24 +154,18 @@ class Boards:
 
     # What people do
 
-    def acknowledge(self, number: int, who: str) -> bool:
-        """Note that a person has seen to a message; False where another was first. Raises ToolError for none."""
+    def acknowledge(self, numbers: Sequence[int], who: str) -> list[int]:
+        """Note that a person has seen to messages; returns those of which nobody had. What has been deleted is none."""
+        ids = f"id IN ({', '.join('?' * len(numbers))})"
         with self._store.transaction() as db:
-            found = db.query("SELECT sender, open FROM message WHERE id = ?", (number,))
-            if not found:
-                raise ToolError(f"there is no message {number}")
-            [(sender, is_open)] = found
-            values = (number, who, time.time())
             added = db.query(
-                "INSERT INTO acknowledgement (message, who, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING who",
-                values,
+                f"{_ACKNOWLEDGED} {ids} ON CONFLICT DO NOTHING RETURNING message", (who, time.time(), *numbers)
             )
-            if is_open:
-                db.execute("UPDATE message SET open = 0 WHERE id = ?", (number,))
-                db.execute("UPDATE board SET open = open - 1 WHERE aor = ? AND open > 0", (sender,))
-            if added:
-                self.changed("acknowledgement", number)
-        return bool(added)
+            senders = db.query(f"UPDATE message SET open = 0 WHERE open = 1 AND {ids} RETURNING sender", numbers)
+            fewer = Counter(sender for (sender,) in senders)
+            db.many(_FEWER_OPEN, [(count, count, sender) for sender, count in fewer.items()])
+            db.many(_CHANGED, [("acknowledgement", str(number)) for (number,) in added])
+        return [number for (number,) in added]
 
     def changed(self, kind: str, ref: object) -> None:
         """Note for who watches that something is different now, within a transaction."""

@@ -117,7 +117,7 @@ class Replies:
             [(number,)] = db.query(_INSERT, row)
             self._boards.changed("reply", number)
         if message is not None:
-            self._boards.acknowledge(message, who)
+            self._boards.acknowledge([message], who)
         self.more()
         return int(number)
 

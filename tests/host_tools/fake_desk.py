@@ -127,6 +127,7 @@ class FakeDesk:
         routes.add_get("/api/messages", self._messages)
         routes.add_get("/api/messages/{id}", self._message)
         routes.add_post("/api/messages/{id}/acknowledgement", self._acknowledge)
+        routes.add_post("/api/acknowledgements", self._acknowledge_all)
         routes.add_post("/api/messages/{id}/replies", self._write)
         routes.add_get("/api/events", self._events)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -243,10 +244,19 @@ class FakeDesk:
 
     async def _acknowledge(self, request: web.Request) -> web.Response:
         one = self.messages[int(request.match_info["id"])]
+        await self._seen_to(one)
+        return web.json_response(one)
+
+    async def _acknowledge_all(self, request: web.Request) -> web.Response:
+        numbers = [number for number in (await request.json())["messages"] if self.messages[number]["open"]]
+        for number in numbers:
+            await self._seen_to(self.messages[number])
+        return web.json_response({"acknowledged": numbers})
+
+    async def _seen_to(self, one: dict[str, Any]) -> None:
         one["open"] = False
         one["acknowledged"] = {"by": self.session["user"], "at": time.time()}
         await self._tell("acknowledgement", {"message": one["id"], **one["acknowledged"]})
-        return web.json_response(one)
 
     async def _write(self, request: web.Request) -> web.Response:
         given = await request.json()

@@ -78,6 +78,19 @@ def test_of_two_who_acknowledge_the_first_is_who_did(one_desk: Desk) -> None:
     assert not one_desk.get("/api/messages?open=1")["messages"] and one_desk.board(BOILER)["open"] == 0
 
 
+def test_many_are_acknowledged_at_once(one_desk: Desk) -> None:
+    """What somebody has acknowledged before stays his, and what has been deleted is no error"""
+    with Peer(BOILER.encode()) as boiler:
+        numbers = [alert(one_desk, boiler)["id"] for _ in range(3)]
+    one_desk.act(f"/api/messages/{numbers[0]}/acknowledgement", {})
+    done = one_desk.act("/api/acknowledgements", {"messages": [*numbers, numbers[1], 10**9]})
+    assert sorted(done["acknowledged"]) == numbers[1:] and one_desk.board(BOILER)["open"] == 0
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for wrong in ({}, {"messages": []}, {"messages": [True]}, {"messages": ["1"]}, {"messages": [1] * 501}):
+        status, told, _ = one_desk.ask("POST", "/api/acknowledgements", wrong, **headers)
+        assert status == 400 and told["error"].startswith("messages: ")
+
+
 def test_a_reply_to_a_board_that_sleeps_waits_until_it_is_heard(one_desk: Desk) -> None:
     """And what the board sends in reply to it, that nobody has to acknowledge"""
     udp = one_desk.running.ports["udp"]

@@ -44,9 +44,12 @@ def test_a_batch_and_its_twins_are_counted_right(store: Store) -> None:
     batch = [received(sender=BOILER, call_id=name, open=True) for name in ("a", "b", "a")]
     store.add(batch, [boards.add])
     assert store.db.query("SELECT messages, open, last FROM board") == [(2, 2, batch[1].id)]
-    assert boards.acknowledge(batch[0].id, "alice") and not boards.acknowledge(batch[0].id, "bob")
+    first, second = batch[0].id, batch[1].id
+    assert boards.acknowledge([first, 99], "alice") == [first]  # of 99 nothing is known
     assert store.db.query("SELECT open FROM board") == [(1,)]
-    assert store.db.query("SELECT who FROM acknowledgement") == [("alice",)]
+    assert boards.acknowledge([first, second, second], "bob") == [second]
+    assert store.db.query("SELECT open FROM board") == [(0,)]
+    assert store.db.query("SELECT message, who FROM acknowledgement") == [(first, "alice"), (second, "bob")]
 
 
 def test_strangers_names_do_not_fill_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

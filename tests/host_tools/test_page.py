@@ -207,6 +207,29 @@ def test_two_people_see_each_others_acknowledgement(visit: Any, desk: FakeDesk) 
     assert desk.posted == [("/api/messages/7/acknowledgement", {"tell_board": False})]
 
 
+def test_all_that_a_list_shows_is_acknowledged_at_once_and_nothing_that_comes_meanwhile(
+    visit: Any, desk: FakeDesk
+) -> None:
+    desk.knows(message(8, _BOILER, "Burner 1"), message(9, _PUMP, "Water again"))
+    anna, bert = visit(), visit()
+    page = anna.goes("#/messages?open=1")
+    bert.goes("#/messages")
+    every = page.get_by_role("button", name="Acknowledge all 3 open ones below")
+    every.click()
+    expect(page.locator(".batch")).to_contain_text("3 messages of 2 boards: has somebody seen to all?")
+    page.keyboard.press("Escape")
+    expect(every).to_be_focused()
+    every.click()
+    desk.tell("message", message(10, _PUMP, "Water still"))
+    expect(anna.card(10)).to_be_visible()
+    page.keyboard.press("Enter")
+    for number in (7, 8, 9):
+        expect(bert.card(number)).to_contain_text("acknowledged by anna at")
+    expect(page.locator(".batch")).to_be_hidden()  # one is left
+    expect(page.locator("#announcer")).to_have_text("3 messages acknowledged")
+    assert desk.posted == [("/api/acknowledgements", {"messages": [9, 8, 7]})] and desk.messages[10]["open"]
+
+
 def test_board_can_be_told_and_a_refusal_stays_beside_its_button(visit: Any, desk: FakeDesk) -> None:
     visitor = visit()
     visitor.goes("#/messages")

@@ -1,6 +1,7 @@
 // A list of messages, the newest first, that goes on by itself at its head and by a button at its end.
 
 import { ask, path } from "./api.js";
+import { Batch } from "./batch.js";
 import { Card } from "./card.js";
 import { h, rename } from "./dom.js";
 import { count } from "./words.js";
@@ -25,6 +26,7 @@ export class MessageList {
     this.isSearch = Boolean(query.text || query.since || query.until);
     this.list = h("ol", { class: "cards", "data-items": true });
     this.fresh = h("button", { type: "button", class: "fresh", hidden: true, onclick: () => this.load() });
+    this.batch = new Batch(desk, () => this.#cards.values());
     this.nothing = h("p", { class: "empty", hidden: true }, nothing);
     this.error = h("p", { class: "error", role: "alert" });
     this.end = h("p", { class: "hint end", role: "status" });
@@ -34,6 +36,7 @@ export class MessageList {
       { class: "message-list" },
       this.fresh,
       this.error,
+      this.batch.element,
       this.list,
       this.nothing,
       h("div", { class: "foot" }, this.end, this.older),
@@ -105,6 +108,7 @@ export class MessageList {
   #settle() {
     while (this.#cards.size > MOST && this.list.getBoundingClientRect().top > -200) this.#pushOut();
     this.nothing.hidden = this.#cards.size > 0 || !this.older.hidden;
+    this.batch.update();
     this.fresh.hidden = !this.#missed;
     rename(this.fresh, `${count(this.#missed, "message")} came since: search again`);
   }
@@ -120,11 +124,16 @@ export class MessageList {
   take(kind, data) {
     if (kind === "message") return this.#takeMessage(data);
     if (this.#coming.some((message) => message.id === data.message)) this.settle();
-    return kind === "board" ? null : this.#cards.get(data.message)?.take(kind, data);
+    if (kind === "board") return null;
+    this.#cards.get(data.message)?.take(kind, data);
+    return this.batch.update();
   }
 
   #takeMessage(message) {
-    if (this.#cards.has(message.id)) return this.#put(message);
+    if (this.#cards.has(message.id)) {
+      this.#put(message);
+      return this.batch.update();
+    }
     const newest = this.list.firstElementChild?.card.message.id ?? 0;
     const oldest = this.#next === null ? 0 : (this.list.lastElementChild?.card.message.id ?? 0);
     if (message.id < oldest) return null;
@@ -162,5 +171,6 @@ export class MessageList {
 
   permit() {
     for (const card of this.#cards.values()) card.permit();
+    this.batch.update();
   }
 }
