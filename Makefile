@@ -7,6 +7,8 @@ READY := $(VENV)/ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 VMS := .cache/vm/ready
 STUBS_VERSION := 1.29.0.post1
 STUBS := .cache/stubs/ready-$(STUBS_VERSION)
+# A thousand processes of ours run in a test: none has to compile all of it again, as images for CI would have it.
+unexport PYTHONDONTWRITEBYTECODE
 
 # `make` alone is the demo. A comment behind ## is the target's line in `make help`.
 .PHONY: demo help test test-vm lint types check bench mpy hardware fuzz mutants conformance soak clean
