@@ -128,7 +128,7 @@ class Api:
         aor = request.match_info["aor"]
         found = await self._reading.ask(views.boards, self._patience, [aor])
         if not found:
-            raise failure(web.HTTPNotFound, f"nothing was heard from {aor[:200]}")
+            raise failure(web.HTTPNotFound, f"no board is known by the name {aor[:200]}")
         return {**found[0], "replies": await self._reading.ask(views.replies, aor)}
 
     async def series(self, request: web.Request) -> web.Response:
@@ -252,8 +252,7 @@ class Api:
 def _all_boards(db: Database, patience: views.Patience) -> Json:
     found = views.boards(db, patience)
     counts = {state: sum(board["state"] == state for board in found) for state in ("alive", "late", "gone")}
-    [(count,)] = db.query("SELECT count(*) FROM message WHERE open = 1")
-    return {"now": time.time(), "boards": found, "counts": {**counts, "open": count}}
+    return {"now": time.time(), "boards": found, "counts": {**counts, "open": views.count_open(db)}}
 
 
 async def _body(request: web.Request) -> Json:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from sipmote.desk.reading import Reading
-from sipmote.desk.views import Json, Patience, boards, messages, some_replies
+from sipmote.desk.views import Json, Patience, boards, count_open, messages, some_replies
 from sipmote.inbox.database import Database, StoreError
 
 _POLL_S = 0.5  # another inbox with the same store tells nobody here
@@ -124,7 +124,7 @@ def _changes(db: Database, cursor: Cursor | None, patience: Patience) -> tuple[C
         return (last, change), [("reset", {})]
     came = db.query("SELECT id FROM message WHERE id > ? AND id <= ? ORDER BY id", (cursor[0], last))
     rows = db.query("SELECT kind, ref FROM change WHERE id > ? AND id <= ? ORDER BY id", (cursor[1], change))
-    changed: dict[str, dict[str, None]] = {"board": {}, "reply": {}, "acknowledgement": {}}
+    changed: dict[str, dict[str, None]] = {"board": {}, "reply": {}, "acknowledgement": {}, "forgotten": {}}
     for kind, ref in rows:
         changed.setdefault(kind, {})[ref] = None
     new = messages(db, [number for (number,) in came])
@@ -135,5 +135,8 @@ def _changes(db: Database, cursor: Cursor | None, patience: Patience) -> tuple[C
         if view["acknowledged"]:
             events.append(("acknowledgement", {"message": view["id"], **view["acknowledged"]}))
     events += [("reply", view) for view in some_replies(db, [int(ref) for ref in changed["reply"]])]
+    events += [("forgotten", {"boards": json.loads(ref)}) for ref in changed["forgotten"]]
     events += [("board", view) for view in boards(db, patience, list(touched))]
+    if new or seen:
+        events.append(("counts", {"open": count_open(db)}))
     return (last, change), events

@@ -4,9 +4,14 @@ from collections import Counter
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from sipmote.desk.views import Patience, boards
+from sipmote.desk.views import Patience, boards, count_open
 from sipmote.inbox.database import Database
 
+# Each name is a label for ever: of those that nobody has proved as many have one as were known first.
+_MEASURED = """
+SELECT aor FROM board WHERE proved IS NOT NULL
+    OR aor IN (SELECT aor FROM board WHERE proved IS NULL ORDER BY since LIMIT 2000)
+"""
 _OF_A_BOARD = {  # of Board: the metric, what it is
     "heard": ("heard_timestamp_seconds", "When the board was last heard"),
     "free": ("heap_free_bytes", "Octets of its heap that are free, as its last heartbeat says"),
@@ -25,11 +30,9 @@ def metrics(db: Database, patience: Patience) -> str:
     lines = _family(
         "boards", "gauge", "Boards by state", [({"state": s}, states[s]) for s in ("alive", "late", "gone")]
     )
-    [(newest, is_open)] = db.query(
-        "SELECT (SELECT coalesce(max(id), 0) FROM message), (SELECT count(*) FROM message WHERE open = 1)"
-    )
+    [(newest,)] = db.query("SELECT coalesce(max(id), 0) FROM message")
     lines += _family("messages_stored_total", "counter", "Messages stored so far", [({}, newest)])
-    lines += _family("messages_open", "gauge", "Messages that nobody has acknowledged", [({}, is_open)])
+    lines += _family("messages_open", "gauge", "Messages that nobody has acknowledged", [({}, count_open(db))])
     queued: Counter[str] = Counter()
     for task, count in db.query("SELECT task, count(*) FROM run GROUP BY task"):
         queued[_without_secrets(task)] += count
@@ -37,6 +40,8 @@ def metrics(db: Database, patience: Patience) -> str:
     lines += _family("queue_length", "gauge", "Messages that a task is still to be done for", told)
     written = db.query("SELECT state, count(*) FROM reply GROUP BY state")
     lines += _family("replies", "gauge", "What people have written, by state", _labelled("state", written))
+    measured = {aor for (aor,) in db.query(_MEASURED)}
+    known = [board for board in known if board["aor"] in measured]
     for name, (metric, about) in _OF_A_BOARD.items():
         kind = "counter" if metric.endswith("_total") else "gauge"
         found = [({"board": board["aor"]}, board[name]) for board in known if board[name] is not None]

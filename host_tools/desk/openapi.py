@@ -120,7 +120,12 @@ _GET: dict[str, tuple[str, str, Json]] = {  # path: what it is, schema of the an
     ),
     "/api/messages.csv": ("The same as a table", "text/csv", _FILTERS),
     "/api/messages/{id}": ("A message", "Message", {}),
-    "/api/events": ("message, board, reply, acknowledgement as they come; reset: load anew", "text/event-stream", {}),
+    "/api/events": (
+        "message, board, reply, acknowledgement as they come; counts: how many messages are open; forgotten: boards "
+        "that are known no longer; reset: load anew",
+        "text/event-stream",
+        {},
+    ),
     "/metrics": ("For Prometheus", "text/plain", {}),
 }
 _POST: dict[str, tuple[str, int, str, Json]] = {  # path: what it does, status, schema of the answer, of the request

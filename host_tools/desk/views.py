@@ -226,6 +226,12 @@ def _board(row: Json, last: Json | None, patience: Patience) -> Json:
     }
 
 
+def count_open(db: Database) -> int:
+    """Return how many messages nobody has acknowledged, those of senders without a row of their own among them."""
+    [(count,)] = db.query("SELECT count(*) FROM message WHERE open = 1")
+    return int(count)
+
+
 def series(db: Database, aor: str, hours: float) -> Json:
     """Return the values of a board's charts: lists of [Unix seconds, value]."""
     until = time.time()

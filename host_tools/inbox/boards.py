@@ -3,32 +3,45 @@
 Anybody can write a name into From: what a board's row says is as good as its proof, of what was heard last.
 """
 
+import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sipmote.inbox.database import Row
 from sipmote.inbox.received import Received
 from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
 
-_MOST = 20_000  # boards; beyond that go those which nothing proves, heard longest ago
+_MOST = 20_000  # boards; those that have proved who they are get a row beyond that, up to twice as many
+_ROOM = 1_000  # rows that are made free at once
+_SETTLED_S = 86400.0  # who was heard for so much longer than he was silent makes room for nobody
+_TELL_S = 3600.0  # between two lines about names without a row
 _CHANGES = 10_000  # that are kept for who watches
 _KEEP_BEATS_S = 7 * 86400
 _BETWEEN_BEATS_S = 5.0  # in the charts
 _PROVED_S = 86400.0  # after what proves who it is by is nothing without proof by that board, as far as we know
 
 _HEARD = """
-INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by, since, proved)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by, source = excluded.source,
-        transport = excluded.transport, proof = excluded.proof, proof_by = excluded.proof_by
+        transport = excluded.transport, proof = excluded.proof, proof_by = excluded.proof_by,
+        proved = coalesce(excluded.proved, board.proved)
     RETURNING aor
 """
 _REGISTERED = _HEARD.replace("RETURNING", "WHERE board.heard < excluded.heard RETURNING")
+_VOUCHED = "UPDATE board SET proved = ? WHERE aor = ? RETURNING aor"
 _COUNTED = """
 UPDATE board SET messages = messages + 1, open = open + ?, last = ? WHERE aor = ? RETURNING aor
 """
 _ACKNOWLEDGED = "INSERT INTO acknowledgement (message, who, at) SELECT id, ?, ? FROM message WHERE"
 _FEWER_OPEN = "UPDATE board SET open = CASE WHEN open > ? THEN open - ? ELSE 0 END WHERE aor = ? RETURNING aor"
+_RECOUNT = """
+UPDATE board SET messages = (SELECT count(*) FROM message WHERE sender = board.aor),
+    open = (SELECT count(*) FROM message WHERE sender = board.aor AND message.open = 1),
+    last = (SELECT max(id) FROM message WHERE sender = board.aor) WHERE aor = ? RETURNING aor
+"""
 _BEAT = """
 UPDATE board SET every = ?, up = ?, free = ?, rssi = ?, clock = ?, waiting = ? WHERE aor = ? RETURNING aor
 """
@@ -36,19 +49,19 @@ _CHART = """
 INSERT INTO beat (board, at, free, rssi, waiting) SELECT ?, ?, ?, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM beat WHERE board = ? AND at > ?) RETURNING board
 """
-_PROVED = "SELECT aor FROM board WHERE proof <> 'none' AND heard > ? AND aor IN"
+_KNOWN = "SELECT aor, proof, heard FROM board WHERE aor IN"
 _CHANGED = "INSERT INTO change (kind, ref) VALUES (?, ?) RETURNING id"
 _ASKED = """
 SELECT id, call_id, answered FROM reply WHERE target = ? AND kind = 'reply' ORDER BY id DESC LIMIT 100
 """
 _SURPLUS = """
-DELETE FROM board WHERE proof = 'none' AND open = 0 AND heard < (SELECT heard FROM board ORDER BY heard DESC LIMIT 1
-    OFFSET ?)
+DELETE FROM board WHERE aor IN (SELECT aor FROM board WHERE proved IS NULL AND 2 * heard - since < ?
+    ORDER BY 2 * heard - since LIMIT ?) RETURNING aor
 """
 _KNOWN_BEFORE = """
-INSERT INTO board (aor, heard, heard_by, source, transport, proof, messages, last)
-    SELECT message.sender, received, 'message', source, transport, 'none', found.messages, found.newest
-    FROM (SELECT max(id) AS newest, count(*) AS messages FROM message GROUP BY sender) AS found
+INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, messages, last)
+    SELECT message.sender, received, 'message', source, transport, 'none', found.since, found.messages, found.newest
+    FROM (SELECT max(id) AS newest, min(received) AS since, count(*) AS messages FROM message GROUP BY sender) AS found
     JOIN message ON message.id = found.newest ORDER BY found.newest DESC LIMIT ?
 """
 
@@ -65,9 +78,11 @@ def proof_of(one: Received) -> tuple[str, str | None]:
 class Boards:
     """The boards of a store. All that it does raises StoreError."""
 
-    def __init__(self, store: Store) -> None:
-        """Know at once who has written before there was a page."""
+    def __init__(self, store: Store, warn: Callable[[str], None] = lambda text: None) -> None:
+        """Know at once who has written before there was a page. warn: tells people."""
         self._store = store
+        self._warn = warn
+        self._told_at = -_TELL_S
         self._tidied_at = 0.0
         with store.transaction() as db:
             if not db.query("SELECT 1 FROM board LIMIT 1"):
@@ -79,29 +94,61 @@ class Boards:
         """Note who has written, within the commit that stores it. What is a board's answer to us needs no other."""
         self._match_answers(batch)
         new = [one for one in batch if one.answerable and not one.duplicate]  # a duplicate may be somebody's replay
-        heard = self._hear(new, "message")
         self._store.db.many(_COUNTED, [(one.open, one.id, one.sender) for one in new])
-        self._awake(heard)
+        self._hear(new, "message")
 
     def _hear(self, batch: Sequence[Received], how: str) -> dict[str, Received]:
-        """Note when and where these were heard; returns what was heard last of each.
+        """Note when and where these were heard; returns what was heard last of each that has a row.
 
         Of whom we had proof lately nothing without proof is heard: else anybody could make a dead board look alive, and
         have what is written to it sent to himself.
         """
         proofs = [proof_of(one) for one in batch]
+        known = self._known({one.sender for one in batch})
         proved = {one.sender for one, (level, _) in zip(batch, proofs, strict=True) if level != "none"}
-        unproved = {one.sender for one in batch} - proved
-        if unproved:
-            query = f"{_PROVED} ({', '.join('?' * len(unproved))})"
-            proved |= {aor for (aor,) in self._store.db.query(query, (time.time() - _PROVED_S, *unproved))}
+        proved |= {aor for aor, is_proved in known.items() if is_proved}
         rows, heard = {}, {}
         for one, proof in zip(batch, proofs, strict=True):
             if proof[0] != "none" or one.sender not in proved:
-                rows[one.sender] = (one.sender, one.received, how, one.source, one.transport, *proof)
+                at, proved_at = one.received, None if proof[0] == "none" else one.received
+                rows[one.sender] = (one.sender, at, how, one.source, one.transport, *proof, at, proved_at)
                 heard[one.sender] = one
-        self._store.db.many(_HEARD, list(rows.values()))
-        return heard
+        noted = self._note(_HEARD, rows, known)
+        self._awake(heard)
+        return {aor: heard[aor] for aor in noted}
+
+    def _known(self, names: Iterable[str]) -> dict[str, bool]:
+        """Return who of these has a row, and whether he has proved lately who he is."""
+        wanted, since = tuple(names), time.time() - _PROVED_S
+        query = f"{_KNOWN} ({', '.join('?' * len(wanted))})"
+        rows = self._store.db.query(query, wanted) if wanted else []
+        return {aor: proof != "none" and heard > since for aor, proof, heard in rows}
+
+    def _note(self, sql: str, rows: Mapping[str, Row], known: Mapping[str, bool]) -> list[str]:
+        """Write rows of _HEARD, those of new names as far as there is room; returns whose were written."""
+        new = self._with_room({aor: row[-1] is not None for aor, row in rows.items() if aor not in known})
+        written = self._store.db.many(sql, [row for aor, row in rows.items() if aor in known or aor in new])
+        self._store.db.many(_RECOUNT, [(aor,) for aor in new])
+        return [row[0] for row in written if row is not None]
+
+    def _with_room(self, new: Mapping[str, bool]) -> list[str]:
+        """Return which new names get a row. new: has he proved who he is? Messages of the others are kept as all are.
+
+        Anybody can think up a million names, but prove none.
+        """
+        if not new:
+            return []
+        [(count,)] = self._store.db.query("SELECT count(*) FROM board")
+        proved = [aor for aor, is_proved in new.items() if is_proved][: max(0, 2 * _MOST - count)]
+        others = [aor for aor, is_proved in new.items() if not is_proved]
+        room = max(0, _MOST - count - len(proved))
+        if len(others) > room and time.monotonic() - self._told_at >= _TELL_S:
+            self._told_at = time.monotonic()
+            self._warn(
+                f"{_MOST} boards are known, the most there is room for: new names that nothing proves get no row on "
+                "the page, their messages stay; --users, or keys, keep strangers out"
+            )
+        return proved + others[:room]
 
     def _match_answers(self, batch: Sequence[Received]) -> None:
         """Mark what says that it answers what was written to its sender: nobody has to acknowledge that.
@@ -132,16 +179,19 @@ class Boards:
             db.many(_BEAT, beats)
             db.many(_CHART, points)
             db.many(_CHANGED, [("board", aor) for aor in heard])
-            self._awake(heard)
 
     def registered(self, bindings: Sequence[Binding]) -> None:
         """These have registered. Where something else was heard since, that counts.
 
-        Who has shown a password to a registrar proves nothing by that in what he sends.
+        Who has shown a password to a registrar proves nothing by that in what he sends; but his name isn't made up.
         """
         with self._store.transaction() as db:
-            rows = [(one.aor, one.at, "registration", one.source, one.transport, "none", None) for one in bindings]
-            heard = [row[0] for row in db.many(_REGISTERED, rows) if row is not None]
+            rows = {
+                one.aor: (one.aor, one.at, "registration", one.source, one.transport, "none", None, one.at, one.at)
+                for one in bindings
+            }
+            heard = self._note(_REGISTERED, rows, self._known(rows))
+            db.many(_VOUCHED, [(one.at, one.aor) for one in bindings])
             db.many(_CHANGED, [("board", aor) for aor in heard])
             self._awake([one.aor for one in bindings])
 
@@ -182,4 +232,16 @@ class Boards:
         with self._store.transaction() as db:
             db.execute("DELETE FROM beat WHERE at < ?", (now - _KEEP_BEATS_S,))
             db.execute("DELETE FROM change WHERE id <= (SELECT max(id) FROM change) - ?", (_CHANGES,))
-            db.execute(_SURPLUS, (_MOST - 1,))
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Let go of names that nothing has ever proved, where no new one would get a row.
+
+        First of those that were silent for longest, compared to how long they were heard before: who is heard again and
+        again outlasts any number of names that somebody thinks up.
+        """
+        db = self._store.db
+        [(count,)] = db.query("SELECT count(*) FROM board")
+        gone = db.query(_SURPLUS, (now + _SETTLED_S, _ROOM)) if count >= _MOST else []
+        if gone:
+            self.changed("forgotten", json.dumps([aor for (aor,) in gone]))

@@ -58,7 +58,7 @@ class Desk:
         domain of its users. login: who may act, None for nobody. Raises StoreError, ToolError.
         """
         self._warn = warn
-        self._boards = Boards(store)
+        self._boards = Boards(store, warn)
         self._beats: list[tuple[Received, Mapping[str, int | str]]] = []
         self._replies = self._page = None
         if make_page is not None:

@@ -39,9 +39,12 @@ INSERT INTO reply (kind, message, target, words, who, at, expires_at, call_id, s
 # What goes to a board goes in the order in which it was written: "off" is never overtaken by "on". An escalation goes
 # where its URI alone leads: anybody can write that into his From, and who is heard so would keep everybody asleep.
 _DUE = """
-SELECT reply.*, board.source AS board_source, board.transport AS board_transport, message.recipient AS ours
+SELECT reply.*, coalesce(board.source, asked.source) AS board_source,
+    coalesce(board.transport, asked.transport) AS board_transport,
+    coalesce(message.recipient, asked.recipient) AS ours
     FROM reply LEFT JOIN board ON board.aor = reply.target AND reply.kind = 'reply'
     LEFT JOIN message ON message.id = board.last
+    LEFT JOIN message AS asked ON asked.id = reply.message AND asked.sender = reply.target AND reply.kind = 'reply'
     WHERE next_at <= ? AND state = 'waiting' AND NOT EXISTS (SELECT 1 FROM reply AS earlier WHERE earlier.id < reply.id
         AND earlier.target = reply.target AND earlier.kind = reply.kind AND earlier.state IN ('waiting', 'sending'))
     ORDER BY next_at, reply.id LIMIT ?

@@ -242,6 +242,12 @@ ALTER TABLE backlog ADD COLUMN inbox TEXT NOT NULL DEFAULT '';
 ALTER TABLE progress ADD COLUMN inbox TEXT NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX progress_inbox ON progress (inbox);
 """,
+    """
+ALTER TABLE board ADD COLUMN since REAL NOT NULL DEFAULT 0;  -- Unix seconds when it was heard for the first time
+ALTER TABLE board ADD COLUMN proved REAL;                    -- when something has last shown who it is, NULL: never
+UPDATE board SET since = coalesce((SELECT received FROM message WHERE sender = board.aor ORDER BY id LIMIT 1), heard),
+    proved = CASE WHEN proof <> 'none' OR heard_by = 'registration' THEN heard END;
+""",
 )
 VERSION = len(STEPS)
 _BEGINNING = 12  # PostgreSQL begins with the tables of this version; what comes later is for both

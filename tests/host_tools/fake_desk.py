@@ -162,10 +162,19 @@ class FakeDesk:
         """Send an event, and know what is in it."""
         self._run(self._tell(kind, thing))
 
+    @property
+    def open(self) -> int:
+        return sum(board["open"] for board in self.boards.values())
+
     async def _tell(self, kind: str, thing: Thing) -> None:
         if kind in ("message", "board"):
             self.knows(thing)
+        if kind == "forgotten":
+            for aor in thing["boards"]:
+                del self.boards[aor]
         self.events.append((kind, json.loads(json.dumps(thing))))
+        if kind == "board":
+            self.events.append(("counts", {"open": self.open}))
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -211,7 +220,8 @@ class FakeDesk:
         return web.json_response({})
 
     async def _boards(self, request: web.Request) -> web.Response:
-        return web.json_response({"now": time.time(), "boards": list(self.boards.values()), "counts": {}})
+        boards = list(self.boards.values())
+        return web.json_response({"now": time.time(), "boards": boards, "counts": {"open": self.open}})
 
     async def _series(self, request: web.Request) -> web.Response:
         now = time.time()

@@ -160,11 +160,14 @@ def test_changes_are_told_as_they_come_and_again_to_who_comes_back(one_desk: Des
         assert came["event"] == "message" and came["data"]["id"] == number
         heard = following()
         assert heard["event"] == "board" and heard["data"]["aor"] == BOILER and heard["data"]["open"] == 1
+        counted = following()
+        assert counted["event"] == "counts" and counted["data"]["open"] > 0
         one_desk.act(f"/api/messages/{number}/acknowledgement", {})
         seen = following()
         assert seen["event"] == "acknowledgement" and seen["data"]["message"] == number
         with one_desk.events(came["id"]) as resumed:
-            assert resumed()["data"]["aor"] == BOILER and resumed()["id"] == seen["id"]
+            assert resumed()["data"]["aor"] == BOILER and resumed()["event"] == "counts"
+            assert resumed()["id"] == seen["id"]
         with one_desk.events("nonsense.7") as lost:
             assert lost()["event"] == "reset"
 

@@ -1,13 +1,20 @@
 """What is known of boards, and who is told of what nobody has seen to: in the store, without a page."""
 
+import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from sipmote.desk.views import Search, count_open, find
 from sipmote.inbox import boards as inbox_boards
+from sipmote.inbox import replies as inbox_replies
 from sipmote.inbox.boards import Boards
 from sipmote.inbox.escalation import Escalation, Escalator
+from sipmote.inbox.history import Query
+from sipmote.inbox.received import Received
+from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
 from tests.host_tools.test_store import received
 
@@ -52,16 +59,64 @@ def test_a_batch_and_its_twins_are_counted_right(store: Store) -> None:
     assert store.db.query("SELECT message, who FROM acknowledgement") == [(first, "alice"), (second, "bob")]
 
 
-def test_strangers_names_do_not_fill_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whose board goes is a stranger's, heard longest ago"""
+def _names(store: Store) -> list[str]:
+    rows = store.db.query("SELECT aor FROM board ORDER BY aor")
+    return [aor.removeprefix("sip:").removesuffix("@example.org") for (aor,) in rows]
+
+
+def _heard(store: Store, boards: Boards, name: str, at: float, **more: Any) -> Received:
+    one = received(sender=f"sip:{name}@example.org", call_id=f"{name} {at}", received=at, open=True, **more)
+    store.add([one], [boards.add])
+    return one
+
+
+def test_names_that_nothing_proves_are_bounded_as_they_come_and_nothing_they_say_is_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats make no more of them, who has proved himself always gets a row; it is told once"""
     monkeypatch.setattr(inbox_boards, "_MOST", 3)
+    told: list[str] = []
+    boards = Boards(store, told.append)
+    now = time.time()
+    for name in ("a", "b", "c", "d", "d", "a"):
+        _heard(store, boards, name, now + len(told))
+    boards.beat([(_heard(store, boards, "e", now), {"every": 60})])
+    _heard(store, boards, "boiler", now, user="boiler")
+    boards.registered([Binding("sip:gate@example.org", now, "192.0.2.3:5060", "udp")])
+    assert _names(store) == ["a", "b", "boiler", "c", "gate"]
+    assert len(told) == 1 and told[0].startswith("3 boards are known, the most there is room for")
+    assert count_open(store.db) == 8 and len(find(store.db, Search(Query(), is_open=True), 50)["messages"]) == 8
+    answered = store.db.query("SELECT id FROM message WHERE sender LIKE 'sip:d@%' ORDER BY id")[0][0]
+    assert boards.acknowledge(answered, "alice") and count_open(store.db) == 7
+    columns = "kind, message, target, words, who, at, call_id, state, next_at"
+    values = ("reply", answered, "sip:d@example.org", "off", "alice", now, "r", "waiting", now)
+    store.db.execute(f"INSERT INTO reply ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    [due] = store.db.rows(inbox_replies._DUE, (now + 1, 5))
+    assert due["board_source"] == store.db.query("SELECT source FROM message")[0][0]
+    monkeypatch.setattr(inbox_boards, "_MOST", 10)
+    boards.beat([(_heard(store, boards, "d", now + 2), {"every": 60})])
+    assert store.db.query("SELECT messages, open FROM board WHERE aor LIKE 'sip:d@%'") == [(3, 2)]
+
+
+def test_room_is_made_by_names_that_were_heard_once_and_never_by_who_is_settled_or_proved(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registration shows that a name isn't made up, though something was heard since; open alerts keep no row"""
+    monkeypatch.setattr(inbox_boards, "_MOST", 8)
+    monkeypatch.setattr(inbox_boards, "_ROOM", 3)
     boards = Boards(store)
-    store.add([received(sender=BOILER, call_id="own", user="boiler", received=1.0)], [boards.add])
-    names = [received(sender=f"sip:{n}@example.net", call_id=f"{n}", received=2.0 + n) for n in range(6)]
-    store.add(names, [boards.add])
+    now, day = time.time(), 86400
+    for name, first, last in (("old", 9, 0), ("new", 0.1, 0), ("dead", 9, 8), ("once", 0.1, 0.1), ("gate", 0.3, 0.25)):
+        for ago in (first, last):
+            _heard(store, boards, name, now - ago * day)
+    _heard(store, boards, "boiler", now - 90 * day, user="boiler")
+    boards.registered([Binding("sip:gate@example.org", now - 0.5 * day, "192.0.2.3:5060", "udp")])
+    for name, ago in (("forged1", 10), ("forged2", 0)):
+        _heard(store, boards, name, now - ago)
     boards.tidy()
-    left = [aor for (aor,) in store.db.query("SELECT aor FROM board ORDER BY heard")]
-    assert left == [BOILER, "sip:3@example.net", "sip:4@example.net", "sip:5@example.net"]
+    assert _names(store) == ["boiler", "forged2", "gate", "new", "old"]
+    change = store.db.query("SELECT ref FROM change WHERE kind = 'forgotten'")
+    assert change and set(json.loads(change[0][0])) == {f"sip:{n}@example.org" for n in ("dead", "once", "forged1")}
 
 
 def test_who_has_written_before_there_was_a_page_is_known_and_nothing_of_that_is_open(store: Store) -> None:

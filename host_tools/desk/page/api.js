@@ -1,6 +1,6 @@
 // Asks the desk: JSON over HTTP, and the events that it sends by itself.
 
-const KINDS = ["message", "board", "reply", "acknowledgement"];
+const KINDS = ["message", "board", "reply", "acknowledgement", "forgotten", "counts"];
 const PAUSES_S = [1, 2, 5, 10]; // before the desk is asked again
 
 /** What the desk has answered that isn't what was asked for. status 0: nobody has answered. */

@@ -106,7 +106,7 @@ export class BoardView {
       rename(
         this.error,
         error.status === 404
-          ? "Nothing was ever heard of a board by this name."
+          ? "No row is kept for this name: nothing was heard from it, or too many names are known."
           : `Can't read this board: ${error.message}`,
       );
     }

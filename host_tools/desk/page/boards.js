@@ -148,13 +148,14 @@ export class BoardsView {
   }
 
   async load() {
-    for (const aor of this.#desk.boards.keys()) this.#dirty.add(aor);
+    for (const aor of [...this.#rows.keys(), ...this.#desk.boards.keys()]) this.#dirty.add(aor);
     this.settle();
     await this.open.load();
   }
 
   take(kind, data) {
     if (kind === "board") this.#dirty.add(data.aor);
+    if (kind === "forgotten") for (const aor of data.boards) this.#dirty.add(aor);
     this.open.take(kind, data);
   }
 
@@ -163,15 +164,16 @@ export class BoardsView {
     this.open.settle();
     if (!this.#dirty.size && this.#rows.size) return;
     const now = this.#desk.now();
-    for (const aor of this.#dirty) this.#update(this.#desk.boards.get(aor), now);
+    for (const aor of this.#dirty) this.#update(aor, now);
     this.#dirty.clear();
     this.#render();
   }
 
-  #update(board, now) {
-    const row = this.#rows.get(board.aor);
-    if (row) row.update(board, now);
-    else this.#rows.set(board.aor, new Row(board, now));
+  #update(aor, now) {
+    const board = this.#desk.boards.get(aor);
+    if (!board) this.#rows.delete(aor);
+    else if (this.#rows.has(aor)) this.#rows.get(aor).update(board, now);
+    else this.#rows.set(aor, new Row(board, now));
   }
 
   #choose(kind) {
@@ -217,8 +219,7 @@ export class BoardsView {
   }
 
   #count() {
-    const { counts } = this.#desk;
-    const numbers = { ...counts, all: this.#rows.size };
+    const numbers = { ...this.#desk.states, all: this.#rows.size };
     numbers.open = [...this.#rows.values()].filter((row) => row.board.open).length;
     FILTERS.forEach(([kind], at) => {
       this.filters[at].setAttribute("aria-pressed", this.filter === kind);

@@ -19,6 +19,7 @@ class Desk {
   boards = new Map(); // address-of-record -> Board
   session = { user: null, may_act: false, may_read: true, login: [], csrf: null, version: "" };
   view = null;
+  #open = 0; // messages that nobody has acknowledged, of senders that are no board here, too
   #sent = new Map(); // address-of-record -> replies that answer no message
   #ahead = 0; // seconds that the clock of the desk is before ours
   #fresh = []; // messages to be announced
@@ -132,6 +133,7 @@ class Desk {
     const [told] = await Promise.all([ask("GET", "/api/boards"), this.askSession()]);
     this.#ahead = told.now - Date.now() / 1000;
     this.boards = new Map(told.boards.map((board) => [board.aor, board]));
+    this.#open = told.counts.open;
     this.#newest = Math.max(this.#newest, ...told.boards.map((board) => board.last?.id ?? 0));
     if (this.view) await this.view.load();
     else await this.#route();
@@ -141,6 +143,8 @@ class Desk {
   /** Take what the desk, or an answer of it, has told. */
   taken(kind, data) {
     if (kind === "board") this.boards.set(data.aor, data);
+    if (kind === "forgotten") for (const aor of data.boards) this.boards.delete(aor);
+    if (kind === "counts") this.#open = data.open;
     if (kind === "reply" && data.message === null) this.#sent.set(data.to, merged(this.#sent.get(data.to) ?? [], data));
     if (kind === "message" && data.id > this.#newest) {
       this.#newest = data.id;
@@ -166,17 +170,14 @@ class Desk {
     return this.#sent.get(aor) ?? [];
   }
 
-  get counts() {
-    const counts = { alive: 0, late: 0, gone: 0, open: 0 };
-    for (const board of this.boards.values()) {
-      counts[stateOf(board, this.now())] += 1;
-      counts.open += board.open;
-    }
+  get states() {
+    const counts = { alive: 0, late: 0, gone: 0 };
+    for (const board of this.boards.values()) counts[stateOf(board, this.now())] += 1;
     return counts;
   }
 
   #count() {
-    const { open } = this.counts;
+    const open = this.#open;
     at("open-count").hidden = !open;
     rename(at("open-count").firstElementChild, open.toLocaleString("en"));
     document.title = `${open ? `(${open}) ` : ""}${this.view ? `${this.view.title} - ` : ""}sipmote desk`;
