@@ -1,5 +1,6 @@
 """What is in the store, as the page and programs see it: objects for JSON. Times are Unix seconds, or RFC 3339."""
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -212,6 +213,12 @@ def _board(row: Json, last: Json | None, patience: Patience) -> Json:
         "proof": {"level": row["proof"], "by": row["proof_by"]},
         "last": last,
     }
+
+
+def log(db: Database, aor: str) -> Json:
+    """Return what monitors have told of a board's log, the newest first: {"records": [...]}."""
+    rows = db.rows("SELECT at, level, event, fields FROM log WHERE board = ? ORDER BY id DESC", (aor,))
+    return {"records": [{**row, "fields": json.loads(row["fields"])} for row in rows]}
 
 
 def series(db: Database, aor: str, hours: float) -> Json:

@@ -12,6 +12,8 @@ from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
 
 _MOST = 20_000  # boards; beyond that go those which nothing proves, heard longest ago
+_MOST_LOGGED = 1000  # of which monitors alone have told; beyond that go those heard longest ago
+_KEPT_RECORDS = 200  # of a board's log
 _CHANGES = 10_000  # that are kept for who watches
 _KEEP_BEATS_S = 7 * 86400
 _BETWEEN_BEATS_S = 5.0  # in the charts
@@ -35,6 +37,15 @@ _CHART = """
 INSERT INTO beat (board, at, free, rssi, waiting) SELECT ?, ?, ?, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM beat WHERE board = ? AND at > ?) RETURNING board
 """
+_LOGGED = """
+INSERT INTO board (aor, heard, heard_by, source, transport, proof) VALUES (?, ?, 'log', '', 'serial', 'none')
+    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by
+    WHERE board.heard < excluded.heard
+"""
+_RECORD = "INSERT INTO log (board, at, level, event, fields) VALUES (?, ?, ?, ?, ?) RETURNING id"
+_OLD_RECORDS = """
+DELETE FROM log WHERE board = ? AND id <= (SELECT id FROM log WHERE board = ? ORDER BY id DESC LIMIT 1 OFFSET ?)
+"""
 _PROVED = "SELECT aor FROM board WHERE proof <> 'none' AND heard > ? AND aor IN"
 _CHANGED = "INSERT INTO change (kind, ref) VALUES (?, ?) RETURNING id"
 _ASKED = """
@@ -44,7 +55,11 @@ UNION ALL SELECT target, id FROM reply WHERE ended_at > ? AND state IN ('deliver
 """
 _SURPLUS = """
 DELETE FROM board WHERE proof = 'none' AND open = 0 AND heard < (SELECT heard FROM board ORDER BY heard DESC LIMIT 1
-    OFFSET ?)
+    OFFSET ?) RETURNING aor
+"""
+_SURPLUS_LOGGED = """
+DELETE FROM board WHERE source = '' AND heard < (SELECT heard FROM board WHERE source = '' ORDER BY heard DESC LIMIT 1
+    OFFSET ?) RETURNING aor
 """
 _KNOWN_BEFORE = """
 INSERT INTO board (aor, heard, heard_by, source, transport, proof, messages, last)
@@ -147,6 +162,24 @@ class Boards:
             db.many(_CHANGED, [("board", aor) for aor in heard])
             self._awake([one.aor for one in bindings])
 
+    def logged(self, aor: str, records: Sequence[tuple[float, str, str, str]]) -> None:
+        """A monitor tells what a board has logged: when it heard that (Unix seconds), level, event, fields as JSON.
+
+        All that follows is that the board lives: nothing is proved by that, and no way leads to it.
+        """
+        heard = min(time.time(), max(at for at, *_ in records))
+        with self._store.transaction() as db:
+            if not db.query("SELECT 1 FROM board WHERE aor = ?", (aor,)):
+                self._forget_logs(db.query(_SURPLUS_LOGGED, (_MOST_LOGGED - 2,)))
+            db.execute(_LOGGED, (aor, heard))
+            db.many(_RECORD, [(aor, *record) for record in records])
+            db.execute(_OLD_RECORDS, (aor, aor, _KEPT_RECORDS))
+            self.changed("board", aor)
+
+    def _forget_logs(self, gone: Sequence[tuple[object, ...]]) -> None:
+        """gone: rows of which each has the aor of a board that is no longer known."""
+        self._store.db.many("DELETE FROM log WHERE board = ? RETURNING id", gone)
+
     def _awake(self, senders: object) -> None:
         """Let what waits for these go out now: they are there."""
         waiting = self._store.db.query("SELECT id, target FROM reply WHERE state = 'waiting' AND next_at IS NOT NULL")
@@ -190,4 +223,4 @@ class Boards:
         with self._store.transaction() as db:
             db.execute("DELETE FROM beat WHERE at < ?", (now - _KEEP_BEATS_S,))
             db.execute("DELETE FROM change WHERE id <= (SELECT max(id) FROM change) - ?", (_CHANGES,))
-            db.execute(_SURPLUS, (_MOST - 1,))
+            self._forget_logs(db.query(_SURPLUS, (_MOST - 1,)))

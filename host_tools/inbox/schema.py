@@ -242,6 +242,17 @@ ALTER TABLE backlog ADD COLUMN inbox TEXT NOT NULL DEFAULT '';
 ALTER TABLE progress ADD COLUMN inbox TEXT NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX progress_inbox ON progress (inbox);
 """,
+    """
+CREATE TABLE log (           -- what boards say on a serial line, as monitors tell it: the newest records of each
+    id INTEGER PRIMARY KEY,
+    board TEXT NOT NULL,
+    at REAL NOT NULL,        -- Unix seconds: when the monitor heard it
+    level TEXT NOT NULL,
+    event TEXT NOT NULL,
+    fields TEXT NOT NULL     -- JSON
+);
+CREATE INDEX log_board ON log (board, id);
+""",
 )
 VERSION = len(STEPS)
 _BEGINNING = 12  # PostgreSQL begins with the tables of this version; what comes later is for both
