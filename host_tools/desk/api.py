@@ -12,7 +12,9 @@ from typing import Any
 
 from aiohttp import web
 
-from sipmote.desk import views
+from sipmote.agent.errors import AgentError
+from sipmote.agent.uri import parse_uri
+from sipmote.desk import log, views
 from sipmote.desk.guard import Guard, failure
 from sipmote.desk.live import Live
 from sipmote.desk.metrics import metrics
@@ -59,6 +61,8 @@ class Api:
             web.get("/api/boards", self.boards),
             web.get("/api/boards/{aor}", self.board),
             web.get("/api/boards/{aor}/series", self.series),
+            web.get("/api/boards/{aor}/log", self.log),
+            web.post("/api/boards/{aor}/log", self.add_to_log),
             web.post("/api/boards/{aor}/messages", self.write),
             web.get("/api/messages", self.messages),
             web.get("/api/messages.csv", self.table),
@@ -135,6 +139,9 @@ class Api:
         hours = min(max(_number(request, "hours", float) or 24.0, 0.1), 24.0 * 31)
         return web.json_response(await self._reading.ask(views.series, request.match_info["aor"], hours))
 
+    async def log(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._reading.ask(views.log, request.match_info["aor"]))
+
     async def messages(self, request: web.Request) -> web.Response:
         limit = min(max(_number(request, "limit", int) or 50, 1), _MOST)
         search = _search(request)
@@ -201,7 +208,7 @@ class Api:
         text = await self._reading.ask(metrics, self._patience)
         return web.Response(text=text, content_type="text/plain", charset="utf-8")
 
-    # What people do
+    # What people and monitors do
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         who, given = self._guard.who_acts(request), await _body(request)
@@ -232,7 +239,15 @@ class Api:
     async def write(self, request: web.Request) -> web.Response:
         who, given = self._guard.who_acts(request), await _body(request)
         board = await self._board(request)  # whom nobody has heard gets nothing from here
+        await self._replies.find_way(board["aor"])
         return await self._written(board["aor"], given, who, None)
+
+    async def add_to_log(self, request: web.Request) -> web.Response:
+        self._guard.who_acts(request)
+        told = log.records(await _body(request.clone(client_max_size=log.LARGEST)))
+        self._boards.logged(_address(request), told)
+        self._live.poke()
+        return web.json_response(await self._board(request))
 
     async def _written(self, target: str, given: Json, who: str, message: int | None) -> web.Response:
         expires_s = given.get("expires_s")
@@ -253,6 +268,19 @@ def _all_boards(db: Database, patience: views.Patience) -> Json:
     found = views.boards(db, patience)
     counts = {state: sum(board["state"] == state for board in found) for state in ("alive", "late", "gone")}
     return {"now": time.time(), "boards": found, "counts": {**counts, "open": views.count_open(db)}}
+
+
+def _address(request: web.Request) -> str:
+    """Return the address-of-record that a path names; raises HTTPBadRequest for what no board can have."""
+    aor = request.match_info["aor"]
+    try:
+        uri = parse_uri(aor.encode("ascii"))
+        is_one = uri.scheme in (b"sip", b"sips") and uri.address_of_record().decode() == aor
+    except (AgentError, UnicodeEncodeError):
+        is_one = False
+    if not is_one or len(aor) > log.LONGEST_AOR:
+        raise failure(web.HTTPBadRequest, f"{aor[:200]}: an address-of-record like sip:boiler@192.0.2.7 was expected")
+    return aor
 
 
 async def _body(request: web.Request) -> Json:

@@ -23,6 +23,9 @@ def _ref(name: str) -> Json:
 
 _PROOF = _object(level={"enum": ["signed", "shared", "login", "none"]}, by=_MAYBE_STRING)
 _POINTS = _list({"type": "array", "prefixItems": [_NUMBER, _NUMBER]})
+_RECORD = _object(
+    at=_NUMBER, level={"enum": ["debug", "info", "warning", "error"]}, event=_STRING, fields={"type": "object"}
+)
 _SCHEMAS: Json = {
     "Message": _object(
         **{"id": _INTEGER, "from": _STRING, "to": _STRING, "call_id": _STRING, "content_type": _STRING},
@@ -77,6 +80,7 @@ _SCHEMAS: Json = {
         last={"anyOf": [_ref("Message"), {"type": "null"}]},
         state={"enum": ["alive", "late", "gone"]},
     ),
+    "Log": _object(records=_list(_RECORD)),
     "Session": _object(
         user=_MAYBE_STRING,
         may_act=_FLAG,
@@ -112,6 +116,7 @@ _GET: dict[str, tuple[str, str, Json]] = {  # path: what it is, schema of the an
     "/api/boards": ("All boards, those heard last first", "Boards", {}),
     "/api/boards/{aor}": ("A board, and what was written to it", "Board", {}),
     "/api/boards/{aor}/series": ("The values of its charts", "Series", {"hours": _NUMBER}),
+    "/api/boards/{aor}/log": ("Its last log records that monitors have posted, the newest first", "Log", {}),
     "/api/messages": (
         "Messages, the newest first, with after the oldest first. next: what before, or after, is to be next; complete "
         "false: the search stopped for its time limit",
@@ -143,6 +148,12 @@ _POST: dict[str, tuple[str, int, str, Json]] = {  # path: what it does, status, 
         _object(messages={"type": "array", "items": _INTEGER, "minItems": 1, "maxItems": 500}),
     ),
     "/api/messages/{id}/replies": ("Answer a message", 201, "Reply", _TEXT),
+    "/api/boards/{aor}/log": (
+        "Tell what a monitor has heard a board log: 1 to 200 records, 64 KiB. The board counts as heard",
+        200,
+        "Board",
+        _object(records=_list(_RECORD)),
+    ),
     "/api/boards/{aor}/messages": ("Write to a board", 201, "Reply", _TEXT),
 }
 

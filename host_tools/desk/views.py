@@ -1,5 +1,6 @@
 """What is in the store, as the page and programs see it: objects for JSON. Times are Unix seconds, or RFC 3339."""
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -230,6 +231,12 @@ def count_open(db: Database) -> int:
     """Return how many messages nobody has acknowledged, those of senders without a row of their own among them."""
     [(count,)] = db.query("SELECT count(*) FROM message WHERE open = 1")
     return int(count)
+
+
+def log(db: Database, aor: str) -> Json:
+    """Return what monitors have told of a board's log, the newest first: {"records": [...]}."""
+    rows = db.rows("SELECT at, level, event, fields FROM log WHERE board = ? ORDER BY id DESC", (aor,))
+    return {"records": [{**row, "fields": json.loads(row["fields"])} for row in rows]}
 
 
 def series(db: Database, aor: str, hours: float) -> Json:

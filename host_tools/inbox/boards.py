@@ -17,6 +17,8 @@ _MOST = 20_000  # boards; those that have proved who they are get a row beyond t
 _ROOM = 1_000  # rows that are made free at once
 _SETTLED_S = 86400.0  # who was heard for so much longer than he was silent makes room for nobody
 _TELL_S = 3600.0  # between two lines about names without a row
+_MOST_LOGGED = 1000  # of which monitors alone have told; beyond that go those heard longest ago
+_KEPT_RECORDS = 200  # of a board's log
 _CHANGES = 10_000  # that are kept for who watches
 _KEEP_BEATS_S = 7 * 86400
 _BETWEEN_BEATS_S = 5.0  # in the charts
@@ -50,6 +52,16 @@ INSERT INTO beat (board, at, free, rssi, waiting) SELECT ?, ?, ?, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM beat WHERE board = ? AND at > ?) RETURNING board
 """
 _KNOWN = "SELECT aor, proof, heard FROM board WHERE aor IN"
+_LOGGED = """
+INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, proved)
+    VALUES (?, ?, 'log', '', 'serial', 'none', ?, ?)
+    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by, proved = excluded.proved
+    WHERE board.heard < excluded.heard
+"""
+_RECORD = "INSERT INTO log (board, at, level, event, fields) VALUES (?, ?, ?, ?, ?) RETURNING id"
+_OLD_RECORDS = """
+DELETE FROM log WHERE board = ? AND id <= (SELECT id FROM log WHERE board = ? ORDER BY id DESC LIMIT 1 OFFSET ?)
+"""
 _CHANGED = "INSERT INTO change (kind, ref) VALUES (?, ?) RETURNING id"
 _ASKED = """
 SELECT id, call_id, answered FROM reply WHERE target = ? AND kind = 'reply' ORDER BY id DESC LIMIT 100
@@ -57,6 +69,10 @@ SELECT id, call_id, answered FROM reply WHERE target = ? AND kind = 'reply' ORDE
 _SURPLUS = """
 DELETE FROM board WHERE aor IN (SELECT aor FROM board WHERE proved IS NULL AND 2 * heard - since < ?
     ORDER BY 2 * heard - since LIMIT ?) RETURNING aor
+"""
+_SURPLUS_LOGGED = """
+DELETE FROM board WHERE source = '' AND heard < (SELECT heard FROM board WHERE source = '' ORDER BY heard DESC LIMIT 1
+    OFFSET ?) RETURNING aor
 """
 _KNOWN_BEFORE = """
 INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, messages, last)
@@ -195,6 +211,21 @@ class Boards:
             db.many(_CHANGED, [("board", aor) for aor in heard])
             self._awake([one.aor for one in bindings])
 
+    def logged(self, aor: str, records: Sequence[tuple[float, str, str, str]]) -> None:
+        """A monitor tells what a board has logged: when it heard that (Unix seconds), level, event, fields as JSON.
+
+        All that follows is that the board lives, and isn't made up: nothing that it sends is proved by that, and no way
+        leads to it.
+        """
+        heard = min(time.time(), max(at for at, *_ in records))
+        with self._store.transaction() as db:
+            if not db.query("SELECT 1 FROM board WHERE aor = ?", (aor,)):
+                self._forget(db.query(_SURPLUS_LOGGED, (_MOST_LOGGED - 2,)))
+            db.execute(_LOGGED, (aor, heard, heard, heard))
+            db.many(_RECORD, [(aor, *record) for record in records])
+            db.execute(_OLD_RECORDS, (aor, aor, _KEPT_RECORDS))
+            self.changed("board", aor)
+
     def _awake(self, senders: object) -> None:
         """Let what waits for these go out now: they are there."""
         waiting = self._store.db.query("SELECT id, target FROM reply WHERE state = 'waiting' AND next_at IS NOT NULL")
@@ -242,6 +273,10 @@ class Boards:
         """
         db = self._store.db
         [(count,)] = db.query("SELECT count(*) FROM board")
-        gone = db.query(_SURPLUS, (now + _SETTLED_S, _ROOM)) if count >= _MOST else []
+        self._forget(db.query(_SURPLUS, (now + _SETTLED_S, _ROOM)) if count >= _MOST else [])
+
+    def _forget(self, gone: Sequence[Row]) -> None:
+        """gone: rows of which each has the aor of a board that is no longer known."""
+        self._store.db.many("DELETE FROM log WHERE board = ? RETURNING id", gone)
         if gone:
             self.changed("forgotten", json.dumps([aor for (aor,) in gone]))

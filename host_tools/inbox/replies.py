@@ -32,6 +32,7 @@ _AT_ONCE = 16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 15.0, 600.0
 _AGAIN = (408, 480, 500, 503, 504)  # who answers so, or not at all, may be there later
 _LONGEST = 1000  # characters of a text
+_NOWHERE: Flow = (b"TCP", b"", 0)  # of a board that monitors alone have heard: no connection that is there
 _INSERT = """
 INSERT INTO reply (kind, message, target, words, who, at, expires_at, call_id, state, next_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING id
@@ -123,6 +124,19 @@ class Replies:
             self._boards.acknowledge([message], who)
         self.more()
         return int(number)
+
+    async def find_way(self, target: str) -> None:
+        """See that a board can be written to which monitors alone have heard: by its URI, our proxy or a registrar.
+
+        Raises ToolError where nothing leads to it, StoreError.
+        """
+        if not self._store.db.query("SELECT 1 FROM board WHERE aor = ? AND source = ''", (target,)):
+            return
+        try:
+            await self._outbox.way(os.fsencode(target), flow=_NOWHERE)
+        except (OSError, AgentError) as error:
+            why = reason_of(error) if isinstance(error, OSError) else error
+            raise ToolError(f"nobody knows where this board is, only a serial line has told of it: {why}") from None
 
     # The queue
 
@@ -265,4 +279,6 @@ class Replies:
 
 def _flow(row: dict[str, Any]) -> Flow | None:
     """Return the flow by which the receiver was heard last, None for who wasn't."""
-    return None if row["board_source"] is None else flow_of(row["board_transport"], row["board_source"])
+    if row["board_source"] is None:
+        return None
+    return flow_of(row["board_transport"], row["board_source"]) if row["board_source"] else _NOWHERE

@@ -248,6 +248,17 @@ ALTER TABLE board ADD COLUMN proved REAL;                    -- when something h
 UPDATE board SET since = coalesce((SELECT received FROM message WHERE sender = board.aor ORDER BY id LIMIT 1), heard),
     proved = CASE WHEN proof <> 'none' OR heard_by = 'registration' THEN heard END;
 """,
+    """
+CREATE TABLE log (           -- what boards say on a serial line, as monitors tell it: the newest records of each
+    id INTEGER PRIMARY KEY,
+    board TEXT NOT NULL,
+    at REAL NOT NULL,        -- Unix seconds: when the monitor heard it
+    level TEXT NOT NULL,
+    event TEXT NOT NULL,
+    fields TEXT NOT NULL     -- JSON
+);
+CREATE INDEX log_board ON log (board, id);
+""",
 )
 VERSION = len(STEPS)
 _BEGINNING = 12  # PostgreSQL begins with the tables of this version; what comes later is for both

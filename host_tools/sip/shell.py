@@ -299,7 +299,7 @@ class Shell:
             if self._ua.registration is not None and self._ua.registration.bound:
                 return (await self._resolver.flows(parse_uri(self._ua.aor)))[0]
             if not is_alive:
-                raise OSError(f"{_text(sender)}: its connection is closed, and {reason_of(error)}") from None
+                raise OSError(f"{_text(sender)}: no connection leads there, and {reason_of(error)}") from None
             return flow
         is_any = uri.scheme != b"sips" and uri.param(b"transport") is None
         ends = [end for end in found if same_host(end[1], flow[1]) and (is_any or end[0] == flow[0])]

@@ -87,7 +87,7 @@ def test_names_that_nothing_proves_are_bounded_as_they_come_and_nothing_they_say
     assert len(told) == 1 and told[0].startswith("3 boards are known, the most there is room for")
     assert count_open(store.db) == 8 and len(find(store.db, Search(Query(), is_open=True), 50)["messages"]) == 8
     answered = store.db.query("SELECT id FROM message WHERE sender LIKE 'sip:d@%' ORDER BY id")[0][0]
-    assert boards.acknowledge(answered, "alice") and count_open(store.db) == 7
+    assert boards.acknowledge([answered], "alice") and count_open(store.db) == 7
     columns = "kind, message, target, words, who, at, call_id, state, next_at"
     values = ("reply", answered, "sip:d@example.org", "off", "alice", now, "r", "waiting", now)
     store.db.execute(f"INSERT INTO reply ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)

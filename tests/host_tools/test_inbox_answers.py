@@ -321,7 +321,7 @@ def test_who_is_gone_and_whose_uri_leads_nowhere_is_one_line() -> None:
         running.event("message")
         running.type("are you there")
         warning = running.event("warning")["text"]
-        assert "its connection is closed" in warning and "no address found for example.invalid" in warning
+        assert "no connection leads there" in warning and "no address found for example.invalid" in warning
 
 
 def test_an_answer_never_comes_back_to_us() -> None:

@@ -63,14 +63,14 @@ class Cluster:
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "lc_messages=C"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self._log.parent, stdout=log, stderr=log, **self._user)
-        end = time.monotonic() + DEADLINE_S
+        end = time.monotonic() + 3 * DEADLINE_S  # what had crashed reads its log first, on a disk that does much else
         while True:
             try:
                 self.connect("postgres").close()
                 return
             except psycopg.OperationalError:
                 assert time.monotonic() < end and self._process.poll() is None, self._log.read_text()
-                time.sleep(0.02)
+                time.sleep(0.05)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT breaks all connections, SIGQUIT is as if it had crashed."""
