@@ -20,10 +20,10 @@ demo: $(READY) $(VMS)  ## an alert leaves a virtual board and arrives in an inbo
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Most of a test's time is waiting, so that two cores have work for four.
+# Most of a test's time is waiting, so that two cores have work for six.
 test: $(READY)  ## all that a change must pass: lint, types, every test
 	@$(MAKE) --no-print-directory -j 2 lint types $(COLLECTED)
-	$(PY) -m pytest -n 4 --dist worksteal
+	$(PY) -m pytest -n 6 --dist worksteal
 
 check: test  ## the same as test
 
