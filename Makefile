@@ -5,6 +5,7 @@ VENV := .cache/venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 VMS := .cache/vm/ready
+COLLECTED := .cache/collected
 STUBS_VERSION := 1.29.0.post1
 STUBS := .cache/stubs/ready-$(STUBS_VERSION)
 # A thousand processes of ours run in a test: none has to compile all of it again, as images for CI would have it.
@@ -19,9 +20,10 @@ demo: $(READY) $(VMS)  ## an alert leaves a virtual board and arrives in an inbo
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Most of a test's time is waiting, so that two cores have work for four.
-test: lint types $(VMS)  ## all that a change must pass: lint, types, every test
-	$(PY) -m pytest -n 4 --dist worksteal
+# Most of a test's time is waiting, so that two cores have work for six.
+test: $(READY)  ## all that a change must pass: lint, types, every test
+	@$(MAKE) --no-print-directory -j 2 lint types $(COLLECTED)
+	$(PY) -m pytest -n 6 --dist worksteal
 
 check: test  ## the same as test
 
@@ -84,6 +86,9 @@ $(STUBS): $(READY)  # where they can't be had, `make types` says so and checks t
 		$(PY) -m pip install --quiet --disable-pip-version-check --target .cache/stubs/port-$$port \
 			micropython-$$port-stubs==$(STUBS_VERSION) || exit 1; done
 	@touch $@
+
+$(COLLECTED): $(VMS) $(wildcard tests/*.py tests/*/*.py)  # rewrites all asserts once, else each worker does
+	@$(PY) -m pytest --collect-only -q > $@ || { cat $@; rm $@; exit 1; }
 
 $(VMS): $(READY)  # a VM that can't be had is no reason to stop: the tests that need it say so
 	-$(PY) -m sipmote.virtual.vm

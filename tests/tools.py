@@ -13,12 +13,6 @@ from typing import Any
 Line = dict[str, Any]
 
 
-def _hear_interrupts() -> None:
-    """End at SIGINT as at a terminal, though who started us may ignore it, as what runs in the background does."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-
-
 class Tool:
     """One `sipmote ... --json` process. What it prints is kept in `lines`, its stderr in `complaints`."""
 
@@ -39,7 +33,6 @@ class Tool:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            preexec_fn=_hear_interrupts,
         )
         self.complaints: list[str] = []
         self._readers = [threading.Thread(target=self._read), threading.Thread(target=self._read_complaints)]

@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.dns_server import closed_port
 from tests.host_tools.peers import header, sipmote, until
+from tests.host_tools.virtual import fill
 from tests.sip_peer import Peer
 from tests.soak_board import Desk, many, pile_up, soak, vm_of
 from tests.vm import Board, board
@@ -37,16 +39,13 @@ def desk_at(port: int) -> Iterator[Desk]:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, program: str, port: int, *more: str, heap: str = "96k", options: tuple[str, ...] = ()
+    folder: Path, program: str, port: int, heap: str = "96k", options: tuple[str, ...] = (), **settings: Any
 ) -> Iterator[tuple[Board, Path]]:
     """A board that runs a program, whose alerts go to a port; gives it and its flash."""
-    flash, path = folder / "flash", folder / "program.py"
-    flash.mkdir()
-    path.write_text("from mote import Mote\n\nmote = Mote()\n" + program + "\nmote.run()\n")
+    flash = folder / "flash"
+    known = {"aor": "sip:boiler@127.0.0.1", "to": f"sip:desk@127.0.0.1:{port}", "bind": "0.0.0.0:0"}
+    fill(flash, "from mote import Mote\n\nmote = Mote()\n" + program + "\nmote.run()\n", {**known, **settings})
     with board("--dir", str(flash), "--heap", heap, *options) as started:
-        settings = ("--set", "aor=sip:boiler@127.0.0.1", "--set", f"to=sip:desk@127.0.0.1:{port}", *more)
-        code, out, err = sipmote("deploy", str(path), "--port", started.port, *settings)
-        assert code == 0, out + err
         yield started, flash
 
 
@@ -99,7 +98,7 @@ else:
         mote.alert("full", key="tank")
 """
     port = closed_port()
-    with running(tmp_path, program, port, "--set", "budget=split") as (started, flash):
+    with running(tmp_path, program, port, budget="split") as (started, flash):
         until(lambda: (flash / "raised").exists() and (flash / "raised").read_text() == "replaced")
         os.kill(vm_of(started.process.pid), signal.SIGKILL)
         until(lambda: b"full" in (flash / "outbox").read_bytes())
@@ -134,7 +133,7 @@ else:
     with running(tmp_path, program % (named, named), wrong) as (started, flash):
         until(lambda: (flash / "raised").exists())
         code, out, err = sipmote(
-            "deploy", str(tmp_path / "program.py"), "--port", started.port, "--set", f"to=sip:desk@127.0.0.1:{right}"
+            "deploy", str(flash / "main.py"), "--port", started.port, "--set", f"to=sip:desk@127.0.0.1:{right}"
         )
         assert code == 0, out + err
         until(lambda: (flash / "again").exists())
@@ -180,7 +179,7 @@ def measure():
     mote.alert("undated", expires=600)
 """
     port = closed_port()
-    with desk_at(port) as desk, running(tmp_path, program, port, "--no-clock", options=("--no-clock",)):
+    with desk_at(port) as desk, running(tmp_path, program, port, options=("--no-clock",)):
         until(lambda: "undated" in desk.got)
     assert b"\r\nDate:" not in desk.last and 590 < int(header(desk.last, "Expires")) <= 600
 
@@ -402,7 +401,7 @@ async def measure():
     with open("/outcomes", "w") as file:
         file.write("%d %d %s" % told)
 """
-    with running(tmp_path, program, closed_port(), "--set", "outbox=4096") as (_, flash):
+    with running(tmp_path, program, closed_port(), outbox=4096) as (_, flash):
         until(lambda: (flash / "outcomes").exists() and (flash / "outcomes").read_text())
         waiting, refused, urgent = (flash / "outcomes").read_text().split()
         assert 15 < int(waiting) < 36 and int(waiting) + int(refused) == 40 and urgent == "None"
