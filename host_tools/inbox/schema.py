@@ -248,6 +248,12 @@ ALTER TABLE board ADD COLUMN proved REAL;                    -- when something h
 UPDATE board SET since = coalesce((SELECT received FROM message WHERE sender = board.aor ORDER BY id LIMIT 1), heard),
     proved = CASE WHEN proof <> 'none' OR heard_by = 'registration' THEN heard END;
 """,
+    """
+CREATE TABLE orphan (        -- tasks of run that no inbox is given any more
+    task TEXT PRIMARY KEY,
+    since REAL NOT NULL      -- Unix seconds when that was seen
+);
+""",
 )
 VERSION = len(STEPS)
 _BEGINNING = 12  # PostgreSQL begins with the tables of this version; what comes later is for both
