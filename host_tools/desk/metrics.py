@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from sipmote.desk.views import Patience, boards, count_open
 from sipmote.inbox.database import Database
+from sipmote.inbox.runs import without_secrets
 
 # Each name is a label for ever: of those that nobody has proved as many have one as were known first.
 _MEASURED = """
@@ -35,7 +35,7 @@ def metrics(db: Database, patience: Patience) -> str:
     lines += _family("messages_open", "gauge", "Messages that nobody has acknowledged", [({}, count_open(db))])
     queued: Counter[str] = Counter()
     for task, count in db.query("SELECT task, count(*) FROM run GROUP BY task"):
-        queued[_without_secrets(task)] += count
+        queued[without_secrets(task)] += count
     told = _labelled("task", queued.items())
     lines += _family("queue_length", "gauge", "Messages that a task is still to be done for", told)
     written = db.query("SELECT state, count(*) FROM reply GROUP BY state")
@@ -47,12 +47,6 @@ def metrics(db: Database, patience: Patience) -> str:
         found = [({"board": board["aor"]}, board[name]) for board in known if board[name] is not None]
         lines += _family(f"board_{metric}", kind, about, found)
     return "\n".join(lines) + "\n"
-
-
-def _without_secrets(task: str) -> str:
-    """Return exec, or where a webhook leads: the rest of its URL may be a password."""
-    found = urlsplit(task)
-    return f"{found.scheme}://{found.hostname}" if found.hostname else task
 
 
 def _labelled(name: str, rows: Iterable[tuple[object, ...]]) -> list[tuple[dict[str, str], float]]:

@@ -27,6 +27,7 @@ from sipmote.inbox.keyboard import Keyboard
 from sipmote.inbox.login import Login
 from sipmote.inbox.notifier import Notifier, wanted
 from sipmote.inbox.options import Options
+from sipmote.inbox.orphans import Orphans
 from sipmote.inbox.outbox import Outbox
 from sipmote.inbox.postponed import Postponed
 from sipmote.inbox.received import Parcel, Received, describe, pack
@@ -83,7 +84,7 @@ class Inbox:
         self._loop = asyncio.get_running_loop()
         self._guard = guard()
         self._refusals = Refusals(options, self._guard, screen)
-        self._workers = self._make_workers()
+        self._workers, self._orphans = self._make_workers()
         self._login = self._make_login(options.users) if options.users else None
         self._ua = _user_agent(options, self._login)
         self._heard = Heard(b"REGISTER")
@@ -119,8 +120,8 @@ class Inbox:
         registrar = (options.registrar, options.domains[0].decode()) if options.registrar else None
         return Desk(options.page, options.escalation, registrar, self._store, ways, self._login, self._screen.warning)
 
-    def _make_workers(self) -> list[Workers]:
-        """Return what does something for each message."""
+    def _make_workers(self) -> tuple[list[Workers], Orphans]:
+        """Return what does something for each message, and what looks after what others have left to do."""
         options = self._options
         workers: list[Workers] = []
         if options.command:
@@ -130,7 +131,7 @@ class Inbox:
 
             secret = options.webhook_secret
             workers += [Webhook(url, secret, self._store, self._screen) for url in options.webhooks]
-        return workers
+        return workers, Orphans(self._store, [worker.runs.task for worker in workers], self._screen.warning)
 
     def _make_shell(self) -> Shell:
         options = self._options
@@ -238,6 +239,7 @@ class Inbox:
         self.reload()
         self._tell_ends()
         self._showing.look()
+        self._orphans.look()
         for worker in self._workers:
             worker.more()
         self._watcher = self._loop.call_later(_WATCH_S, self._watch)

@@ -86,7 +86,7 @@ def proof_of(one: Received) -> tuple[str, str | None]:
     """Return what shows that a message is by who it is from, and by whom that is known."""
     if one.is_by_sender and one.verdict is not None:
         return ("shared" if one.verdict.state == "shared" else "signed"), one.verdict.signer or one.author or one.sender
-    if one.user is not None:
+    if one.is_in_login and not one.disguised:
         return "login", one.user
     return "none", None
 

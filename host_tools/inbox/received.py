@@ -21,7 +21,7 @@ from sipmote.agent.uas.freshness import expiry, is_stale
 from sipmote.agent.uri import parse_uri
 from sipmote.inbox.heartbeat import HEARTBEAT, read_heartbeat
 from sipmote.inbox.text import decoded, is_multipart, text_of
-from sipmote.people import person
+from sipmote.people import logins, person
 from sipmote.sip.places import place
 from sipmote.sip.reader import parse_address, parse_cseq
 from sipmote.sip.reader import parse_uri as parse_sender
@@ -134,6 +134,11 @@ class Received:
     def is_by_sender(self) -> bool:
         """Is it by who it is from, in the SIP request and in message/cpim alike, by his signature or a shared key?"""
         return self.verdict is not None and self.verdict.is_good and not self.disguised
+
+    @property
+    def is_in_login(self) -> bool:
+        """Is the login by which it came that of who the SIP request says it is from?"""
+        return self.user is not None and self.user in logins(self.sender)
 
     def text(self) -> tuple[str | None, bool]:
         """Return the text in the body, None without any, and whether some octets of it were no characters."""

@@ -259,6 +259,12 @@ CREATE TABLE log (           -- what boards say on a serial line, as monitors te
 );
 CREATE INDEX log_board ON log (board, id);
 """,
+    """
+CREATE TABLE orphan (        -- tasks of run that no inbox is given any more
+    task TEXT PRIMARY KEY,
+    since REAL NOT NULL      -- Unix seconds when that was seen
+);
+""",
 )
 VERSION = len(STEPS)
 _BEGINNING = 12  # PostgreSQL begins with the tables of this version; what comes later is for both

@@ -195,6 +195,8 @@ def marks(one: Received) -> list[str]:
         state = None if one.verdict is None else one.verdict.state
         proof = {"good": ", who has signed it", "shared": ", whose shared key it is"}.get(state or "", "")
         marks.append(f"in the name of {one.author}{proof}")
+    if one.user is not None and not one.is_in_login and not one.is_by_sender and one.parcel is None:
+        marks.append(f"login of {one.user}, From says {one.sender}")
     if one.for_others:
         marks.append(f"for {', '.join(one.for_others)}")
     if one.unauthenticated:

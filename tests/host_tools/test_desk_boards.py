@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from sipmote.agent.cpim.reader import parse_cpim
+from sipmote.agent.cpim.writer import build_cpim
+from sipmote.desk import views
 from sipmote.desk.views import Search, count_open, find
 from sipmote.inbox import boards as inbox_boards
 from sipmote.inbox import replies as inbox_replies
@@ -16,7 +19,7 @@ from sipmote.inbox.history import Query
 from sipmote.inbox.received import Received
 from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
-from tests.host_tools.test_store import received
+from tests.host_tools.test_store import NOW, received
 
 BOILER = "sip:boiler@example.org"
 
@@ -44,6 +47,26 @@ def test_what_nothing_proves_does_not_move_a_board_that_has_proved_who_it_is(sto
     moved = received(sender=BOILER, call_id="c", source="192.0.2.8:5060", transport="udp", user="boiler", received=now)
     boards.beat([(moved, {"every": 60})])
     assert store.db.query(query) == [("192.0.2.8:5060", "udp", "login", 60)]
+
+
+def test_who_logs_in_and_writes_anothers_name_proves_nothing_of_that_one(store: Store) -> None:
+    """Neither in From nor in message/cpim; whose login it was is told"""
+    boards = Boards(store)
+    cpim = parse_cpim(build_cpim(BOILER.encode(), b"sip:desk@example.org", b"fire", b"text/plain", NOW))
+    for one in (
+        received(sender=BOILER, user="alice", received=NOW),
+        received(sender="sip:alice@example.org", user="alice", call_id="b", cpim=cpim, author=BOILER, received=NOW),
+        received(sender=BOILER, user="boiler@example.org", call_id="c", received=NOW),
+    ):
+        store.add([one], [boards.add])
+    found = [views.message(store.db, number) for number in (1, 2, 3)]
+    assert [one and (one["proof"]["level"], one["marks"]) for one in found] == [
+        ("none", [f"login of alice, From says {BOILER}"]),
+        ("none", [f"in the name of {BOILER}"]),
+        ("login", []),
+    ]
+    query = "SELECT proof FROM board WHERE aor = 'sip:alice@example.org'"
+    assert store.db.query(query) == [("none",)]
 
 
 def test_a_batch_and_its_twins_are_counted_right(store: Store) -> None:

@@ -4,8 +4,11 @@ import hashlib
 import hmac
 import json
 import signal
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
@@ -13,7 +16,11 @@ from typing import Any
 
 import pytest
 
+from sipmote.inbox.orphans import Orphans
+from sipmote.inbox.runs import Runs
+from sipmote.inbox.store import Store
 from tests.host_tools.peers import PATIENCE, inbox, message, sipmote
+from tests.host_tools.test_store import received
 
 
 class Hook(ThreadingHTTPServer):
@@ -102,6 +109,48 @@ def test_an_inbox_that_was_killed_while_it_posted_posts_again(hook: Hook, tmp_pa
         posted, proof, _ = hook.next()
         assert posted["call_id"] == "a" and posted["again"] and proof == "none"
     assert hook.came.empty()
+
+
+def test_what_waits_for_a_url_that_is_not_named_again_is_told_and_kept_for_a_week(hook: Hook, tmp_path: Path) -> None:
+    """A mistyped URL costs no queue"""
+    db = str(tmp_path / "inbox.db")
+    url = f"http://127.0.0.1:{hook.server_port}/secret"
+    told = "--webhook http://127.0.0.1: 1 message waits for it, but no inbox is given it: give it again by "
+    hook.answers = [500]
+    with inbox("--webhook", url, db=db) as running, running.udp() as sock:
+        sock.send(message("a", b"fire"))
+        hook.next()
+    with inbox("--webhook", url + "x", db=db) as mistyped:
+        assert mistyped.event("message")["again"]
+        assert mistyped.event("warning")["text"].startswith(told)
+    with closing(sqlite3.connect(db)) as kept:
+        assert len(kept.execute("SELECT since FROM orphan").fetchall()) == 1
+    with inbox("--webhook", url, db=db):
+        assert hook.next()[0]["body"] == "fire"
+    with closing(sqlite3.connect(db)) as kept:
+        assert kept.execute("SELECT since FROM orphan").fetchall() == []
+
+
+def test_what_nobody_is_given_goes_a_week_later_and_never_while_another_inbox_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = (Store(str(tmp_path / "inbox.db")) for _ in range(2))
+    told: list[str] = []
+    runs = Runs(other, "https://example.org/secret")
+    store.add([received(), received(call_id="b")], [Runs(store, "https://example.org/secret").add])
+    now = time.time()
+    assert runs.begin()
+    Orphans(store, [], told.append).look()
+    assert told == []
+    runs.close()
+    for days in (0, 6.9, 7.1, 8):
+        monkeypatch.setattr(time, "time", lambda days=days: now + days * 86400)
+        Orphans(store, ["exec"], told.append).look()
+    given = [text.partition("for it")[2][:11] for text in told]
+    assert given == [", but no in", ", but no in", " no longer:"] and "secret" not in str(told)
+    assert store.db.query("SELECT 1 FROM run UNION ALL SELECT 1 FROM orphan") == []
+    store.close()
+    other.close()
 
 
 def test_what_is_no_url_is_told() -> None:
