@@ -35,7 +35,7 @@ from sipmote.inbox.store import Store, is_url
 from sipmote.moments import whole
 from sipmote.printer import Printer
 from sipmote.sip import arguments
-from sipmote.sip.places import normal_host
+from sipmote.sip.places import is_loopback, normal_host
 from sipmote.smime.guard import kept_reader
 
 if TYPE_CHECKING:  # loaded for who asks for S/MIME
@@ -404,7 +404,7 @@ def _page(args: argparse.Namespace, tls: ssl.SSLContext | None) -> MakePage | No
         _needs_page(args)
         return None
     try:
-        from sipmote.desk.guard import PageOptions, is_loopback
+        from sipmote.desk.guard import PageOptions
         from sipmote.desk.server import Page
         from sipmote.desk.sessions import read_token
         from sipmote.desk.views import Patience

@@ -9,6 +9,7 @@ import signal
 import time
 from datetime import timedelta
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from sipmote.console import Output
 from sipmote.errors import ToolError
@@ -20,6 +21,9 @@ from sipmote.link.teller import Teller, Wanted
 from sipmote.link.view import View
 from sipmote.moments import FORMS, check_order, seconds, since, span, until, whole
 from sipmote.printer import Printer
+
+if TYPE_CHECKING:
+    from sipmote.link.desk import Desk
 
 _KEEP = timedelta(days=30)
 _MAX_MB = 1000
@@ -38,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="each board that is there, and each that comes")
     parser.add_argument("--seconds", type=seconds, default=math.inf, metavar="N", help="end after so many seconds")
     parser.add_argument("--reset", action="store_true", help="soft-reset the board first, and show its new start alone")
+    told = parser.add_argument_group("desk")
+    told.add_argument("--desk", metavar="URL", help="post log records to the page of an inbox, http://HOST:PORT")
+    told.add_argument("--desk-token", metavar="FILE", help="its first line is the token of the page's --http-token")
+    told.add_argument("--aor", metavar="URI", help="who the board is, until it says that itself, when it starts")
+    told.add_argument("--tls-ca", metavar="FILE", help="PEM with the CAs to trust for https (default: the system's)")
     kept = parser.add_argument_group("history")
     kept.add_argument("--db", metavar="FILE", help="keep all that boards say in this file, whatever is shown of it")
     kept.add_argument("--keep", type=span, metavar="SPAN", help="how long it is kept there, e.g. 12h (default: 30d)")
@@ -66,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     history = None
     if args.db:
         history = History(args.db, (args.keep or _KEEP).total_seconds(), (args.max_mb or _MAX_MB) * 1_000_000)
+    desk = _desk(args)
     printer = Printer()
     kept = f"all of them are in {args.db}" if args.db else "with --db FILE all are kept"
     output = Output(args.json, printer, kept=kept)
@@ -73,10 +83,12 @@ def run(args: argparse.Namespace) -> int:
         cleanup.callback(printer.close)
         if history is not None:
             cleanup.callback(lambda: history.close(time.time()))
+        if desk is not None:
+            cleanup.callback(_close, desk, output)
         view = None
         if args.view:
             view = View(cleanup.enter_context(output.screen()), lambda: shutil.get_terminal_size().columns)
-        teller = Teller(output, args.all or len(args.port) > 1, args.utc, wanted(args), history, view=view)
+        teller = Teller(output, args.all or len(args.port) > 1, args.utc, wanted(args), history, view=view, desk=desk)
         monitor = Monitor(asked, teller, args.all)
         printer.on_broken(monitor.stop)
         with contextlib.suppress(ValueError):  # in a thread of a program
@@ -91,12 +103,43 @@ def _check(args: argparse.Namespace) -> None:
         raise ToolError("--until belongs to --since, which reads a history back")
     if args.since is not None and (args.port or args.all or args.reset or args.view):
         raise ToolError("--since reads a history back and asks no board: leave --port, --all, --reset and --view out")
+    _check_desk(args)
     for name in ("keep", "max_mb", "since"):
         if getattr(args, name) is not None and not args.db:
             raise ToolError(f"--{name.replace('_', '-')} needs --db FILE, the history's file")
     if args.keep == timedelta():
         raise ToolError("--keep 0 would keep nothing: say how long, e.g. 12h, or leave --db out")
     check_order(args.since, args.until)
+
+
+def _check_desk(args: argparse.Namespace) -> None:
+    """Raise ToolError for arguments about a desk that don't go together."""
+    for name in ("desk_token", "aor", "tls_ca"):
+        if getattr(args, name) is not None and args.desk is None:
+            raise ToolError(f"--{name.replace('_', '-')} needs --desk URL, the page of an inbox")
+    if args.desk is not None and args.since is not None:
+        raise ToolError("--since reads a history back: nothing of it goes to a desk, leave --desk out")
+    if args.desk is not None and args.desk_token is None:
+        raise ToolError("--desk needs --desk-token FILE, with the token that the inbox has by --http-token")
+    if args.aor is not None and (args.all or len(args.port) > 1):
+        raise ToolError("--aor says who one board is: of several each has to say that itself, as it does at its start")
+
+
+def _desk(args: argparse.Namespace) -> "Desk | None":
+    """Return who gets the log records, None for nobody. Raises ToolError."""
+    if args.desk is None:
+        return None
+    from sipmote.desk.sessions import read_token
+    from sipmote.link.desk import Desk
+
+    return Desk(args.desk, read_token(args.desk_token, "--desk-token"), args.aor, args.tls_ca)
+
+
+def _close(desk: "Desk", output: Output) -> None:
+    """Let the desk have what waits for it, if it takes that soon."""
+    desk.close()
+    for text in desk.news():
+        output.warn(text, {"event": "warning", "text": text})
 
 
 def _read_back(args: argparse.Namespace) -> None:

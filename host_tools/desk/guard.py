@@ -12,7 +12,7 @@ from sipmote.desk.sessions import COOKIE, THE_TOKEN, Session, Sessions
 from sipmote.desk.views import Patience
 from sipmote.errors import ToolError
 from sipmote.inbox.database import StoreError, trouble
-from sipmote.sip.places import site
+from sipmote.sip.places import is_loopback, site
 
 _OPEN_TO_ALL = ("/", "/api/session", "/api/openapi.json")  # and all of /page/: what shows how to log in
 _HEADERS = {
@@ -142,14 +142,6 @@ def failure(kind: type[web.HTTPException], text: str) -> web.HTTPException:
 
 def _said(status: int, text: str) -> web.Response:
     return web.json_response({"error": text}, status=status)
-
-
-def is_loopback(host: str) -> bool:
-    """Can nobody but this computer reach this address?"""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _is_address(name: str) -> bool:

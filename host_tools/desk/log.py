@@ -45,13 +45,14 @@ def _record(given: Any) -> Record:
 
 
 def _written(fields: dict[str, Any]) -> str:
+    exact = _exact(fields, _DEEPEST)
     try:
-        text = json.dumps(_exact(fields, _DEEPEST), allow_nan=False)
+        length = len(json.dumps(fields, allow_nan=False))
     except ValueError:
         raise ToolError("fields: a number that is none can't be kept") from None
-    if len(text) > LONGEST_FIELDS:
-        raise ToolError(f"fields: as JSON they have {len(text)} characters, {LONGEST_FIELDS} are the most")
-    return text
+    if length > LONGEST_FIELDS:
+        raise ToolError(f"fields: as JSON they have {length} characters, {LONGEST_FIELDS} are the most")
+    return json.dumps(exact)
 
 
 def _exact(value: Any, levels: int) -> Any:

@@ -85,15 +85,15 @@ class Sessions:
         self._known.pop(cookie or "", None)
 
 
-def read_token(path: str) -> str:
-    """Return the token that a file has in its first line; raises ToolError."""
+def read_token(path: str, option: str = "--http-token") -> str:
+    """Return the token that a file has in its first line; raises ToolError, which names the option."""
     try:
         token = Path(path).read_text().split("\n")[0].strip()
         mode = Path(path).stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"--http-token {path}: {getattr(error, 'strerror', 'no text')}; put a token in it") from None
+        raise ToolError(f"{option} {path}: {getattr(error, 'strerror', 'no text')}; put a token in it") from None
     if len(token) < _SHORTEST_TOKEN or not token.isascii():
-        raise ToolError(f"--http-token {path}: {_SHORTEST_TOKEN} characters at least: openssl rand -hex 16 > {path}")
+        raise ToolError(f"{option} {path}: {_SHORTEST_TOKEN} characters at least: openssl rand -hex 16 > {path}")
     if mode & 0o077:
-        raise ToolError(f"--http-token {path} can be read by others: chmod go= {path}")
+        raise ToolError(f"{option} {path} can be read by others: chmod go= {path}")
     return token

@@ -19,11 +19,15 @@ Event = dict[str, Any]
 
 
 class BoardEvents:
-    """Cuts what a board sends into events. name: what to call it, the user of its aor once a boot record says that."""
+    """Cuts what a board sends into events.
+
+    aor: its address-of-record once a boot record says that, None until then. name: what to call it, then its user.
+    """
 
     def __init__(self, name: str, take: Callable[[Bridged], None] = lambda item: None) -> None:
         """take: is called with each frame of the bridge, in its turn."""
         self.name = name
+        self.aor: str | None = None
         self._take = take
         self._decoder = Decoder()
         self._lines = ConsoleLines()
@@ -97,6 +101,7 @@ class BoardEvents:
     def _learn_name(self, record: Record) -> None:
         aor = _text(record.fields.get("aor"))
         if record.event == "boot" and isinstance(aor, str):
+            self.aor = aor
             user = aor.partition(":")[2].partition("@")[0]
             if user and user.isprintable() and " " not in user:
                 self.name = user[:_LONGEST_NAME]

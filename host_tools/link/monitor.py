@@ -129,6 +129,8 @@ class Monitor:
         elif isinstance(heard, Gone):
             self._tell(board, board.events.detach(now, time.time()))
             board.reader = None
+            if board.identity is None:  # another one may come to this port
+                board.events.aor = None
             self._gone(board)
         else:
             self._failed(board, heard, now)
@@ -168,7 +170,7 @@ class Monitor:
                 self._tell(board, board.events.idle(now, time.time()))
 
     def _tell(self, board: Watched, events: Sequence[Event]) -> None:
-        self._teller.tell(events, board.events.name, board.device)
+        self._teller.tell(events, board.events.name, board.device, board.events.aor)
 
     def _note(self, board: Watched, state: str, text: str, **more: str) -> None:
         if board.serial_number:

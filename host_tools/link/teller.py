@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sipmote.console import Output, Part, without_colours
 from sipmote.link.board_events import Event, heard
@@ -17,6 +17,9 @@ from sipmote.link.frames import LEVELS
 from sipmote.link.history import History
 from sipmote.link.tracebacks import located
 from sipmote.link.view import View
+
+if TYPE_CHECKING:
+    from sipmote.link.desk import Desk
 
 _STYLES = dict(zip(LEVELS, ("dim", "green", "yellow", "bold red"), strict=True))
 _COUNTED = {"lost": "log records lost", "damaged": "damaged frame"}
@@ -63,25 +66,30 @@ class Teller:
         history: History | None = None,
         dated: bool = False,
         view: View | None = None,
+        desk: "Desk | None" = None,
     ) -> None:
         """several: each line names its board. utc: times are not this computer's local ones.
 
         history: keeps everything, wanted or not. dated: console lines say when they were heard. view: of a terminal, to
-        which all of it goes in place of lines.
+        which all of it goes in place of lines. desk: gets all log records, wanted or not.
         """
         self._output = output
         self._history = history
         self._dated = dated
         self._view = view
+        self._desk = desk
         self._several = several
         self._utc = utc
         self._wanted = wanted or Wanted()
         self._width = 0  # of the longest name so far
         self._ports: dict[str, set[str]] = {}  # of boards by name
 
-    def tell(self, events: Iterable[Event], board: str, port: str) -> None:
-        """Say what a board at a port has said, as far as it is wanted."""
+    def tell(self, events: Iterable[Event], board: str, port: str, aor: str | None = None) -> None:
+        """Say what a board at a port has said, as far as it is wanted. aor: the board's, None where nobody knows it."""
         events = list(events)
+        if self._desk is not None:
+            for event in events:
+                self._desk.add(event, aor, port, time.time())
         if self._history is not None:
             for event in events:
                 self._history.add(event, board, port, time.time())
@@ -117,8 +125,8 @@ class Teller:
         if self._view is not None:
             self._view.show(now)
         trouble = self._history and self._history.commit(now, time.time())
-        if trouble:
-            self._output.warn(trouble, {"event": "warning", "text": trouble})
+        for text in (*([trouble] if trouble else ()), *(self._desk.news() if self._desk else ())):
+            self._output.warn(text, {"event": "warning", "text": text})
 
     def _is_text(self, event: Event) -> bool:
         """Is it text that people see as it comes, as nothing has to stand before it?"""

@@ -101,6 +101,14 @@ class Hosts(frozenset[bytes]):
         return super().__contains__(host) or (isinstance(host, bytes) and super().__contains__(normal_host(host)))
 
 
+def is_loopback(host: str) -> bool:
+    """Can nobody but this computer reach this address?"""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def is_hidden(host: bytes, source: bytes) -> bool:
     """Is host an address of a network of its own, behind a NAT, since its datagrams come from a public source?"""
     try:
