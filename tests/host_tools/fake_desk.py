@@ -85,6 +85,7 @@ class FakeDesk:
         """Start it at a free port. session: what GET /api/session returns."""
         self.boards: dict[str, Thing] = {}
         self.messages: dict[int, Thing] = {}
+        self.records: list[Thing] = []  # of all boards' logs, the newest first
         self.session: Thing = {
             "user": "anna",
             "may_act": True,
@@ -123,6 +124,7 @@ class FakeDesk:
         routes.add_get("/api/boards", self._boards)
         routes.add_get("/api/boards/{aor}", self._board)
         routes.add_get("/api/boards/{aor}/series", self._series)
+        routes.add_get("/api/boards/{aor}/log", self._log)
         routes.add_post("/api/boards/{aor}/messages", self._write)
         routes.add_get("/api/messages", self._messages)
         routes.add_get("/api/messages/{id}", self._message)
@@ -236,6 +238,9 @@ class FakeDesk:
         }
         told = {key: [] for key in told} if quiet else told
         return web.json_response({"since": since, "until": now, "step": (now - since) / 96, **told})
+
+    async def _log(self, request: web.Request) -> web.Response:
+        return web.json_response({"records": self.records})
 
     async def _messages(self, request: web.Request) -> web.Response:
         asked = request.query

@@ -282,7 +282,7 @@ def test_board_has_its_facts_charts_and_words_to_it(visit: Any, desk: FakeDesk) 
     charts = page.locator(".plot svg")
     expect(charts).to_have_count(4)
     assert "lowest" in charts.first.get_attribute("aria-label")
-    page.locator("summary").first.click()
+    page.locator(".chart summary").first.click()
     expect(page.locator("table td", has_text="kB").first).to_be_visible()
     page.get_by_label("Write to boiler").fill("status")
     page.get_by_label("Write to boiler").press("Control+Enter")
@@ -293,6 +293,30 @@ def test_board_has_its_facts_charts_and_words_to_it(visit: Any, desk: FakeDesk) 
     page.get_by_role("link", name="the answer to it").click()
     expect(page.locator(".card")).to_contain_text("Water in the pit")
     assert desk.posted == [("/api/boards/sip:boiler@example.org/messages", {"text": "status", "expires_s": 3600})]
+
+
+def test_what_a_board_logs_on_its_cable_is_seen_as_it_comes(visit: Any, desk: FakeDesk) -> None:
+    """Plain words, whatever is in them; a log that is empty is folded; a board of a cable alone is nowhere"""
+
+    def record(level: str, event: str, **fields: Any) -> Thing:
+        return {"at": time.time(), "level": level, "event": event, "fields": fields}
+
+    desk.knows(board(_PUMP, heard_by="log", source="", transport="serial"))
+    visitor = visit()
+    page = visitor.goes("#/boards/sip%3Apump%40example.org")
+    expect(page.locator(".tiles")).to_contain_text("by its log")
+    expect(page.locator(".tiles .from")).to_have_text("unknown")
+    expect(page.locator(".log .hint")).to_contain_text("Nobody has told of it")
+    expect(page.locator(".log .hint")).to_be_hidden()
+    desk.records = [record("error", strange, **{strange: [strange, None]}) for strange in _STRANGE]
+    desk.records += [record("warning", "wifi_failed", ssid="cellar", tries=3), record("info", "boot")]
+    desk.tell("board", desk.boards[_PUMP])
+    rows = page.locator(".records li")
+    expect(rows).to_have_count(5)
+    expect(rows.nth(3)).to_contain_text('warningwifi_failedssid="cellar" tries=3')
+    expect(rows.nth(0).locator(".event")).to_have_text(_STRANGE[0])
+    expect(rows.nth(4)).to_be_visible()
+    _check(page, "log")
 
 
 def test_who_is_not_logged_in_is_told_why_and_how(visit: Any, desk: FakeDesk) -> None:

@@ -6,6 +6,7 @@ import { proofBadge, replyItem } from "./card.js";
 import { Chart } from "./charts.js";
 import { h, rename, said } from "./dom.js";
 import { MessageList } from "./list.js";
+import { Log } from "./log.js";
 import { ago, clock, name, octets, signal, span, stateOf, threshold } from "./words.js";
 import { Writing } from "./writing.js";
 
@@ -45,6 +46,7 @@ export class BoardView {
     this.writing = new Writing(desk, boardPath(aor, "/messages"), `Write to ${user}`, (reply) =>
       desk.taken("reply", reply),
     );
+    this.log = new Log(desk, aor);
     this.login = h("p", { class: "hint" });
     this.sent = h("ul", { class: "replies" });
     this.element = h(
@@ -65,10 +67,15 @@ export class BoardView {
         { class: "columns" },
         this.facts,
         h(
-          "section",
-          { class: "past", "aria-label": "Charts" },
-          h("div", { class: "section-head" }, h("h2", {}, "How it has been"), this.hours),
-          this.charts,
+          "div",
+          { class: "past" },
+          this.log.element,
+          h(
+            "section",
+            { "aria-label": "Charts" },
+            h("div", { class: "section-head" }, h("h2", {}, "How it has been"), this.hours),
+            this.charts,
+          ),
         ),
         h(
           "div",
@@ -93,7 +100,7 @@ export class BoardView {
 
   async load() {
     this.settle();
-    await Promise.all([this.list.load(), this.#loadBoard(), this.#loadCharts()]);
+    await Promise.all([this.list.load(), this.#loadBoard(), this.#loadCharts(), this.log.load()]);
   }
 
   async #loadBoard() {
@@ -147,6 +154,7 @@ export class BoardView {
 
   take(kind, data) {
     this.list.take(kind, data);
+    if (kind === "board" && data.aor === this.aor) this.log.changed();
   }
 
   settle() {
@@ -183,7 +191,7 @@ export class BoardView {
       ["Here", `${board.messages.toLocaleString("en")} stored`, h("small", {}, `${board.open} open`)],
       [
         "From",
-        h("span", { class: "from" }, said(board.source ?? "unknown")),
+        h("span", { class: "from" }, said(board.source || "unknown")),
         h("small", {}, said(board.transport ?? "")),
       ],
     ];
@@ -191,6 +199,7 @@ export class BoardView {
 
   tick(now) {
     this.list.tick();
+    this.log.tick();
     if (!this.board) return;
     rename(this.threshold, threshold(this.board, now));
     if (this.age) rename(this.age, ago(now - this.board.heard));
