@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from sipmote.desk.log import records
+from sipmote.desk.views import log
 from sipmote.errors import ToolError
 from sipmote.inbox import postgresql, schema
+from sipmote.inbox.boards import Boards
 from sipmote.inbox.database import Lost, StoreError
 from sipmote.inbox.retention import Keep, Retention
 from sipmote.inbox.runs import Runs
@@ -170,6 +173,16 @@ def test_what_is_wrong_is_said_with_its_remedy_and_never_the_password(
         server.execute("UPDATE sipmote SET version = %s", (len(STEPS),))
     code, out, errors = sipmote("history", "82", "--db", url)
     assert (code, errors) == (0, "") and "82 C" in out and "81 C" not in out
+
+
+def test_a_boards_log_is_kept_whatever_is_in_it(cluster: Cluster) -> None:
+    """A server refuses texts with a NUL, and a lone surrogate is none"""
+    fields = {"a\0b": "\ud800", "n": 1}
+    [record] = records({"records": [{"at": 1.5, "level": "info", "event": "boot", "fields": fields}]})
+    with stores(cluster.url(cluster.database()), "a") as (one,):
+        Boards(one).logged("sip:pump@board.invalid", [record] * 201)
+        found = log(one.db, "sip:pump@board.invalid")["records"]
+        assert len(found) == 200 and found[0] == {"at": 1.5, "level": "info", "event": "boot", "fields": fields}
 
 
 def test_the_oldest_go_while_they_take_too_much_room(cluster: Cluster) -> None:
