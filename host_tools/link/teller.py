@@ -122,11 +122,14 @@ class Teller:
 
     def tick(self, now: float) -> None:
         """Time has passed. now: seconds of a clock that never steps."""
-        if self._view is not None:
-            self._view.show(now)
         trouble = self._history and self._history.commit(now, time.time())
         for text in (*([trouble] if trouble else ()), *(self._desk.news() if self._desk else ())):
-            self._output.warn(text, {"event": "warning", "text": text})
+            if self._view is not None:
+                self._view.warn(text)
+            else:
+                self._output.warn(text, {"event": "warning", "text": text})
+        if self._view is not None:
+            self._view.show(now)
 
     def _is_text(self, event: Event) -> bool:
         """Is it text that people see as it comes, as nothing has to stand before it?"""

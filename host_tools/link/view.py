@@ -107,6 +107,11 @@ class View:
             del self._rows[port]
         self._lines.appendleft([(f"{board} ", "cyan"), (text, "dim")])
 
+    def warn(self, text: str) -> None:
+        """Something is wrong that is no board's."""
+        self._is_news = True
+        self._lines.appendleft([(text, "yellow")])
+
     def show(self, now: float) -> None:
         """Fill the screen, if that is worth it."""
         if now - self._shown_at < (_LEAST_S if self._is_news else _EVERY_S):

@@ -4,13 +4,15 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from sipmote.__main__ import main
-from sipmote.console import Part
+from sipmote.console import Output, Part
 from sipmote.link.board_events import Event, log_event
 from sipmote.link.frames import Record, encode_record
+from sipmote.link.teller import Teller
 from sipmote.link.view import View, span
 from tests.host_tools.fake_board import FakeBoard
 from tests.terminals import Terminal
@@ -79,6 +81,17 @@ def test_a_board_that_is_away_is_marked_and_has_one_line_when_it_is_back_under_a
     screen.view.note({"event": "port_back", "was": "/dev/ttyUSB0"}, "back", "boiler", "/dev/ttyUSB1", 4.0)
     screen.view.show(5.0)
     assert [(row["port"], row["heard"]) for row in screen.rows] == [("/dev/ttyUSB1", "4 s")]
+
+
+def test_what_is_wrong_with_the_desk_stays_in_the_view(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line on stderr would be gone with the next picture"""
+    screen, desk = Screen(130), MagicMock()
+    desk.news.side_effect = [["the desk is away"], []]
+    teller = Teller(Output(as_json=False), view=screen.view, desk=desk)
+    teller.tick(100.0)
+    teller.tick(200.0)
+    assert screen.below == ["the desk is away"] and screen.pictures == 2
+    assert capsys.readouterr().err == ""
 
 
 def test_pictures_are_made_at_most_ten_times_a_second_and_once_a_second_without_news() -> None:
