@@ -48,9 +48,9 @@ class Desk:
 
         Raises ToolError for a URL that won't do, an aor that is none, and a file that can't be read.
         """
+        self._tls = _checked(url, ca)
         self._url = url.rstrip("/")
         self._place = urlsplit(self._url)
-        self._tls = _checked(url, ca)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._aor = None if aor is None else address(aor)
         if aor is not None and self._aor is None:
@@ -151,7 +151,7 @@ class Desk:
             return answer.status, _error(answer.read(LARGEST)) or f"it answers {answer.status} {answer.reason}"
         except ssl.SSLCertVerificationError as error:
             return 0, f"{error.verify_message}: --tls-ca FILE names the CA that signed its certificate"
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a host that no name server could know
             return 0, reason_of(error) or type(error).__name__
         finally:
             line.close()
@@ -236,7 +236,7 @@ def _error(octets: bytes) -> str:
     """Return what an answer says is wrong, "" for one that doesn't say it."""
     try:
         found = json.loads(octets)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     said = found.get("error") if isinstance(found, dict) else None
     return said[:200] if isinstance(said, str) else ""
