@@ -33,7 +33,7 @@ INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by, sin
     RETURNING aor
 """
 _REGISTERED = _HEARD.replace("RETURNING", "WHERE board.heard < excluded.heard RETURNING")
-_VOUCHED = "UPDATE board SET proved = ? WHERE aor = ? RETURNING aor"
+_VOUCHED = "UPDATE board SET proved = coalesce(proved, ?) WHERE aor = ? RETURNING aor"
 _COUNTED = """
 UPDATE board SET messages = messages + 1, open = open + ?, last = ? WHERE aor = ? RETURNING aor
 """
@@ -51,11 +51,12 @@ _CHART = """
 INSERT INTO beat (board, at, free, rssi, waiting) SELECT ?, ?, ?, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM beat WHERE board = ? AND at > ?) RETURNING board
 """
-_KNOWN = "SELECT aor, proof, heard FROM board WHERE aor IN"
+_KNOWN = "SELECT aor, proof, proved FROM board WHERE aor IN"
 _LOGGED = """
 INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, proved)
     VALUES (?, ?, 'log', '', 'serial', 'none', ?, ?)
-    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by, proved = excluded.proved
+    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by,
+        proved = coalesce(board.proved, excluded.proved)
     WHERE board.heard < excluded.heard
 """
 _RECORD = "INSERT INTO log (board, at, level, event, fields) VALUES (?, ?, ?, ?, ?) RETURNING id"
@@ -138,7 +139,7 @@ class Boards:
         wanted, since = tuple(names), time.time() - _PROVED_S
         query = f"{_KNOWN} ({', '.join('?' * len(wanted))})"
         rows = self._store.db.query(query, wanted) if wanted else []
-        return {aor: proof != "none" and heard > since for aor, proof, heard in rows}
+        return {aor: proof != "none" and (proved or 0.0) > since for aor, proof, proved in rows}
 
     def _note(self, sql: str, rows: Mapping[str, Row], known: Mapping[str, bool]) -> list[str]:
         """Write rows of _HEARD, those of new names as far as there is room; returns whose were written."""

@@ -244,7 +244,8 @@ CREATE UNIQUE INDEX progress_inbox ON progress (inbox);
 """,
     """
 ALTER TABLE board ADD COLUMN since REAL NOT NULL DEFAULT 0;  -- Unix seconds when it was heard for the first time
-ALTER TABLE board ADD COLUMN proved REAL;                    -- when something has last shown who it is, NULL: never
+ALTER TABLE board ADD COLUMN proved REAL;                    -- when a message last showed who it is; else since when
+                                                             -- a registrar or a monitor vouches for it; NULL: never
 UPDATE board SET since = coalesce((SELECT received FROM message WHERE sender = board.aor ORDER BY id LIMIT 1), heard),
     proved = CASE WHEN proof <> 'none' OR heard_by = 'registration' THEN heard END;
 """,

@@ -49,6 +49,16 @@ def test_what_nothing_proves_does_not_move_a_board_that_has_proved_who_it_is(sto
     assert store.db.query(query) == [("192.0.2.8:5060", "udp", "login", 60)]
 
 
+def test_a_board_that_has_lost_its_password_is_heard_a_day_later_though_a_monitor_tells_of_it(store: Store) -> None:
+    boards = Boards(store)
+    now = time.time()
+    store.add([received(sender=BOILER, user="boiler", received=now - 86500)], [boards.add])
+    for at in (now - 20, now - 10):
+        boards.logged(BOILER, [(at, "info", "boot", "{}")])
+    store.add([received(sender=BOILER, call_id="b", source="192.0.2.9:5060", received=now)], [boards.add])
+    assert store.db.query("SELECT source, proof, heard FROM board") == [("192.0.2.9:5060", "none", now)]
+
+
 def test_who_logs_in_and_writes_anothers_name_proves_nothing_of_that_one(store: Store) -> None:
     """Neither in From nor in message/cpim; whose login it was is told"""
     boards = Boards(store)
