@@ -57,13 +57,15 @@ def test_who_logs_in_and_writes_anothers_name_proves_nothing_of_that_one(store: 
         received(sender=BOILER, user="alice", received=NOW),
         received(sender="sip:alice@example.org", user="alice", call_id="b", cpim=cpim, author=BOILER, received=NOW),
         received(sender=BOILER, user="boiler@example.org", call_id="c", received=NOW),
+        received(sender=BOILER, user="boiler@elsewhere.test", call_id="d", received=NOW),
     ):
         store.add([one], [boards.add])
-    found = [views.message(store.db, number) for number in (1, 2, 3)]
+    found = [views.message(store.db, number) for number in (1, 2, 3, 4)]
     assert [one and (one["proof"]["level"], one["marks"]) for one in found] == [
         ("none", [f"login of alice, From says {BOILER}"]),
         ("none", [f"in the name of {BOILER}"]),
         ("login", []),
+        ("none", [f"login of boiler@elsewhere.test, From says {BOILER}"]),
     ]
     query = "SELECT proof FROM board WHERE aor = 'sip:alice@example.org'"
     assert store.db.query(query) == [("none",)]
