@@ -104,6 +104,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_users(parser, "take messages from these users only, by digest")
     parser.add_argument(
+        "--trust-proxy",
+        action="append",
+        metavar="ADDRESS",
+        help="of a server that asks senders for their passwords and says in P-Asserted-Identity who they are (RFC "
+        "3325): that is their login here. It is believed of all that comes from there, so nobody else may send from "
+        "that address; may be repeated",
+    )
+    parser.add_argument(
         "--exec",
         dest="command",
         metavar="COMMAND",
@@ -313,9 +321,11 @@ def _check(args: argparse.Namespace) -> None:
         raise ToolError("--require-signed: by whom? Add --smime-trust FILE")
     if args.require_authenticated and not args.smime_key:
         raise ToolError("--require-authenticated is about what is encrypted to us: add --smime-key FILE")
-    for address in args.smime_store or ():
-        if not is_address(address.encode()):
-            raise ToolError(f"--smime-store {address}: an IP address was expected, as the source of messages shows it")
+    for option in ("smime_store", "trust_proxy"):
+        for address in getattr(args, option) or ():
+            if not is_address(address.encode()):
+                name = f"--{option.replace('_', '-')}"
+                raise ToolError(f"{name} {address}: an IP address was expected, as the source of messages shows it")
 
 
 def _domain(text: str) -> bytes:
@@ -377,6 +387,7 @@ def _options(args: argparse.Namespace) -> Options:
         require_signed=args.require_signed,
         require_authenticated=args.require_authenticated,
         late_bringers=tuple(args.smime_store or ()),
+        trusted_proxies=tuple(args.trust_proxy or ()),
         command=args.command,
         relay_to=args.relay_to,
         relay_expired=args.relay_expired,

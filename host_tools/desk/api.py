@@ -87,6 +87,7 @@ class Api:
             "may_read": session is not None or self._guard.may_read(request),
             "login": self._guard.sessions.ways,
             "csrf": session and session.csrf,
+            "guided": self._replies.is_guided,
             "version": version("sipmote"),
         }
 

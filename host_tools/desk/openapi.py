@@ -87,6 +87,7 @@ _SCHEMAS: Json = {
         may_read=_FLAG,
         login=_list(_STRING),
         csrf=_MAYBE_STRING,
+        guided=_FLAG,
         version=_STRING,
     ),
     "Error": _object(error=_STRING),

@@ -20,6 +20,7 @@ from sipmote.agent.uri import Uri, parse_uri
 from sipmote.agent.user_agent import UserAgent
 from sipmote.errors import ToolError
 from sipmote.inbox.addressees import Addressees
+from sipmote.inbox.asserted import asserted
 from sipmote.inbox.database import StoreError, Unstorable, trouble
 from sipmote.inbox.desk import Desk, may_have_page
 from sipmote.inbox.exec import Runners
@@ -150,7 +151,14 @@ class Inbox:
 
     def _make_login(self, users: str) -> Login:
         options = self._options
-        return Login(users, options.realm, _KEEP, self._screen.warning, is_strict=options.strict, known=self._whose)
+        return Login(
+            users,
+            options.realm,
+            _KEEP,
+            self._screen.warning,
+            is_strict=options.strict,
+            known=lambda message, flow: self._whose(flow) or asserted(message, flow, options.trusted_proxies),
+        )
 
     def _make_relay(self) -> Relay:
         target, policy = self._options.relay_to or "", self._options.relay_expired
@@ -309,6 +317,9 @@ class Inbox:
         except ParseError as error:
             self._refusals.drop(error.detail)
             return error.status, b""
+        if one.user is None:  # where nobody is asked for a password, a server may have asked
+            user = asserted(event.message, event.flow, self._options.trusted_proxies)
+            one.user = None if user is None else user.decode()
         refusal = self._refusals.of(event, one) or (self._relay.refusal(one) if self._relay else None)
         if refusal is not None:
             return UNDECIPHERABLE if one.encrypted else refusal  # a status would tell what is inside

@@ -69,6 +69,7 @@ SELECT id, call_id, answered FROM reply WHERE target = ? AND kind = 'reply' ORDE
 """
 _SURPLUS = """
 DELETE FROM board WHERE aor IN (SELECT aor FROM board WHERE proved IS NULL AND 2 * heard - since < ?
+    AND NOT EXISTS (SELECT 1 FROM reply WHERE target = board.aor AND kind = 'reply')
     ORDER BY 2 * heard - since LIMIT ?) RETURNING aor
 """
 _SURPLUS_LOGGED = """
@@ -270,7 +271,7 @@ class Boards:
         """Let go of names that nothing has ever proved, where no new one would get a row.
 
         First of those that were silent for longest, compared to how long they were heard before: who is heard again and
-        again outlasts any number of names that somebody thinks up.
+        again outlasts any number of names that somebody thinks up. Whom a person has written to stays.
         """
         db = self._store.db
         [(count,)] = db.query("SELECT count(*) FROM board")

@@ -40,12 +40,12 @@ class Login(Authenticator):
         warn: Callable[..., None],
         clock: Callable[[], float] = time.monotonic,
         is_strict: bool = False,
-        known: Callable[[tuple[Any, ...]], bytes | None] = lambda flow: None,
+        known: Callable[[Message, tuple[Any, ...]], bytes | None] = lambda message, flow: None,
     ) -> None:
         """realm: None for the only one of the file. warn(text, **more) tells people. clock: gives seconds.
 
         is_strict: as Authenticator has it.
-        known: who is at the other end of a flow, if nobody else can be, so that nobody has to be asked.
+        known: who has sent a message that came by a flow, where that is certain and nobody has to be asked.
 
         Raises ToolError for a file that won't do.
         """
@@ -64,7 +64,7 @@ class Login(Authenticator):
         self._next_line_at = 0.0
 
     def check(self, message: Message, now: int, flow: tuple[Any, ...]) -> tuple[bytes | None, bytes]:
-        user = self._known(flow)
+        user = self._known(message, flow)
         if user is not None:
             return user, b""
         self.refresh()

@@ -27,7 +27,7 @@ class Options:
     messages are passed on (bridge.py). keep: how long. prompts: a person talks at a terminal, and not a
     program that writes lines.
     webhooks: URLs, webhook_secret: what signs what goes there. page: makes one; escalation: of what nobody sees to;
-    registrar: the URL of a Kamailio's database of bindings.
+    registrar: the URL of a Kamailio's database of bindings. trusted_proxies: addresses of servers that say who sends.
     """
 
     aor: bytes | None
@@ -62,6 +62,7 @@ class Options:
     page: MakePage | None = None
     escalation: Escalation | None = None
     registrar: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
     @property
     def relays(self) -> bool:

@@ -90,6 +90,11 @@ class Replies:
         self._told = ""
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_guided(self) -> bool:
+        """Does all that is written go to a server of our own?"""
+        return self._shell.is_guided
+
     def start(self) -> None:
         """Begin with what is due."""
         self._task = asyncio.get_running_loop().create_task(self._work())

@@ -92,6 +92,7 @@ class FakeDesk:
             "may_read": True,
             "login": ["password", "token"],
             "csrf": "c5rf",
+            "guided": False,
             "version": "0.1.0",
         }
         self.events: list[tuple[str, Thing]] = []

@@ -67,13 +67,15 @@ def test_who_logs_in_and_writes_anothers_name_proves_nothing_of_that_one(store: 
         received(sender=BOILER, user="alice", received=NOW),
         received(sender="sip:alice@example.org", user="alice", call_id="b", cpim=cpim, author=BOILER, received=NOW),
         received(sender=BOILER, user="boiler@example.org", call_id="c", received=NOW),
+        received(sender=BOILER, user="boiler@elsewhere.test", call_id="d", received=NOW),
     ):
         store.add([one], [boards.add])
-    found = [views.message(store.db, number) for number in (1, 2, 3)]
+    found = [views.message(store.db, number) for number in (1, 2, 3, 4)]
     assert [one and (one["proof"]["level"], one["marks"]) for one in found] == [
         ("none", [f"login of alice, From says {BOILER}"]),
         ("none", [f"in the name of {BOILER}"]),
         ("login", []),
+        ("none", [f"login of boiler@elsewhere.test, From says {BOILER}"]),
     ]
     query = "SELECT proof FROM board WHERE aor = 'sip:alice@example.org'"
     assert store.db.query(query) == [("none",)]
@@ -103,6 +105,12 @@ def _heard(store: Store, boards: Boards, name: str, at: float, **more: Any) -> R
     return one
 
 
+def _written(store: Store, name: str, at: float, message: int | None = None) -> None:
+    columns = "kind, message, target, words, who, at, call_id, state, next_at"
+    values = ("reply", message, f"sip:{name}@example.org", "off", "alice", at, "r", "waiting", at)
+    store.db.execute(f"INSERT INTO reply ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
 def test_names_that_nothing_proves_are_bounded_as_they_come_and_nothing_they_say_is_lost(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,9 +129,7 @@ def test_names_that_nothing_proves_are_bounded_as_they_come_and_nothing_they_say
     assert count_open(store.db) == 8 and len(find(store.db, Search(Query(), is_open=True), 50)["messages"]) == 8
     answered = store.db.query("SELECT id FROM message WHERE sender LIKE 'sip:d@%' ORDER BY id")[0][0]
     assert boards.acknowledge([answered], "alice") and count_open(store.db) == 7
-    columns = "kind, message, target, words, who, at, call_id, state, next_at"
-    values = ("reply", answered, "sip:d@example.org", "off", "alice", now, "r", "waiting", now)
-    store.db.execute(f"INSERT INTO reply ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    _written(store, "d", now, answered)
     [due] = store.db.rows(inbox_replies._DUE, (now + 1, 5))
     assert due["board_source"] == store.db.query("SELECT source FROM message")[0][0]
     monkeypatch.setattr(inbox_boards, "_MOST", 10)
@@ -135,19 +141,27 @@ def test_room_is_made_by_names_that_were_heard_once_and_never_by_who_is_settled_
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A registration shows that a name isn't made up, though something was heard since; open alerts keep no row"""
-    monkeypatch.setattr(inbox_boards, "_MOST", 8)
+    monkeypatch.setattr(inbox_boards, "_MOST", 9)
     monkeypatch.setattr(inbox_boards, "_ROOM", 3)
     boards = Boards(store)
     now, day = time.time(), 86400
-    for name, first, last in (("old", 9, 0), ("new", 0.1, 0), ("dead", 9, 8), ("once", 0.1, 0.1), ("gate", 0.3, 0.25)):
+    for name, first, last in (
+        ("old", 9, 0),
+        ("new", 0.1, 0),
+        ("dead", 9, 8),
+        ("once", 0.1, 0.1),
+        ("asked", 5, 5),
+        ("gate", 0.3, 0.25),
+    ):
         for ago in (first, last):
             _heard(store, boards, name, now - ago * day)
     _heard(store, boards, "boiler", now - 90 * day, user="boiler")
     boards.registered([Binding("sip:gate@example.org", now - 0.5 * day, "192.0.2.3:5060", "udp")])
     for name, ago in (("forged1", 10), ("forged2", 0)):
         _heard(store, boards, name, now - ago)
+    _written(store, "asked", now)
     boards.tidy()
-    assert _names(store) == ["boiler", "forged2", "gate", "new", "old"]
+    assert _names(store) == ["asked", "boiler", "forged2", "gate", "new", "old"]
     change = store.db.query("SELECT ref FROM change WHERE kind = 'forgotten'")
     assert change and set(json.loads(change[0][0])) == {f"sip:{n}@example.org" for n in ("dead", "once", "forged1")}
 

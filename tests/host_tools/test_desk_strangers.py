@@ -5,9 +5,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from sipmote.agent.message import Message
+from sipmote.inbox.asserted import asserted
 from sipmote.inbox.boards import Boards
 from sipmote.inbox.received import Received
 from sipmote.inbox.store import Store
+from sipmote.users import write_user
 from tests.host_tools.desks import BEAT, desk
 from tests.host_tools.peers import inbox
 from tests.host_tools.test_desk import BOILER, alert, answered
@@ -111,3 +116,45 @@ def test_an_inbox_without_a_page_keeps_account_for_one_that_has_it(tmp_path: Pat
         with desk(tmp_path, db=db) as running:
             assert running.board("sip:door@127.0.0.1")["open"] == 1
             assert running.get("/api/messages?open=1")["messages"][0]["body"] == "fire"
+
+
+def test_who_a_trusted_proxy_names_has_logged_in_and_who_names_himself_has_not(tmp_path: Path) -> None:
+    """RFC 3325; where the inbox asks for passwords itself, what the proxy brings has shown one already"""
+    named = b"P-Asserted-Identity: <%s>\r\n" % BOILER.encode()
+    users = str(tmp_path / "users")
+    write_user(users, "alice", "r", "secret", [b"SHA-256"])
+    with Peer(BOILER.encode()) as stranger, Peer(BOILER.encode(), "127.0.0.2") as proxy:
+        with desk(tmp_path, "--trust-proxy", "127.0.0.2") as running:
+            udp = running.running.ports["udp"]
+            assert proxy.ask(udp, b"text/plain", b"fire", named).status == 200
+            assert proxy.ask(udp, BEAT, b"every=60", named).status == 200
+            assert stranger.ask(udp, b"text/plain", b"forged", named).status == 200
+            found = running.until("/api/messages", lambda found: len(found["messages"]) == 2)["messages"]
+            assert [one["proof"]["level"] for one in found] == ["none", "login"]
+            known = running.until(f"/api/boards/{BOILER}", lambda found: found["every"] == 60)
+            assert known["proof"] == {"level": "login", "by": BOILER.removeprefix("sip:")}
+            assert known["source"].startswith("127.0.0.2:")
+        with inbox("--users", users, "--trust-proxy", "127.0.0.2") as running:
+            udp = running.ports["udp"]
+            assert proxy.ask(udp, b"text/plain", b"fire", named).status == 200
+            assert stranger.ask(udp, b"text/plain", b"forged", named).status == 401
+            assert proxy.ask(udp, b"text/plain", b"unnamed").status == 401
+            assert running.event("message")["user"] == BOILER.removeprefix("sip:")
+
+
+@pytest.mark.parametrize(
+    ("fields", "user"),
+    [
+        (b'P-Asserted-Identity: "Boiler" <sip:bo%69ler@Example.org;x=y>, <tel:+15551234>\r\n', b"boiler@example.org"),
+        (b"P-Asserted-Identity: sips:boiler@example.org\r\nP-Asserted-Identity: tel:+1\r\n", b"boiler@example.org"),
+        (b"P-Asserted-Identity: <sip:a@example.org>, <sip:b@example.org>\r\n", None),
+        (b"P-Asserted-Identity: <tel:+15551234>\r\n", None),
+        (b"P-Asserted-Identity: <sip:example.org>\r\n", None),
+        (b"P-Asserted-Identity: <sip:a@example.org\r\n", None),
+        (b"P-Preferred-Identity: <sip:a@example.org>\r\n", None),
+    ],
+)
+def test_one_sip_uri_is_somebody(fields: bytes, user: bytes | None) -> None:
+    message = Message(b"MESSAGE sip:desk@example.org SIP/2.0\r\n%sContent-Length: 0\r\n\r\n" % fields)
+    assert asserted(message, (b"UDP", b"192.0.2.1", 5060), ("192.0.2.1",)) == user
+    assert asserted(message, (b"UDP", b"192.0.2.2", 5060), ("192.0.2.1",)) is None

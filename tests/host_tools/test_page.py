@@ -284,6 +284,18 @@ def test_board_has_its_facts_charts_and_words_to_it(visit: Any, desk: FakeDesk) 
     assert "lowest" in charts.first.get_attribute("aria-label")
     page.locator(".chart summary").first.click()
     expect(page.locator("table td", has_text="kB").first).to_be_visible()
+    unproved = {"level": "none", "by": None}
+    for known, told in (
+        ({"proof": unproved}, "where it was heard last; nothing proves that it was this board."),
+        ({"proof": unproved, "heard_by": "registration"}, "where it has registered."),
+        ({"proof": _SIGNED}, "where it was heard last, signed by boiler@example.org."),
+    ):
+        desk.tell("board", board(_BOILER, **known))
+        leads = f"Goes where its address leads or, if that is nowhere, to 192.0.2.9:5060 by UDP, {told}"
+        expect(page.get_by_label("Write to boiler")).to_have_accessible_description(leads)
+    desk.tell("board", board(_BOILER, source="", transport="serial", heard_by="log"))
+    leads = "Goes where its address leads: nothing has come from it but what a monitor has told."
+    expect(page.get_by_label("Write to boiler")).to_have_accessible_description(leads)
     page.get_by_label("Write to boiler").fill("status")
     page.get_by_label("Write to boiler").press("Control+Enter")
     expect(page.locator(".write .reply")).to_contain_text("waits for the board")
@@ -293,6 +305,17 @@ def test_board_has_its_facts_charts_and_words_to_it(visit: Any, desk: FakeDesk) 
     page.get_by_role("link", name="the answer to it").click()
     expect(page.locator(".card")).to_contain_text("Water in the pit")
     assert desk.posted == [("/api/boards/sip:boiler@example.org/messages", {"text": "status", "expires_s": 3600})]
+    desk.knows(message(11, "sip:boiler@192.0.2.9", "not known as a board"))
+    visitor.goes("#/messages")
+    _button(visitor.card(11), "Reply").click()
+    where = visitor.card(11).locator(".where")
+    expect(where).to_have_text(
+        "Goes to 192.0.2.9:5060 by UDP, where it was heard last; nothing proves that it was this board."
+    )
+    desk.session.update(guided=True)
+    page.reload()
+    _button(visitor.card(11), "Reply").click()
+    expect(where).to_contain_text("Goes to the desk's own server, which passes it on")
 
 
 def test_what_a_board_logs_on_its_cable_is_seen_as_it_comes(visit: Any, desk: FakeDesk) -> None:

@@ -152,9 +152,18 @@ class Front:
         words += ["--password-file", str(password), "--register", f"sip:{name}@{DOMAIN}", *arguments]
         return Tool("inbox", *words)
 
-    def sent(self, user: str, to: str, text: str, password: str = "", sender: str = "") -> tuple[int, int]:
+    def sent(self, user: str, to: str, text: str, *more: str, password: str = "", sender: str = "") -> tuple[int, int]:
         """Send with `sipmote send`; returns its exit code and the status."""
-        words = [f"sip:{to}@{DOMAIN}", text, "--from", f"sip:{sender or user}@{DOMAIN}", "--user", user, "--json"]
+        words = [
+            f"sip:{to}@{DOMAIN}",
+            text,
+            "--from",
+            f"sip:{sender or user}@{DOMAIN}",
+            "--user",
+            user,
+            "--json",
+            *more,
+        ]
         environment = {**os.environ, "SIPMOTE_PASSWORD": password or password_of(user)}
         code, out, err = sipmote("send", *words, "--proxy", f"sip:127.0.0.1:{self.port}", env=environment)
         assert out, err

@@ -40,7 +40,7 @@ def store(cluster: Cluster) -> Store:  # noqa: F811
 def front(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster, store: Store) -> Iterator[Front]:  # noqa: F811
     folder = tmp_path_factory.mktemp("front")
     ports = [free_port() for _ in range(3)]
-    options = [("--db", store.url, "--name", f"inbox{port}") for port in ports]
+    options = [("--db", store.url, "--name", f"inbox{port}", "--trust-proxy", "127.0.0.1") for port in ports]
     inboxes = [inbox_at(folder, port, *each) for port, each in zip(ports, options, strict=True)]
     front = Front(folder, cluster, inboxes, ports)
     front.make_tables("desk", *_BOARDS)
@@ -142,6 +142,15 @@ def test_nothing_is_passed_on_for_strangers(front: Front) -> None:
     assert front.asked("MESSAGE", "desk", body="x" * 17000) == 513
     assert front.sent("board1", "desk", "hello", password="wrong") == (4, 407)
     assert front.sent("board1", "desk", "hello", sender="board2") == (4, 403)
+
+
+def test_inboxes_know_from_kamailio_who_has_logged_in(front: Front, store: Store) -> None:
+    """What he says himself of that is taken away"""
+    forged = ("--header", f"P-Asserted-Identity: <sip:board2@{DOMAIN}>")
+    assert front.sent("board1", "desk", "it is me", *forged) == (0, 200)
+    with psycopg.connect(store.url) as db:
+        found = db.execute('SELECT "user" FROM message WHERE body = %s', (b"it is me",)).fetchall()
+    assert found == [(f"board1@{DOMAIN}",)]
 
 
 def test_doctor_looks_at_a_database_and_never_shows_its_password(cluster: Cluster) -> None:  # noqa: F811

@@ -164,6 +164,7 @@ export class BoardView {
     this.sent.replaceChildren(...this.#desk.sentTo(this.aor).map((reply) => replyItem(reply, now)));
     if (!board) return;
     rename(this.error, "");
+    this.writing.tell(board);
     this.shown = stateOf(board, now);
     this.state.replaceChildren(stateBadge(this.shown));
     this.proof.replaceChildren(proofBadge(board.proof));

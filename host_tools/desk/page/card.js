@@ -229,6 +229,7 @@ export class Card {
   tick() {
     const now = this.#desk.now();
     rename(this.age, ago(now - this.message.received_at));
+    this.#writing?.tell(this.#sender());
     if (marks(this.message, now).length !== this.marked.length) this.#showHead();
   }
 
@@ -250,8 +251,15 @@ export class Card {
       return this.element.focus();
     }
     this.#writing ??= this.#form();
+    this.#writing.tell(this.#sender());
     this.actions.parentElement.after(this.#writing.element);
     return this.#writing.text.focus();
+  }
+
+  /** Return the board that has sent it, or what the message alone says of that. */
+  #sender() {
+    const { from, source, transport, proof } = this.message;
+    return this.#desk.boards.get(from) ?? { aor: from, source, transport, proof, heard_by: "message" };
   }
 
   #form() {

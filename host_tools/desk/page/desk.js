@@ -17,7 +17,7 @@ const at = (id) => document.getElementById(id);
 
 class Desk {
   boards = new Map(); // address-of-record -> Board
-  session = { user: null, may_act: false, may_read: true, login: [], csrf: null, version: "" };
+  session = { user: null, may_act: false, may_read: true, login: [], csrf: null, guided: false, version: "" };
   view = null;
   #open = 0; // messages that nobody has acknowledged, of senders that are no board here, too
   #sent = new Map(); // address-of-record -> replies that answer no message

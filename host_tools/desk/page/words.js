@@ -73,6 +73,23 @@ export const proofInShort = ({ level }) =>
 
 export const clock = (quality) => CLOCKS[quality] ?? quality;
 
+/** Return where words to a board go, and what that is worth: isGuided: all go to a server of the desk's own. */
+export function way(board, isGuided) {
+  if (isGuided) return "Goes to the desk's own server, which passes it on to who has registered there by this name.";
+  if (!board.source) return "Goes where its address leads: nothing has come from it but what a monitor has told.";
+  const host = board.source.slice(0, board.source.lastIndexOf(":"));
+  const named = board.aor.slice(board.aor.search(/[@:]/) + 1).replace(/^[^@]*@/, "");
+  const isThere = named.replace(/[;?].*$/, "").replace(/:\d+$/, "") === host;
+  const leads = isThere ? "" : "where its address leads or, if that is nowhere, ";
+  return `Goes ${leads}to ${board.source} by ${board.transport.toUpperCase()}, ${seen(board)}.`;
+}
+
+function seen(board) {
+  if (board.heard_by === "registration") return "where it has registered";
+  const isProved = board.proof.level !== "none";
+  return `where it was heard last${isProved ? `, ${proof(board.proof)}` : "; nothing proves that it was this board"}`;
+}
+
 /** Return how well a board is heard on Wi-Fi: words, and of four bars how many. */
 export function signal(dbm) {
   return dbm >= -60 ? ["strong", 4] : dbm >= -70 ? ["good", 3] : dbm >= -80 ? ["weak", 2] : ["very weak", 1];

@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { h, field, icon, rename } from "./dom.js";
+import { way } from "./words.js";
 
 const EXPIRES = [
   [300, "5 minutes"],
@@ -10,6 +11,7 @@ const EXPIRES = [
   [86400, "1 day"],
   [259200, "3 days"],
 ];
+let forms = 0; // made so far
 const drafts = new Map(); // path -> what was typed there and not sent
 
 /** A button for one action. A second click while the first is under way does nothing; a refusal stays beside it. */
@@ -53,6 +55,7 @@ export class Action {
 
 /** A form for words to a board. They stay until the desk has taken them, also when the form is closed. */
 export class Writing {
+  #desk;
   #path;
   #expires = h(
     "select",
@@ -62,18 +65,22 @@ export class Writing {
 
   /** path: where the words are posted; taken: called with the Reply that the desk makes of them. */
   constructor(desk, path, label, taken) {
+    this.#desk = desk;
     this.#path = path;
+    this.where = h("p", { class: "hint where", id: `where-${++forms}` });
     this.text = h("textarea", {
       rows: 2,
+      "aria-describedby": this.where.id,
       oninput: () => drafts.set(path, this.text.value),
       onkeydown: (e) => this.#key(e),
     });
     this.text.value = drafts.get(path) ?? "";
-    this.action = new Action(desk, "primary", "reply", "Send", async () => taken(await this.#send(desk)));
+    this.action = new Action(desk, "primary", "reply", "Send", async () => taken(await this.#send()));
     this.element = h(
       "div",
       { class: "writing" },
       field(label, this.text),
+      this.where,
       h(
         "div",
         { class: "row" },
@@ -85,10 +92,15 @@ export class Writing {
     );
   }
 
-  async #send(desk) {
+  /** Say where it goes. board: as far as it is known. */
+  tell(board) {
+    rename(this.where, way(board, this.#desk.session.guided));
+  }
+
+  async #send() {
     const text = this.text.value;
     const body = { text, expires_s: Number(this.#expires.value) };
-    const reply = await ask("POST", this.#path, body, desk.session.csrf);
+    const reply = await ask("POST", this.#path, body, this.#desk.session.csrf);
     drafts.delete(this.#path);
     if (this.text.value === text) this.text.value = "";
     return reply;
