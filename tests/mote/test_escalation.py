@@ -63,7 +63,7 @@ async def measure():
     mote.alert("fire", priority=1)
 """
     port = closed_port()
-    with desk_at(port) as desk, running(tmp_path, _SHIFT + program, port, "--set", "per_minute=2") as (_, flash):
+    with desk_at(port) as desk, running(tmp_path, _SHIFT + program, port, per_minute=2) as (_, flash):
         until(lambda: "fire" in desk.got)
         assert list(desk.got) == ["a", "b", "fire"]
         (flash / "shift").write_text("30000")
@@ -92,8 +92,8 @@ async def measure():
         file.write(await alert)
 """
     with Peer() as one, Peer() as two, Peer() as three:
-        to = ",".join(f"sip:desk@127.0.0.1:{peer.port}" for peer in (one, two, three))
-        with running(tmp_path, _SHIFT + program, 0, "--set", "to=" + to, heap="160k") as (started, flash):
+        to = [f"sip:desk@127.0.0.1:{peer.port}" for peer in (one, two, three)]
+        with running(tmp_path, _SHIFT + program, 0, "160k", to=to) as (started, flash):
             assert one.answer(200).body == b"boiler"
             until(lambda: b"\2\0\4" in (flash / "outbox").read_bytes())  # that the first has it
             os.kill(vm_of(started.process.pid), signal.SIGKILL)
@@ -135,12 +135,10 @@ async def measure():
         await mote.sleep(100)
     await asyncio.sleep(1000)
 """
-    clockless = {"heap": "160k", "options": ("--no-clock",)}
     gone = closed_port()
     with Peer() as one, Peer() as two:
-        to = ",".join(f"sip:desk@127.0.0.1:{peer.port}" for peer in (one, two))
-        more = ("--no-clock", "--set", "to=" + to)
-        with running(tmp_path, program % (250, gone, gone), 0, *more, **clockless) as (_, flash):
+        to = [f"sip:desk@127.0.0.1:{peer.port}" for peer in (one, two)]
+        with running(tmp_path, program % (250, gone, gone), 0, "160k", ("--no-clock",), to=to) as (_, flash):
             for text in (b"first", b"boiler"):
                 assert one.answer(200).body == text
             assert two.answer(200).body == b"first"
