@@ -334,9 +334,13 @@ def desk(table: Table, _: Code) -> None:
             table.row(what, one.rate and round(one.rate), "a second", how + ratio)
             table.row("of it: raised to shown, median", round(1000 * one.shown_s[0]), "ms", "at that rate")
             table.row("of it: raised to shown, 95th of a hundred", round(1000 * one.shown_s[1]), "ms", "at that rate")
-    for what, seconds in large():
-        how = f"{OWNERS:,} boards, {MESSAGES:,} messages, sqlite, load average {os.getloadavg()[0]:.1f}"
-        table.row(what, round(1000 * seconds, 1), "ms", how)
+    for store, make in STORES.items():
+        how = f"{OWNERS:,} boards, {MESSAGES:,} messages, {store}"
+        try:
+            for what, seconds in large(make):
+                table.row(what, round(1000 * seconds, 1), "ms", f"{how}, load average {os.getloadavg()[0]:.1f}")
+        except ToolError as error:
+            table.row(f"a desk with {how}", None, "ms", str(error))
     for boards, octets, answered in idle():
         how = f"resident memory, {answered:,} heartbeats answered"
         table.row(f"memory of the inbox for each of {boards:,} idle boards", round(octets), "octets", how)

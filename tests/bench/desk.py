@@ -13,12 +13,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 
 from sipmote.errors import ToolError
@@ -173,15 +175,25 @@ def carried(store: str, count: int) -> Carried:
     return best
 
 
-def large() -> Iterator[tuple[str, float]]:
-    """Give (what, seconds) of a desk with many boards and messages: what its page asks for, and an update's way."""
-    with sqlite() as store:
+def _fill(store: str) -> None:
+    """Put boards and messages into a store, as if they had come and been shown."""
+    db: Any = sqlite3.connect(store) if not store.startswith("postgresql:") else psycopg.connect(store)
+    blob = "BLOB" if not store.startswith("postgresql:") else "BYTEA"
+    with contextlib.closing(db), db:
+        db.execute(_MESSAGES.replace("BLOB", blob))
+        db.execute(_OWNERS)
+        db.execute(f"UPDATE progress SET shown = {MESSAGES}")  # else all of them would be shown now
+
+
+def large(make: Callable[[], AbstractContextManager[str]]) -> Iterator[tuple[str, float]]:
+    """Give (what, seconds) of a desk with many boards and messages: what its page asks for, and an update's way.
+
+    make: one of STORES. Raises ToolError.
+    """
+    with make() as store:
         with inboxes(store, 1):
             pass  # makes the tables
-        with contextlib.closing(sqlite3.connect(store)) as db, db:
-            db.execute(_MESSAGES)
-            db.execute(_OWNERS)
-            db.execute("UPDATE progress SET shown = ?", (MESSAGES,))  # else all of them would be shown now
+        _fill(store)
         with inboxes(store, 1) as (desk,):
             for what, path in (
                 ("the page itself", "/"),
