@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from sipmote.inbox.boards import proof_of
@@ -266,13 +267,12 @@ def series(db: Database, aor: str, hours: float) -> Json:
 
 
 def _thinned(points: Iterable[tuple[float, float | None]], since: float, step: float) -> list[list[float]]:
-    """Return the mean of what falls into each step of time."""
-    sums: dict[int, tuple[float, int]] = {}
+    """Return what falls into each step of time as one point: the mean of when, and of the values."""
+    steps: dict[int, list[tuple[float, float]]] = {}
     for at, value in points:
         if value is not None:
-            total, count = sums.get(int((at - since) / step), (0.0, 0))
-            sums[int((at - since) / step)] = (total + value, count + 1)
-    return [[since + (number + 0.5) * step, total / count] for number, (total, count) in sorted(sums.items())]
+            steps.setdefault(int((at - since) / step), []).append((at, value))
+    return [[fmean(at for at, _ in found), fmean(value for _, value in found)] for _, found in sorted(steps.items())]
 
 
 def _places(values: Sequence[object]) -> str:

@@ -61,6 +61,7 @@ def test_boards_are_known_by_their_alerts_and_heartbeats(one_desk: Desk) -> None
         assert told == {"free": 43210, "rssi": -61, "clock": "ntp", "uptime": 3600, "waiting": 2, "messages": 1}
     series = one_desk.get(f"/api/boards/{BOILER}/series?hours=1")
     assert [value for _, value in series["free"]] == [43210] and [value for _, value in series["rssi"]] == [-61]
+    assert series["free"][0][0] == one_desk.board(BOILER)["heard"]  # not some time near it
     assert sum(count for _, count in series["alerts"]) == 1
     assert one_desk.get("/api/boards")["counts"] == {"alive": 1, "late": 0, "gone": 0, "open": 1}
     metrics = one_desk.get("/metrics")
