@@ -171,11 +171,15 @@ class Boards:
     def _match_answers(self, batch: Sequence[Received]) -> None:
         """Mark what says that it answers what was written to its sender: nobody has to acknowledge that.
 
-        Where an answer comes in parts, the first of them is the answer.
+        Where an answer comes in parts, the first of them is the answer. Who has seen our request on its way knows its
+        Call-ID: of whom we had proof lately nothing without proof is an answer.
         """
         db = self._store.db
-        for one in batch:
-            named = () if one.duplicate or not one.in_reply_to else db.query(_ASKED, (one.sender,))
+        answers = [one for one in batch if one.in_reply_to and not one.duplicate]
+        known = self._known({one.sender for one in answers})
+        for one in answers:
+            is_forged = known.get(one.sender) and proof_of(one)[0] == "none"
+            named = () if is_forged else db.query(_ASKED, (one.sender,))
             for number, _, answered in [row for row in named if row[1] in one.in_reply_to]:
                 one.open = False
                 db.execute("UPDATE message SET open = 0, answers = ? WHERE id = ?", (number, one.id))

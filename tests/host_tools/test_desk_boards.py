@@ -49,6 +49,19 @@ def test_what_nothing_proves_does_not_move_a_board_that_has_proved_who_it_is(sto
     assert store.db.query(query) == [("192.0.2.8:5060", "udp", "login", 60)]
 
 
+def test_what_nothing_proves_is_no_answer_of_a_board_that_has_proved_who_it_is(store: Store) -> None:
+    """Else who sees a request on its way could answer it, and nobody would have to acknowledge what he says"""
+    boards = Boards(store)
+    store.add([received(sender=BOILER, user="boiler", received=time.time())], [boards.add])
+    row = "INSERT INTO reply (kind, target, words, who, at, call_id, state) VALUES ('reply', ?, 'off', '', 0, 'c', '')"
+    store.db.execute(row, (BOILER,))
+    for user, ends in ((None, (1, None)), ("boiler", (0, 1))):
+        one = received(sender=BOILER, call_id=str(user), user=user, in_reply_to=("c",), open=True, received=time.time())
+        store.add([one], [boards.add])
+        query = "SELECT message.open, reply.id FROM message LEFT JOIN reply ON answered = message.id WHERE message.id = ?"
+        assert store.db.query(query, (one.id,)) == [ends]
+
+
 def test_a_board_that_has_lost_its_password_is_heard_a_day_later_though_a_monitor_tells_of_it(store: Store) -> None:
     boards = Boards(store)
     now = time.time()
