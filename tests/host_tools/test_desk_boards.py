@@ -58,7 +58,7 @@ def test_what_nothing_proves_is_no_answer_of_a_board_that_has_proved_who_it_is(s
     for user, ends in ((None, (1, None)), ("boiler", (0, 1))):
         one = received(sender=BOILER, call_id=str(user), user=user, in_reply_to=("c",), open=True, received=time.time())
         store.add([one], [boards.add])
-        query = "SELECT message.open, reply.id FROM message LEFT JOIN reply ON answered = message.id WHERE message.id = ?"
+        query = "SELECT open, reply.id FROM message LEFT JOIN reply ON answered = message.id WHERE message.id = ?"
         assert store.db.query(query, (one.id,)) == [ends]
 
 
