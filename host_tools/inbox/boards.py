@@ -32,7 +32,13 @@ INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by, sin
         proved = coalesce(excluded.proved, board.proved)
     RETURNING aor
 """
-_REGISTERED = _HEARD.replace("RETURNING", "WHERE board.heard < excluded.heard RETURNING")
+_REGISTERED = """
+INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, proved)
+    VALUES (?, ?, 'registration', ?, ?, 'none', ?, ?)
+    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by, source = excluded.source,
+        transport = excluded.transport
+    WHERE board.heard < excluded.heard RETURNING aor
+"""
 _VOUCHED = "UPDATE board SET proved = coalesce(proved, ?) WHERE aor = ? RETURNING aor"
 _COUNTED = """
 UPDATE board SET messages = messages + 1, open = open + ?, last = ? WHERE aor = ? RETURNING aor
@@ -206,12 +212,10 @@ class Boards:
         """These have registered. Where something else was heard since, that counts.
 
         Who has shown a password to a registrar proves nothing by that in what he sends; but his name isn't made up.
+        What he has proved before holds as long as it would have.
         """
         with self._store.transaction() as db:
-            rows = {
-                one.aor: (one.aor, one.at, "registration", one.source, one.transport, "none", None, one.at, one.at)
-                for one in bindings
-            }
+            rows = {one.aor: (one.aor, one.at, one.source, one.transport, one.at, one.at) for one in bindings}
             heard = self._note(_REGISTERED, rows, self._known(rows))
             db.many(_VOUCHED, [(one.at, one.aor) for one in bindings])
             db.many(_CHANGED, [("board", aor) for aor in heard])

@@ -49,6 +49,18 @@ def test_what_nothing_proves_does_not_move_a_board_that_has_proved_who_it_is(sto
     assert store.db.query(query) == [("192.0.2.8:5060", "udp", "login", 60)]
 
 
+def test_a_registration_takes_nothing_from_what_a_board_has_proved(store: Store) -> None:
+    """Else a stranger would be heard in its name after each of them"""
+    boards = Boards(store)
+    now = time.time()
+    store.add([received(sender=BOILER, user="boiler", received=now - 30)], [boards.add])
+    boards.registered([Binding(BOILER, now - 20, "192.0.2.7:5060", "udp")])
+    [before] = views.boards(store.db, views.Patience())
+    assert (before["source"], before["proof"]) == ("192.0.2.7:5060", {"level": "none", "by": None})
+    store.add([received(sender=BOILER, call_id="b", source="203.0.113.5:5060", received=now - 10)], [boards.add])
+    assert store.db.query("SELECT source, heard FROM board") == [("192.0.2.7:5060", now - 20)]
+
+
 def test_what_nothing_proves_is_no_answer_of_a_board_that_has_proved_who_it_is(store: Store) -> None:
     """Else who sees a request on its way could answer it, and nobody would have to acknowledge what he says"""
     boards = Boards(store)
