@@ -22,6 +22,7 @@ _KEPT_RECORDS = 200  # of a board's log
 _CHANGES = 10_000  # that are kept for who watches
 _KEEP_BEATS_S = 7 * 86400
 _BETWEEN_BEATS_S = 5.0  # in the charts
+_REPLAYED_S = 600.0  # in which a signed heartbeat could be sent again: its Date is off by 300 s at most, either way
 _PROVED_S = 86400.0  # after what proves who it is by is nothing without proof by that board, as far as we know
 
 _HEARD = """
@@ -108,6 +109,7 @@ class Boards:
         self._warn = warn
         self._told_at = -_TELL_S
         self._tidied_at = 0.0
+        self._beaten: dict[str, float] = {}  # digests of signed heartbeats -> when by the monotonic clock, oldest first
         with store.transaction() as db:
             if not db.query("SELECT 1 FROM board LIMIT 1"):
                 db.execute(_KNOWN_BEFORE, (_MOST,))
@@ -194,10 +196,11 @@ class Boards:
                     self.changed("reply", number)
 
     def beat(self, batch: Sequence[tuple[Received, Mapping[str, int | str]]]) -> None:
-        """Heartbeats have come, that tell this."""
+        """Heartbeats have come, that tell this. Of a replay, which is in no store to be known by, nothing is heard."""
         said = {id(one): told for one, told in batch}
+        new = [one for one, _ in batch if not self._is_replay(one)]
         with self._store.transaction() as db:
-            heard = self._hear([one for one, _ in batch], "heartbeat")
+            heard = self._hear(new, "heartbeat")
             beats, points = [], []
             for aor, one in heard.items():
                 told = said[id(one)]
@@ -207,6 +210,16 @@ class Boards:
             db.many(_BEAT, beats)
             db.many(_CHART, points)
             db.many(_CHANGED, [("board", aor) for aor in heard])
+
+    def _is_replay(self, one: Received) -> bool:
+        """Has this signed heartbeat come here before? Whoever saw it could have the board seem to be where he is."""
+        now = time.monotonic()
+        while self._beaten and next(iter(self._beaten.values())) < now - _REPLAYED_S:
+            del self._beaten[next(iter(self._beaten))]
+        is_known = one.digest in self._beaten
+        if one.digest is not None:  # by somebody whom we trust
+            self._beaten.setdefault(one.digest, now)
+        return is_known
 
     def registered(self, bindings: Sequence[Binding]) -> None:
         """These have registered. Where something else was heard since, that counts.

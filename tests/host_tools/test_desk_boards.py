@@ -19,7 +19,7 @@ from sipmote.inbox.history import Query
 from sipmote.inbox.received import Received
 from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
-from tests.host_tools.test_store import NOW, received
+from tests.host_tools.test_store import GOOD, NOW, received
 
 BOILER = "sip:boiler@example.org"
 
@@ -47,6 +47,18 @@ def test_what_nothing_proves_does_not_move_a_board_that_has_proved_who_it_is(sto
     moved = received(sender=BOILER, call_id="c", source="192.0.2.8:5060", transport="udp", user="boiler", received=now)
     boards.beat([(moved, {"every": 60})])
     assert store.db.query(query) == [("192.0.2.8:5060", "udp", "login", 60)]
+
+
+def test_a_signed_heartbeat_that_comes_again_is_somebody_elses(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else who sees one could have what is written to the board sent to himself"""
+    boards = Boards(store)
+    for source in ("192.0.2.7:5060", "203.0.113.5:5060"):
+        one = received(sender=BOILER, verdict=GOOD, source=source, received=time.time())
+        boards.beat([(one, {"every": 60})])
+    assert store.db.query("SELECT source, proof FROM board") == [("192.0.2.7:5060", "signed")]
+    monkeypatch.setattr(inbox_boards, "_REPLAYED_S", -1.0)  # by now its Date would be too old: nothing is kept of it
+    boards.beat([(received(sender=BOILER, received=time.time()), {})])
+    assert not boards._beaten
 
 
 def test_a_registration_takes_nothing_from_what_a_board_has_proved(store: Store) -> None:
