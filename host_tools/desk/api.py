@@ -290,8 +290,8 @@ async def _body(request: web.Request) -> Json:
         raise failure(web.HTTPUnsupportedMediaType, "Content-Type: application/json was expected")
     try:
         async with asyncio.timeout(_BODY_S):
-            found = json.loads(await request.text() or "{}")
-    except (ValueError, RecursionError):
+            found = json.loads((await request.read()).decode() or "{}")  # whatever charset it names: JSON is in UTF-8
+    except (ValueError, RecursionError, web.RequestPayloadError):
         found = None
     except TimeoutError:
         raise failure(web.HTTPRequestTimeout, "the request took too long to come") from None

@@ -1,4 +1,4 @@
-"""The connections of the page: as many as leave room for SIP, and none that doesn't ask for anything."""
+"""The connections of the page: as many as leave room for SIP, and none that doesn't ask for anything any more."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ _MOST = 256
 _SHARE = 16  # a part of the files that we may have open, of which the streams of SIP leave 100
 _SILENT_S = 10.0  # until the first request, TLS included
 _LOOK_S = 2.0
+IDLE_S = 10  # from an answer until the next request, which aiohttp would wait an hour for
 
 
 class Doors:

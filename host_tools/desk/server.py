@@ -6,7 +6,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from sipmote.desk.api import Api
-from sipmote.desk.doors import Doors
+from sipmote.desk.doors import IDLE_S, Doors
 from sipmote.desk.guard import Guard, Handler, PageOptions, failure
 from sipmote.desk.live import Live
 from sipmote.desk.reading import Reading
@@ -50,7 +50,9 @@ class Page:
         self._doors = doors = Doors()
         app = web.Application(middlewares=[doors.middleware, self._guard.middleware], client_max_size=_LARGEST)
         app.add_routes([web.get("/", _file("index.html")), web.get("/page/{name}", _asset), *self._api.routes()])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True, keepalive_timeout=IDLE_S
+        )
         await self._runner.setup()
         assert self._runner.server
         try:

@@ -216,6 +216,7 @@ def boards(db: Database, patience: Patience, aors: Sequence[str] | None = None) 
 def _board(row: Json, last: Json | None, patience: Patience) -> Json:
     late_at, gone_at = patience.limits(row["heard"], row["every"])
     now = time.time()
+    proof = {"level": row["proof"], "by": row["proof_by"]}
     return {
         **{name: row[name] for name in _BOARD},
         "uptime": row["up"],
@@ -223,7 +224,7 @@ def _board(row: Json, last: Json | None, patience: Patience) -> Json:
         "state": "gone" if now > gone_at else "late" if now > late_at else "alive",
         "late_at": late_at,
         "gone_at": gone_at,
-        "proof": {"level": row["proof"], "by": row["proof_by"]},
+        "proof": {"level": "none", "by": None} if row["heard_by"] == "registration" else proof,
         "last": last,
     }
 

@@ -22,6 +22,7 @@ _KEPT_RECORDS = 200  # of a board's log
 _CHANGES = 10_000  # that are kept for who watches
 _KEEP_BEATS_S = 7 * 86400
 _BETWEEN_BEATS_S = 5.0  # in the charts
+_REPLAYED_S = 600.0  # in which a signed heartbeat could be sent again: its Date is off by 300 s at most, either way
 _PROVED_S = 86400.0  # after what proves who it is by is nothing without proof by that board, as far as we know
 
 _HEARD = """
@@ -32,7 +33,13 @@ INSERT INTO board (aor, heard, heard_by, source, transport, proof, proof_by, sin
         proved = coalesce(excluded.proved, board.proved)
     RETURNING aor
 """
-_REGISTERED = _HEARD.replace("RETURNING", "WHERE board.heard < excluded.heard RETURNING")
+_REGISTERED = """
+INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, proved)
+    VALUES (?, ?, 'registration', ?, ?, 'none', ?, ?)
+    ON CONFLICT (aor) DO UPDATE SET heard = excluded.heard, heard_by = excluded.heard_by, source = excluded.source,
+        transport = excluded.transport
+    WHERE board.heard < excluded.heard RETURNING aor
+"""
 _VOUCHED = "UPDATE board SET proved = coalesce(proved, ?) WHERE aor = ? RETURNING aor"
 _COUNTED = """
 UPDATE board SET messages = messages + 1, open = open + ?, last = ? WHERE aor = ? RETURNING aor
@@ -102,6 +109,7 @@ class Boards:
         self._warn = warn
         self._told_at = -_TELL_S
         self._tidied_at = 0.0
+        self._beaten: dict[str, float] = {}  # digests of signed heartbeats -> when by the monotonic clock, oldest first
         with store.transaction() as db:
             if not db.query("SELECT 1 FROM board LIMIT 1"):
                 db.execute(_KNOWN_BEFORE, (_MOST,))
@@ -171,11 +179,15 @@ class Boards:
     def _match_answers(self, batch: Sequence[Received]) -> None:
         """Mark what says that it answers what was written to its sender: nobody has to acknowledge that.
 
-        Where an answer comes in parts, the first of them is the answer.
+        Where an answer comes in parts, the first of them is the answer. Who has seen our request on its way knows its
+        Call-ID: of whom we had proof lately nothing without proof is an answer.
         """
         db = self._store.db
-        for one in batch:
-            named = () if one.duplicate or not one.in_reply_to else db.query(_ASKED, (one.sender,))
+        answers = [one for one in batch if one.in_reply_to and not one.duplicate]
+        known = self._known({one.sender for one in answers})
+        for one in answers:
+            is_forged = known.get(one.sender) and proof_of(one)[0] == "none"
+            named = () if is_forged else db.query(_ASKED, (one.sender,))
             for number, _, answered in [row for row in named if row[1] in one.in_reply_to]:
                 one.open = False
                 db.execute("UPDATE message SET open = 0, answers = ? WHERE id = ?", (number, one.id))
@@ -184,10 +196,11 @@ class Boards:
                     self.changed("reply", number)
 
     def beat(self, batch: Sequence[tuple[Received, Mapping[str, int | str]]]) -> None:
-        """Heartbeats have come, that tell this."""
+        """Heartbeats have come, that tell this. Of a replay, which is in no store to be known by, nothing is heard."""
         said = {id(one): told for one, told in batch}
+        new = [one for one, _ in batch if not self._is_replay(one)]
         with self._store.transaction() as db:
-            heard = self._hear([one for one, _ in batch], "heartbeat")
+            heard = self._hear(new, "heartbeat")
             beats, points = [], []
             for aor, one in heard.items():
                 told = said[id(one)]
@@ -198,16 +211,24 @@ class Boards:
             db.many(_CHART, points)
             db.many(_CHANGED, [("board", aor) for aor in heard])
 
+    def _is_replay(self, one: Received) -> bool:
+        """Has this signed heartbeat come here before? Whoever saw it could have the board seem to be where he is."""
+        now = time.monotonic()
+        while self._beaten and next(iter(self._beaten.values())) < now - _REPLAYED_S:
+            del self._beaten[next(iter(self._beaten))]
+        is_known = one.digest in self._beaten
+        if one.digest is not None:  # by somebody whom we trust
+            self._beaten.setdefault(one.digest, now)
+        return is_known
+
     def registered(self, bindings: Sequence[Binding]) -> None:
         """These have registered. Where something else was heard since, that counts.
 
         Who has shown a password to a registrar proves nothing by that in what he sends; but his name isn't made up.
+        What he has proved before holds as long as it would have.
         """
         with self._store.transaction() as db:
-            rows = {
-                one.aor: (one.aor, one.at, "registration", one.source, one.transport, "none", None, one.at, one.at)
-                for one in bindings
-            }
+            rows = {one.aor: (one.aor, one.at, one.source, one.transport, one.at, one.at) for one in bindings}
             heard = self._note(_REGISTERED, rows, self._known(rows))
             db.many(_VOUCHED, [(one.at, one.aor) for one in bindings])
             db.many(_CHANGED, [("board", aor) for aor in heard])

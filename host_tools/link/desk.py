@@ -49,7 +49,7 @@ class Desk:
         Raises ToolError for a URL that won't do, an aor that is none, and a file that can't be read.
         """
         self._tls = _checked(url, ca)
-        self._url = url.rstrip("/")
+        self._url = url.partition("#")[0].rstrip("/")  # as a browser shows it, too
         self._place = urlsplit(self._url)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._aor = None if aor is None else address(aor)

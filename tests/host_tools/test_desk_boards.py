@@ -19,7 +19,7 @@ from sipmote.inbox.history import Query
 from sipmote.inbox.received import Received
 from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
-from tests.host_tools.test_store import NOW, received
+from tests.host_tools.test_store import GOOD, NOW, received
 
 BOILER = "sip:boiler@example.org"
 
@@ -47,6 +47,43 @@ def test_what_nothing_proves_does_not_move_a_board_that_has_proved_who_it_is(sto
     moved = received(sender=BOILER, call_id="c", source="192.0.2.8:5060", transport="udp", user="boiler", received=now)
     boards.beat([(moved, {"every": 60})])
     assert store.db.query(query) == [("192.0.2.8:5060", "udp", "login", 60)]
+
+
+def test_a_signed_heartbeat_that_comes_again_is_somebody_elses(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else who sees one could have what is written to the board sent to himself"""
+    boards = Boards(store)
+    for source in ("192.0.2.7:5060", "203.0.113.5:5060"):
+        one = received(sender=BOILER, verdict=GOOD, source=source, received=time.time())
+        boards.beat([(one, {"every": 60})])
+    assert store.db.query("SELECT source, proof FROM board") == [("192.0.2.7:5060", "signed")]
+    monkeypatch.setattr(inbox_boards, "_REPLAYED_S", -1.0)  # by now its Date would be too old: nothing is kept of it
+    boards.beat([(received(sender=BOILER, received=time.time()), {})])
+    assert not boards._beaten
+
+
+def test_a_registration_takes_nothing_from_what_a_board_has_proved(store: Store) -> None:
+    """Else a stranger would be heard in its name after each of them"""
+    boards = Boards(store)
+    now = time.time()
+    store.add([received(sender=BOILER, user="boiler", received=now - 30)], [boards.add])
+    boards.registered([Binding(BOILER, now - 20, "192.0.2.7:5060", "udp")])
+    [before] = views.boards(store.db, views.Patience())
+    assert (before["source"], before["proof"]) == ("192.0.2.7:5060", {"level": "none", "by": None})
+    store.add([received(sender=BOILER, call_id="b", source="203.0.113.5:5060", received=now - 10)], [boards.add])
+    assert store.db.query("SELECT source, heard FROM board") == [("192.0.2.7:5060", now - 20)]
+
+
+def test_what_nothing_proves_is_no_answer_of_a_board_that_has_proved_who_it_is(store: Store) -> None:
+    """Else who sees a request on its way could answer it, and nobody would have to acknowledge what he says"""
+    boards = Boards(store)
+    store.add([received(sender=BOILER, user="boiler", received=time.time())], [boards.add])
+    row = "INSERT INTO reply (kind, target, words, who, at, call_id, state) VALUES ('reply', ?, 'off', '', 0, 'c', '')"
+    store.db.execute(row, (BOILER,))
+    for user, ends in ((None, (1, None)), ("boiler", (0, 1))):
+        one = received(sender=BOILER, call_id=str(user), user=user, in_reply_to=("c",), open=True, received=time.time())
+        store.add([one], [boards.add])
+        query = "SELECT open, reply.id FROM message LEFT JOIN reply ON answered = message.id WHERE message.id = ?"
+        assert store.db.query(query, (one.id,)) == [ends]
 
 
 def test_a_board_that_has_lost_its_password_is_heard_a_day_later_though_a_monitor_tells_of_it(store: Store) -> None:

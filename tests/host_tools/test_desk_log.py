@@ -129,6 +129,13 @@ def test_who_may_not_and_what_is_too_much_changes_nothing(running: Desk) -> None
     assert told(running, PUMP, large[:15])[0] == 200
 
 
+def test_a_request_that_nobody_can_read_is_no_fault_of_ours(running: Desk) -> None:
+    """Each would be a line at the terminal, and who may do nothing could send any number"""
+    kind = "application/json; charset=no"
+    for name, value, status in (("Content_Encoding", "gzip", 400), ("Content_Type", kind, 401)):
+        assert running.ask("POST", "/api/session", b"{}", **{name: value})[0] == status
+
+
 def test_the_last_records_of_a_board_are_kept_and_none_of_a_board_that_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

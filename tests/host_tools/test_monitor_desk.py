@@ -165,9 +165,9 @@ def test_a_desk_that_will_never_take_it_is_told_once_and_left_alone(fake: Fake, 
 
 
 def test_each_board_has_its_own_requests_and_who_has_not_said_who_it_is_none(fake: Fake) -> None:
-    """What waits at the end is posted, also where one request has no room for it"""
+    """What waits at the end is posted, also where one request has no room for it; to a URL as a browser shows it"""
     fake.answers = [400]
-    teller = Desk(fake.url, TOKEN)
+    teller = Desk(f"{fake.url}/#/boards", TOKEN)
     long = "x" * 4000
     teller.add(event(0), None, "/dev/a", 0.0)
     teller.add(event(1), None, "/dev/a", 0.0)
