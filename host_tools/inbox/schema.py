@@ -266,6 +266,9 @@ CREATE TABLE orphan (        -- tasks of run that no inbox is given any more
     since REAL NOT NULL      -- Unix seconds when that was seen
 );
 """,
+    """
+DROP INDEX reply_ended;      -- answers are known by the names that they give
+""",
 )
 VERSION = len(STEPS)
 _BEGINNING = 12  # PostgreSQL begins with the tables of this version; what comes later is for both

@@ -1,7 +1,7 @@
 // A list of messages, the newest first, that goes on by itself at its head and by a button at its end.
 
 import { ask, path } from "./api.js";
-import { Batch } from "./batch.js";
+import { AcknowledgeAll } from "./acknowledge_all.js";
 import { Card } from "./card.js";
 import { h, rename } from "./dom.js";
 import { count } from "./words.js";
@@ -26,7 +26,7 @@ export class MessageList {
     this.isSearch = Boolean(query.text || query.since || query.until);
     this.list = h("ol", { class: "cards", "data-items": true });
     this.fresh = h("button", { type: "button", class: "fresh", hidden: true, onclick: () => this.load() });
-    this.batch = new Batch(desk, () => this.#cards.values());
+    this.all = new AcknowledgeAll(desk, () => this.#cards.values());
     this.nothing = h("p", { class: "empty", hidden: true }, nothing);
     this.error = h("p", { class: "error", role: "alert" });
     this.end = h("p", { class: "hint end", role: "status" });
@@ -36,7 +36,7 @@ export class MessageList {
       { class: "message-list" },
       this.fresh,
       this.error,
-      this.batch.element,
+      this.all.element,
       this.list,
       this.nothing,
       h("div", { class: "foot" }, this.end, this.older),
@@ -108,7 +108,7 @@ export class MessageList {
   #settle() {
     while (this.#cards.size > MOST && this.list.getBoundingClientRect().top > -200) this.#pushOut();
     this.nothing.hidden = this.#cards.size > 0 || !this.older.hidden;
-    this.batch.update();
+    this.all.update();
     this.fresh.hidden = !this.#missed;
     rename(this.fresh, `${count(this.#missed, "message")} came since: search again`);
   }
@@ -126,13 +126,13 @@ export class MessageList {
     if (this.#coming.some((message) => message.id === data.message)) this.settle();
     if (kind === "board") return null;
     this.#cards.get(data.message)?.take(kind, data);
-    return this.batch.update();
+    return this.all.update();
   }
 
   #takeMessage(message) {
     if (this.#cards.has(message.id)) {
       this.#put(message);
-      return this.batch.update();
+      return this.all.update();
     }
     const newest = this.list.firstElementChild?.card.message.id ?? 0;
     const oldest = this.#next === null ? 0 : (this.list.lastElementChild?.card.message.id ?? 0);
@@ -171,6 +171,6 @@ export class MessageList {
 
   permit() {
     for (const card of this.#cards.values()) card.permit();
-    this.batch.update();
+    this.all.update();
   }
 }

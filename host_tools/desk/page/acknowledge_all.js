@@ -5,7 +5,7 @@ import { h, icon, rename } from "./dom.js";
 import { count } from "./words.js";
 import { Action } from "./writing.js";
 
-export class Batch {
+export class AcknowledgeAll {
   #desk;
   #cards;
   #asked = []; // messages that a person was asked about
