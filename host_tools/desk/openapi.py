@@ -9,8 +9,9 @@ _STRING, _NUMBER, _INTEGER, _FLAG = ({"type": kind} for kind in ("string", "numb
 _MAYBE_STRING, _MAYBE_NUMBER, _MAYBE_INTEGER = ({"type": [kind, "null"]} for kind in ("string", "number", "integer"))
 
 
-def _object(**fields: Json) -> Json:
-    return {"type": "object", "properties": fields}
+def _object(*, optional: Json | None = None, **fields: Json) -> Json:
+    """Return the schema of an object that has all of these fields, and maybe optional ones."""
+    return {"type": "object", "properties": {**fields, **(optional or {})}, "required": list(fields)}
 
 
 def _list(of: Json) -> Json:
@@ -29,12 +30,17 @@ _RECORD = _object(
 _SCHEMAS: Json = {
     "Message": _object(
         **{"id": _INTEGER, "from": _STRING, "to": _STRING, "call_id": _STRING, "content_type": _STRING},
+        transport=_STRING,
+        source=_STRING,
+        user=_MAYBE_STRING,
         body=_MAYBE_STRING,
         received=_STRING,
         received_at=_NUMBER,
         date=_MAYBE_STRING,
         valid_until=_MAYBE_INTEGER,
         expired={"type": ["boolean", "null"]},
+        stale=_FLAG,
+        duplicate=_FLAG,
         open=_FLAG,
         proof=_PROOF,
         marks=_list(_STRING),
@@ -42,6 +48,18 @@ _SCHEMAS: Json = {
         replies=_list(_ref("Reply")),
         acknowledged={"anyOf": [_object(by=_STRING, at=_NUMBER), {"type": "null"}]},
         escalated=_list(_object(to=_STRING, at=_NUMBER, state=_STRING)),
+        optional={
+            **dict.fromkeys(("subject", "display_name", "priority", "body_base64"), _STRING),
+            **dict.fromkeys(("encrypted", "unauthenticated", "for_others", "again"), _FLAG),
+            **dict.fromkeys(("from_error", "encoding_error"), _FLAG),
+            "cpim": _object(
+                optional={
+                    **{"from": _STRING, "to": _STRING, "datetime": _STRING, "subject": _STRING, "message_id": _STRING},
+                    "from_differs": _FLAG,
+                }
+            ),
+            "signature": _object(state=_STRING, signer=_MAYBE_STRING),
+        },
     ),
     "Reply": _object(
         id=_INTEGER,
@@ -79,6 +97,7 @@ _SCHEMAS: Json = {
         open=_INTEGER,
         last={"anyOf": [_ref("Message"), {"type": "null"}]},
         state={"enum": ["alive", "late", "gone"]},
+        optional={"replies": _list(_ref("Reply"))},
     ),
     "Log": _object(records=_list(_RECORD)),
     "Session": _object(
@@ -90,9 +109,9 @@ _SCHEMAS: Json = {
         guided=_FLAG,
         version=_STRING,
     ),
-    "Error": _object(error=_STRING),
+    "Error": _object(error=_STRING, optional={"retry_s": _NUMBER}),
     "Acknowledged": _object(acknowledged=_list(_INTEGER)),
-    "Boards": _object(now=_NUMBER, boards=_list(_ref("Board")), counts=_object()),
+    "Boards": _object(now=_NUMBER, boards=_list(_ref("Board")), counts=_object(**dict.fromkeys(("alive", "late", "gone", "open"), _INTEGER))),
     "Messages": _object(messages=_list(_ref("Message")), next=_MAYBE_INTEGER, complete=_FLAG),
     "Series": _object(
         since=_NUMBER,
@@ -111,7 +130,7 @@ _FILTERS = {
     "before": _INTEGER,
     "after": _INTEGER,
 }
-_TEXT = _object(text=_STRING, expires_s=_MAYBE_INTEGER)
+_TEXT = _object(text=_STRING, optional={"expires_s": _MAYBE_INTEGER})
 _GET: dict[str, tuple[str, str, Json]] = {  # path: what it is, schema of the answer or its content type, its query
     "/api/session": ("Who you are, and whether you may act", "Session", {}),
     "/api/boards": ("All boards, those heard last first", "Boards", {}),
@@ -139,9 +158,9 @@ _POST: dict[str, tuple[str, int, str, Json]] = {  # path: what it does, status, 
         "Log in: with user and password, or with token. 429: wait",
         200,
         "Session",
-        _object(user=_STRING, password=_STRING, token=_STRING),
+        _object(optional={"user": _STRING, "password": _STRING, "token": _STRING}),
     ),
-    "/api/messages/{id}/acknowledgement": ("Acknowledge a message", 200, "Message", _object(tell_board=_FLAG)),
+    "/api/messages/{id}/acknowledgement": ("Acknowledge a message", 200, "Message", _object(optional={"tell_board": _FLAG})),
     "/api/acknowledgements": (
         "Acknowledge many. The answer names those of which nobody had, and leaves out what has been deleted",
         200,

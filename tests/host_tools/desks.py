@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from tests.host_tools import described
 from tests.host_tools.peers import PATIENCE, RunningInbox
 
 TOKEN = "0123456789abcdef0123"
@@ -34,7 +35,10 @@ class Desk:
             answer = line.getresponse()
             octets = answer.read()
             is_json = (answer.headers.get_content_type() == "application/json") and octets
-            return answer.status, json.loads(octets) if is_json else octets.decode(), dict(answer.headers)
+            found = json.loads(octets) if is_json else octets.decode()
+            if is_json:
+                described.check(method, path, answer.status, found)
+            return answer.status, found, dict(answer.headers)
         finally:
             line.close()
 
@@ -77,6 +81,7 @@ class Desk:
                 text = answer.readline().decode().rstrip("\n")
                 name, colon, value = text.partition(": ")
                 if not text and "event" in fields:
+                    described.check_event(fields["event"], fields["data"])
                     return fields
                 if colon and name:
                     fields[name] = json.loads(value) if name == "data" else value

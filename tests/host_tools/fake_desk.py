@@ -4,11 +4,14 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from jsonschema import ValidationError
 
+from tests.host_tools import described
 from tests.vm import ROOT
 
 Thing = dict[str, Any]
@@ -97,6 +100,7 @@ class FakeDesk:
         }
         self.events: list[tuple[str, Thing]] = []
         self.posted: list[tuple[str, Thing]] = []
+        self.faults: list[str] = []  # of ours: what the real one doesn't answer
         self.refuse: tuple[int, Thing] | None = None  # the answer to the next action
         self.delay_s = 0.0
         self.searched = True  # is a search complete?
@@ -152,6 +156,7 @@ class FakeDesk:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
+        assert not self.faults, self.faults[0]
 
     def knows(self, *things: Thing) -> None:
         """Have boards and messages known without an event."""
@@ -175,11 +180,19 @@ class FakeDesk:
         if kind == "forgotten":
             for aor in thing["boards"]:
                 del self.boards[aor]
+        self._check(described.check_event, kind, thing)
         self.events.append((kind, json.loads(json.dumps(thing))))
         if kind == "board":
             self.events.append(("counts", {"open": self.open}))
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def _check(self, how: Callable[..., None], *what: Any) -> None:
+        """Note what of ours isn't as described."""
+        try:
+            how(*what)
+        except (ValidationError, KeyError) as error:
+            self.faults.append(f"{what[:2]}: {error}")
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -194,6 +207,8 @@ class FakeDesk:
         answer: web.StreamResponse = await handler(request)
         if not answer.prepared:
             answer.headers["Content-Security-Policy"] = POLICY
+        if isinstance(answer, web.Response) and answer.content_type == "application/json":
+            self._check(described.check, request.method, request.path, answer.status, json.loads(answer.text or ""))
         return answer
 
     async def _file(self, request: web.Request) -> web.FileResponse:
@@ -220,11 +235,12 @@ class FakeDesk:
 
     async def _logout(self, request: web.Request) -> web.Response:
         self.session.update(user=None, may_act=False)
-        return web.json_response({})
+        return web.json_response(self.session)
 
     async def _boards(self, request: web.Request) -> web.Response:
         boards = list(self.boards.values())
-        return web.json_response({"now": time.time(), "boards": boards, "counts": {"open": self.open}})
+        counts = {state: sum(board["state"] == state for board in boards) for state in ("alive", "late", "gone")}
+        return web.json_response({"now": time.time(), "boards": boards, "counts": {**counts, "open": self.open}})
 
     async def _series(self, request: web.Request) -> web.Response:
         now = time.time()
@@ -279,7 +295,7 @@ class FakeDesk:
         number = request.match_info.get("id")
         to = self.messages[int(number)]["from"] if number else request.match_info["aor"]
         made = reply(len(self.posted), to, given["text"], int(number) if number else None)
-        made["expires_at"] = made["at"] + given["expires_s"]
+        made["expires_at"] = int(made["at"]) + given["expires_s"]
         if number:
             self.messages[int(number)]["replies"].append(made)
         await self._tell("reply", made)
@@ -312,7 +328,7 @@ def reply(number: int, to: str, text: str, of: int | None, **more: Any) -> Thing
         "text": text,
         "by": "anna",
         "at": time.time(),
-        "expires_at": time.time() + 3600,
+        "expires_at": int(time.time()) + 3600,
         "state": "waiting",
         "status": None,
         "reason": "",
