@@ -25,6 +25,7 @@ class Tool:
         """watch: called with each line as it comes, in a thread of this tool's. program: the sipmote to run."""
         self.lines: list[Line] = []
         self._watch = watch
+        self._has_ended = False
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
             [*program, *arguments, "--json"],
@@ -57,7 +58,7 @@ class Tool:
         self._process.stdin.flush()
 
     def wait_for(self, seconds: float = 20, **wanted: Any) -> Line:
-        """Return the first line that has these values; fails with all that was printed when none comes in time.
+        """Return the first line that has these values; fails with all that was printed when none comes, or will.
 
         wanted: a key's value, or a function that says whether a value will do.
         """
@@ -71,8 +72,12 @@ class Tool:
                     ):
                         return line
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._changed.wait(left):
-                    raise AssertionError(f"no line with {wanted} in {seconds} s:\n{self.transcript()}")
+                if self._has_ended or left <= 0:
+                    why = "before its end" if self._has_ended else f"in {seconds} s"
+                    if self._has_ended:
+                        self._readers[1].join()  # why it has
+                    raise AssertionError(f"no line with {wanted} {why}:\n{self.transcript()}")
+                self._changed.wait(left)
 
     def wait(self, seconds: float = 60) -> int:
         """Wait for its end; returns the exit code."""
@@ -113,6 +118,7 @@ class Tool:
             if self._watch:
                 self._watch(line)
         with self._changed:
+            self._has_ended = True
             self._changed.notify_all()
 
     def _read_complaints(self) -> None:

@@ -33,6 +33,7 @@ _STREAMS = 200  # browsers that watch at once
 _SEARCHES = 8  # that wait for their turn, or have it
 _BODY_S = 10.0  # that a request may take to come
 _LONGEST_EXPIRES_S = 28 * 86400
+_LONGEST_KEY = 100
 _TABLE_CHUNK = 500
 
 
@@ -215,9 +216,10 @@ class Api:
         who, given = self._guard.who_acts(request), await _body(request)
         number = int(request.match_info["id"])
         found = await self._message(number)
-        if given.get("tell_board"):
-            self._replies.write(found["from"], "ack", who, 3600, number)  # which may not be possible: then nothing is
-        self._boards.acknowledge([number], who)
+        if given.get("tell_board"):  # which may not be possible: then nothing is acknowledged
+            self._replies.write(found["from"], "ack", who, 3600, number, _key(request))
+        else:
+            self._boards.acknowledge([number], who)
         self._live.poke()
         return web.json_response(await self._message(number))
 
@@ -235,13 +237,13 @@ class Api:
     async def reply(self, request: web.Request) -> web.Response:
         who, given = self._guard.who_acts(request), await _body(request)
         found = await self._message(int(request.match_info["id"]))
-        return await self._written(found["from"], given, who, found["id"])
+        return await self._written(request, found["from"], given, who, found["id"])
 
     async def write(self, request: web.Request) -> web.Response:
         who, given = self._guard.who_acts(request), await _body(request)
         board = await self._board(request)  # whom nobody has heard gets nothing from here
         await self._replies.find_way(board["aor"])
-        return await self._written(board["aor"], given, who, None)
+        return await self._written(request, board["aor"], given, who, None)
 
     async def add_to_log(self, request: web.Request) -> web.Response:
         self._guard.who_acts(request)
@@ -250,7 +252,9 @@ class Api:
         self._live.poke()
         return web.json_response(await self._board(request))
 
-    async def _written(self, target: str, given: Json, who: str, message: int | None) -> web.Response:
+    async def _written(
+        self, request: web.Request, target: str, given: Json, who: str, message: int | None
+    ) -> web.Response:
         expires_s = given.get("expires_s")
         if expires_s is not None and (type(expires_s) is not int or not 0 < expires_s <= _LONGEST_EXPIRES_S):
             raise failure(
@@ -259,7 +263,7 @@ class Api:
         text = given.get("text", "")
         if not isinstance(text, str) or any("\ud800" <= letter <= "\udfff" for letter in text):
             raise failure(web.HTTPBadRequest, "text: characters were expected")
-        number = self._replies.write(target, text, who, expires_s, message)
+        number = self._replies.write(target, text, who, expires_s, message, _key(request))
         self._live.poke()
         [written] = await self._reading.ask(views.some_replies, [number])
         return web.json_response(written, status=201)
@@ -282,6 +286,14 @@ def _address(request: web.Request) -> str:
     if not is_one or len(aor) > log.LONGEST_AOR:
         raise failure(web.HTTPBadRequest, f"{aor[:200]}: an address-of-record like sip:boiler@192.0.2.7 was expected")
     return aor
+
+
+def _key(request: web.Request) -> str:
+    """Return what tells a request that is repeated from a new one, "" without it; raises HTTPBadRequest."""
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > _LONGEST_KEY or not key.isprintable():
+        raise failure(web.HTTPBadRequest, f"Idempotency-Key: up to {_LONGEST_KEY} characters were expected")
+    return key
 
 
 async def _body(request: web.Request) -> Json:

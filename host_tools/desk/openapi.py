@@ -54,7 +54,11 @@ _SCHEMAS: Json = {
             **dict.fromkeys(("from_error", "encoding_error"), _FLAG),
             "cpim": _object(
                 optional={
-                    **{"from": _STRING, "to": _STRING, "datetime": _STRING, "subject": _STRING, "message_id": _STRING},
+                    "from": _STRING,
+                    "to": _STRING,
+                    "datetime": _STRING,
+                    "subject": _STRING,
+                    "message_id": _STRING,
                     "from_differs": _FLAG,
                 }
             ),
@@ -111,7 +115,11 @@ _SCHEMAS: Json = {
     ),
     "Error": _object(error=_STRING, optional={"retry_s": _NUMBER}),
     "Acknowledged": _object(acknowledged=_list(_INTEGER)),
-    "Boards": _object(now=_NUMBER, boards=_list(_ref("Board")), counts=_object(**dict.fromkeys(("alive", "late", "gone", "open"), _INTEGER))),
+    "Boards": _object(
+        now=_NUMBER,
+        boards=_list(_ref("Board")),
+        counts=_object(**dict.fromkeys(("alive", "late", "gone", "open"), _INTEGER)),
+    ),
     "Messages": _object(messages=_list(_ref("Message")), next=_MAYBE_INTEGER, complete=_FLAG),
     "Series": _object(
         since=_NUMBER,
@@ -160,7 +168,12 @@ _POST: dict[str, tuple[str, int, str, Json]] = {  # path: what it does, status, 
         "Session",
         _object(optional={"user": _STRING, "password": _STRING, "token": _STRING}),
     ),
-    "/api/messages/{id}/acknowledgement": ("Acknowledge a message", 200, "Message", _object(optional={"tell_board": _FLAG})),
+    "/api/messages/{id}/acknowledgement": (
+        "Acknowledge a message",
+        200,
+        "Message",
+        _object(optional={"tell_board": _FLAG}),
+    ),
     "/api/acknowledgements": (
         "Acknowledge many. The answer names those of which nobody had, and leaves out what has been deleted",
         200,
@@ -176,6 +189,13 @@ _POST: dict[str, tuple[str, int, str, Json]] = {  # path: what it does, status, 
     ),
     "/api/boards/{aor}/messages": ("Write to a board", 201, "Reply", _TEXT),
 }
+_WRITES = ("/acknowledgement", "/replies", "/messages")  # to a board, once for each
+_ONCE = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Up to 100 characters, new for each text. Who asks again with it gets the Reply of the first time",
+    "schema": _STRING,
+}
 
 
 def document() -> Json:
@@ -187,7 +207,7 @@ def document() -> Json:
     for path, (about, status, answer, asked) in _POST.items():
         paths.setdefault(path, {})["post"] = {
             "summary": about,
-            "parameters": _parameters(path, {}),
+            "parameters": [*_parameters(path, {}), *([_ONCE] if path.endswith(_WRITES) else [])],
             "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
             "responses": _responses(status, answer),
             "security": [] if path == "/api/session" else [{"token": []}, {"session": [], "csrf": []}],

@@ -260,15 +260,20 @@ class Boards:
 
     def acknowledge(self, numbers: Sequence[int], who: str) -> list[int]:
         """Note that a person has seen to messages; returns those of which nobody had. What has been deleted is none."""
+        with self._store.transaction():
+            return self.acknowledged(numbers, who)
+
+    def acknowledged(self, numbers: Sequence[int], who: str) -> list[int]:
+        """As acknowledge(), within a transaction."""
+        db = self._store.db
         ids = f"id IN ({', '.join('?' * len(numbers))})"
-        with self._store.transaction() as db:
-            added = db.query(
-                f"{_ACKNOWLEDGED} {ids} ON CONFLICT DO NOTHING RETURNING message", (who, time.time(), *numbers)
-            )
-            senders = db.query(f"UPDATE message SET open = 0 WHERE open = 1 AND {ids} RETURNING sender", numbers)
-            fewer = Counter(sender for (sender,) in senders)
-            db.many(_FEWER_OPEN, [(count, count, sender) for sender, count in fewer.items()])
-            db.many(_CHANGED, [("acknowledgement", str(number)) for (number,) in added])
+        added = db.query(
+            f"{_ACKNOWLEDGED} {ids} ON CONFLICT DO NOTHING RETURNING message", (who, time.time(), *numbers)
+        )
+        senders = db.query(f"UPDATE message SET open = 0 WHERE open = 1 AND {ids} RETURNING sender", numbers)
+        fewer = Counter(sender for (sender,) in senders)
+        db.many(_FEWER_OPEN, [(count, count, sender) for sender, count in fewer.items()])
+        db.many(_CHANGED, [("acknowledgement", str(number)) for (number,) in added])
         return [number for (number,) in added]
 
     def changed(self, kind: str, ref: object) -> None:

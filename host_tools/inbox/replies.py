@@ -34,8 +34,8 @@ _AGAIN = (408, 480, 500, 503, 504)  # who answers so, or not at all, may be ther
 _LONGEST = 1000  # characters of a text
 _NOWHERE: Flow = (b"TCP", b"", 0)  # of a board that monitors alone have heard: no connection that is there
 _INSERT = """
-INSERT INTO reply (kind, message, target, words, who, at, expires_at, call_id, state, next_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING id
+INSERT INTO reply (kind, message, target, words, who, at, expires_at, call_id, asked, state, next_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING id
 """
 # What goes to a board goes in the order in which it was written: "off" is never overtaken by "on". An escalation goes
 # where its URI alone leads: anybody can write that into his From, and who is heard so would keep everybody asleep.
@@ -103,9 +103,12 @@ class Replies:
         """Something has been queued, or somebody is there again."""
         self._due.set()
 
-    def write(self, target: str, text: str, who: str, expires_s: int | None, message: int | None = None) -> int:
+    def write(
+        self, target: str, text: str, who: str, expires_s: int | None, message: int | None = None, key: str = ""
+    ) -> int:
         """Queue a text for a URI; returns its id. message: that it answers; it is acknowledged by that.
 
+        key: who asks again with it, as he has heard no answer, gets the id of what he has written already; "" for none.
         Raises ToolError for what can't be sent, StoreError.
         """
         text = text.strip()
@@ -120,13 +123,18 @@ class Replies:
         now = time.time()
         expires_at = None if expires_s is None else int(now) + expires_s
         call_id = self._ua.new_call_id().decode()
+        asked = f"{who}\n{key}" if key else None
         with self._store.transaction() as db:
+            for number, *written in db.query("SELECT id, target, words, message FROM reply WHERE asked = ?", (asked,)):
+                if written != [target, text, message]:
+                    raise ToolError("this Idempotency-Key is that of something else: take a new one for each text")
+                return int(number)
             db.execute(_AT_ONCE_FOR, (now, target))  # for it waits behind that
-            row = ("reply", message, target, text, who, now, expires_at, call_id, now)
+            row = ("reply", message, target, text, who, now, expires_at, call_id, asked, now)
             [(number,)] = db.query(_INSERT, row)
             self._boards.changed("reply", number)
-        if message is not None:
-            self._boards.acknowledge([message], who)
+            if message is not None:
+                self._boards.acknowledged([message], who)
         self.more()
         return int(number)
 
@@ -201,7 +209,18 @@ class Replies:
             return
         with self._store.transaction() as db:
             now, call_id = time.time(), self._ua.new_call_id().decode()
-            row = ("escalation", due.message, due.target, due.text, "the inbox", now, int(now) + 86400, call_id, now)
+            row = (
+                "escalation",
+                due.message,
+                due.target,
+                due.text,
+                "the inbox",
+                now,
+                int(now) + 86400,
+                call_id,
+                None,
+                now,
+            )
             [(number,)] = db.query(_INSERT, row)
             due.note()
             self._boards.changed("acknowledgement", due.message)

@@ -269,6 +269,10 @@ CREATE TABLE orphan (        -- tasks of run that no inbox is given any more
     """
 DROP INDEX reply_ended;      -- answers are known by the names that they give
 """,
+    """
+ALTER TABLE reply ADD COLUMN asked TEXT;  -- by whom, and with which Idempotency-Key; NULL: without
+CREATE UNIQUE INDEX reply_asked ON reply (asked) WHERE asked IS NOT NULL;
+""",
 )
 VERSION = len(STEPS)
 _BEGINNING = 12  # PostgreSQL begins with the tables of this version; what comes later is for both

@@ -3,8 +3,8 @@
 PORT: its serial port. WIFI: the network it is to join; without it only what needs no network is tried, unless the board
 has sockets of its own (the virtual one). HOST: this machine's address as the board sees it. RESET, if given: a command
 that resets the board, for a port without the lines that do it; BOOT: one that resets it into its boot loader; KILLS:
-how often test_field.py has it reset; FIRMWARE: a file of MicroPython that test_host_tools.py is to write. The board is
-left as found, but for its firmware.
+how often test_field.py has it reset; SLOW: seconds that one step may take; FIRMWARE: a file of MicroPython that
+test_host_tools.py is to write. The board is left as found, but for its firmware.
 """
 
 import base64
@@ -34,8 +34,8 @@ HOST = os.environ.get("HOST", "") or "127.0.0.1"
 RESET = shlex.split(os.environ.get("RESET", ""))
 BOOT = shlex.split(os.environ.get("BOOT", ""))
 NETWORKS = [WIFI.split(":", 1) if ":" in WIFI else [WIFI, ""]] if WIFI else []
-SLOW_S = 900  # what one step may take on a board that is slow: a call of mpremote, a start, an alert's way
-LONG_S = 1800  # and a hundred files, on flash that takes seconds for each
+SLOW_S = int(os.environ.get("SLOW") or 900)  # a call of mpremote, a start, an alert's way, on a board that is slow
+LONG_S = 2 * SLOW_S  # and a hundred files, on flash that takes seconds for each
 _AGAIN_S = 1  # until a board that doesn't answer yet is asked again
 _RESET_S = 60  # that RESET or BOOT may take
 _PULSE_S = 0.1  # that a reset button is pressed for

@@ -100,6 +100,7 @@ class FakeDesk:
         }
         self.events: list[tuple[str, Thing]] = []
         self.posted: list[tuple[str, Thing]] = []
+        self.written: dict[str, Thing] = {}  # by Idempotency-Key
         self.faults: list[str] = []  # of ours: what the real one doesn't answer
         self.refuse: tuple[int, Thing] | None = None  # the answer to the next action
         self.delay_s = 0.0
@@ -292,12 +293,16 @@ class FakeDesk:
 
     async def _write(self, request: web.Request) -> web.Response:
         given = await request.json()
+        key = request.headers["Idempotency-Key"]
+        if key in self.written:
+            return web.json_response(self.written[key], status=201)
         number = request.match_info.get("id")
         to = self.messages[int(number)]["from"] if number else request.match_info["aor"]
         made = reply(len(self.posted), to, given["text"], int(number) if number else None)
         made["expires_at"] = int(made["at"]) + given["expires_s"]
         if number:
             self.messages[int(number)]["replies"].append(made)
+        self.written[key] = made
         await self._tell("reply", made)
         return web.json_response(made, status=201)
 

@@ -121,6 +121,27 @@ def test_a_reply_to_a_board_that_sleeps_waits_until_it_is_heard(one_desk: Desk) 
     assert one_desk.get(path)["replies"][0]["answered"] == answer["id"]
 
 
+def test_who_hears_no_answer_asks_again_and_nothing_is_written_twice(one_desk: Desk) -> None:
+    """By his Idempotency-Key, which is his alone; a command to a board without one goes out as often as it is asked"""
+    with Peer(BOILER.encode()) as boiler:
+        number = alert(one_desk, boiler)["id"]
+    key = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": "a1"}
+    path = f"/api/messages/{number}/replies"
+    first, again = (one_desk.ask("POST", path, {"text": "valve off ", "expires_s": 60}, **key)[1] for _ in range(2))
+    assert first["id"] == again["id"]
+    status, told, _ = one_desk.ask("POST", path, {"text": "valve on", "expires_s": 60}, **key)
+    assert status == 400 and "take a new one for each text" in told["error"]
+    assert one_desk.ask("POST", path, {"text": "x"}, **{**key, "Idempotency-Key": "a" * 101})[0] == 400
+    acknowledgement = f"/api/messages/{number}/acknowledgement"
+    for _ in range(2):
+        one_desk.ask("POST", acknowledgement, {"tell_board": True}, **{**key, "Idempotency-Key": "a2"})
+    one_desk.act(path, {"text": "valve off"})
+    one_desk.act(path, {"text": "valve off"})
+    found = one_desk.get(f"/api/messages/{number}")
+    assert [one["text"] for one in found["replies"]] == ["valve off", "ack", "valve off", "valve off"]
+    assert found["acknowledged"] and not found["open"]
+
+
 def answered(request: Message) -> bytes:
     lines = [
         b"%s: %s" % (name, request.get(name.lower()) or b"") for name in (b"Via", b"From", b"To", b"Call-ID", b"CSeq")

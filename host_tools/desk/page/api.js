@@ -20,11 +20,18 @@ export function path(base, query = {}) {
 
 export const boardPath = (aor, rest = "") => `/api/boards/${encodeURIComponent(aor)}${rest}`;
 
-/** Ask for JSON; body: what is sent along, csrf: the token of the session that actions need. Raises Refused. */
-export async function ask(method, url, body = null, csrf = null) {
+/** What stands for one thing that a person wants, however often the desk has to be asked for it. */
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
+
+/**
+ * Ask for JSON; body: what is sent along, csrf: the token of the session that actions need, key: a newKey(), for what
+ * must not be done twice. Raises Refused.
+ */
+export async function ask(method, url, body = null, csrf = null, key = null) {
   const headers = { Accept: "application/json" };
   if (body !== null) headers["Content-Type"] = "application/json";
   if (csrf) headers["X-CSRF-Token"] = csrf;
+  if (key) headers["Idempotency-Key"] = key;
   let answer;
   try {
     answer = await fetch(url, { method, headers, body: body === null ? undefined : JSON.stringify(body) });

@@ -1,6 +1,6 @@
 // One message: what it says, what it is worth, and what has been done about it.
 
-import { ask, boardPath } from "./api.js";
+import { ask, boardPath, newKey } from "./api.js";
 import { badge, h, icon, rename, said } from "./dom.js";
 import { ago, iso, marks, moment, name, octets, outcome, proof } from "./words.js";
 import { Action, Writing } from "./writing.js";
@@ -53,6 +53,7 @@ export class Card {
   #facts = null;
   #writing = null;
   #isLong = true;
+  #key = newKey(); // the board is told once
 
   constructor(desk, message) {
     this.#desk = desk;
@@ -272,7 +273,8 @@ export class Card {
 
   async #acknowledge(tell_board) {
     const path = `/api/messages/${this.message.id}/acknowledgement`;
-    this.#desk.taken("message", await ask("POST", path, { tell_board }, this.#desk.session.csrf));
+    const { csrf } = this.#desk.session;
+    this.#desk.taken("message", await ask("POST", path, { tell_board }, csrf, this.#key));
   }
 }
 

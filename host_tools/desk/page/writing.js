@@ -1,6 +1,6 @@
 // What a person does to a message or a board: a button that sends once, and a form for words to a board.
 
-import { ask } from "./api.js";
+import { ask, newKey } from "./api.js";
 import { h, field, icon, rename } from "./dom.js";
 import { way } from "./words.js";
 
@@ -13,6 +13,7 @@ const EXPIRES = [
 ];
 let forms = 0; // made so far
 const drafts = new Map(); // path -> what was typed there and not sent
+const attempts = new Map(); // path -> what was sent there, and its key, until the desk says that it has it
 
 /** A button for one action. A second click while the first is under way does nothing; a refusal stays beside it. */
 export class Action {
@@ -48,7 +49,7 @@ export class Action {
   }
 
   #inWords(error) {
-    if (error.status === 0) return "No answer: it may have arrived or not. Look before you try again.";
+    if (error.status === 0) return "No answer: it may have arrived or not. Try again: it is done once.";
     return error.status === 429 && error.retry_s ? `${error.message}: try again in ${error.retry_s} s` : error.message;
   }
 }
@@ -100,10 +101,18 @@ export class Writing {
   async #send() {
     const text = this.text.value;
     const body = { text, expires_s: Number(this.#expires.value) };
-    const reply = await ask("POST", this.#path, body, this.#desk.session.csrf);
+    const reply = await ask("POST", this.#path, body, this.#desk.session.csrf, this.#keyOf(body));
     drafts.delete(this.#path);
+    attempts.delete(this.#path);
     if (this.text.value === text) this.text.value = "";
     return reply;
+  }
+
+  /** The same for the same words, so that they go out once. */
+  #keyOf(body) {
+    const words = JSON.stringify(body);
+    if (attempts.get(this.#path)?.words !== words) attempts.set(this.#path, { words, key: newKey() });
+    return attempts.get(this.#path).key;
   }
 
   #key(event) {
