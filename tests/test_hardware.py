@@ -22,10 +22,15 @@ def test_the_field_profile_passes_on_a_virtual_board(tmp_path: Path) -> None:
         "-p",
         "no:cacheprovider",
         "-x",
+        "-o",
+        "faulthandler_timeout=150",
         "tests/hardware/test_field.py",
     ]
     with board("--dir", str(tmp_path)) as started:
         chosen = {"PORT": started.port, "WIFI": "", "HOST": "", "RESET": "", "KILLS": "2", "SLOW": "60"}
         environment = {**os.environ, **chosen}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
+        except subprocess.TimeoutExpired as late:
+            pytest.fail(f"no end: {late.stdout!r} {late.stderr!r}")
     assert "4 passed, 1 skipped" in done.stdout, done.stdout + done.stderr
