@@ -563,7 +563,7 @@ def _log_in(page: Any) -> None:
 def test_alert_is_answered_from_the_page_and_nothing_is_lost_when_the_inbox_is_killed(
     browser: Any, tmp_path: Path
 ) -> None:
-    """With a real inbox."""
+    """With a real inbox, whose answer to the first click gets lost: the board is told once."""
     http = free_port()
     with Peer(_BOILER.encode()) as board, _inbox(tmp_path, http) as inbox:
         port = int(inbox.wait_for(event="ready")["bind"][0].rpartition(":")[2])
@@ -582,10 +582,14 @@ def test_alert_is_answered_from_the_page_and_nothing_is_lost_when_the_inbox_is_k
         _log_in(page)
         _button(visitor.card(1), "Reply").click()
         page.get_by_label("Reply to boiler@example.org").fill("valve off")
+        page.route("**/replies", lambda route: (route.fetch(), route.abort()), times=1)
         _button(visitor.card(1), "Send").click()
         asked = board.answer(200)
         assert asked.body == b"valve off"
+        expect(visitor.card(1).locator(".writing .error")).to_contain_text("Try again: it is done once")
+        _button(visitor.card(1), "Send").click()
         expect(visitor.card(1).locator(".reply")).to_contain_text("reached the board at ")
+        expect(visitor.card(1).locator(".reply")).to_have_count(1)
         expect(visitor.card(1)).to_contain_text("acknowledged by the token")
         named = b"In-Reply-To: %s\r\n" % (asked.get(b"call-id") or b"")
         board.ask(port, b"text/plain", b"Pressure falls", named)

@@ -13,7 +13,8 @@ const EXPIRES = [
 ];
 let forms = 0; // made so far
 const drafts = new Map(); // path -> what was typed there and not sent
-const attempts = new Map(); // path -> what was sent there, and its key, until the desk says that it has it
+const attempts = new Map(); // path -> what was sent there, when, and its key, until the desk says that it has it
+const AGAIN_MS = 300_000; // whoever sends the same words later means another message: of this one he sees what became
 
 /** A button for one action. A second click while the first is under way does nothing; a refusal stays beside it. */
 export class Action {
@@ -111,8 +112,12 @@ export class Writing {
   /** The same for the same words, so that they go out once. */
   #keyOf(body) {
     const words = JSON.stringify(body);
-    if (attempts.get(this.#path)?.words !== words) attempts.set(this.#path, { words, key: newKey() });
-    return attempts.get(this.#path).key;
+    const last = attempts.get(this.#path);
+    const now = Date.now();
+    if (last?.words === words && now - last.at < AGAIN_MS) return last.key;
+    const key = newKey();
+    attempts.set(this.#path, { words, key, at: now });
+    return key;
   }
 
   #key(event) {
