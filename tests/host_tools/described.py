@@ -12,7 +12,7 @@ _EVENTS = {"message": "Message", "board": "Board", "reply": "Reply"}
 
 
 def check(method: str, path: str, status: int, answer: Any) -> None:
-    """Raise ValidationError for an answer in JSON that isn't as described, or KeyError where nothing is said of it."""
+    """Raise ValidationError for an answer in JSON that isn't as its path has it, KeyError for a status it hasn't."""
     path = path.partition("?")[0]
     for template, methods in document()["paths"].items():
         if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
