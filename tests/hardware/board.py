@@ -123,14 +123,14 @@ def read(paths: list[str]) -> dict[str, bytes]:
     return found
 
 
-def until(what: Callable[[], Any], why: str) -> Any:
-    """Poll until what() is true, as long as a slow board may take; returns it."""
+def until(what: Callable[[], Any], why: str | Callable[[], str]) -> Any:
+    """Poll until what() is true, as long as a slow board may take; returns it. why: what it means if it never is."""
     deadline = time.monotonic() + SLOW_S
     while True:
         found = what()
         if found:
             return found
-        assert time.monotonic() < deadline, f"{why}, in {SLOW_S} s"
+        assert time.monotonic() < deadline, f"{why() if callable(why) else why}, in {SLOW_S} s"
         time.sleep(0.05)
 
 
