@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ipaddress
 import os
 import re
 import signal
@@ -321,11 +322,20 @@ def _check(args: argparse.Namespace) -> None:
         raise ToolError("--require-signed: by whom? Add --smime-trust FILE")
     if args.require_authenticated and not args.smime_key:
         raise ToolError("--require-authenticated is about what is encrypted to us: add --smime-key FILE")
-    for option in ("smime_store", "trust_proxy"):
-        for address in getattr(args, option) or ():
-            if not is_address(address.encode()):
-                name = f"--{option.replace('_', '-')}"
-                raise ToolError(f"{name} {address}: an IP address was expected, as the source of messages shows it")
+
+
+def _sources(option: str, addresses: list[str] | None) -> tuple[str, ...]:
+    """Return addresses as the source of a message is spelled; raises ToolError for what no message can come from."""
+    for text in addresses or ():
+        try:
+            found = ipaddress.ip_address(text)
+        except ValueError:
+            found = None
+        if found is None or "%" in text:  # no source shows a zone
+            raise ToolError(f"{option} {text}: an IP address was expected, as the source of messages shows it")
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+            raise ToolError(f"{option} {text}: an IP address was expected; write {found.ipv4_mapped}")
+    return tuple(normal_host(text.encode()).decode() for text in addresses or ())
 
 
 def _domain(text: str) -> bytes:
@@ -386,8 +396,8 @@ def _options(args: argparse.Namespace) -> Options:
         reader=reader,
         require_signed=args.require_signed,
         require_authenticated=args.require_authenticated,
-        late_bringers=tuple(args.smime_store or ()),
-        trusted_proxies=tuple(args.trust_proxy or ()),
+        late_bringers=_sources("--smime-store", args.smime_store),
+        trusted_proxies=_sources("--trust-proxy", args.trust_proxy),
         command=args.command,
         relay_to=args.relay_to,
         relay_expired=args.relay_expired,

@@ -65,25 +65,31 @@ class Guard:
 
     def who_acts(self, request: web.Request) -> str:
         """Return who does what a request asks for; raises HTTPException for who may not."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.sessions.by_token(token.strip()):
+        if self._has_token(request):
             return THE_TOKEN
         session = self.session(request)
         if session is None:
-            how = (
-                "log in first" if self.sessions.ways else "this page only shows: start it with --http-token or --users"
-            )
-            raise failure(web.HTTPUnauthorized, how)
+            raise self._stranger(request)
         if request.headers.get("X-CSRF-Token") != session.csrf:
             raise failure(web.HTTPForbidden, "the header X-CSRF-Token isn't that of GET /api/session")
         return session.user
 
     def may_read(self, request: web.Request) -> bool:
         """May who asks see what is here?"""
-        if not self.options.asks_readers or self.session(request) is not None:
-            return True
+        return not self.options.asks_readers or self.session(request) is not None or self._has_token(request)
+
+    def _has_token(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self.sessions.by_token(token.strip())
+
+    def _stranger(self, request: web.Request) -> web.HTTPException:
+        """Return what somebody is told who isn't known: a program's token is that of another desk, or has a slip."""
+        if not self.sessions.ways:
+            return failure(web.HTTPUnauthorized, "this page only shows: start it with --http-token or --users")
+        if "Authorization" not in request.headers:
+            return failure(web.HTTPUnauthorized, "log in first")
+        wanted = "Bearer and the token of --http-token" if "token" in self.sessions.ways else "nothing: it has no token"
+        return failure(web.HTTPUnauthorized, f"the header Authorization is wrong: this desk expects {wanted}")
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -128,7 +134,7 @@ class Guard:
             )  # by what sends no Origin: <img>
         is_open = request.path in _OPEN_TO_ALL or request.path.startswith("/page/")
         if not is_open and not self.may_read(request):
-            raise failure(web.HTTPUnauthorized, "log in first")
+            raise self._stranger(request)
 
     def source(self, request: web.Request) -> str:
         """Return the address that asks."""

@@ -262,6 +262,13 @@ def test_who_may_not_does_nothing(open_desk: Desk, headers: dict[str, str], stat
     assert code == status and list(said) == ["error"]
 
 
+def test_a_program_whose_token_is_wrong_is_told_so(open_desk: Desk) -> None:
+    """To log in is nothing that it could do"""
+    for wrong in ("Bearer wrong", TOKEN):
+        status, said, _ = open_desk.ask("POST", "/api/messages/1/acknowledgement", {}, Authorization=wrong)
+        assert status == 401 and "header Authorization is wrong" in said["error"] and "--http-token" in said["error"]
+
+
 def test_a_password_makes_a_session_whose_actions_show_where_they_come_from(open_desk: Desk) -> None:
     login = {"user": "alice", "password": "secret of alice"}
     code, session, headers = open_desk.ask("POST", "/api/session", login)

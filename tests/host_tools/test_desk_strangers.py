@@ -14,7 +14,7 @@ from sipmote.inbox.received import Received
 from sipmote.inbox.store import Store
 from sipmote.users import write_user
 from tests.host_tools.desks import BEAT, desk
-from tests.host_tools.peers import inbox
+from tests.host_tools.peers import inbox, message, sipmote
 from tests.host_tools.test_desk import BOILER, alert, answered
 from tests.interop.peers import wait_until
 from tests.sip_peer import Peer
@@ -116,6 +116,16 @@ def test_an_inbox_without_a_page_keeps_account_for_one_that_has_it(tmp_path: Pat
         with desk(tmp_path, db=db) as running:
             assert running.board("sip:door@127.0.0.1")["open"] == 1
             assert running.get("/api/messages?open=1")["messages"][0]["body"] == "fire"
+
+
+def test_a_trusted_proxy_is_known_however_its_address_is_spelled() -> None:
+    """RFC 4291 section 2.2; what can be no source is refused, or nobody would ever be believed, without a word"""
+    with inbox("--trust-proxy", "0:0:0:0:0:0:0:1", host="::1") as running, running.udp() as proxy:
+        proxy.send(message("1", b"fire", [f"P-Asserted-Identity: <{BOILER}>"], sender=BOILER))
+        assert running.event("message")["user"] == BOILER.removeprefix("sip:")
+    for wrong in ("[::1]", "127.0.0.1:5060", "::ffff:127.0.0.1", "fe80::1%lo"):
+        code, _, said = sipmote("inbox", "--db", ":memory:", "--trust-proxy", wrong)
+        assert code == 1 and f"--trust-proxy {wrong}: an IP address was expected" in said
 
 
 def test_who_a_trusted_proxy_names_has_logged_in_and_who_names_himself_has_not(tmp_path: Path) -> None:
