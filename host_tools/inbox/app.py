@@ -305,6 +305,8 @@ class Inbox:
             sender = event.sender.decode(errors="replace")
             self._warn(f"what was typed has come back from {sender}: whom it was for leads to this inbox")
             return _LOOP_DETECTED
+        if self._desk and self._desk.has_sent(event.call_id, event.message.body):
+            return _LOOP_DETECTED
         parcel = self._pack(event, received) if self._relay else None
         if self._relay and parcel is None:
             return _TOO_MANY_HOPS

@@ -90,6 +90,9 @@ INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, messag
     JOIN message ON message.id = found.newest ORDER BY found.newest DESC LIMIT ?
 """
 
+_CAME_BACK = "UPDATE reply SET state = 'failed', status = 482, reason = ?, next_at = NULL, ended_at = ? WHERE id = ?"
+CAME_BACK = "who brings the messages of this board knows no way to it"
+
 
 def proof_of(one: Received) -> tuple[str, str | None]:
     """Return what shows that a message is by who it is from, and by whom that is known."""
@@ -275,6 +278,19 @@ class Boards:
         db.many(_FEWER_OPEN, [(count, count, sender) for sender, count in fewer.items()])
         db.many(_CHANGED, [("acknowledgement", str(number)) for (number,) in added])
         return [number for (number,) in added]
+
+    def came_back(self, call_id: str, body: bytes) -> str | None:
+        """Note that what was written to somebody has come here instead; returns his URI, None for all else.
+
+        A relay that passes everything on to us takes what we send there for another message to us.
+        """
+        written = self._store.db.query("SELECT id, target FROM reply WHERE call_id = ? AND body = ?", (call_id, body))
+        for number, target in written:
+            with self._store.transaction() as db:
+                db.execute(_CAME_BACK, (CAME_BACK, time.time(), number))
+                self.changed("reply", number)
+            return str(target)
+        return None
 
     def changed(self, kind: str, ref: object) -> None:
         """Note for who watches that something is different now, within a transaction."""

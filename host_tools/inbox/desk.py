@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sipmote.agent.events import Outcome
 from sipmote.agent.user_agent import UserAgent
-from sipmote.inbox.boards import Boards
+from sipmote.inbox.boards import CAME_BACK, Boards
 from sipmote.inbox.database import StoreError, trouble
 from sipmote.inbox.escalation import Escalation
 from sipmote.inbox.login import Login
@@ -100,6 +100,17 @@ class Desk:
     def _registered(self, bindings: list[Binding]) -> None:
         self._boards.registered(bindings)
         self.more()
+
+    def has_sent(self, call_id: bytes, body: bytes) -> bool:
+        """Is this request what somebody has written to a board? Then that hasn't reached it, and is told so."""
+        try:
+            target = self._boards.came_back(call_id.decode(errors="replace"), body)
+        except StoreError:  # the next one who needs it says why
+            return False
+        if target is not None:
+            self._warn(f"what was written to {target} has come back: {CAME_BACK}")
+            self.more()
+        return target is not None
 
     def finished(self, outcome: Outcome, trouble: str) -> bool:
         """Take the outcome of what somebody has written; False for that of anything else."""

@@ -209,18 +209,8 @@ class Replies:
             return
         with self._store.transaction() as db:
             now, call_id = time.time(), self._ua.new_call_id().decode()
-            row = (
-                "escalation",
-                due.message,
-                due.target,
-                due.text,
-                "the inbox",
-                now,
-                int(now) + 86400,
-                call_id,
-                None,
-                now,
-            )
+            ends = int(now) + 86400
+            row = ("escalation", due.message, due.target, due.text, "the inbox", now, ends, call_id, None, now)
             [(number,)] = db.query(_INSERT, row)
             due.note()
             self._boards.changed("acknowledgement", due.message)

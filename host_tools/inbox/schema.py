@@ -272,6 +272,7 @@ DROP INDEX reply_ended;      -- answers are known by the names that they give
     """
 ALTER TABLE reply ADD COLUMN asked TEXT;  -- by whom, and with which Idempotency-Key; NULL: without
 CREATE UNIQUE INDEX reply_asked ON reply (asked) WHERE asked IS NOT NULL;
+CREATE INDEX reply_call_id ON reply (call_id);
 """,
 )
 VERSION = len(STEPS)

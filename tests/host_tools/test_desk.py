@@ -14,7 +14,7 @@ from sipmote.desk.api import Api
 from sipmote.desk.openapi import document
 from sipmote.users import write_user
 from tests.host_tools.desks import BEAT, TOKEN, Desk, desk
-from tests.host_tools.peers import sipmote
+from tests.host_tools.peers import inbox, sipmote
 from tests.sip_peer import Peer
 
 BOILER = "sip:boiler@127.0.0.1"
@@ -140,6 +140,19 @@ def test_who_hears_no_answer_asks_again_and_nothing_is_written_twice(one_desk: D
     found = one_desk.get(f"/api/messages/{number}")
     assert [one["text"] for one in found["replies"]] == ["valve off", "ack", "valve off", "valve off"]
     assert found["acknowledged"] and not found["open"]
+
+
+def test_what_a_relay_brings_back_has_not_reached_the_board(one_desk: Desk, tmp_path: Path) -> None:
+    """It was passed on to us, as all is there: no message of anybody's, and no success"""
+    way = f"sip:127.0.0.1:{one_desk.running.ports['udp']}"
+    with Peer(BOILER.encode()) as boiler, inbox("--relay-to", way, db=str(tmp_path / "relay.db")) as relay:
+        assert boiler.ask(relay.ports["udp"], b"text/plain", b"too hot").status == 202
+        number = one_desk.until("/api/messages", lambda found: found["messages"])["messages"][0]["id"]
+        one_desk.act(f"/api/messages/{number}/replies", {"text": "valve off", "expires_s": 60})
+        path = f"/api/messages/{number}"
+        [reply] = one_desk.until(path, lambda found: found["replies"][0]["state"] == "failed")["replies"]
+        assert reply["status"] == 482 and "knows no way to it" in reply["reason"]
+        assert len(one_desk.get("/api/messages")["messages"]) == 1
 
 
 def answered(request: Message) -> bytes:
