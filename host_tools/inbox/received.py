@@ -268,7 +268,7 @@ def _describe(
     return Received(
         call_id=_readable(event.call_id),
         cseq=parse_cseq(message.get(b"cseq"))[0],
-        sender=_readable(event.sender),
+        sender=respelled(_readable(event.sender)),
         to=_recipient(message.get(b"to")),
         content_type=_readable(content_type),
         body=body,
@@ -361,6 +361,16 @@ def _open(content_type: bytes, body: bytes, opened: bool) -> tuple[bytes, bytes,
     if cpim is not None:
         content_type, body = cpim.content_type, decoded(cpim.body, cpim.mime)
     return content_type, body, cpim
+
+
+def respelled(uri: str) -> str:
+    """Return the same for spellings of a URI that differ in the case of scheme and host (RFC 3261 section 19.1.4).
+
+    To parse each sender's costs more.
+    """
+    scheme, colon, rest = uri.partition(":")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme.lower()}{colon}{user}{at}{host.lower()}" if colon else uri
 
 
 def _after_uri(value: bytes) -> str:

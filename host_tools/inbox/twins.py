@@ -11,7 +11,7 @@ What travels under other Call-IDs, as a store passes it on, is known by its Mess
 from functools import lru_cache
 from hashlib import blake2b
 
-from sipmote.inbox.received import Received
+from sipmote.inbox.received import Received, respelled
 
 TWIN_S = 7 * 86400  # how long after a message its twin is known
 
@@ -20,7 +20,7 @@ def twin_key(
     call_id: str, sender: str, message_id: str | None, content_type: str, body: bytes, signer: str | None
 ) -> int:
     """Return what twins share. message_id: of a message/cpim. signer: of a good signature. None without one."""
-    return _key(body, call_id, _equivalent(sender), message_id or "", _folded(content_type), _worth(signer))
+    return _key(body, call_id, respelled(sender), message_id or "", _folded(content_type), _worth(signer))
 
 
 def is_twin(one: Received, from_tag: str | None, cseq: int, received: float) -> bool:
@@ -38,7 +38,7 @@ def same_key(name: str | None, author: str | None, content_type: str, body: byte
     """
     if name is None:
         return None
-    whose = _equivalent(author or "") if signer is None else ""
+    whose = respelled(author or "") if signer is None else ""
     return _key(body, name, whose, _folded(content_type), _worth(signer))
 
 
@@ -50,12 +50,6 @@ def _key(body: bytes, *fields: str) -> int:
     """Return 64 bits of a digest as sqlite's integers have them. No field has a line end in it."""
     octets = "\n".join(fields).encode("utf-8", "surrogatepass") + b"\n" + body
     return int.from_bytes(blake2b(octets, digest_size=8).digest(), "big", signed=True)
-
-
-def _equivalent(uri: str) -> str:
-    """Return the same for spellings of a URI that differ in the case of its host. To parse each sender's costs more."""
-    user, at, host = uri.rpartition("@")
-    return f"{user}{at}{host.lower()}"
 
 
 @lru_cache(256)

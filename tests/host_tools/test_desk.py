@@ -69,6 +69,15 @@ def test_boards_are_known_by_their_alerts_and_heartbeats(one_desk: Desk) -> None
     assert re.fullmatch(r'(?:(?:#.*|sipmote_\w+(?:\{(?:\w+="[^"\n]*",?)*\})? [0-9.e+-]+)\n)*', metrics)
 
 
+def test_a_board_is_one_however_its_host_is_spelled(one_desk: Desk) -> None:
+    """RFC 3261 section 19.1.4: scheme and host are compared without case, the user with it"""
+    for name in (b"sip:boiler@Example.ORG", b"SIP:boiler@example.org", b"sip:Boiler@example.org"):
+        with Peer(name) as peer:
+            alert(one_desk, peer, name)
+    found = {board["aor"]: board["messages"] for board in one_desk.get("/api/boards")["boards"]}
+    assert found == {"sip:boiler@example.org": 2, "sip:Boiler@example.org": 1}
+
+
 def test_of_two_who_acknowledge_the_first_is_who_did(one_desk: Desk) -> None:
     with Peer(BOILER.encode()) as boiler:
         number = alert(one_desk, boiler)["id"]
