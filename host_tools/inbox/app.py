@@ -305,7 +305,7 @@ class Inbox:
             sender = event.sender.decode(errors="replace")
             self._warn(f"what was typed has come back from {sender}: whom it was for leads to this inbox")
             return _LOOP_DETECTED
-        if self._desk and self._desk.has_sent(event.call_id, event.message.body):
+        if self._desk and self._desk.has_sent(event):
             return _LOOP_DETECTED
         parcel = self._pack(event, received) if self._relay else None
         if self._relay and parcel is None:

@@ -8,8 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sipmote.agent.uas import MessageReceived
 from sipmote.inbox.database import Row
-from sipmote.inbox.received import Received
+from sipmote.inbox.received import Received, respelled
 from sipmote.inbox.registrar import Binding
 from sipmote.inbox.store import Store
 
@@ -90,6 +91,7 @@ INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, messag
     JOIN message ON message.id = found.newest ORDER BY found.newest DESC LIMIT ?
 """
 
+_WRITTEN = "SELECT id, target FROM reply WHERE call_id = ? AND body = ? AND target <> ?"
 _CAME_BACK = "UPDATE reply SET state = 'failed', status = 482, reason = ?, next_at = NULL, ended_at = ? WHERE id = ?"
 CAME_BACK = "who brings the messages of this board knows no way to it"
 
@@ -279,12 +281,14 @@ class Boards:
         db.many(_CHANGED, [("acknowledgement", str(number)) for (number,) in added])
         return [number for (number,) in added]
 
-    def came_back(self, call_id: str, body: bytes) -> str | None:
+    def came_back(self, event: MessageReceived) -> str | None:
         """Note that what was written to somebody has come here instead; returns his URI, None for all else.
 
-        A relay that passes everything on to us takes what we send there for another message to us.
+        A relay that passes everything on to us takes what we send there for another message to us. Who says the same
+        himself, and reuses our Call-ID, has got it.
         """
-        written = self._store.db.query("SELECT id, target FROM reply WHERE call_id = ? AND body = ?", (call_id, body))
+        call_id, sender = (value.decode(errors="replace") for value in (event.call_id, event.sender))
+        written = self._store.db.query(_WRITTEN, (call_id, event.message.body, respelled(sender)))
         for number, target in written:
             with self._store.transaction() as db:
                 db.execute(_CAME_BACK, (CAME_BACK, time.time(), number))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from sipmote.agent.events import Outcome
+from sipmote.agent.uas import MessageReceived
 from sipmote.agent.user_agent import UserAgent
 from sipmote.inbox.boards import CAME_BACK, Boards
 from sipmote.inbox.database import StoreError, trouble
@@ -101,10 +102,10 @@ class Desk:
         self._boards.registered(bindings)
         self.more()
 
-    def has_sent(self, call_id: bytes, body: bytes) -> bool:
+    def has_sent(self, event: MessageReceived) -> bool:
         """Is this request what somebody has written to a board? Then that hasn't reached it, and is told so."""
         try:
-            target = self._boards.came_back(call_id.decode(errors="replace"), body)
+            target = self._boards.came_back(event)
         except StoreError:  # the next one who needs it says why
             return False
         if target is not None:

@@ -14,7 +14,7 @@ from sipmote.desk.api import Api
 from sipmote.desk.openapi import document
 from sipmote.users import write_user
 from tests.host_tools.desks import BEAT, TOKEN, Desk, desk
-from tests.host_tools.peers import inbox, sipmote
+from tests.host_tools.peers import inbox, message, sipmote
 from tests.sip_peer import Peer
 
 BOILER = "sip:boiler@127.0.0.1"
@@ -162,6 +162,17 @@ def test_what_a_relay_brings_back_has_not_reached_the_board(one_desk: Desk, tmp_
         [reply] = one_desk.until(path, lambda found: found["replies"][0]["state"] == "failed")["replies"]
         assert reply["status"] == 482 and "knows no way to it" in reply["reason"]
         assert len(one_desk.get("/api/messages")["messages"]) == 1
+
+
+def test_a_board_that_says_the_same_in_our_call_id_has_got_it(one_desk: Desk) -> None:
+    with Peer(BOILER.encode()) as boiler, one_desk.running.udp() as echo:
+        alert(one_desk, boiler)
+        one_desk.act(f"/api/boards/{BOILER}/messages", {"text": "status"})
+        request = boiler.answer(200)
+        echo.send(message((request.get(b"call-id") or b"").decode(), request.body, sender=BOILER))
+        assert echo.recv(65536).startswith(b"SIP/2.0 200 ")
+    found = one_desk.until(f"/api/boards/{BOILER}", lambda found: found["replies"][0]["ended_at"])
+    assert found["replies"][0]["state"] == "delivered"
 
 
 def answered(request: Message) -> bytes:
