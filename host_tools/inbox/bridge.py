@@ -35,6 +35,7 @@ _SERIAL = b"SERIAL"
 _TO_BOARD = "serial:"  # begins what a parcel has as its user: a board's address-of-record follows. Else it is a URI
 _NO_BOARD: Answer = (480, b"No Such Board Is Connected Here")
 _TOO_MANY: Answer = (480, b"Too Many Wait For It", b"Retry-After: 60\r\n")  # not 503: that would be about all boards
+_NOT_YET: Answer = (503, b"Not All Boards Have Said Who They Are", b"Retry-After: 2\r\n")
 _NOWHERE: Answer = (404, b"Who Is That? Give The Bridge --to URI")
 _REFUSED = (401, 403, 404)  # by a board: it doesn't take this from him, and asks us for no password of ours
 _PLACE = "sip:serial.invalid"
@@ -194,7 +195,9 @@ class _BridgeRelay(Relay):
         if one.parcel is not None and one.parcel.user == _FORGED:
             return _NOT_ITS_NAME
         if one.parcel is not None and not one.parcel.user:
-            return _NOWHERE if one.transport == "serial" else _NO_BOARD
+            if one.transport != "serial":
+                return _NO_BOARD
+            return _NOT_YET if any(line.is_expected for line in self._lines.lines) else _NOWHERE
         return super().refusal(one) or self._overflow(one)
 
     def _overflow(self, one: Received) -> Answer | None:

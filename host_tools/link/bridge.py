@@ -32,7 +32,8 @@ _NUMBERS = 23  # of pieces, in turn
 _WAITS_S = (0.3, 0.6, 1.2, 2.4)  # for an acknowledgement, before the same piece is sent again
 _MOST_WAITING = 64  # datagrams; those that are too many are lost
 _ASK_S = 1.0  # between two questions who is there
-_MISSED_S = 25.0  # without a greeting, of which a board sends one every 10 s
+_GREETS_S = 12.0  # within which a board greets, that does so every 10 s
+_MISSED_S = 25.0  # without a greeting
 _RETURN_S = 0.5  # between two looks whether a port is back
 _END_S = 2.0  # for a reader to end
 
@@ -85,6 +86,7 @@ class Line:
         self._misnamed: str | None = None  # a name that is none
         self._refused: int | None = None  # the version of a board that we can't work with
         self._asked_at = 0.0
+        self._up_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, owner: Owner) -> None:
@@ -111,6 +113,12 @@ class Line:
     def path(self) -> str | None:
         """The real path of its port, None while that isn't read."""
         return None if self._board.reader is None else real_path(self._board.device)
+
+    @property
+    def is_expected(self) -> bool:
+        """May a board soon say that it is there?"""
+        is_unnamed = self._port is not None and self.aor is None and self._refused is None
+        return is_unnamed and time.monotonic() < self._up_at + _GREETS_S
 
     def _begin(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = self._loop.create_task(work)
@@ -164,7 +172,8 @@ class Line:
         """The port is open: who is there?"""
         before = self._board.opened_as
         self._port = reader.port
-        self._board.opened(ports(), time.monotonic())
+        self._up_at = time.monotonic()
+        self._board.opened(ports(), self._up_at)
         if not self._opened.done():
             self._opened.set_result(None)
         else:

@@ -271,6 +271,17 @@ def _frame(far: int) -> Bridged:
                 return item
 
 
+def test_who_writes_to_a_board_that_has_not_greeted_yet_tries_again(tmp_path: Path) -> None:
+    """A 404 would end the alert"""
+    here, there = "sip:door@board.invalid", "sip:boiler@board.invalid"
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(serial_board(tmp_path / "door", aor=here, to=there))
+        _, silent = stack.enter_context(_terminal())
+        tool = stack.enter_context(bridge(tmp_path, port, "--port", silent))
+        outcome = tool.wait_for(event="log", name="outcome")["fields"]
+        assert (outcome["status"], outcome["reason"]) == (503, "Not All Boards Have Said Who They Are")
+
+
 @pytest.mark.timeout(100)
 def test_a_bridge_asks_at_once_who_is_there_and_says_who_has_its_port(tmp_path: Path) -> None:
     device = tmp_path / "board"
