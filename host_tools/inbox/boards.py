@@ -91,7 +91,9 @@ INSERT INTO board (aor, heard, heard_by, source, transport, proof, since, messag
     JOIN message ON message.id = found.newest ORDER BY found.newest DESC LIMIT ?
 """
 
-_WRITTEN = "SELECT id, target FROM reply WHERE call_id = ? AND body = ? AND target <> ?"
+_WRITTEN = (  # a 200 is what its receiver has said: nobody who saw the request on its way takes that back
+    "SELECT id, target FROM reply WHERE call_id = ? AND body = ? AND target <> ? AND state <> 'delivered'"
+)
 _CAME_BACK = "UPDATE reply SET state = 'failed', status = 482, reason = ?, next_at = NULL, ended_at = ? WHERE id = ?"
 CAME_BACK = "who brings the messages of this board knows no way to it"
 
